@@ -1,0 +1,67 @@
+"""What ends a run. Each knows what to tell a person, and its exit code.
+
+What goes wrong with one user is a value (`model.Reason`); what goes wrong with the run
+is one of these. They are raised by the part that knows, and caught once, in `cli`.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """The exit codes of the program."""
+
+    DONE = 0  #: every user was sent a code or skipped
+    SOME_FAILED = 1  #: finished, but some users failed or are unknown
+    USAGE = 2  #: wrong usage, unreadable input, or refused without --yes
+    STOPPED = 3  #: stopped early on purpose: run again to continue
+    SETTINGS = 4  #: settings that cannot work
+    LEDGER_HELD = 5  #: another run holds this ledger
+    HANGUP = 129
+    INTERRUPT = 130
+    TERMINATED = 143
+
+
+class BatchResendError(Exception):
+    """A sentence for a person: what, where, why, what now. Never a secret or a whole name."""
+
+    exit_code = Exit.SETTINGS
+
+
+class UsageError(BatchResendError):
+    """An option or a combination of options makes no sense."""
+
+    exit_code = Exit.USAGE
+
+
+class InputError(BatchResendError):
+    """The users cannot be read; nobody was written to."""
+
+    exit_code = Exit.USAGE
+
+
+class Refused(BatchResendError):
+    """Nobody confirmed the run; nobody was written to."""
+
+    exit_code = Exit.USAGE
+
+
+class ReportError(BatchResendError):
+    """A report cannot be written."""
+
+    exit_code = Exit.USAGE
+
+
+class SettingsError(BatchResendError):
+    """Settings that cannot work: client, secret, credentials, endpoint."""
+
+
+class LedgerError(BatchResendError):
+    """The ledger cannot be trusted or written; sending stops at once."""
+
+
+class LedgerHeld(LedgerError):
+    """Another run holds this ledger; this one made no request."""
+
+    exit_code = Exit.LEDGER_HELD

@@ -1,0 +1,60 @@
+"""What may be shown of people's names and of texts that strangers wrote.
+
+User names come from sign-ups and error texts from Lambda triggers: both are hostile
+until made printable. `mask` hides a person, `printable` disarms a text, `cell` disarms
+a spreadsheet's cell.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_PLAIN = re.compile(r"[ -~]*")
+_TELEPHONE = re.compile(r"\+[0-9]{3,}(?:[ .()/-]*[0-9]+)*")
+_ADDRESS = re.compile(r"[^\s@<>\"',;:()]+@[^\s@<>\"',;:()]+")
+_NUMBER = re.compile(r"\+[0-9]{6,}")
+
+
+def mask(name: str) -> str:
+    """Hide all but the first character of each part, as Cognito does: a***@e***."""
+    local, at, domain = name.partition("@")
+    return printable(local[:1]) + "***" + (at + printable(domain[:1]) + "***" if at else "")
+
+
+def mask_within(text: str, *names: str) -> str:
+    """Make a foreign text printable and mask names, addresses and numbers in it."""
+    for name in names:
+        if len(name) > 1:
+            text = text.replace(name, mask(name))
+    text = _ADDRESS.sub(lambda found: mask(found[0]), text)
+    return printable(_NUMBER.sub(lambda found: found[0][:2] + "***", text))
+
+
+def printable(text: str) -> str:
+    r"""Write control, format, surrogate and line-separator characters as escapes.
+
+    Terminal escapes, C1 codes, bidirectional marks and line ends become `\x1b`,
+    `\x9b`, `\u202e`, `\n`: one text, one line, nothing executed and nothing forged.
+    """
+    if _PLAIN.fullmatch(text):
+        return text
+    return "".join(
+        c.encode("unicode_escape").decode("ascii")
+        if unicodedata.category(c) in {"Cc", "Cf", "Cs", "Zl", "Zp"}
+        else c
+        for c in text
+    )
+
+
+def cell(text: str) -> str:
+    """Make a text safe as a CSV cell: one line, and no formula for a spreadsheet.
+
+    A cell that begins with `=`, `+`, `-` or `@` (or their full-width forms) gets a
+    leading apostrophe; telephone numbers do not, for `+1555...` is a user name.
+    """
+    text = printable(text)
+    start = text.lstrip()[:1]
+    if start and start in "=+-@\uff1d\uff0b\uff0d\uff20" and not _TELEPHONE.fullmatch(text):
+        return "'" + text
+    return text

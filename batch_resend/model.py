@@ -1,0 +1,202 @@
+"""The vocabulary: what a username is called at each station of its way.
+
+A value grows by being wrapped, and no station fills in a field that an earlier one
+left empty: `Candidate` (a row somebody gave us) -> `Planned` (with the decision) ->
+`Request` (what will be said to Cognito) -> `Reply` (what came back over the wire) ->
+`Result` (what became of the row, one line of the report).
+
+This module imports nothing of ours but the rules of masking, so that a `repr` in a
+log or a traceback never shows a whole address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum
+from typing import Any
+
+from batch_resend.masking import mask
+
+
+class Outcome(StrEnum):
+    """What became of a row; the report's column `outcome`."""
+
+    SENT = "sent"
+    PLANNED = "planned"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    NOT_ATTEMPTED = "not-attempted"
+
+
+class Reason(StrEnum):
+    """Why; the report's column `reason`. Every reason belongs to one outcome."""
+
+    outcome: Outcome
+
+    def __new__(cls, value: str, outcome: Outcome) -> Reason:
+        """Make a member that knows the outcome it belongs to."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.outcome = outcome
+        return member
+
+    ACCEPTED = "accepted", Outcome.SENT
+    ELIGIBLE = "eligible", Outcome.PLANNED
+
+    # The order of the skips is the order in which they are judged.
+    DUPLICATE = "duplicate", Outcome.SKIPPED
+    SAME_ADDRESS = "same-address", Outcome.SKIPPED
+    EXCLUDED = "excluded", Outcome.SKIPPED
+    NOT_MATCHED = "not-matched", Outcome.SKIPPED
+    NOT_UNCONFIRMED = "not-unconfirmed", Outcome.SKIPPED
+    DISABLED = "disabled", Outcome.SKIPPED
+    TOO_YOUNG = "too-young", Outcome.SKIPPED
+    TOO_OLD = "too-old", Outcome.SKIPPED
+    COOLING_DOWN = "cooling-down", Outcome.SKIPPED
+    SEND_CAP = "send-cap", Outcome.SKIPPED
+    UNSETTLED = "unsettled", Outcome.SKIPPED
+    OVER_LIMIT = "over-limit", Outcome.SKIPPED
+    ALREADY_CONFIRMED = "already-confirmed", Outcome.SKIPPED
+
+    # Failed: it is proved that nothing was sent.
+    INVALID_USERNAME = "invalid-username", Outcome.FAILED
+    USER_NOT_FOUND = "user-not-found", Outcome.FAILED
+    USER_DISABLED = "user-disabled", Outcome.FAILED
+    ATTEMPT_LIMIT = "attempt-limit", Outcome.FAILED
+    DELIVERY_FAILED = "delivery-failed", Outcome.FAILED
+    REJECTED_BY_TRIGGER = "rejected-by-trigger", Outcome.FAILED
+    REJECTED = "rejected", Outcome.FAILED
+    BLOCKED = "blocked", Outcome.FAILED
+    CONNECTION = "connection", Outcome.FAILED
+
+    # Unknown: the request left, and nobody can say whether a code went out.
+    NO_ANSWER = "no-answer", Outcome.UNKNOWN
+    SERVER_ERROR = "server-error", Outcome.UNKNOWN
+    TRIGGER_ERROR = "trigger-error", Outcome.UNKNOWN
+    UNREADABLE_ANSWER = "unreadable-answer", Outcome.UNKNOWN
+    INTERRUPTED = "interrupted", Outcome.UNKNOWN
+
+    STOPPED = "stopped", Outcome.NOT_ATTEMPTED
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A row somebody gave us, or a user from the listing.
+
+    `row` counts data rows (or listed users) from 1. `attributes` are the other CSV
+    columns or the user's attributes, as text. `raw` is the row exactly as it stood in
+    the input, line end included. The last four are known from a listing only; `aliases`
+    are the user's other names (sub, email, phone_number) and `created` is in seconds
+    since the epoch.
+    """
+
+    row: int
+    username: str
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    raw: str = ""
+    aliases: tuple[str, ...] = ()
+    status: str | None = None
+    enabled: bool | None = None
+    created: float | None = None
+
+    def __repr__(self) -> str:
+        """Show the row and a masked name, never an address."""
+        return f"Candidate(row={self.row}, username={mask(self.username)!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A candidate with its decision: `reason` is ELIGIBLE, or why nobody is asked.
+
+    Of the attributes only those are kept that the request will need.
+    """
+
+    row: int
+    username: str
+    reason: Reason
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    raw: str = ""
+    aliases: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """Show the row, a masked name and the decision."""
+        return f"Planned(row={self.row}, username={mask(self.username)!r}, reason={self.reason})"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What will be said to Cognito: the keyword arguments of ResendConfirmationCode."""
+
+    username: str
+    parameters: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        """Show a masked name; the parameters hold a SecretHash and personal data."""
+        return f"Request(username={mask(self.username)!r})"
+
+
+class Wire(Enum):
+    """How a request and its answer fared on the wire."""
+
+    ANSWERED = "answered"  #: an HTTP answer was read to its end
+    NOT_SENT = "not sent"  #: no connection came about: proved that nothing left
+    NO_ANSWER = "no answer"  #: it may have left, and silence or a broken connection followed
+    UNREADABLE = "unreadable"  #: it left, and what came back is no answer of Cognito's
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Cognito's CodeDeliveryDetails: the only evidence that a code was sent."""
+
+    medium: str
+    destination: str  #: masked by Cognito itself, such as a***@e***
+    attribute_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back for one request, before anybody judges it.
+
+    `status` is the HTTP status (0 without an answer), `code` and `message` Cognito's
+    error, `retry_after` the seconds that the answer asks us to wait.
+    """
+
+    wire: Wire
+    status: int = 0
+    code: str = ""
+    message: str = ""
+    delivery: Delivery | None = None
+    request_id: str = ""
+    retry_after: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one row; a report row is a projection of it.
+
+    `attempts` counts the requests made for it, `finished_at` is in seconds since the
+    epoch, `latency` the seconds that the last request took.
+    """
+
+    row: int
+    username: str
+    reason: Reason
+    attempts: int = 0
+    delivery: Delivery | None = None
+    error_code: str = ""
+    error_message: str = ""
+    request_id: str = ""
+    finished_at: float = 0.0
+    latency: float | None = None
+    raw: str = ""
+
+    @property
+    def outcome(self) -> Outcome:
+        """The outcome that the reason belongs to."""
+        return self.reason.outcome
+
+    def __repr__(self) -> str:
+        """Show row, masked name and reason."""
+        return f"Result(row={self.row}, username={mask(self.username)!r}, reason={self.reason})"

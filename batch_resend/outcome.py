@@ -1,0 +1,319 @@
+"""What an answer means: one table of error code *and message*.
+
+Cognito uses one code for different things: `LimitExceededException` is one tired user
+or the whole account's mail quota, `NotAuthorizedException` a disabled user, a wrong
+secret or a pool that cannot verify. So a row is found by code and by a piece of the
+message, the first row that fits counts, and a code nobody knows gets the careful
+answer: unknown, not tried again.
+
+The promise: `sent` only with parsed CodeDeliveryDetails; a reason of the outcome
+`failed` only where it is proved that nothing was sent; all else is `unknown`.
+
+Sources: the service model of botocore (its modelled errors are held against this table
+by a test), the Cognito Developer Guide's pages on error handling and quotas, and, for
+the texts, reports by users: AWS does not document them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import Enum, StrEnum
+
+from batch_resend.errors import Exit
+from batch_resend.model import Reason, Reply, Wire
+
+
+class Signal(Enum):
+    """What an answer tells the pace."""
+
+    ANSWERED = "answered"  #: a definite answer; Cognito is there
+    THROTTLED = "throttled"  #: the account's quota is used up: everybody slows down
+    BLOCKED = "blocked"  #: a firewall (AWS WAF) stands in the way: everybody pauses
+    SILENT = "silent"  #: no definite answer: silence, 5xx, no connection
+
+
+class Again(Enum):
+    """Whether the same user is worth another try in this run."""
+
+    NEVER = "never"
+    COUNTED = "counted"  #: yes, up to --max-attempts: proved that nothing was sent
+    FREELY = "freely"  #: yes, and it is not a failed try: being throttled fails nobody
+
+
+class Stop(StrEnum):
+    """What ends a run early; the summary's `stopped_by`."""
+
+    sentence: str
+    exit_code: Exit
+
+    def __new__(cls, value: str, exit_code: Exit, sentence: str) -> Stop:
+        """Make a member that knows its exit code and what to tell a person."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.exit_code = exit_code
+        member.sentence = sentence
+        return member
+
+    MAX_SENT = "max-sent", Exit.STOPPED, "As many messages as --max-sent allows were accepted."
+    MAX_FAILURES = (
+        "max-failures",
+        Exit.STOPPED,
+        "More users failed or are unknown than --max-failures allows: look at the reasons"
+        " in the report before going on.",
+    )
+    DEADLINE = "deadline", Exit.STOPPED, "The time of --deadline is over."
+    GIVE_UP = (
+        "give-up-after",
+        Exit.STOPPED,
+        "Cognito gave no definite answer for as long as --give-up-after allows.",
+    )
+    MAIL_QUOTA = (
+        "mail-quota",
+        Exit.STOPPED,
+        "The daily mail quota is used up. Cognito's own sender mails 50 a day for the whole"
+        " account and starts anew at 09:00 UTC; Amazon SES counts the last 24 hours.",
+    )
+    USER_LIMITS = (
+        "unknown-limit",
+        Exit.STOPPED,
+        "Cognito reports a limit, for one user after another, that this program does not know:"
+        " see error_message in the report.",
+    )
+    UNKNOWN_CLIENT = (
+        "unknown-client",
+        Exit.SETTINGS,
+        "Cognito knows no such app client in this Region: check --client-id and --region.",
+    )
+    WRONG_SECRET = (
+        "client-secret",
+        Exit.SETTINGS,
+        "The client secret is missing, wrong or was rotated: give the app client's present"
+        " secret with --client-secret-file or BATCH_RESEND_CLIENT_SECRET.",
+    )
+    CANNOT_VERIFY = (
+        "cannot-verify",
+        Exit.SETTINGS,
+        "The user pool verifies nothing, so it has no code to send: turn on automatic"
+        " verification of email or phone number (AutoVerifiedAttributes).",
+    )
+    SENDER_IDENTITY = (
+        "sender-identity",
+        Exit.SETTINGS,
+        "The user pool may not send mail: its Amazon SES identity is unverified, in the SES"
+        " sandbox, or lacks the policy that lets Cognito use it.",
+    )
+    SMS_ROLE = (
+        "sms-role",
+        Exit.SETTINGS,
+        "The user pool may not send text messages: check its SMS role, the role's trust and"
+        " external id.",
+    )
+    TRIGGER = (
+        "trigger",
+        Exit.SETTINGS,
+        "The user pool's Lambda trigger fails for one user after another: see error_message"
+        " in the report and the function's log.",
+    )
+    NOT_AUTHORIZED = (
+        "not-authorized",
+        Exit.SETTINGS,
+        "Cognito refuses one user after another: see error_message in the report.",
+    )
+    WRONG_REGION = (
+        "wrong-region",
+        Exit.SETTINGS,
+        "This Region's copy of the user pool does not send codes: use the primary Region.",
+    )
+    NOT_COGNITO = (
+        "endpoint",
+        Exit.SETTINGS,
+        "The endpoint does not answer as Amazon Cognito does: check --endpoint-url, the"
+        " Region and any proxy.",
+    )
+    REDIRECTED = (
+        "redirected",
+        Exit.SETTINGS,
+        "The endpoint redirects to another address, which would hand on names and secret"
+        " hashes: check --endpoint-url and any proxy.",
+    )
+    UNREACHABLE = (
+        "unreachable",
+        Exit.SETTINGS,
+        "No connection to the endpoint came about: check --region, --endpoint-url and the network.",
+    )
+    LEDGER = "ledger", Exit.SETTINGS, "The ledger could not be written, so sending stopped."
+    REPORT = "report", Exit.USAGE, "The report could not be written, so sending stopped."
+    SIGHUP = "SIGHUP", Exit.HANGUP, "Stopped by a hang-up (SIGHUP)."
+    SIGINT = "SIGINT", Exit.INTERRUPT, "Stopped from the keyboard (SIGINT)."
+    SIGTERM = "SIGTERM", Exit.TERMINATED, "Stopped by SIGTERM."
+
+
+#: So many answers of one kind in a row are no longer the users' own trouble.
+IN_A_ROW = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a reply means: for the user, for the pace, and for the run.
+
+    `reason` is final when `again` is NEVER or the tries are used up. `stop` names what
+    ends the run: at once where `in_a_row` is 1, else after so many verdicts with the
+    same `stop` without another definite answer between; with `at_first`, also when it
+    is the first definite answer of the run.
+    """
+
+    reason: Reason
+    signal: Signal = Signal.ANSWERED
+    again: Again = Again.NEVER
+    stop: Stop | None = None
+    in_a_row: int = 1
+    at_first: bool = False
+
+
+def _user(reason: Reason) -> Verdict:
+    return Verdict(reason)
+
+
+def _fatal(stop: Stop) -> Verdict:
+    # Cognito did nothing for this user; nobody is to blame but the settings.
+    return Verdict(Reason.STOPPED, stop=stop)
+
+
+def _repeated(reason: Reason, stop: Stop, *, at_first: bool = False) -> Verdict:
+    return Verdict(reason, stop=stop, in_a_row=IN_A_ROW, at_first=at_first)
+
+
+_SENT = Verdict(Reason.ACCEPTED)
+_THROTTLED = Verdict(Reason.STOPPED, Signal.THROTTLED, Again.FREELY)
+_BLOCKED = Verdict(Reason.BLOCKED, Signal.BLOCKED, Again.COUNTED)
+_SERVER_ERROR = Verdict(Reason.SERVER_ERROR, Signal.SILENT)
+_UNREADABLE = Verdict(Reason.UNREADABLE_ANSWER, Signal.SILENT)
+
+_WIRE = {
+    Wire.NOT_SENT: Verdict(Reason.CONNECTION, Signal.SILENT, Again.COUNTED),
+    Wire.NO_ANSWER: Verdict(Reason.NO_ANSWER, Signal.SILENT),
+    Wire.UNREADABLE: _UNREADABLE,
+}
+
+#: (code, a piece of the message in lower case, verdict): the first that fits counts.
+TABLE: tuple[tuple[str, str, Verdict], ...] = (
+    # The category quota of the account and Region; the only sign of congestion.
+    ("TooManyRequestsException", "", _THROTTLED),
+    ("ThrottlingException", "", _THROTTLED),
+    ("Throttling", "", _THROTTLED),
+    ("ThrottledException", "", _THROTTLED),
+    ("RequestThrottled", "", _THROTTLED),
+    ("RequestLimitExceeded", "", _THROTTLED),
+    # The same code for a spent mail quota and for a tired user; only the text differs.
+    ("LimitExceededException", "daily email limit", _fatal(Stop.MAIL_QUOTA)),
+    ("LimitExceededException", "attempt limit", _user(Reason.ATTEMPT_LIMIT)),
+    ("LimitExceededException", "", _repeated(Reason.ATTEMPT_LIMIT, Stop.USER_LIMITS)),
+    # Amazon SES speaks through Cognito; the first two texts are SES's own.
+    ("CodeDeliveryFailureException", "daily message quota exceeded", _fatal(Stop.MAIL_QUOTA)),
+    (
+        "CodeDeliveryFailureException",
+        "maximum sending rate exceeded",
+        Verdict(Reason.DELIVERY_FAILED, Signal.THROTTLED, Again.COUNTED),
+    ),
+    (
+        "CodeDeliveryFailureException",
+        "not verified",
+        _repeated(Reason.DELIVERY_FAILED, Stop.SENDER_IDENTITY),
+    ),
+    ("CodeDeliveryFailureException", "", _user(Reason.DELIVERY_FAILED)),
+    ("InvalidParameterException", "already confirmed", _user(Reason.ALREADY_CONFIRMED)),
+    ("InvalidParameterException", "auto verification not turned on", _fatal(Stop.CANNOT_VERIFY)),
+    # Also the documented answer for an unknown user where PreventUserExistenceErrors is on.
+    ("InvalidParameterException", "", _user(Reason.REJECTED)),
+    ("ValidationException", "", _user(Reason.REJECTED)),
+    ("SerializationException", "", _user(Reason.REJECTED)),
+    ("NotAuthorizedException", "auto verification not turned on", _fatal(Stop.CANNOT_VERIFY)),
+    # A wrong secret fails the first user already; later it may be one odd user name.
+    (
+        "NotAuthorizedException",
+        "secret",
+        _repeated(Reason.REJECTED, Stop.WRONG_SECRET, at_first=True),
+    ),
+    ("NotAuthorizedException", "disabled", _user(Reason.USER_DISABLED)),
+    ("NotAuthorizedException", "already confirmed", _user(Reason.ALREADY_CONFIRMED)),
+    ("NotAuthorizedException", "", _repeated(Reason.REJECTED, Stop.NOT_AUTHORIZED)),
+    ("UserNotFoundException", "", _user(Reason.USER_NOT_FOUND)),
+    ("ResourceNotFoundException", "", _fatal(Stop.UNKNOWN_CLIENT)),
+    ("InvalidEmailRoleAccessPolicyException", "", _fatal(Stop.SENDER_IDENTITY)),
+    # Only users with a telephone number meet these two; others may still be mailed.
+    (
+        "InvalidSmsRoleAccessPolicyException",
+        "",
+        _repeated(Reason.DELIVERY_FAILED, Stop.SMS_ROLE, at_first=True),
+    ),
+    (
+        "InvalidSmsRoleTrustRelationshipException",
+        "",
+        _repeated(Reason.DELIVERY_FAILED, Stop.SMS_ROLE, at_first=True),
+    ),
+    # A custom sender is such a trigger: it may have sent before it failed.
+    ("InvalidLambdaResponseException", "", _repeated(Reason.TRIGGER_ERROR, Stop.TRIGGER)),
+    ("UnexpectedLambdaException", "", _repeated(Reason.TRIGGER_ERROR, Stop.TRIGGER)),
+    ("UserLambdaValidationException", "", _user(Reason.REJECTED_BY_TRIGGER)),
+    ("ForbiddenException", "", _BLOCKED),
+    ("OperationNotEnabledException", "", _fatal(Stop.WRONG_REGION)),
+    ("UnknownOperationException", "", _fatal(Stop.NOT_COGNITO)),
+    # Modelled with HTTP 500; whatever its status, it proves nothing.
+    ("InternalErrorException", "", _SERVER_ERROR),
+)
+
+
+def judge(reply: Reply) -> Verdict:
+    """Say what a reply means.
+
+    The order is the order of what can be proved: the wire first, then the HTTP status
+    that proves nothing (3xx, 5xx), then the evidence of success, then the table.
+    """
+    if reply.wire in _WIRE:
+        return _WIRE[reply.wire]
+    if reply.status >= 500:
+        return _SERVER_ERROR
+    if 300 <= reply.status < 400:
+        return replace(_UNREADABLE, stop=Stop.REDIRECTED)
+    if reply.status < 300:
+        return _SENT if reply.delivery else _UNREADABLE
+    message = reply.message.lower()
+    for code, piece, verdict in TABLE:
+        if code == reply.code and piece in message:
+            return verdict
+    if reply.status == 429:
+        return _THROTTLED
+    if reply.status == 403 and not reply.code:
+        return _BLOCKED  # AWS WAF answers for Cognito, in its own words
+    return _UNREADABLE
+
+
+class Judge:
+    """Decides, over the answers of a run, whether one of them ends it."""
+
+    def __init__(self) -> None:
+        """Begin a run: no answer yet."""
+        self._answered = False
+        self._stop: Stop | None = None
+        self._in_a_row = 0
+
+    def heard(self, verdict: Verdict) -> Stop | None:
+        """Take note of a verdict; return what ends the run now, if anything does."""
+        if verdict.signal is Signal.THROTTLED:
+            return None  # says nothing about the settings
+        if verdict.stop is None:
+            if verdict.signal is Signal.ANSWERED:
+                self._answered, self._stop, self._in_a_row = True, None, 0
+            return None
+        first, self._answered = not self._answered, True
+        self._in_a_row = self._in_a_row + 1 if verdict.stop is self._stop else 1
+        self._stop = verdict.stop
+        if (verdict.at_first and first) or self._in_a_row >= verdict.in_a_row:
+            return verdict.stop
+        return None
+
+
+def codes() -> Iterable[str]:
+    """Name every error code that the table has a row for."""
+    return {code for code, _, _ in TABLE}
