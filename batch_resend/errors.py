@@ -41,6 +41,10 @@ class InputError(BatchResendError):
     exit_code = Exit.USAGE
 
 
+class StaleListing(InputError):
+    """A listing can no longer be continued: throw it away and begin again."""
+
+
 class Refused(BatchResendError):
     """Nobody confirmed the run; nobody was written to."""
 

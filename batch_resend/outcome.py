@@ -143,7 +143,8 @@ class Stop(StrEnum):
         "No connection to the endpoint came about: check --region, --endpoint-url and the network.",
     )
     LEDGER = "ledger", Exit.SETTINGS, "The ledger could not be written, so sending stopped."
-    REPORT = "report", Exit.USAGE, "The report could not be written, so sending stopped."
+    REPORT = "report", Exit.SETTINGS, "The report could not be written, so sending stopped."
+    CALLER = "caller", Exit.STOPPED, "Stopped by the calling program."
     SIGHUP = "SIGHUP", Exit.HANGUP, "Stopped by a hang-up (SIGHUP)."
     SIGINT = "SIGINT", Exit.INTERRUPT, "Stopped from the keyboard (SIGINT)."
     SIGTERM = "SIGTERM", Exit.TERMINATED, "Stopped by SIGTERM."

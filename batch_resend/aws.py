@@ -1,0 +1,200 @@
+"""Sessions and clients, made in one way for all that talk to AWS.
+
+Two kinds. The client for resending is unsigned (the operation takes no credentials),
+tries once, follows no redirect and validates nothing again. All others are signed and
+may retry, for they only read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from batch_resend import __version__
+from batch_resend.errors import SettingsError
+
+_KEEP_ALIVE = 10.0  #: seconds; shorter than a server's, so that no stale connection is used
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where Cognito is and who asks; empty values mean AWS's own defaults."""
+
+    region: str = ""
+    profile: str = ""
+    endpoint_url: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse plain http to any address but the loopback."""
+        parts = urlsplit(self.endpoint_url)
+        if self.endpoint_url and (parts.scheme not in {"http", "https"} or not parts.hostname):
+            raise SettingsError(
+                f"--endpoint-url {self.endpoint_url!r} is no address: give it as"
+                " https://host or, on this machine, http://127.0.0.1:PORT."
+            )
+        if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+            raise SettingsError(
+                f"--endpoint-url {self.endpoint_url} would send names and secret hashes"
+                " unencrypted: use https (plain http only to 127.0.0.1)."
+            )
+
+
+def quiet() -> None:
+    """Keep the SDK's debug log, which shows names and secret hashes, out of any log."""
+    for name in ("boto3", "botocore", "aiobotocore", "aioboto3", "aiohttp", "urllib3"):
+        logger = logging.getLogger(name)
+        logger.setLevel(max(logger.level, logging.INFO))
+
+
+def session(place: Place) -> Any:
+    """Make the SDK's session; raises `SettingsError` for an unknown profile or Region."""
+    import aioboto3
+    from botocore.exceptions import BotoCoreError
+
+    quiet()
+    try:
+        made = aioboto3.Session(
+            profile_name=place.profile or None, region_name=place.region or None
+        )
+        region = made.region_name or os.environ.get("AWS_REGION", "")
+    except BotoCoreError as error:
+        raise SettingsError(
+            f"AWS's own settings cannot be used ({error}): check --profile and AWS_PROFILE."
+        ) from error
+    if not region:
+        raise SettingsError(
+            "No Region is known: give --region (or --user-pool-id, whose beginning is the Region)."
+        )
+    if region.startswith("cn-"):
+        raise SettingsError(
+            f"Region {region}: Cognito has no user pools in China, so there is nobody to write to."
+        )
+    return made if made.region_name else aioboto3.Session(region_name=region)
+
+
+@contextlib.asynccontextmanager
+async def resend_client(
+    place: Place, *, timeout: float, concurrency: int
+) -> AsyncIterator[tuple[Any, str, str]]:
+    """Open the client for resending; yield it with its Region and its endpoint's address."""
+    from aiobotocore.config import AioConfig
+    from botocore import UNSIGNED
+    from botocore.exceptions import BotoCoreError
+
+    from batch_resend.wire import OneShotSession
+
+    made = session(place)
+    config = AioConfig(
+        http_session_cls=OneShotSession,
+        connector_args={"keepalive_timeout": _KEEP_ALIVE},
+        signature_version=UNSIGNED,
+        retries={"mode": "standard", "total_max_attempts": 1},
+        connect_timeout=timeout / 2,
+        read_timeout=timeout,
+        max_pool_connections=concurrency,
+        parameter_validation=False,
+        user_agent=f"batch-resend/{__version__}",
+        use_fips_endpoint=_fips(made.region_name, place),
+    )
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            client = await stack.enter_async_context(
+                made.client("cognito-idp", endpoint_url=place.endpoint_url or None, config=config)
+            )
+        except (BotoCoreError, ValueError, OSError) as error:
+            raise SettingsError(f"Cognito's client cannot be made: {error}") from error
+        endpoint = str(client.meta.endpoint_url)
+        Place(endpoint_url=endpoint)  # an address from the environment is held to the same rule
+        yield client, made.region_name, endpoint
+
+
+@contextlib.asynccontextmanager
+async def signed_client(place: Place, service: str) -> AsyncIterator[Any]:
+    """Open a signed client that only reads. `--endpoint-url` is Cognito's alone."""
+    from aiobotocore.config import AioConfig
+    from botocore.exceptions import BotoCoreError
+
+    made = session(place)
+    cognito = service == "cognito-idp"
+    config = AioConfig(
+        retries={"mode": "standard", "total_max_attempts": 8},
+        connect_timeout=10,
+        read_timeout=30,
+        user_agent=f"batch-resend/{__version__}",
+        use_fips_endpoint=_fips(made.region_name, place) if cognito else None,
+    )
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            client = await stack.enter_async_context(
+                made.client(
+                    service,
+                    endpoint_url=(place.endpoint_url or None) if cognito else None,
+                    config=config,
+                )
+            )
+        except (BotoCoreError, ValueError, OSError) as error:
+            raise SettingsError(f"The client for {service} cannot be made: {error}") from error
+        Place(endpoint_url=str(client.meta.endpoint_url))
+        yield client
+
+
+def is_aws(endpoint: str) -> bool:
+    """Whether an endpoint's address is one of AWS's own."""
+    host = urlsplit(endpoint).hostname or ""
+    return host.endswith((".amazonaws.com", ".api.aws", ".amazonaws.eu", ".amazonaws.com.cn"))
+
+
+def _fips(region: str, place: Place) -> bool | None:
+    # GovCloud has FIPS endpoints only (AWS GovCloud User Guide, "Amazon Cognito"), and
+    # the SDK would choose the other; a custom endpoint excludes FIPS.
+    return True if region.startswith("us-gov-") and not place.endpoint_url else None
+
+
+async def client_secret(place: Place, user_pool_id: str, client_id: str) -> str | None:
+    """Ask Cognito for the app client's secret (DescribeUserPoolClient); None if it has none."""
+    async with signed_client(place, "cognito-idp") as client:
+        answer = await _read(
+            client.describe_user_pool_client(UserPoolId=user_pool_id, ClientId=client_id),
+            f"app client {client_id} of {user_pool_id}",
+            "cognito-idp:DescribeUserPoolClient",
+        )
+    secret = answer["UserPoolClient"].get("ClientSecret")
+    return str(secret) if secret else None
+
+
+async def stored_secret(place: Place, secret_id: str) -> str:
+    """Fetch the text of a secret from Secrets Manager."""
+    async with signed_client(place, "secretsmanager") as client:
+        answer = await _read(
+            client.get_secret_value(SecretId=secret_id),
+            f"secret {secret_id}",
+            "secretsmanager:GetSecretValue",
+        )
+    text = answer.get("SecretString")
+    if not text:
+        raise SettingsError(f"The secret {secret_id} holds no text: store the client secret as it.")
+    return str(text)
+
+
+async def _read(call: Any, what: str, permission: str) -> Any:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        return await call
+    except ClientError as error:
+        code = error.response.get("Error", {}).get("Code", "")
+        raise SettingsError(
+            f"AWS does not give the {what} ({code}): check the name and Region, and that the"
+            f" credentials allow {permission}."
+        ) from error
+    except BotoCoreError as error:
+        raise SettingsError(
+            f"AWS cannot be asked for the {what} ({type(error).__name__}): check credentials,"
+            " Region and network."
+        ) from error

@@ -1,0 +1,276 @@
+"""Settings: what the operator asked for, checked once, frozen from then on.
+
+Durations are seconds, rates requests a second. `Settings` holds no secret: where the
+client secret comes from is a setting, the secret itself is read when it is needed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from batch_resend.errors import UsageError
+from batch_resend.job import Limits, Selection
+from batch_resend.pacing import DEFAULT_QUOTA
+from batch_resend.plan import Policy
+from batch_resend.reports.summary import MaxFailures
+from batch_resend.request import Template
+
+UNCONFIRMED_FILTER = 'cognito:user_status = "UNCONFIRMED"'
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_POOL_ID = re.compile(r"([a-z]{2,}(?:-[a-z]+)+-\d+)_[0-9A-Za-z]+")
+_CLIENT_ID = re.compile(r"[\w+]{1,128}")  # service model of cognito-idp, `ClientIdType`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """One run. The names are those of the options of `batch-resend run`."""
+
+    users: str | None = None
+    client_id: str = ""
+    user_pool_id: str = ""
+    filter: str | None = None
+    username_column: str | None = None
+    header: bool = True
+    case_sensitive: bool = False
+    one_per_address: bool = False
+    delimiter: str | None = None
+    encoding: str | None = None
+    older_than: float | None = None
+    newer_than: float | None = None
+    match: tuple[tuple[str, re.Pattern[str]], ...] = ()
+    exclude: str | None = None
+    limit: int | None = None
+    sample: int | None = None
+    client_secret_file: str | None = None
+    client_secret_id: str | None = None
+    fetch_client_secret: bool = False
+    metadata: tuple[tuple[str, str], ...] = ()
+    ip_address: str = ""
+    encoded_data: str = ""
+    analytics_endpoint_id: str = ""
+    rate: float | None = None  #: None is `auto`
+    share: float = 0.5
+    concurrency: int = 64
+    max_attempts: int = 5
+    timeout: float = 10.0
+    deadline: float | None = None
+    dry_run: bool = False
+    max_sent: int | None = None
+    max_failures: MaxFailures = MaxFailures(part=0.5)  # noqa: RUF009 - frozen
+    give_up_after: float = 300.0
+    ledger: str | None = None
+    require_ledger: bool = False
+    max_sends: int = 1
+    cooldown: float = 24 * 3600.0
+    resend_unsettled: bool = False
+    report: str | None = None
+    overwrite: bool = False
+    failed: str | None = None
+    summary: str | None = None
+    profile: str = ""
+    region: str = ""
+    endpoint_url: str = ""
+    simulate: bool = False
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without looking at anything; raises `UsageError`."""
+        self._check_who()
+        self._check_secret()
+        self._check_files()
+        for option, value, least in (
+            ("--limit", self.limit, 1),
+            ("--sample", self.sample, 1),
+            ("--max-sent", self.max_sent, 1),
+            ("--max-sends", self.max_sends, 0),
+            ("--concurrency", self.concurrency, 1),
+            ("--max-attempts", self.max_attempts, 1),
+        ):
+            if value is not None and value < least:
+                raise UsageError(f"{option} {value}: give a whole number of at least {least}.")
+        if not 0 < self.share <= 1:
+            raise UsageError(
+                f"--share {self.share}: give a part of the quota, above 0 and up to 1."
+            )
+
+    def _check_who(self) -> None:
+        if self.users is None and not self.user_pool_id and not self.simulate:
+            raise UsageError(
+                "Nobody to write to: name a CSV file (or - for standard input), or give"
+                " --user-pool-id to list the pool's unconfirmed users."
+            )
+        if self.user_pool_id and not _POOL_ID.fullmatch(self.user_pool_id):
+            raise UsageError(
+                f"--user-pool-id {self.user_pool_id!r} is no user pool's id: it looks like"
+                " eu-west-1_AbCdEf123 (see the pool's overview in the console)."
+            )
+        if not self.client_id and not self.simulate:
+            raise UsageError("--client-id is missing: give the id of the pool's app client.")
+        if self.client_id and not _CLIENT_ID.fullmatch(self.client_id):
+            raise UsageError(f"--client-id {self.client_id!r} is no app client's id.")
+        if self.users is not None:
+            for option, given in (
+                ("--filter", self.filter),
+                ("--older-than", self.older_than),
+                ("--newer-than", self.newer_than),
+                ("--one-per-address", self.one_per_address or None),
+            ):
+                if given is not None:
+                    raise UsageError(
+                        f"{option} needs a listing: leave out {self.users}, or use --match on a"
+                        " column."
+                    )
+        if self.limit is not None and self.sample is not None:
+            raise UsageError("--limit and --sample exclude each other: give one of them.")
+
+    def _check_secret(self) -> None:
+        given = [
+            option
+            for option, value in (
+                ("--client-secret-file", self.client_secret_file),
+                ("--client-secret-id", self.client_secret_id),
+                ("--fetch-client-secret", self.fetch_client_secret),
+            )
+            if value
+        ]
+        if len(given) > 1:
+            raise UsageError(f"{' and '.join(given)} exclude each other: give one of them.")
+        if self.fetch_client_secret and not self.user_pool_id:
+            raise UsageError("--fetch-client-secret needs --user-pool-id.")
+
+    def _check_files(self) -> None:
+        files = [
+            ("the input", self.users if self.users != "-" else None),
+            ("--exclude", self.exclude),
+            ("--report", self.report),
+            ("--failed", self.failed),
+            ("--summary", self.summary),
+        ]
+        seen: dict[str, str] = {}
+        for option, path in files:
+            if path is None:
+                continue
+            place = path if path == "-" else os.path.realpath(path)
+            reads = option in {"the input", "--exclude"}
+            if place in seen and not reads and place != "/dev/null":
+                raise UsageError(
+                    f"{option} {path} is {seen[place]} too: give each a place of its own."
+                )
+            seen.setdefault(place, option)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The columns or attributes that the settings refer to."""
+        return self.template.names | {name for name, _ in self.match}
+
+    @property
+    def template(self) -> Template:
+        """What is said to Cognito besides the name."""
+        return Template(
+            self.metadata, self.ip_address, self.encoded_data, self.analytics_endpoint_id
+        )
+
+    @property
+    def policy(self) -> Policy:
+        """What the plan decides by."""
+        return Policy(
+            match=self.match,
+            older_than=self.older_than,
+            newer_than=self.newer_than,
+            cooldown=self.cooldown,
+            max_sends=self.max_sends,
+            resend_unsettled=self.resend_unsettled,
+        )
+
+    @property
+    def limits(self) -> Limits:
+        """How fast and how long."""
+        return Limits(
+            rate=DEFAULT_QUOTA * self.share if self.rate is None else self.rate,
+            concurrency=self.concurrency,
+            max_attempts=self.max_attempts,
+            deadline=self.deadline,
+            give_up_after=self.give_up_after,
+            max_sent=self.max_sent,
+            max_failures=self.max_failures,
+        )
+
+    @property
+    def selection(self) -> Selection:
+        """Which of the eligible."""
+        return Selection(limit=self.limit, sample=self.sample, one_per_address=self.one_per_address)
+
+    @property
+    def pool_region(self) -> str:
+        """The Region of --region, else the one that the pool's id begins with, else ""."""
+        found = _POOL_ID.fullmatch(self.user_pool_id)
+        return self.region or (found[1] if found else "")
+
+
+def duration(option: str, text: str) -> float:
+    """Read a duration such as 90s, 15m, 24h or 7d, in seconds."""
+    found = _DURATION.fullmatch(text.strip())
+    if not found:
+        raise UsageError(f"{option} {text!r} is no duration: give one like 90s, 15m, 24h or 7d.")
+    return float(found[1]) * _UNITS[found[2]]
+
+
+def rate(text: str) -> float | None:
+    """Read --rate: `auto` (None) or requests a second."""
+    if text == "auto":
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 100_000:
+        raise UsageError(f"--rate {text!r}: give auto, or requests a second, above 0.")
+    return value
+
+
+def max_failures(text: str) -> MaxFailures:
+    """Read --max-failures: a number, or a part such as 5%."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)%", text)
+    if found and float(found[1]) <= 100:
+        return MaxFailures(part=float(found[1]) / 100)
+    if text.isascii() and text.isdigit():
+        return MaxFailures(number=int(text))
+    raise UsageError(f"--max-failures {text!r}: give a number of users, or a part such as 5%.")
+
+
+def key_values(option: str, texts: list[str]) -> tuple[tuple[str, str], ...]:
+    """Read repeated KEY=VALUE options."""
+    pairs = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not key or not equals:
+            raise UsageError(f"{option} {text!r}: give it as KEY=VALUE.")
+        if key in pairs:
+            raise UsageError(f"{option} {key} is given twice: leave one out.")
+        pairs[key] = value
+    return tuple(pairs.items())
+
+
+def matches(texts: list[str]) -> tuple[tuple[str, re.Pattern[str]], ...]:
+    """Read repeated --match ATTR=REGEX options."""
+    read = []
+    for text in texts:
+        name, equals, pattern = text.partition("=")
+        if not name or not equals:
+            raise UsageError(f"--match {text!r}: give it as ATTR=REGEX.")
+        try:
+            read.append((name, re.compile(pattern)))
+        except re.error as error:
+            raise UsageError(f"--match {name}: {pattern!r} is no pattern ({error}).") from None
+    return tuple(read)
+
+
+def state_folder() -> Path:
+    """The folder of the user's own state, where ledgers lie."""
+    home = os.environ.get("XDG_STATE_HOME", "")
+    base = Path(home) if home.startswith("/") else Path("~/.local/state").expanduser()
+    return base / "batch-resend"

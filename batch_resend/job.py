@@ -1,0 +1,480 @@
+"""The job: the straight line of a username.
+
+ 1 read     sources   row 17 of the input                  -> Candidate("ada", row 17)
+ 2 plan     plan      candidate + history + policy + now   -> ELIGIBLE, or why not -> 8
+ 3 build    request   user + app client + template         -> Request
+ 4 wait     pacing    a place in the pace; nothing is promised to anybody yet
+ 5 intend   ledger    "about to ask for ada": durable from here on
+ 6 send     sender    the call; `outcome` says what the answer means
+ 7 settle   ledger    "ada: sent": durable from here on. An answer which proves that
+                      nothing was sent takes the intent back; then rest, and back to 4
+ 8 report   reports   Result -> one row
+
+Steps 1 and 2 run over the whole input first, into a spool on disk: a broken last row is
+found while nobody has been written to. From the spool on, a fixed number of workers is
+fed by a zero-length stream.
+
+Every row ends in exactly one result, whatever ends the run: to stop is to close the gate
+of the pace, so that what is in flight is settled and the rest becomes `not-attempted`.
+What goes wrong with one user is a value; what goes wrong with the run is a `Stop`.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import anyio
+import anyio.lowlevel
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+from batch_resend.errors import LedgerError, ReportError, StaleListing
+from batch_resend.ledger import Intend, Interrupted, Names, Settle, Step
+from batch_resend.ledger.group_commit import GroupCommit
+from batch_resend.masking import mask_within
+from batch_resend.model import (
+    Candidate,
+    Outcome,
+    Planned,
+    Reason,
+    Reply,
+    Request,
+    Result,
+    Wire,
+)
+from batch_resend.outcome import Again, Judge, Stop, Verdict, judge
+from batch_resend.pacing import DEFAULT_QUOTA, Closed, Gate, Health, Pace
+from batch_resend.plan import History, Policy, decide
+from batch_resend.reports.summary import MaxFailures, Summary, Tally
+from batch_resend.request import AppClient, Template, build
+from batch_resend.retry import retry
+from batch_resend.spool import Spool
+
+CONNECT_WITHIN = 30.0  #: seconds; without a single connection for so long, settings are wrong
+_LONGEST_MESSAGE = 500  #: characters of an error message that go into the report
+_LISTINGS = 3  #: how often a listing that cannot be continued is begun
+
+
+class Source(Protocol):
+    """Where the users come from."""
+
+    def batches(self) -> AsyncIterator[list[Candidate]]:
+        """Read from the beginning, in lists; raises `InputError` and `SettingsError`."""
+        ...
+
+
+class Sender(Protocol):
+    """Who asks Cognito."""
+
+    async def send(self, request: Request) -> Reply:
+        """Ask once, and never raise for a user."""
+        ...
+
+
+class Ledger(Protocol):
+    """Who was sent what, over all runs; every method raises `LedgerError`."""
+
+    def latest(self) -> float:
+        """The newest time it knows, in seconds since the epoch."""
+        ...
+
+    def history(self, names: Names) -> History:
+        """What it knows of a user."""
+        ...
+
+    def begin(self, at: float) -> int:
+        """A run begins."""
+        ...
+
+    def apply(self, steps: Sequence[Step]) -> list[int]:
+        """Make steps durable."""
+        ...
+
+    def unsettled(self) -> int:
+        """How many messages nobody can prove or disprove."""
+        ...
+
+    def finish(self, summary: str, at: float) -> None:
+        """The run ended."""
+        ...
+
+
+class Report(Protocol):
+    """Who is told what became of each row; raises `ReportError`."""
+
+    def write(self, result: Result) -> None:
+        """Take one result."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How fast, how often, how long. Seconds and requests a second."""
+
+    rate: float = DEFAULT_QUOTA / 2
+    concurrency: int = 64
+    max_attempts: int = 5
+    deadline: float | None = None
+    give_up_after: float = 300.0
+    max_sent: int | None = None
+    max_failures: MaxFailures = field(default_factory=lambda: MaxFailures(part=0.5))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which of the eligible: what needs the whole input to be known."""
+
+    limit: int | None = None  #: the first so many
+    sample: int | None = None  #: so many at random
+    one_per_address: bool = False  #: the newest account of each address
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """How the run stands, for whoever watches."""
+
+    eligible: int  #: users to be sent a code
+    done: int  #: of these, how many are settled
+    tally: Tally
+    rate: float
+    ceiling: float
+    throttled: int
+    in_flight: int
+    seconds: float
+    stopped_by: Stop | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    """One try for one user."""
+
+    verdict: Verdict
+    reply: Reply
+    latency: float
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Job:
+    """One run over one input. `plan` first, then `run` or `dry_run`.
+
+    `now` is the time in seconds since the epoch, read once; from there on time is the
+    event loop's. `watch` hears what the run waits for, and for how many seconds.
+    """
+
+    ledger: Ledger
+    report: Report
+    app: AppClient
+    now: float
+    template: Template = field(default_factory=Template)
+    policy: Policy = field(default_factory=Policy)
+    limits: Limits = field(default_factory=Limits)
+    spool: Spool = field(default_factory=Spool)
+    facts: dict[str, Any] = field(default_factory=dict)
+    watch: Callable[[str, float], None] = lambda _why, _seconds: None
+    listener: Callable[[Result], Awaitable[None]] | None = None  #: hears every result
+    rng: random.Random = field(default_factory=random.SystemRandom)
+    threads: bool = True  #: commit in a thread; not in virtual time
+
+    stopped_by: Stop | None = field(default=None, init=False)
+    detail: str = field(default="", init=False)
+    tally: Tally = field(default_factory=Tally, init=False)
+    eligible: int = field(default=0, init=False)
+    _gate: Gate = field(init=False)
+    _journal: GroupCommit = field(init=False)
+    _judge: Judge = field(default_factory=Judge, init=False)
+    _stopped: anyio.Event = field(default_factory=anyio.Event, init=False)
+    _began: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Set the clock: never before what the ledger knows, though the wall clock may."""
+        self._began = anyio.current_time()
+        self.now = max(self.now, self.ledger.latest())
+        self._journal = GroupCommit(self.ledger, threads=self.threads)
+        self._gate = Gate(
+            Pace(self.limits.rate),
+            Health(self.limits.concurrency),
+            budget=self.limits.max_sent,
+            waiting=self.watch,
+        )
+
+    # -- 1 and 2: read and plan ----------------------------------------------------
+
+    async def plan(self, source: Source, selection: Selection) -> dict[Reason, int]:
+        """Read the whole input into the spool, decided; count the rows by reason.
+
+        Raises `InputError` or `SettingsError`; nobody has been written to then.
+        """
+        for last in (False,) * (_LISTINGS - 1) + (True,):
+            try:
+                async for batch in source.batches():
+                    self.spool.add(
+                        (
+                            self._planned(candidate),
+                            _address(candidate) if selection.one_per_address else "",
+                            candidate.created,
+                        )
+                        for candidate in batch
+                    )
+                    await anyio.lowlevel.checkpoint()
+                break
+            except StaleListing:
+                if last:
+                    raise
+                self.spool.clear()
+        if selection.one_per_address:
+            self.spool.keep_newest_of_each_address()
+        if selection.limit is not None:
+            self.spool.keep_first(selection.limit)
+        if selection.sample is not None:
+            self.spool.keep_sample(selection.sample, self.rng)
+        counts = self.spool.counts()
+        self.eligible = counts.get(Reason.ELIGIBLE, 0)
+        return counts
+
+    def _planned(self, candidate: Candidate) -> Planned:
+        names = (candidate.username, *candidate.aliases)
+        reason = decide(
+            candidate,
+            duplicate=self.spool.is_repeated(candidate.username),
+            excluded=self.spool.is_excluded(names),
+            history=self.ledger.history(_names(candidate)),
+            policy=self.policy,
+            now=self._time(),
+        )
+        needed = self.template.names
+        return Planned(
+            candidate.row,
+            candidate.username,
+            reason,
+            {name: text for name, text in candidate.attributes.items() if name in needed},
+            candidate.raw,
+            candidate.aliases,
+        )
+
+    async def dry_run(self) -> Summary:
+        """Report what would happen; nothing is sent and nothing remembered."""
+        for planned in self.spool:
+            await self._tell(self._result(planned, planned.reason))
+        return self._summary()
+
+    # -- 3 to 8: send --------------------------------------------------------------
+
+    async def run(self, sender: Sender) -> Summary:
+        """Send, until every row has its result."""
+        self.ledger.begin(self._time())
+        async with anyio.create_task_group() as around:
+            around.start_soon(self._journal.commit_forever)
+            around.start_soon(self._watch_time)
+            await self._send_all(sender)
+            around.cancel_scope.cancel()
+        if (
+            self.stopped_by
+            and self.stopped_by.exit_code == 3
+            and not self.tally.reasons[Reason.STOPPED]
+        ):
+            self.stopped_by = None  # it came to an end before it could be stopped
+        summary = self._summary()
+        try:
+            self.ledger.finish(json.dumps(summary.as_json()), self._time())
+        except LedgerError as error:
+            self.stop(Stop.LEDGER, str(error))
+            summary = self._summary()
+        return summary
+
+    def stop(self, stop: Stop, detail: str = "") -> None:
+        """End the run: nobody else is asked, what is in flight is settled."""
+        if self.stopped_by is None:
+            self.stopped_by, self.detail = stop, detail
+            self._stopped.set()
+            self._gate.close()
+
+    async def _send_all(self, sender: Sender) -> None:
+        send, receive = anyio.create_memory_object_stream[Planned](0)
+        async with anyio.create_task_group() as workers:
+            async with receive:
+                for _ in range(min(self.limits.concurrency, self.eligible)):
+                    workers.start_soon(self._work, receive.clone(), sender)
+            async with send:
+                await self._feed(send)
+
+    async def _feed(self, workers: MemoryObjectSendStream[Planned]) -> None:
+        for planned in self.spool:
+            if planned.reason is not Reason.ELIGIBLE:
+                if planned.reason is Reason.INTERRUPTED:
+                    await self._note_interrupted(planned)
+                await self._tell(self._result(planned, planned.reason))
+            elif self.stopped_by is not None:
+                await self._tell(self._result(planned, Reason.STOPPED))
+            else:
+                await workers.send(planned)
+                continue
+            if planned.row % 256 == 0:
+                await anyio.lowlevel.checkpoint()
+
+    async def _work(self, rows: MemoryObjectReceiveStream[Planned], sender: Sender) -> None:
+        async with rows:
+            async for planned in rows:
+                await self._tell(await self._serve(planned, sender))
+                if self.limits.max_failures.exceeded(self.tally):
+                    self.stop(Stop.MAX_FAILURES)
+                if self._gate.spent == self.limits.max_sent:
+                    self.stop(Stop.MAX_SENT)
+
+    async def _serve(self, planned: Planned, sender: Sender) -> Result:
+        request = build(self.app, self.template, planned.username, planned.attributes)  # 3
+        names = _names(planned)
+        tries: list[_Tried] = []
+        counted, in_doubt = 0, False
+
+        async def attempt() -> _Tried:
+            nonlocal counted, in_doubt
+            async with self._gate.place() as place:  # 4
+                with anyio.CancelScope(shield=True):
+                    intent = await self._journal.make(Intend(names, self._time()))  # 5
+                    began, in_doubt = anyio.current_time(), True
+                    reply = await sender.send(request)  # 6
+                    verdict = judge(reply)
+                    tries.append(_Tried(verdict, reply, anyio.current_time() - began))
+                    counted += verdict.again is Again.COUNTED
+                    place.signal = verdict.signal
+                    place.connected = reply.wire is not Wire.NOT_SENT
+                    place.retry_after = reply.retry_after
+                    place.spent = verdict.reason.outcome in {Outcome.SENT, Outcome.UNKNOWN}
+            with anyio.CancelScope(shield=True):
+                await self._journal.make(Settle(intent, _settled(verdict), self._time()))  # 7
+            in_doubt = False
+            if stop := self._judge.heard(verdict):
+                self.stop(stop, mask_within(reply.message, planned.username)[:_LONGEST_MESSAGE])
+            return tries[-1]
+
+        def enough() -> bool:
+            return self.stopped_by is not None or counted >= self.limits.max_attempts
+
+        reason = Reason.STOPPED
+        try:
+            tried = await retry(attempt, enough=enough, sleep=self._rest)
+            if tried.verdict.again is Again.NEVER or counted >= self.limits.max_attempts:
+                reason = tried.verdict.reason
+        except Closed:
+            pass
+        except LedgerError as error:
+            # Without an intent nothing was sent; with one, nobody will know what came of it.
+            self.stop(Stop.LEDGER, str(error))
+            if in_doubt:
+                reason = Reason.INTERRUPTED
+        return self._result(planned, reason, tries)
+
+    async def _note_interrupted(self, planned: Planned) -> None:
+        try:
+            await self._journal.make(Interrupted(_names(planned), self._time()))
+        except LedgerError as error:
+            self.stop(Stop.LEDGER, str(error))
+
+    async def _rest(self, seconds: float) -> None:
+        with anyio.move_on_after(seconds):
+            await self._stopped.wait()
+
+    async def _watch_time(self) -> None:
+        """Stop at the deadline, after too long a silence, or where nothing connects."""
+        end = None if self.limits.deadline is None else self._began + self.limits.deadline
+        while True:
+            now, health = anyio.current_time(), self._gate.health
+            silent = health.silent_for(now)
+            if end is not None and now >= end:
+                self.stop(Stop.DEADLINE)
+            elif not health.connected and silent >= CONNECT_WITHIN:
+                self.stop(Stop.UNREACHABLE)
+            elif silent >= self.limits.give_up_after:
+                self.stop(Stop.GIVE_UP)
+            if self.stopped_by is not None:
+                return
+            left = min(self.limits.give_up_after, CONNECT_WITHIN) - silent
+            until_end = left if end is None else end - now
+            await anyio.sleep(max(0.05, min(left, until_end)))
+
+    # -- telling -------------------------------------------------------------------
+
+    def snapshot(self) -> Snapshot:
+        """How the run stands."""
+        reasons = self.tally.reasons
+        done = sum(n for reason, n in reasons.items() if reason.outcome is not Outcome.SKIPPED)
+        return Snapshot(
+            self.eligible,
+            min(self.eligible, done + reasons[Reason.ALREADY_CONFIRMED]),
+            self.tally,
+            self._gate.pace.rate,
+            self._gate.pace.ceiling,
+            self._gate.throttled,
+            self._gate.in_flight,
+            anyio.current_time() - self._began,
+            self.stopped_by,
+        )
+
+    def _result(self, planned: Planned, reason: Reason, tries: Sequence[_Tried] = ()) -> Result:
+        result = Result(
+            planned.row,
+            planned.username,
+            reason,
+            attempts=len(tries),
+            finished_at=self._time(),
+            raw=planned.raw,
+        )
+        if not tries:
+            return result
+        reply = tries[-1].reply
+        return replace(
+            result,
+            delivery=reply.delivery if reason is Reason.ACCEPTED else None,
+            error_code=reply.code,
+            error_message=reply.message[:_LONGEST_MESSAGE],
+            request_id=reply.request_id,
+            latency=tries[-1].latency,
+        )
+
+    async def _tell(self, result: Result) -> None:
+        self.tally.add(result)
+        try:
+            if self.stopped_by is not Stop.REPORT:
+                self.report.write(result)
+        except ReportError as error:
+            self.stop(Stop.REPORT, str(error))
+        if self.listener is not None:
+            await self.listener(result)
+
+    def _summary(self) -> Summary:
+        try:
+            unsettled = self.ledger.unsettled()
+        except LedgerError:
+            unsettled = self.tally.outcomes[Outcome.UNKNOWN]
+        return Summary(
+            reasons=dict(self.tally.reasons),
+            requests=self.tally.requests,
+            throttled=self._gate.throttled,
+            seconds=anyio.current_time() - self._began,
+            started_at=self.now,
+            stopped_by=self.stopped_by,
+            detail=self.detail,
+            unsettled=unsettled,
+            facts=self.facts,
+        )
+
+    def _time(self) -> float:
+        return self.now + anyio.current_time() - self._began
+
+
+def _names(user: Candidate | Planned) -> Names:
+    return Names(user.username, user.aliases, listed=bool(user.aliases))
+
+
+def _address(candidate: Candidate) -> str:
+    return candidate.attributes.get("email") or candidate.attributes.get("phone_number") or ""
+
+
+def _settled(verdict: Verdict) -> Reason | None:
+    """What the ledger keeps: nothing where nothing was sent and the user may ask again."""
+    if verdict.again is not Again.NEVER or verdict.reason is Reason.STOPPED:
+        return None
+    return verdict.reason

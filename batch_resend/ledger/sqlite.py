@@ -1,0 +1,453 @@
+"""The ledger in one SQLite file, held by one run at a time.
+
+Synchronous: every method returns when the file has it. `apply` makes any number of
+steps durable with one sync, all or none of them.
+
+Durable means: WAL with `synchronous=FULL`, read back and compared, since a switch that
+failed unnoticed would cost people a second message; a new ledger is built aside, synced,
+renamed into place, and its folder synced. One connection with `locking_mode=EXCLUSIVE`,
+set before WAL is (SQLite before 3.51.3 can lose a WAL reset between two connections).
+
+Names are looked up by a keyed hash (the key lies in the ledger), so that a person can
+be erased and the promise kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hmac
+import os
+import secrets
+import sqlite3
+import stat
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+
+from batch_resend.errors import LedgerError, LedgerHeld
+from batch_resend.ledger import Intend, Interrupted, Names, Settle, Step
+from batch_resend.model import Reason
+from batch_resend.plan import NOBODY, History
+
+SCHEMA = 1
+_APPLICATION_ID = 0x42525344  # "BRSD": tells a ledger from any other SQLite file
+_NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "fuse.sshfs"}
+
+_TABLES = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE runs (
+    id INTEGER PRIMARY KEY,
+    started_at REAL NOT NULL,    -- seconds since the epoch, like every time here
+    process INTEGER NOT NULL,
+    finished_at REAL,            -- NULL: it runs, or it died
+    summary TEXT                 -- JSON
+);
+CREATE TABLE messages (
+    id INTEGER PRIMARY KEY,
+    run INTEGER NOT NULL,
+    key BLOB NOT NULL,           -- keyed hash of the name, case folded
+    exact BLOB NOT NULL,         -- keyed hash of the name as it was sent
+    name TEXT,                   -- NULL once the person has been erased
+    state TEXT NOT NULL,         -- open, sent, unknown, failed, skipped
+    reason TEXT,
+    intended_at REAL NOT NULL,
+    settled_at REAL
+);
+CREATE INDEX messages_by_key ON messages (key);
+CREATE UNIQUE INDEX one_open_intent_a_user ON messages (exact) WHERE state = 'open';
+CREATE INDEX unsettled ON messages (state) WHERE state IN ('open', 'unknown');
+CREATE TABLE aliases (           -- other names of the user of a message
+    key BLOB NOT NULL,
+    message INTEGER NOT NULL,
+    exact BLOB NOT NULL,
+    PRIMARY KEY (key, message)
+) WITHOUT ROWID;
+"""
+
+_OWN = "SELECT id, exact, state, intended_at, settled_at FROM messages WHERE key = ?"
+_BY_ALIAS = """
+SELECT m.id, a.exact, m.state, m.intended_at, m.settled_at
+FROM aliases a JOIN messages m ON m.id = a.message WHERE a.key = ?
+"""
+
+
+class SqliteLedger:
+    """An open ledger, locked for this run. Use as a context manager.
+
+    Every method raises `LedgerError` where the file cannot be trusted or written; after
+    a failed commit nothing is tried again.
+    """
+
+    def __init__(
+        self,
+        path: Path | None,
+        *,
+        case_sensitive: bool = False,
+        simulated: bool = False,
+        must_exist: bool = False,
+        read_only: bool = False,
+    ) -> None:
+        """Name the ledger; None is a throwaway one in memory.
+
+        `must_exist` refuses to begin a new ledger; `read_only` is for looking only: a
+        ledger that does not exist is not created.
+        """
+        self.path = path
+        self.is_new = False
+        self._case_sensitive = case_sensitive
+        self._simulated = simulated
+        self._must_exist = must_exist
+        self._read_only = read_only
+        self._run = 0
+        self._secret = b""
+        self._empty = True
+        self._lock: int | None = None
+
+    @property
+    def name(self) -> str:
+        """How messages call the ledger."""
+        return f"ledger {self.path}" if self.path else "throwaway ledger"
+
+    def __enter__(self) -> SqliteLedger:
+        """Lock and open; raises `LedgerHeld` where another run holds it."""
+        with self._errors("cannot be opened"), contextlib.ExitStack() as undo:
+            undo.callback(self._unlock)
+            target: str | Path = ":memory:"
+            if self.path is not None and (self._must_exist or not self._read_only):
+                self._prepare(self.path)
+                target = self.path
+            elif self.path is not None and self.path.exists():
+                self._hold(self.path)
+                self._inspect(self.path)
+                target = self.path
+            self._db = sqlite3.connect(target, isolation_level=None, check_same_thread=False)
+            undo.callback(self._db.close)
+            if target == ":memory:":
+                self.is_new = True
+                _create(self._db, simulated=self._simulated)
+            else:
+                self._configure()
+            self._read_meta()
+            undo.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close and unlock."""
+        with self._errors("cannot be closed"):
+            try:
+                self._db.close()
+            finally:
+                self._unlock()
+
+    # -- what a run needs ----------------------------------------------------------
+
+    def latest(self) -> float:
+        """The newest time in the ledger, in seconds since the epoch (0 if empty).
+
+        A clock that was set back since must not shorten a cooldown, so a run's time
+        never begins before this.
+        """
+        with self._errors("cannot be read"):
+            (latest,) = self._db.execute(
+                "SELECT max(coalesce(max(intended_at), 0), coalesce(max(settled_at), 0))"
+                " FROM messages"
+            ).fetchone()
+        return float(latest)
+
+    def begin(self, at: float) -> int:
+        """Write down that a run begins; return its number."""
+        with self._errors("cannot be written"), self._transaction():
+            cursor = self._db.execute(
+                "INSERT INTO runs (started_at, process) VALUES (?, ?)", (at, os.getpid())
+            )
+            self._run = cursor.lastrowid or 0
+        return self._run
+
+    def finish(self, summary: str, at: float) -> None:
+        """Write down how the run ended; `summary` is JSON."""
+        with self._errors("cannot be written"), self._transaction():
+            self._db.execute(
+                "UPDATE runs SET finished_at = ?, summary = ? WHERE id = ?",
+                (at, summary, self._run),
+            )
+
+    def history(self, names: Names) -> History:
+        """What is known of a user, under each of their names."""
+        if self._empty:
+            return NOBODY
+        with self._errors("cannot be read"):
+            found = self._find(names)
+        if not found:
+            return NOBODY
+        sent, unsettled, interrupted = [], [], False
+        for state, intended_at, settled_at in found.values():
+            if state == "sent":
+                sent.append(settled_at)
+            elif state == "unknown":
+                unsettled.append(settled_at)
+            elif state == "open":
+                unsettled.append(intended_at)
+                interrupted = True
+        return History(sent, unsettled, interrupted)
+
+    def unsettled(self) -> int:
+        """How many messages nobody can prove or disprove, over all runs."""
+        with self._errors("cannot be read"):
+            (count,) = self._db.execute(
+                "SELECT count(*) FROM messages WHERE state IN ('open', 'unknown')"
+            ).fetchone()
+        return int(count)
+
+    def apply(self, steps: Sequence[Step]) -> list[int]:
+        """Make the steps durable with one sync, all or none.
+
+        Returns for each `Intend` the number of the intent, for the others 0.
+        """
+        with self._errors("cannot be written"), self._transaction():
+            return [self._apply(step) for step in steps]
+
+    # -- the file ------------------------------------------------------------------
+
+    def _prepare(self, path: Path) -> None:
+        _refuse_network(path)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._hold(path)
+        if not os.path.lexists(path):
+            if self._must_exist:
+                raise LedgerError(
+                    f"There is no {self.name}, and --require-ledger forbids to begin a new one:"
+                    " without the old one people may be written to again. Restore it, or leave"
+                    " the option out once."
+                )
+            self._begin_new(path)
+        self._inspect(path)
+
+    def _hold(self, path: Path) -> None:
+        lock = path.with_name(path.name + ".lock")
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        self._lock = os.open(lock, flags, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(self._lock, 200).decode("ascii", "replace").strip()
+            raise LedgerHeld(
+                f"Another run holds the {self.name} ({holder or 'it has just started'}): this"
+                " run made no request. Wait for it to end, then run again."
+            ) from None
+        started = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
+        os.ftruncate(self._lock, 0)
+        os.pwrite(self._lock, f"process {os.getpid()}, since {started}\n".encode(), 0)
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)  # frees the lock; the file stays, for ever
+            self._lock = None
+
+    def _inspect(self, path: Path) -> None:
+        found = path.lstat()
+        if not stat.S_ISREG(found.st_mode):
+            raise LedgerError(
+                f"The {self.name} is not a regular file (a link, folder or device): name the"
+                " file itself with --ledger."
+            )
+        if found.st_uid != os.geteuid():
+            raise LedgerError(
+                f"The {self.name} belongs to another user of this machine: run as that user, or"
+                " name another file with --ledger."
+            )
+        if found.st_size == 0:
+            raise LedgerError(
+                f"The {self.name} is empty, which no ledger ever is: restore it, or remove the"
+                " file if you are sure that nobody was written to."
+            )
+        if found.st_mode & 0o077:
+            path.chmod(0o600)
+
+    def _begin_new(self, path: Path) -> None:
+        aside = path.with_name(f"{path.name}.new")
+        with contextlib.suppress(FileNotFoundError):
+            aside.unlink()  # left by a run that died before it had a ledger
+        os.close(os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+        db = sqlite3.connect(aside, isolation_level=None)
+        try:
+            _pragma(db, "synchronous", "FULL", 2)
+            _create(db, simulated=self._simulated)
+        finally:
+            db.close()
+        aside.rename(path)
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+        self.is_new = True
+
+    def _configure(self) -> None:
+        for name, value, wanted in (
+            ("locking_mode", "EXCLUSIVE", "exclusive"),
+            ("journal_mode", "WAL", "wal"),
+            ("synchronous", "FULL", 2),
+            ("secure_delete", "ON", 1),
+        ):
+            _pragma(self._db, name, value, wanted)
+        for name in ("fullfsync", "checkpoint_fullfsync"):  # macOS: through the drive's cache
+            _pragma(self._db, name, "ON", 1)
+
+    def _read_meta(self) -> None:
+        (application_id,) = self._db.execute("PRAGMA application_id").fetchone()
+        (schema,) = self._db.execute("PRAGMA user_version").fetchone()
+        if application_id != _APPLICATION_ID:
+            raise LedgerError(
+                f"The {self.name} is not a ledger of batch-resend: name another file with --ledger."
+            )
+        if schema != SCHEMA:
+            raise LedgerError(
+                f"The {self.name} was written by another version of batch-resend (schema {schema},"
+                f" this one knows {SCHEMA}): use that version."
+            )
+        (verdict,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
+        if verdict != "ok":
+            raise LedgerError(
+                f"The {self.name} is damaged: restore it from a backup. A new one would not know"
+                " who has been written to."
+            )
+        meta = dict(self._db.execute("SELECT key, value FROM meta").fetchall())
+        if bool(meta["simulated"]) != self._simulated:
+            other = "a simulation" if meta["simulated"] else "real runs"
+            raise LedgerError(
+                f"The {self.name} belongs to {other}: name another file with --ledger."
+            )
+        self._secret = meta["secret"]
+        self._empty = self._db.execute("SELECT 1 FROM messages LIMIT 1").fetchone() is None
+
+    # -- the rows ------------------------------------------------------------------
+
+    def _apply(self, step: Step) -> int:
+        match step:
+            case Intend():
+                return self._intend(step)
+            case Settle(reason=None):
+                self._db.execute("DELETE FROM aliases WHERE message = ?", (step.intent,))
+                self._db.execute("DELETE FROM messages WHERE id = ?", (step.intent,))
+            case Settle(reason=Reason() as reason):
+                self._settle(step.intent, reason, step.at)
+            case Interrupted():
+                self._interrupted(step.names, step.at)
+        return 0
+
+    def _intend(self, step: Intend) -> int:
+        if not self._empty:
+            self._interrupted(step.names, step.at)
+        key, exact = self._hashes(step.names.username)
+        cursor = self._db.execute(
+            "INSERT INTO messages (run, key, exact, name, state, intended_at)"
+            " VALUES (?, ?, ?, ?, 'open', ?)",
+            (self._run, key, exact, step.names.username, step.at),
+        )
+        intent = cursor.lastrowid or 0
+        if step.names.aliases:
+            self._db.executemany(
+                "INSERT OR IGNORE INTO aliases (key, exact, message) VALUES (?, ?, ?)",
+                [(*self._hashes(alias), intent) for alias in step.names.aliases],
+            )
+        return intent
+
+    def _settle(self, intent: int, reason: Reason, at: float) -> None:
+        self._db.execute(
+            "UPDATE messages SET state = ?, reason = ?, settled_at = ? WHERE id = ?",
+            (str(reason.outcome), str(reason), at, intent),
+        )
+
+    def _interrupted(self, names: Names, at: float) -> None:
+        for message, (state, _, _) in self._find(names).items():
+            if state == "open":
+                self._settle(message, Reason.INTERRUPTED, at)
+
+    def _find(self, names: Names) -> dict[int, tuple[str, float, float]]:
+        found: dict[int, tuple[str, float, float]] = {}
+        own = names.aliases if names.listed else ()
+        for name in (names.username, *own):
+            key, exact = self._hashes(name)
+            queries = (_OWN,) if name in own else (_OWN, _BY_ALIAS)
+            for query in queries:
+                for message, as_sent, *rest in self._db.execute(query, (key,)):
+                    if not self._case_sensitive or as_sent == exact:
+                        found[message] = (rest[0], rest[1], rest[2])
+        return found
+
+    def _hashes(self, name: str) -> tuple[bytes, bytes]:
+        exact = self._hash(name)
+        folded = name.casefold()
+        return (exact if folded == name else self._hash(folded)), exact
+
+    def _hash(self, name: str) -> bytes:
+        return hmac.digest(self._secret, name.encode("utf-8", "surrogatepass"), "sha256")[:16]
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            # What a failed commit left behind is unknown: never repeat it, only let go.
+            with contextlib.suppress(sqlite3.Error):
+                self._db.execute("ROLLBACK")
+            raise
+
+    @contextlib.contextmanager
+    def _errors(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            text = str(error) if isinstance(error, sqlite3.Error) else error.strerror
+            raise LedgerError(
+                f"The {self.name} {what} ({text}): nobody is written to without it. Make it"
+                " writable, free disk space or restore it, then run again."
+            ) from error
+
+
+def _create(db: sqlite3.Connection, *, simulated: bool) -> None:
+    db.executescript(
+        f"BEGIN; PRAGMA application_id = {_APPLICATION_ID}; PRAGMA user_version = {SCHEMA};"
+        f"{_TABLES}"
+    )
+    db.executemany(
+        "INSERT INTO meta VALUES (?, ?)",
+        [("secret", secrets.token_bytes(32)), ("simulated", int(simulated))],
+    )
+    db.execute("COMMIT")
+
+
+def _pragma(db: sqlite3.Connection, name: str, value: str, wanted: str | int) -> None:
+    db.execute(f"PRAGMA {name} = {value}").fetchall()
+    (found,) = db.execute(f"PRAGMA {name}").fetchone()
+    if found != wanted:
+        raise sqlite3.OperationalError(f"{name} is {found}, and must be {wanted}")
+
+
+def _refuse_network(path: Path) -> None:
+    """Refuse file systems whose locks and syncs cannot be trusted (Linux only)."""
+    try:
+        mounts = Path("/proc/self/mountinfo").read_text("utf-8").splitlines()
+    except OSError:
+        return
+    where = os.path.realpath(path.parent)
+    best, kind = "", ""
+    for line in mounts:
+        left, _, right = line.partition(" - ")
+        mount = left.split(" ")[4].encode().decode("unicode_escape")
+        if len(mount) >= len(best) and os.path.commonpath([mount, where]) == mount:
+            best, kind = mount, right.split(" ")[0]
+    if kind in _NETWORK_FILE_SYSTEMS:
+        raise LedgerError(
+            f"The ledger {path} would lie on a network file system ({kind}), whose locks and syncs"
+            " cannot be trusted: name a file on a local disk with --ledger."
+        )

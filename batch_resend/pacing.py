@@ -1,0 +1,233 @@
+"""How fast: never above the ceiling, just below the quota, never into an outage.
+
+The quota of `UserResourceRead` (50 requests a second by default; Cognito Developer
+Guide, "Quotas") belongs to the whole account and Region and is shared with live
+sign-ups; Cognito never says what is left. Being throttled is the only sign of it.
+
+`Pace` is arithmetic on the rate and `Health` on outages; both are handed the time and
+know no clock. `Gate` is the one part that waits: who passes it may ask Cognito *now*,
+and nothing has been promised to anybody until then. `retry` says how this and tenacity
+divide the work.
+
+  - Requests are spaced evenly: a burst of one, no tokens hoarded in a pause.
+  - A throttle lowers the rate for everybody and fails nobody. Requests that had left
+    before the rate was lowered do not lower it again: they speak of the old rate.
+  - The rate where throttling began is remembered: up to just below it the pace comes
+    back quickly, past it only gently.
+  - After a handful of requests in a row without a definite answer, one user at a time
+    is tried, with growing pauses, until one comes. A run begins that way too, so that
+    a wrong setting costs one request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import anyio
+
+from batch_resend.outcome import Signal
+
+DEFAULT_QUOTA = 50.0  #: requests a second; Cognito Developer Guide, "Quotas"
+SLOWEST = 0.5  #: requests a second: slower than this tells nothing sooner
+
+CUT = 0.8  #: what is left of the rate after a throttle
+COMFORT = 0.95  #: how near to the remembered limit the pace returns quickly
+QUICK = 0.10  #: growth a second, of the rate, up to there
+GENTLE = 0.01  #: growth a second, of the rate, beyond it
+
+HANDFUL = 5  #: so many requests in a row without a definite answer are an outage
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  #: seconds
+
+
+class Pace:
+    """The rate: how many requests a second, and when the next may leave."""
+
+    def __init__(self, ceiling: float, *, start: float = DEFAULT_QUOTA) -> None:
+        """Start at `start` requests a second, or at the ceiling where that is less."""
+        self.ceiling = ceiling
+        self.rate = min(ceiling, start)
+        self.limit: float | None = None  #: the rate at which throttling was last met
+        self._next = float("-inf")
+        self._cut_at = float("-inf")
+        self._grown_at: float | None = None
+
+    def delay(self, now: float) -> float:
+        """Seconds until the next request may leave."""
+        return self._next - now
+
+    def leave(self, now: float) -> None:
+        """Take the next place. A little lateness of the timer is made good, no more."""
+        gap = 1 / self.rate
+        self._next = (self._next if now - self._next < min(gap, 0.01) else now) + gap
+
+    def wait_until(self, then: float) -> None:
+        """Let nobody leave before `then`."""
+        self._next = max(self._next, then)
+
+    def throttled(self, left_at: float, now: float) -> None:
+        """Slow down, unless the request left before the rate was last lowered."""
+        if left_at < self._cut_at:
+            return
+        self._cut_at = self._grown_at = now
+        self.limit = self.rate
+        self.rate = max(SLOWEST, self.rate * CUT)
+        self.wait_until(now + 1 / self.rate)
+
+    def answered(self, left_at: float, now: float, *, busy: bool) -> None:
+        """Speed up with time, where the pace is what holds the run back (`busy`)."""
+        since, self._grown_at = self._grown_at, now
+        if since is None or not busy or left_at < self._cut_at:
+            return
+        quick = self.limit is None or self.rate < self.limit * COMFORT
+        grown = self.rate * (1 + (QUICK if quick else GENTLE) * min(1.0, now - since))
+        if quick and self.limit is not None:
+            grown = min(grown, self.limit * COMFORT)
+        self.rate = min(self.ceiling, grown)
+
+
+class Health:
+    """Whether Cognito answers at all, and how many may ask at once."""
+
+    def __init__(self, concurrency: int) -> None:
+        """Begin unproven: one at a time until the first definite answer."""
+        self._concurrency = concurrency
+        self._proven = False
+        self._silent = 0  # requests in a row without a definite answer
+        self._outage_at: float | None = None
+        self._pauses = 0
+        self.connected = False  #: some connection came about
+        self._silent_since = 0.0
+
+    @property
+    def allowed(self) -> int:
+        """How many requests may be in flight."""
+        return self._concurrency if self._proven else 1
+
+    def heard(self, left_at: float, now: float, *, definite: bool) -> float:
+        """Take note of an answer; return for how long nobody should ask, in seconds."""
+        if definite:
+            self._proven, self._silent = True, 0
+            return 0.0
+        if not self._silent:
+            self._silent_since = left_at
+        self._silent += 1
+        if self._silent < HANDFUL:
+            return 0.0
+        if self._proven or self._outage_at is None:
+            self._proven, self._outage_at, self._pauses = False, now, 0
+        elif left_at < self._outage_at:
+            return 0.0  # it left before the outage was known: nothing new
+        self._pauses += 1
+        return min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._pauses - 1, 10))
+
+    def silent_for(self, now: float) -> float:
+        """Seconds since the first of the requests in a row that got no definite answer left."""
+        return now - self._silent_since if self._silent else 0.0
+
+
+@dataclass(slots=True)
+class Place:
+    """The right to ask Cognito once, now. The holder says what was heard."""
+
+    left_at: float
+    signal: Signal | None = None  #: None: nothing was asked after all
+    connected: bool = True  #: a connection came about
+    retry_after: float = 0.0  #: seconds that the answer asks to wait
+    spent: bool = False  #: counts against the budget: sent, or nobody knows
+
+
+class Closed(Exception):
+    """The gate is closed: the run is ending, and nobody may ask any more."""
+
+
+@dataclass(slots=True)
+class Gate:
+    """Where everybody waits for a place: for the pace, for room, for an outage's end.
+
+    Places are given in the order of arrival. `budget` bounds the places that end up
+    spent, counting those in flight: never one message more.
+    """
+
+    pace: Pace
+    health: Health
+    budget: int | None = None
+    waiting: Callable[[str, float], None] = lambda _why, _seconds: None
+    in_flight: int = 0
+    spent: int = 0
+    throttled: int = 0
+    closed: bool = False
+    _turn: anyio.Lock = field(default_factory=lambda: anyio.Lock(fast_acquire=True))
+    _change: anyio.Event = field(default_factory=anyio.Event)
+    _pause_until: float = float("-inf")
+    _blocks: int = 0
+
+    def close(self) -> None:
+        """Let nobody pass any more; whoever waits gets `Closed`."""
+        self.closed = True
+        self._changed()
+
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[Place]:
+        """Wait for a place, hold it while asking. Raises `Closed` when the run ends."""
+        async with self._turn:
+            await self._wait()
+            now = anyio.current_time()
+            self.pace.leave(now)
+            self.in_flight += 1
+        place = Place(now)
+        try:
+            yield place
+        finally:
+            self.in_flight -= 1
+            self.spent += place.spent
+            self._heard(place, anyio.current_time())
+            self._changed()
+
+    async def _wait(self) -> None:
+        while not self.closed:
+            now = anyio.current_time()
+            if self.in_flight >= self.health.allowed or (
+                self.budget is not None and self.spent + self.in_flight >= self.budget
+            ):
+                await self._change.wait()
+            elif (delay := max(self._pause_until - now, self.pace.delay(now))) > 0:
+                with anyio.move_on_after(delay):
+                    await self._change.wait()
+            else:
+                return
+        raise Closed
+
+    def _heard(self, place: Place, now: float) -> None:
+        if place.signal is None:
+            return
+        if place.connected:
+            self.health.connected = True
+        pause = self.health.heard(place.left_at, now, definite=place.signal is not Signal.SILENT)
+        if pause:
+            self._pause(now, pause, "no answer from Cognito")
+        if place.signal is Signal.BLOCKED:
+            self._blocks += 1
+            pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._blocks, 10))
+            self._pause(now, pause, "blocked by a firewall (AWS WAF)")
+        elif place.signal is Signal.THROTTLED:
+            self.throttled += 1
+            self.pace.throttled(place.left_at, now)
+        elif place.signal is Signal.ANSWERED:
+            self._blocks = 0
+            self.pace.answered(place.left_at, now, busy=not self._idle(now))
+        if place.retry_after > 0:
+            self._pause(now, min(place.retry_after, 10 * LONGEST_PAUSE), "Cognito asks to wait")
+
+    def _idle(self, now: float) -> bool:
+        return self.pace.delay(now) <= 0
+
+    def _pause(self, now: float, seconds: float, why: str) -> None:
+        if now + seconds > self._pause_until:
+            self._pause_until = now + seconds
+            self.waiting(why, seconds)
+
+    def _changed(self) -> None:
+        self._change.set()
+        self._change = anyio.Event()

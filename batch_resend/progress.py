@@ -1,0 +1,267 @@
+"""What a person sees of a run, on standard error; standard output carries data only.
+
+On a terminal one live line; elsewhere a plain line every half minute; with
+`--log-format json` one object a line. Names are masked unless asked otherwise.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import time
+from collections.abc import AsyncIterator
+from typing import IO, Any
+
+import anyio
+
+from batch_resend.job import Job, Snapshot
+from batch_resend.masking import mask, printable
+from batch_resend.model import Outcome, Reason
+from batch_resend.reports.summary import Summary
+from batch_resend.run import Observer, Preview
+
+_LIVE_EVERY = 0.1  #: seconds
+_PLAIN_EVERY = 30.0
+
+
+class Console(Observer):
+    """Tells a person, or a log, how the run goes."""
+
+    def __init__(
+        self,
+        *,
+        yes: bool,
+        quiet: bool = False,
+        json_lines: bool = False,
+        live: bool = True,
+        masked: bool = True,
+        stream: IO[str] | None = None,
+    ) -> None:
+        """`yes` asks no question; `live` allows the live line where there is a terminal."""
+        self._stream = stream or sys.stderr
+        self._yes = yes
+        self._quiet = quiet
+        self._json = json_lines
+        self._masked = masked
+        self._live = live and not quiet and not json_lines and self._stream.isatty()
+        self._line = ""  # the live line as it stands on the terminal
+        self._job: Job | None = None
+        self._waiting = ("", 0.0)
+
+    # -- what the run tells --------------------------------------------------------
+
+    def note(self, text: str) -> None:
+        """Say something worth knowing."""
+        self._say("note", text)
+
+    def began(self, job: Job) -> None:
+        """Take note of the job, for the progress."""
+        self._job = job
+
+    def waiting(self, why: str, seconds: float) -> None:
+        """Say aloud what is waited for."""
+        self._waiting = (why, time.monotonic() + seconds)
+        if not self._live:
+            self._say("waiting", f"Waiting {seconds:.0f} s: {why}", why=why, seconds=seconds)
+
+    async def confirm(self, preview: Preview) -> bool:
+        """Show the plan; ask, where a question is due."""
+        for line in plan_lines(preview, masked=self._masked):
+            self._say("plan", line)
+        if self._yes or not preview.eligible:
+            return True
+        self._write(f"Send {preview.eligible} codes? [y/N] ", end="")
+        answer = await anyio.to_thread.run_sync(_ask, abandon_on_cancel=True)
+        return answer.strip().lower() in {"y", "yes"}
+
+    def ended(self, summary: Summary) -> None:
+        """Show what the run came to."""
+        self._clear()
+        if self._json:
+            self._say("summary", "", **summary.as_json())
+            return
+        for line in summary_lines(summary):
+            self._say("summary", line, important=True)
+
+    def error(self, text: str) -> None:
+        """Say what went wrong."""
+        self._clear()
+        self._say("error", f"Error: {text}", important=True)
+
+    # -- progress ------------------------------------------------------------------
+
+    @contextlib.asynccontextmanager
+    async def progress(self) -> AsyncIterator[None]:
+        """Show progress while the block runs."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._show)
+            try:
+                yield
+            finally:
+                tasks.cancel_scope.cancel()
+                self._clear()
+
+    async def _show(self) -> None:
+        while True:
+            await anyio.sleep(_LIVE_EVERY if self._live else _PLAIN_EVERY)
+            if self._job is None:
+                continue
+            snapshot = self._job.snapshot()
+            if self._live:
+                self._draw(progress_line(snapshot, self._wait()))
+            else:
+                self._say("progress", progress_line(snapshot, self._wait()), **_numbers(snapshot))
+
+    def _wait(self) -> str:
+        why, until = self._waiting
+        left = until - time.monotonic()
+        return f"waiting {left:.0f} s: {why}" if left > 0 else ""
+
+    def _draw(self, line: str) -> None:
+        import shutil
+
+        line = line[: shutil.get_terminal_size().columns - 1]
+        self._write(f"\r{line}\x1b[K", end="")
+        self._line = line
+
+    def _clear(self) -> None:
+        if self._line:
+            self._write("\r\x1b[K", end="")
+            self._line = ""
+
+    # -- writing -------------------------------------------------------------------
+
+    def _say(self, event: str, text: str, *, important: bool = False, **more: Any) -> None:
+        if self._quiet and not important:
+            return
+        if self._json:
+            moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+            told = {"time": moment, "event": event, **({"text": text} if text else {}), **more}
+            self._write(json.dumps(told))
+            return
+        line = self._line
+        self._clear()
+        self._write(text)
+        if line:
+            self._draw(line)
+
+    def _write(self, text: str, end: str = "\n") -> None:
+        # A closed terminal or a broken pipe must not end a run that is sending.
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.write(text + end)
+            self._stream.flush()
+
+
+def _ask() -> str:
+    return sys.stdin.readline()
+
+
+def can_ask() -> bool:
+    """Whether there is a person at a terminal to ask."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def plan_lines(preview: Preview, *, masked: bool = True) -> list[str]:
+    """Say in a few lines what is about to happen."""
+    facts = preview.facts
+    where = facts["endpoint"] if facts["simulated"] else f"{facts['region']}, {facts['endpoint']}"
+    pool = f"pool {facts['user_pool_id']}, " if facts["user_pool_id"] else ""
+    lines = [f"Plan for {facts['input']}: {pool}client {facts['client_id']} at {where}"]
+    names = [mask(name) if masked else printable(name) for name in preview.first]
+    more = ", ..." if preview.eligible > len(names) else ""
+    told = f" ({', '.join(names)}{more})" if names else ""
+    lines.append(
+        f"  to be sent a code  {preview.eligible}{told}, at up to {preview.rate:g} a second:"
+        f" about {_time(preview.seconds)}"
+    )
+    lines += _by_outcome({r: n for r, n in preview.counts.items() if r is not Reason.ELIGIBLE})
+    return lines
+
+
+def summary_lines(summary: Summary) -> list[str]:
+    """Say in a few lines what the run came to."""
+    counts = summary.counts
+    shown = [f"{n} {outcome}" for outcome, n in counts.items() if n] or ["no rows"]
+    throttled = f", {summary.throttled} throttled" if summary.throttled else ""
+    lines = [
+        f"{summary.rows} rows in {_time(summary.seconds)}: {', '.join(shown)}"
+        f" ({summary.requests} requests{throttled})."
+    ]
+    lines += _by_outcome(
+        {
+            reason: n
+            for reason, n in summary.reasons.items()
+            if reason.outcome in {Outcome.SKIPPED, Outcome.FAILED, Outcome.UNKNOWN}
+        }
+    )
+    facts = summary.facts
+    if summary.stopped_by is not None:
+        detail = f" ({printable(summary.detail)})" if summary.detail else ""
+        lines.append(f"Stopped early: {summary.stopped_by.sentence}{detail}")
+    if counts[Outcome.NOT_ATTEMPTED]:
+        lines.append("Run the same command again to go on: nobody is written to twice.")
+    if summary.unsettled:
+        lines.append(
+            f"{summary.unsettled} of all runs are unsettled: a request left and nobody can say"
+            " whether a code went out. They count as sent; --resend-unsettled sends again."
+        )
+    if facts["simulated"]:
+        lines.append("Simulated: no real person was written to.")
+    elif not str(facts["endpoint"]).endswith(".amazonaws.com"):
+        lines.append(f"The endpoint was not the usual one of AWS: {facts['endpoint']}")
+    if facts["report"] != "-":
+        lines.append(f"Report: {facts['report']}")
+    return lines
+
+
+def progress_line(snapshot: Snapshot, waiting: str = "") -> str:
+    """Say in one line how the run stands."""
+    outcomes = snapshot.tally.outcomes
+    total = snapshot.eligible
+    part = f"{100 * snapshot.done // total}%" if total else "100%"
+    told = [f"{snapshot.done}/{total} {part}"]
+    told += [
+        f"{outcomes[outcome]} {outcome}"
+        for outcome in (Outcome.SENT, Outcome.FAILED, Outcome.UNKNOWN)
+        if outcomes[outcome] or outcome is Outcome.SENT
+    ]
+    told.append(f"{snapshot.rate:.3g}/s of {snapshot.ceiling:.3g}")
+    if snapshot.throttled:
+        told.append(f"{snapshot.throttled} throttled")
+    if snapshot.stopped_by is not None:
+        told.append(f"stopping, {snapshot.in_flight} in flight")
+    elif waiting:
+        told.append(waiting)
+    elif total > snapshot.done:
+        told.append(f"{_time((total - snapshot.done) / snapshot.rate)} left")
+    return " | ".join(told)
+
+
+def _numbers(snapshot: Snapshot) -> dict[str, Any]:
+    return {
+        "done": snapshot.done,
+        "eligible": snapshot.eligible,
+        "counts": {str(outcome): n for outcome, n in snapshot.tally.outcomes.items()},
+        "rate": round(snapshot.rate, 2),
+        "ceiling": snapshot.ceiling,
+        "throttled": snapshot.throttled,
+        "in_flight": snapshot.in_flight,
+    }
+
+
+def _by_outcome(reasons: dict[Reason, int]) -> list[str]:
+    lines = []
+    for outcome in Outcome:
+        found = {r: n for r, n in reasons.items() if r.outcome is outcome}
+        if found:
+            inner = ", ".join(f"{reason} {n}" for reason, n in found.items())
+            lines.append(f"  {outcome:<17}  {sum(found.values())} ({inner})")
+    return lines
+
+
+def _time(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -1,0 +1,102 @@
+r"""The report: one CSV row for every input row, written as soon as its user is settled.
+
+UTF-8, `\n`, header first, in the order of completion; `row` is the place in the input.
+Beside it, on request, the failed file: the input rows that ended failed, unknown or
+not-attempted, in the input's own columns and verbatim: a valid input for the next run.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+from datetime import UTC, datetime
+
+from batch_resend.masking import cell
+from batch_resend.model import Outcome, Result
+from batch_resend.reports.files import PrivateFile
+
+COLUMNS = (
+    "row",
+    "username",
+    "outcome",
+    "reason",
+    "attempts",
+    "delivery_medium",
+    "destination",
+    "attribute_name",
+    "error_code",
+    "error_message",
+    "request_id",
+    "finished_at",
+    "latency_ms",
+)
+
+_TRY_AGAIN = {Outcome.FAILED, Outcome.UNKNOWN, Outcome.NOT_ATTEMPTED}
+
+
+class CsvReport:
+    """Writes results as CSV rows to an open file."""
+
+    def __init__(self, file: PrivateFile) -> None:
+        """Write the header; raises `ReportError`."""
+        self._file = file
+        self._line = io.StringIO()
+        self._writer = csv.writer(self._line, lineterminator="\n")
+        self._append(COLUMNS)
+
+    def write(self, result: Result) -> None:
+        """Write one row; raises `ReportError`."""
+        self._append(columns(result))
+
+    def _append(self, values: tuple[str, ...]) -> None:
+        self._writer.writerow(values)
+        self._file.append(self._line.getvalue().encode("utf-8", "backslashreplace"))
+        self._line.seek(0)
+        self._line.truncate()
+
+
+def columns(result: Result) -> tuple[str, ...]:
+    """Project a result onto the report's columns."""
+    delivery = result.delivery
+    return (
+        str(result.row),
+        cell(result.username),
+        result.outcome,
+        result.reason,
+        str(result.attempts),
+        cell(delivery.medium) if delivery else "",
+        cell(delivery.destination) if delivery else "",
+        cell(delivery.attribute_name) if delivery else "",
+        cell(result.error_code),
+        cell(result.error_message),
+        cell(result.request_id),
+        timestamp(result.finished_at),
+        "" if result.latency is None else f"{result.latency * 1000:.0f}",
+    )
+
+
+def timestamp(seconds: float) -> str:
+    """Write a time as ISO 8601 in UTC, with milliseconds."""
+    moment = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+    return moment.replace("+00:00", "Z")
+
+
+class FailedRows:
+    """Writes the rows that are worth another run, in the input's own words."""
+
+    def __init__(self, file: PrivateFile, heading: str, encoding: str) -> None:
+        """Write the input's heading, in its encoding; raises `ReportError`."""
+        self._file = file
+        # One encoder for the whole file: a UTF-16 file has one byte-order mark.
+        self._encoder = codecs.getincrementalencoder(encoding)(errors="surrogatepass")
+        self._append(heading)
+
+    def write(self, result: Result) -> None:
+        """Write the row, if its user was not served; raises `ReportError`."""
+        if result.outcome in _TRY_AGAIN:
+            self._append(result.raw)
+
+    def _append(self, text: str) -> None:
+        if data := self._encoder.encode(text):
+            self._file.append(data)

@@ -1,0 +1,115 @@
+"""The summary: what a run came to. Pure: counts go in, numbers and an exit code come out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from batch_resend.errors import Exit
+from batch_resend.model import Outcome, Reason, Result
+from batch_resend.outcome import Stop
+
+SCHEMA = 1
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts results as they come, and knows when there are too many failures."""
+
+    reasons: Counter[Reason] = field(default_factory=Counter)
+    requests: int = 0  #: requests made
+    requested: int = 0  #: users for whom at least one request was made
+    failures: int = 0  #: of these, failed or unknown
+
+    def add(self, result: Result) -> None:
+        """Count one row."""
+        self.reasons[result.reason] += 1
+        self.requests += result.attempts
+        if result.attempts:
+            self.requested += 1
+            self.failures += result.outcome in {Outcome.FAILED, Outcome.UNKNOWN}
+
+    @property
+    def outcomes(self) -> Counter[Outcome]:
+        """Rows by outcome."""
+        counts: Counter[Outcome] = Counter()
+        for reason, count in self.reasons.items():
+            counts[reason.outcome] += count
+        return counts
+
+
+@dataclass(frozen=True, slots=True)
+class MaxFailures:
+    """How many failed or unknown users are too many: a number, or a part of the requested.
+
+    A part counts only from `FROM` requested users on.
+    """
+
+    number: int | None = None
+    part: float | None = None
+
+    FROM = 100
+
+    def exceeded(self, tally: Tally) -> bool:
+        """Whether there are more failures than allowed."""
+        if self.number is not None:
+            return tally.failures > self.number
+        if self.part is None or tally.requested < self.FROM:
+            return False
+        return tally.failures > self.part * tally.requested
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What a run came to. Times in seconds since the epoch; `seconds` is the run's length."""
+
+    reasons: dict[Reason, int]
+    requests: int
+    throttled: int
+    seconds: float
+    started_at: float
+    stopped_by: Stop | None = None
+    detail: str = ""  #: what stopped the run, in its own words
+    unsettled: int = 0  #: over all runs of this ledger
+    facts: dict[str, Any] = field(default_factory=dict)  #: input, client, endpoint, files
+
+    @property
+    def rows(self) -> int:
+        """How many input rows there were."""
+        return sum(self.reasons.values())
+
+    @property
+    def counts(self) -> dict[Outcome, int]:
+        """Rows by outcome, every outcome named."""
+        tally = Tally(reasons=Counter(self.reasons))
+        return {outcome: tally.outcomes[outcome] for outcome in Outcome}
+
+    @property
+    def exit_code(self) -> Exit:
+        """What the program exits with."""
+        if self.stopped_by is not None:
+            return self.stopped_by.exit_code
+        counts = self.counts
+        return Exit.SOME_FAILED if counts[Outcome.FAILED] + counts[Outcome.UNKNOWN] else Exit.DONE
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the summary in the form for programs."""
+        return {
+            "schema": SCHEMA,
+            "counts": {str(outcome): count for outcome, count in self.counts.items()},
+            "reasons": {
+                f"{reason.outcome}/{reason}": count
+                for reason, count in sorted(self.reasons.items())
+            },
+            "rows": self.rows,
+            "requests": self.requests,
+            "throttled": self.throttled,
+            "seconds": round(self.seconds, 3),
+            "started_at": round(self.started_at, 3),
+            "stopped_by": None if self.stopped_by is None else str(self.stopped_by),
+            "detail": self.detail or None,
+            "unsettled": self.unsettled,
+            "exit_code": int(self.exit_code),
+            **self.facts,
+        }

@@ -1,0 +1,63 @@
+"""Whether a user gets another try, and when: tenacity, one object per row.
+
+The pace and tenacity divide the work. The pace (`pacing`) decides when *anybody* may
+ask; being throttled slows it, and a throttled user simply queues there again, as often
+as it takes. tenacity decides whether *this user* asks again, and lets a user whose
+connection failed rest before that. It judges results, not exceptions, so that what
+happened to one user stays a value to the end.
+
+One object per row: an `AsyncRetrying` shared by several tasks mixes up their attempts
+and hands one user another's result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
+
+import tenacity
+
+from batch_resend.outcome import Again, Verdict
+
+FIRST_REST = 0.5  #: seconds before the second try of a user; doubles from there on
+LONGEST_REST = 20.0
+
+
+class Judged(Protocol):
+    """The result of one try."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the answer means."""
+        ...
+
+
+T = TypeVar("T", bound=Judged)
+
+
+async def retry(
+    attempt: Callable[[], Awaitable[T]],
+    *,
+    enough: Callable[[], bool],
+    sleep: Callable[[float], Awaitable[None]],
+) -> T:
+    """Try until the answer is final or there were tries enough; return the last result.
+
+    `enough` is asked after every try that might be repeated; `sleep` must return early
+    when the run ends. What `attempt` raises passes through.
+    """
+    jitter = tenacity.wait_random_exponential(multiplier=2 * FIRST_REST, max=LONGEST_REST)
+    retrying = tenacity.AsyncRetrying(
+        sleep=sleep,
+        stop=lambda _state: enough(),
+        wait=lambda state: jitter(state) if _again(state) is Again.COUNTED else 0.0,
+        retry=tenacity.retry_if_result(lambda tried: tried.verdict.again is not Again.NEVER),
+        retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
+    )
+    return await retrying(attempt)
+
+
+def _again(state: tenacity.RetryCallState) -> Again:
+    assert state.outcome is not None  # noqa: S101 - tenacity asks only after a try
+    again: Again = state.outcome.result().verdict.again
+    return again

@@ -1,0 +1,461 @@
+"""Where the concrete parts meet: settings become a job, and the job a summary.
+
+The order is the order of what an operator wants to hear first: wrong settings, then a
+ledger that is held, then files that cannot be written, then input that cannot be read;
+then the plan and the question; only then is anybody written to.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import stat
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.abc
+import anyio.streams.memory
+
+from batch_resend import __version__, aws
+from batch_resend.config import UNCONFIRMED_FILTER, Settings, state_folder
+from batch_resend.errors import BatchResendError, InputError, Refused
+from batch_resend.job import Job, Sender
+from batch_resend.ledger.sqlite import SqliteLedger
+from batch_resend.masking import printable
+from batch_resend.model import Reason, Result
+from batch_resend.outcome import Stop
+from batch_resend.pacing import DEFAULT_QUOTA
+from batch_resend.reports.csv_file import CsvReport, FailedRows
+from batch_resend.reports.files import PrivateFile
+from batch_resend.reports.summary import Summary
+from batch_resend.request import AppClient
+from batch_resend.sources.cognito import CognitoSource
+from batch_resend.sources.csv_file import CsvSource, read_names
+from batch_resend.spool import Spool
+
+SIMULATED_CLIENT = "simulated"
+SIMULATED_POOL = "us-east-1_Simulated"
+SIMULATED_USERS = 500
+_SIMULATED_LATENCY = 0.06  #: seconds: as far away as another Region of the same continent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """What is about to happen: shown before anybody is written to."""
+
+    counts: dict[Reason, int]
+    eligible: int
+    first: list[str]  #: a few of the names
+    rate: float
+    facts: dict[str, Any]
+
+    @property
+    def seconds(self) -> float:
+        """How long it takes at least."""
+        return max(0, self.eligible - 1) / self.rate
+
+
+class Observer:
+    """Watches a run and answers its one question. This one is silent and says yes."""
+
+    def note(self, text: str) -> None:
+        """Hear of something worth knowing."""
+
+    async def confirm(self, preview: Preview) -> bool:
+        """Say whether to go on; asked once, after the plan and before the first message."""
+        del preview
+        return True
+
+    def waiting(self, why: str, seconds: float) -> None:
+        """Hear that nobody is asked for so many seconds."""
+
+    def began(self, job: Job) -> None:
+        """Hear that sending begins; `job.snapshot()` tells how it stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class _World:
+    """Cognito, or what stands in for it."""
+
+    sender: Sender
+    listing: Any  #: a client that has `list_users`, where users are listed
+    region: str
+    endpoint: str
+
+
+class _Reports:
+    """All that is told of every row."""
+
+    def __init__(self, *reports: CsvReport | FailedRows) -> None:
+        self._reports = reports
+
+    def write(self, result: Result) -> None:
+        for report in self._reports:
+            report.write(result)
+
+
+class Run:
+    """One run of the job, from settings to summary."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        observer: Observer | None = None,
+        results: anyio.streams.memory.MemoryObjectSendStream[Result] | None = None,
+    ) -> None:
+        """Nothing is opened yet. `results` is handed every result, as it comes."""
+        self.settings = settings
+        self.summary: Summary | None = None
+        self._observer = observer or Observer()
+        self._results = results
+        self._job: Job | None = None
+        self._sending = False
+        self._stop: Stop | None = None
+        self._before = anyio.CancelScope()
+
+    def stop(self, stop: Stop = Stop.CALLER) -> None:
+        """End the run gently: settle what is in flight, report the rest as not attempted."""
+        self._stop = self._stop or stop
+        if self._job is not None and self._sending:
+            self._job.stop(stop)
+        else:
+            self._before.cancel()
+
+    async def execute(self) -> Summary:
+        """Do it all; raises a `BatchResendError` where nobody could be written to."""
+        now = time.time()
+        async with contextlib.AsyncExitStack() as stack:
+            with self._before:
+                summary = await self._in(stack, now)
+            if summary is None:
+                raise Interrupted(self._stop or Stop.CALLER)
+        self.summary = summary
+        return summary
+
+    async def _in(self, stack: contextlib.AsyncExitStack, now: float) -> Summary | None:
+        settings = self.settings
+        client_id = settings.client_id or SIMULATED_CLIENT
+        secret = await client_secret(settings)
+        world = await stack.enter_async_context(_world(settings, now))
+        ledger = stack.enter_context(self._ledger(world))
+        if ledger.is_new and ledger.path and not settings.dry_run:
+            self._observer.note(f"A new ledger was begun: {ledger.path}")
+        report_path = settings.report or time.strftime(
+            "resend-report-%Y%m%dT%H%M%SZ.csv", time.gmtime(now)
+        )
+        report, failed, summary_file = (
+            stack.enter_context(PrivateFile(path, what=what, overwrite=settings.overwrite))
+            if path is not None
+            else None
+            for path, what in (
+                (report_path, "--report"),
+                (settings.failed, "--failed"),
+                (settings.summary, "--summary"),
+            )
+        )
+        files = [file for file in (report, failed, summary_file) if file is not None]
+        try:
+            job = await self._plan(stack, world, ledger, AppClient(client_id, secret), files)
+        except BaseException:
+            for file in files:
+                file.discard()
+            raise
+        if settings.dry_run:
+            summary = await job.dry_run()
+        else:
+            self._sending = True
+            if self._stop:
+                job.stop(self._stop)
+            # From here on a stop is a matter of the job, which settles what is in flight.
+            with anyio.CancelScope(shield=True):
+                self._observer.began(job)
+                summary = await job.run(world.sender)
+        if summary_file is not None:
+            summary_file.append((json.dumps(summary.as_json()) + "\n").encode())
+        return summary
+
+    async def _plan(
+        self,
+        stack: contextlib.AsyncExitStack,
+        world: _World,
+        ledger: SqliteLedger,
+        app: AppClient,
+        files: list[PrivateFile],
+    ) -> Job:
+        settings = self.settings
+        source = self._source(world)
+        stack.push_async_callback(source.aclose)
+        await source.open()
+        _check_columns(settings, source.name, source.columns)
+        spool = stack.enter_context(Spool(case_sensitive=settings.case_sensitive))
+        if settings.exclude is not None:
+            async for name in read_names(settings.exclude):
+                spool.exclude([name])
+        reports: list[CsvReport | FailedRows] = [CsvReport(files[0])]
+        if settings.failed is not None:
+            reports.append(FailedRows(files[1], source.heading, source.encoding))
+        facts = {
+            "version": __version__,
+            "input": printable(source.name),
+            "user_pool_id": settings.user_pool_id or None,
+            "client_id": app.client_id,
+            "region": world.region,
+            "endpoint": world.endpoint,
+            "simulated": settings.simulate,
+            "dry_run": settings.dry_run,
+            "ledger": str(ledger.path) if ledger.path else None,
+            "report": files[0].path,
+            "failed": settings.failed,
+        }
+        self._job = job = Job(
+            ledger=ledger,
+            report=_Reports(*reports),
+            app=app,
+            now=time.time(),
+            template=settings.template,
+            policy=settings.policy,
+            limits=settings.limits,
+            spool=spool,
+            facts=facts,
+            watch=self._observer.waiting,
+            listener=self._hand_on if self._results else None,
+        )
+        counts = await job.plan(source, settings.selection)
+        preview = Preview(
+            counts=counts,
+            eligible=job.eligible,
+            first=spool.first_eligible(3),
+            rate=job.snapshot().rate,
+            facts=facts,
+        )
+        if not await self._observer.confirm(preview):
+            raise Refused("Nobody was written to: the run was not confirmed.")
+        return job
+
+    async def _hand_on(self, result: Result) -> None:
+        assert self._results is not None  # noqa: S101 - a listener only then
+        try:
+            await self._results.send(result)
+        except anyio.BrokenResourceError:
+            self.stop()  # nobody listens any more
+
+    def _source(self, world: _World) -> CsvSource | CognitoSource:
+        settings = self.settings
+        keep = settings.names
+        if settings.users is not None:
+            return CsvSource(
+                settings.users,
+                username_column=settings.username_column,
+                header=settings.header,
+                delimiter=settings.delimiter,
+                encoding=settings.encoding,
+                keep=keep,
+            )
+        if settings.one_per_address:
+            keep |= {"email", "phone_number"}
+        return CognitoSource(
+            world.listing,
+            settings.user_pool_id or SIMULATED_POOL,
+            filter=UNCONFIRMED_FILTER if settings.filter is None else settings.filter,
+            keep=keep,
+        )
+
+    def _ledger(self, world: _World) -> SqliteLedger:
+        settings = self.settings
+        path: Path | None
+        if settings.ledger is not None:
+            path = Path(settings.ledger)
+        elif settings.simulate:
+            path = None
+        else:
+            path = default_ledger(world.region, settings.client_id, world.endpoint)
+        return SqliteLedger(
+            path,
+            case_sensitive=settings.case_sensitive,
+            simulated=settings.simulate,
+            must_exist=settings.require_ledger,
+            read_only=settings.dry_run,
+        )
+
+
+class Interrupted(BatchResendError):
+    """Stopped before the first message."""
+
+    def __init__(self, stop: Stop) -> None:
+        """Say so, with the exit code of what stopped it."""
+        super().__init__(f"{stop.sentence} Nobody was written to.")
+        self.exit_code = stop.exit_code
+
+
+@contextlib.asynccontextmanager
+async def open_run(
+    settings: Settings, *, observer: Observer | None = None
+) -> AsyncIterator[RunningJob]:
+    """Run a job from Python, with its results as they come.
+
+    ::
+
+        async with open_run(Settings(users="users.csv", client_id="...")) as running:
+            async for result in running:
+                print(result.row, result.outcome, result.reason)
+        print(running.summary.exit_code)
+
+    Leaving the block early stops the run gently. Raises a `BatchResendError` where
+    nobody could be written to.
+    """
+    send, receive = anyio.create_memory_object_stream[Result](0)
+    run = Run(settings, observer=observer, results=send)
+    running = RunningJob(run, receive)
+
+    async def execute() -> None:
+        async with send:
+            try:
+                await run.execute()
+            except BatchResendError as error:
+                running.error = error
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(execute)
+        try:
+            yield running
+        finally:
+            receive.close()
+    if running.error is not None:
+        raise running.error
+
+
+class RunningJob:
+    """A run under way: iterate over it for the results."""
+
+    def __init__(
+        self, run: Run, results: anyio.streams.memory.MemoryObjectReceiveStream[Result]
+    ) -> None:
+        """Made by `open_run`."""
+        self._run = run
+        self._results = results
+        self.error: BatchResendError | None = None
+
+    @property
+    def summary(self) -> Summary:
+        """What the run came to; known once the block is left."""
+        if self._run.summary is None:
+            raise RuntimeError("the run has not ended yet")
+        return self._run.summary
+
+    def stop(self) -> None:
+        """End the run gently."""
+        self._run.stop()
+
+    def __aiter__(self) -> AsyncIterator[Result]:
+        """Iterate over the results, in order of completion."""
+        return self._results.__aiter__()
+
+
+def default_ledger(region: str, client_id: str, endpoint: str) -> Path:
+    """Name the ledger of a Region and client (and endpoint, where it is not AWS's)."""
+    name = f"{region}-{client_id}"
+    if not aws.is_aws(endpoint):
+        name += "-" + hashlib.sha256(endpoint.rstrip("/").encode()).hexdigest()[:12]
+    return state_folder() / f"{name}.sqlite3"
+
+
+async def client_secret(settings: Settings) -> str | None:
+    """Get the app client's secret from where the settings say, if it has one."""
+    place = aws.Place(settings.pool_region, settings.profile, settings.endpoint_url)
+    if settings.client_secret_file is not None:
+        return _checked(secret_from_file(settings.client_secret_file), "--client-secret-file")
+    if settings.client_secret_id is not None:
+        text = await aws.stored_secret(place, settings.client_secret_id)
+        with contextlib.suppress(ValueError):
+            stored = json.loads(text)
+            if isinstance(stored, dict):
+                text = str(stored.get("client_secret") or stored.get("ClientSecret") or "")
+        return _checked(text, f"--client-secret-id {settings.client_secret_id}")
+    if settings.fetch_client_secret:
+        return await aws.client_secret(place, settings.user_pool_id, settings.client_id)
+    given = os.environ.get("BATCH_RESEND_CLIENT_SECRET")
+    return None if given is None else _checked(given, "BATCH_RESEND_CLIENT_SECRET")
+
+
+def secret_from_file(path: str) -> str:
+    """Read a secret from a file that not everybody can read."""
+    try:
+        with Path(path).open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            text = file.read(4096).decode("utf-8-sig")
+    except OSError as error:
+        raise InputError(
+            f"--client-secret-file {path} cannot be read ({error.strerror}): name a file that"
+            " holds the secret and nothing else."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"--client-secret-file {path} is not text.") from error
+    if stat.S_ISREG(mode) and mode & stat.S_IROTH:
+        raise InputError(
+            f"--client-secret-file {path} can be read by everybody on this machine: chmod 600 it."
+        )
+    return text
+
+
+def _checked(secret: str, origin: str) -> str:
+    secret = secret.strip()
+    if not secret or not secret.isprintable() or " " in secret:
+        raise InputError(f"{origin} holds no client secret: one word, and nothing else.")
+    return secret
+
+
+def _check_columns(settings: Settings, name: str, columns: frozenset[str] | None) -> None:
+    if columns is None:
+        return
+    for missing in sorted(settings.names - columns):
+        raise InputError(
+            f"{name} has no column {printable(missing)!r}, which --match or an @NAME asks for;"
+            f" it has {', '.join(printable(column) for column in sorted(columns)[:10])}."
+        )
+
+
+@contextlib.asynccontextmanager
+async def _world(settings: Settings, now: float) -> AsyncIterator[_World]:
+    if settings.simulate:
+        async with _simulated_world(settings, now) as world:
+            yield world
+        return
+    from batch_resend.sender import AwsSender
+
+    place = aws.Place(settings.pool_region, settings.profile, settings.endpoint_url)
+    async with contextlib.AsyncExitStack() as stack:
+        client, region, endpoint = await stack.enter_async_context(
+            aws.resend_client(place, timeout=settings.timeout, concurrency=settings.concurrency)
+        )
+        listing = None
+        if settings.users is None:
+            listing = await stack.enter_async_context(aws.signed_client(place, "cognito-idp"))
+        yield _World(AwsSender(client), listing, region, endpoint)
+
+
+@contextlib.asynccontextmanager
+async def _simulated_world(settings: Settings, now: float) -> AsyncIterator[_World]:
+    from batch_resend.simulator.pool import Pool, make_users
+    from batch_resend.simulator.quota import Quota
+    from batch_resend.simulator.rules import Client, Cognito, PoolSettings
+    from batch_resend.simulator.sender import SimulatedListing, SimulatedSender
+
+    listed = None if settings.users is not None else make_users(SIMULATED_USERS, now=now)
+    cognito = Cognito(
+        Pool(open_to_all=True) if listed is None else Pool(listed),
+        client=Client(settings.client_id or SIMULATED_CLIENT),
+        settings=PoolSettings(pool_id=settings.user_pool_id or SIMULATED_POOL),
+        quota=Quota(DEFAULT_QUOTA),
+    )
+    async with SimulatedSender(
+        cognito, epoch=now, latency=_SIMULATED_LATENCY, timeout=settings.timeout
+    ) as sender:
+        listing = SimulatedListing(cognito, sender.now)
+        yield _World(sender, listing, "simulated", "the embedded simulator")

@@ -1,0 +1,85 @@
+"""The call itself, through aioboto3: one request goes out, a `Reply` comes back.
+
+What the SDK and the wire raise ends here. A request that left is never sent again, and
+an exception that nobody expected counts as "it left": the careful reading.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from batch_resend.model import Delivery, Reply, Request, Wire
+from batch_resend.wire import NoAnswer, NotSent, Unreadable
+
+
+class AwsSender:
+    """Sends through an open aioboto3 client for `cognito-idp` (`aws.resend_client`)."""
+
+    def __init__(self, client: Any) -> None:
+        """Send through this client."""
+        self._client = client
+
+    async def send(self, request: Request) -> Reply:
+        """Ask for one code. Never raises for a user; a cancellation passes through."""
+        try:
+            answer = await self._client.resend_confirmation_code(**request.parameters)
+        except ClientError as error:
+            return _refusal(error.response)
+        except NotSent as error:
+            return Reply(Wire.NOT_SENT, message=str(error))
+        except NoAnswer as error:
+            return Reply(Wire.NO_ANSWER, message=str(error))
+        except Unreadable as error:
+            return Reply(Wire.UNREADABLE, message=str(error))
+        except Exception as error:
+            return Reply(Wire.UNREADABLE, message=f"unreadable answer ({type(error).__name__})")
+        metadata = _dict(answer.get("ResponseMetadata"))
+        return Reply(
+            Wire.ANSWERED,
+            status=int(metadata.get("HTTPStatusCode", 0)),
+            delivery=_delivery(answer.get("CodeDeliveryDetails")),
+            request_id=_text(metadata.get("RequestId")),
+        )
+
+
+def _refusal(response: dict[str, Any]) -> Reply:
+    error, metadata = _dict(response.get("Error")), _dict(response.get("ResponseMetadata"))
+    code = _text(error.get("Code"))
+    return Reply(
+        Wire.ANSWERED,
+        status=int(metadata.get("HTTPStatusCode", 0)),
+        code="" if code.isdigit() else code,  # the SDK puts the status where no code is
+        message=_text(error.get("Message")),
+        request_id=_text(metadata.get("RequestId")),
+        retry_after=_retry_after(_dict(metadata.get("HTTPHeaders"))),
+    )
+
+
+def _delivery(details: object) -> Delivery | None:
+    """Read CodeDeliveryDetails; evidence only if it says how or where to."""
+    if not isinstance(details, dict):
+        return None
+    medium, destination = _text(details.get("DeliveryMedium")), _text(details.get("Destination"))
+    if not (medium or destination):
+        return None
+    return Delivery(medium, destination, _text(details.get("AttributeName")))
+
+
+def _retry_after(headers: dict[str, Any]) -> float:
+    """Seconds that the answer asks to wait: x-amz-retry-after is in milliseconds."""
+    for name, unit in (("x-amz-retry-after", 0.001), ("retry-after", 1.0)):
+        try:
+            return max(0.0, float(_text(headers.get(name))) * unit)
+        except ValueError:
+            continue
+    return 0.0
+
+
+def _dict(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,83 @@
+"""Quotas: so many requests a second, enforced in one of three ways.
+
+AWS says how many, not how they are counted. So there are the three common ways, and a
+client that gets along with all of them will get along with Cognito.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+#: A clock that counts seconds from 1970 in a float is no finer than 0.24 microseconds.
+#: Whoever is so little early is on time.
+_ON_TIME = 1e-6
+
+
+class Style(StrEnum):
+    """How a quota is enforced."""
+
+    TOKEN_BUCKET = "token-bucket"  # noqa: S105 - the name of an algorithm
+    FIXED_SECOND = "fixed-second"  #: counted anew at each full second
+    SLIDING_SECOND = "sliding-second"  #: counted over the second before each request
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """So many requests a second.
+
+    `rate` may be a function of the time, for a quota that changes while a run goes on.
+    `burst` is the size of the token bucket, by default one second's worth. The two
+    seconds know whole requests only. A refusal asks to wait for `retry_after` seconds
+    (0: it does not say).
+    """
+
+    rate: float | Callable[[float], float] = 50.0  # UserResourceRead by default, Cognito's quotas
+    burst: float | None = None
+    style: Style = Style.TOKEN_BUCKET
+    retry_after: float = 0.0
+
+    def rate_at(self, now: float) -> float:
+        """Return the requests a second that are allowed now."""
+        return self.rate(now) if callable(self.rate) else self.rate
+
+
+class Meter:
+    """Counts against a quota."""
+
+    def __init__(self, quota: Quota) -> None:
+        """Begin with nothing used up."""
+        self._quota = quota
+        self._tokens = math.inf  # cut to the bucket's size by the first request
+        self._at = 0.0
+        self._taken: deque[float] = deque()
+
+    def take(self, now: float) -> bool:
+        """Draw one request; say whether there was one left. A refusal costs nothing."""
+        rate = self._quota.rate_at(now)
+        if self._quota.style is Style.TOKEN_BUCKET:
+            return self._take_token(rate, now)
+        while self._taken and self._is_over(self._taken[0], now):
+            self._taken.popleft()
+        if len(self._taken) + 1 > rate:
+            return False
+        self._taken.append(now)
+        return True
+
+    def _take_token(self, rate: float, now: float) -> bool:
+        # What came in since the last request counts at the rate of this moment.
+        size = max(1.0, rate) if self._quota.burst is None else self._quota.burst
+        self._tokens = min(size, self._tokens + rate * max(0.0, now - self._at))
+        self._at = max(self._at, now)
+        if self._tokens + rate * _ON_TIME < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+    def _is_over(self, taken: float, now: float) -> bool:
+        if self._quota.style is Style.FIXED_SECOND:
+            return math.floor(taken) < math.floor(now)
+        return now - taken > 1 - _ON_TIME

@@ -1,0 +1,447 @@
+"""Cognito's rules, with the time handed in.
+
+Every method that depends on the time takes `now`, in seconds since the epoch; nothing
+here waits, reads a clock or rolls dice. `Cognito.answer` goes through the rules in one
+order: what stands in front of Cognito, the request itself, the quota, the client, the
+pool, the user, the user's limits. Then the code goes out and is counted, and only then
+the answer can get lost.
+
+Sources: the service model in botocore, the Cognito Developer Guide (quotas, managing error
+responses, managing user accounts), and for the texts of the errors reports by users.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import math
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any
+
+from batch_resend.masking import mask
+from batch_resend.model import Delivery, Reply, Wire
+from batch_resend.simulator.pool import Kind, Pool, User, parse_filter
+from batch_resend.simulator.quota import Meter, Quota
+
+#: Resends per user and hour; not adjustable. Cognito's quotas.
+RESENDS_AN_HOUR = 5
+#: Mails a day by Cognito's own sender, for the whole account. Cognito's quotas.
+DEFAULT_MAIL_QUOTA = 50
+#: Users on a page of ListUsers, at most. Service model.
+PAGE = 60
+
+_HOUR = 3600.0
+_DAY = 86400.0
+_MAIL_DAY_BEGINS = 9 * _HOUR  # 09:00 UTC. Cognito's quotas
+_TOKEN_LIVES = _HOUR  # Developer Guide, managing user accounts
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """The app client."""
+
+    client_id: str = "simulatedclient"
+    secret: str | None = None
+    prevent_user_existence_errors: bool = False
+
+    def __repr__(self) -> str:
+        """Show the id, never the secret."""
+        return f"Client(client_id={self.client_id!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSettings:
+    """The user pool.
+
+    `mail_quota` is the number of mails a day by Cognito's own sender (`DEFAULT_MAIL_QUOTA`);
+    None is a pool that sends with Amazon SES. With `empty_pages` every other page of a
+    listing is empty and carries a token, as the service may answer.
+    """
+
+    pool_id: str = "us-east-1_Simulated"
+    auto_verified: tuple[str, ...] = ("email",)
+    mail_quota: int | None = None
+    empty_pages: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """A time in which every request fares as that of one kind of user does."""
+
+    kind: Kind
+    start: float = -math.inf
+    end: float = math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a careful client will make of the answer, and the fault that it meets on the way."""
+
+    reply: Reply
+    fault: Kind | None = None
+
+
+class ApiError(Exception):
+    """An error that an administrator's call is answered with."""
+
+    def __init__(self, code: str, message: str) -> None:
+        """Say it in Cognito's words."""
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+def _no(code: str, message: str) -> Reply:
+    return Reply(Wire.ANSWERED, 400, code, message)
+
+
+# Something else answers in Cognito's place: no quota is used, and nothing goes out.
+_INSTEAD = {
+    Kind.WAF: _no("ForbiddenException", "Request not allowed due to WAF block."),
+    Kind.BUSY: Reply(Wire.ANSWERED, 429, retry_after=1.0),
+    Kind.ERROR: Reply(Wire.ANSWERED, 500, "InternalErrorException", "Something went wrong."),
+    Kind.UNAVAILABLE: Reply(Wire.ANSWERED, 503),
+    Kind.HTML: Reply(Wire.ANSWERED, 200),
+    Kind.EMPTY: Reply(Wire.ANSWERED, 200),
+    Kind.REDIRECT: Reply(Wire.ANSWERED, 307),
+    Kind.ENDLESS: Reply(Wire.UNREADABLE),
+    Kind.SILENT: Reply(Wire.NO_ANSWER),
+}
+
+# The code goes out, and the answer does not say so.
+_AFTERWARDS = {
+    Kind.NODETAILS: Reply(Wire.ANSWERED, 200),
+    Kind.GATEWAY: Reply(Wire.ANSWERED, 504),
+    Kind.LOST: Reply(Wire.NO_ANSWER),
+    Kind.FIN: Reply(Wire.NO_ANSWER),
+    Kind.RST: Reply(Wire.NO_ANSWER),
+    Kind.HALF: Reply(Wire.UNREADABLE),
+}
+
+_TIRED = _no("LimitExceededException", "Attempt limit exceeded, please try after some time.")
+_REFUSED = {
+    Kind.TIRED: _TIRED,
+    Kind.UNDELIVERABLE: _no(
+        "CodeDeliveryFailureException",
+        "Cognito received the following error from Amazon SES when attempting to send email:"
+        " Address is on the suppression list for your account",
+    ),
+    Kind.TRIGGER: _no(
+        "UserLambdaValidationException",
+        "CustomMessage failed with error This domain is not allowed.",
+    ),
+    Kind.LAMBDA: _no(
+        "UnexpectedLambdaException",
+        "CustomMessage invocation failed due to error TooManyRequestsException.",
+    ),
+}
+
+_NO_USER = _no("UserNotFoundException", "Username/client id combination not found.")
+_NO_MAIL_LEFT = _no(
+    "LimitExceededException",
+    "Exceeded daily email limit for the operation or the account. If a higher limit is required,"
+    " please configure your user pool to use your own Amazon SES configuration for sending email.",
+)
+
+
+class Cognito:
+    """One user pool with one app client, and the record of what it did.
+
+    `requests` counts the resends that arrived, `throttled` those of them that found the
+    quota used up, `deliveries` the codes that went out by Username, and `misdirected` the
+    requests that followed a redirect (`server` counts them). `request_times` holds when
+    the resends arrived, if it was asked for. `outages` may be changed at any time.
+    """
+
+    def __init__(
+        self,
+        pool: Pool | None = None,
+        *,
+        client: Client | None = None,
+        settings: PoolSettings | None = None,
+        quota: Quota | None = None,
+        outages: Iterable[Outage] = (),
+        keep_times: bool = False,
+    ) -> None:
+        """Begin with nothing sent; by default every name is an unconfirmed user's."""
+        self.pool = Pool(open_to_all=True) if pool is None else pool
+        self.client = client or Client()
+        self.settings = settings or PoolSettings()
+        self.outages = list(outages)
+        self.requests = 0
+        self.throttled = 0
+        self.misdirected = 0
+        self.deliveries: Counter[str] = Counter()
+        self.request_times: list[float] | None = [] if keep_times else None
+        self._quota = quota
+        self._meter = Meter(quota) if quota else None
+        self._accepted: dict[str, tuple[float, ...]] = {}  # within the hour before the last one
+        self._mail_day = 0
+        self._mails = 0
+        self._met_busy: set[str] = set()
+        self._places: list[_Place] = []
+
+    def resend(self, parameters: Mapping[str, Any], *, now: float) -> Reply:
+        """Resend a code; return what a careful client will make of the answer."""
+        return self.answer(parameters, now=now).reply
+
+    def answer(self, parameters: Mapping[str, Any], *, now: float) -> Answer:
+        """Resend a code; `parameters` are the keyword arguments of ResendConfirmationCode."""
+        self.requests += 1
+        if self.request_times is not None:
+            self.request_times.append(now)
+        answer = self._answer(parameters, now)
+        if answer.reply.code or answer.reply.delivery or answer.fault is Kind.NODETAILS:
+            # Cognito itself answered, and nobody in its place.
+            request_id = f"00000000-0000-4000-8000-{self.requests:012x}"
+            return replace(answer, reply=replace(answer.reply, request_id=request_id))
+        return answer
+
+    def spend(self, now: float) -> bool:
+        """Draw one request for other traffic, such as a live sign-up, from the same quota."""
+        return self._meter is None or self._meter.take(now)
+
+    def list_users(self, parameters: Mapping[str, Any], *, now: float) -> dict[str, Any]:
+        """Answer ListUsers; the dates are in seconds since the epoch.
+
+        A token says after which user to go on, not after how many, so users who change
+        between two pages shift nobody. The order is that of the Usernames.
+
+        Raises:
+            ApiError: what the service would answer.
+        """
+        self._own_pool(parameters)
+        text = parameters.get("Filter") or ""
+        limit = parameters.get("Limit") or PAGE
+        try:
+            fits = parse_filter(text)
+        except ValueError as error:
+            raise ApiError("InvalidParameterException", str(error)) from None
+        if not 0 < limit <= PAGE:
+            raise ApiError(
+                "InvalidParameterException",
+                f"1 validation error detected: Value '{limit}' at 'limit' failed to satisfy"
+                f" constraint: Member must have value less than or equal to {PAGE}",
+            )
+        token = parameters.get("PaginationToken")
+        place = _Place(text, now) if token is None else self._place(token, text, now)
+        if self.settings.empty_pages and not place.blank:
+            return {
+                "Users": [],
+                "PaginationToken": self._token(_Place(text, now, place.after, True)),
+            }
+        found = list(islice(filter(fits, self.pool.after(place.after)), limit + 1))
+        page: dict[str, Any] = {"Users": [_described(user) for user in found[:limit]]}
+        if len(found) > limit:
+            page["PaginationToken"] = self._token(_Place(text, now, found[limit - 1].username))
+        return page
+
+    def describe_user_pool(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Answer DescribeUserPool.
+
+        Raises:
+            ApiError: it is another pool's id.
+        """
+        self._own_pool(parameters)
+        by_default = self.settings.mail_quota is not None
+        return {
+            "UserPool": {
+                "Id": self.settings.pool_id,
+                "Name": "simulated",
+                "AutoVerifiedAttributes": list(self.settings.auto_verified),
+                "UsernameAttributes": ["email"],
+                "UsernameConfiguration": {"CaseSensitive": True},
+                "LambdaConfig": {},
+                "EmailConfiguration": {
+                    "EmailSendingAccount": "COGNITO_DEFAULT" if by_default else "DEVELOPER"
+                },
+                "EstimatedNumberOfUsers": len(self.pool),
+                "UserPoolTier": "ESSENTIALS",
+            }
+        }
+
+    def describe_user_pool_client(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Answer DescribeUserPoolClient, with the secret if there is one.
+
+        Raises:
+            ApiError: it is another pool's or client's id.
+        """
+        self._own_pool(parameters)
+        client_id = parameters.get("ClientId")
+        if client_id != self.client.client_id:
+            raise ApiError(
+                "ResourceNotFoundException", f"User pool client {client_id} does not exist."
+            )
+        prevents = self.client.prevent_user_existence_errors
+        return {
+            "UserPoolClient": {
+                "UserPoolId": self.settings.pool_id,
+                "ClientId": self.client.client_id,
+                "ClientName": "simulated",
+                "PreventUserExistenceErrors": "ENABLED" if prevents else "LEGACY",
+                **({"ClientSecret": self.client.secret} if self.client.secret else {}),
+            }
+        }
+
+    def _answer(self, parameters: Mapping[str, Any], now: float) -> Answer:
+        name = parameters.get("Username")
+        name = name if isinstance(name, str) else ""
+        user = self.pool.find(name)
+        kind = self._kind(name, user, now)
+        if kind in _INSTEAD:
+            return Answer(_INSTEAD[kind], kind)
+        reply = self._at_the_door(parameters, name, now)
+        if reply:
+            return Answer(reply)
+        if user is None or kind is Kind.MISSING:
+            return Answer(self._kept_secret(name, _NO_USER))
+        if not user.enabled or kind is Kind.DISABLED:
+            return Answer(
+                self._kept_secret(name, _no("NotAuthorizedException", "User is disabled."))
+            )
+        if user.status == "CONFIRMED" or kind is Kind.CONFIRMED:
+            return Answer(_no("InvalidParameterException", "User is already confirmed."))
+        return self._send(user, kind, now)
+
+    def _kind(self, name: str, user: User | None, now: float) -> Kind:
+        for outage in self.outages:
+            if outage.start <= now < outage.end:
+                return outage.kind
+        kind = user.kind if user else Kind.of(name)
+        if kind is Kind.BUSY:
+            if name in self._met_busy:
+                return Kind.EMAIL  # being throttled for ever would keep a run from ending
+            self._met_busy.add(name)
+        return kind
+
+    def _at_the_door(self, parameters: Mapping[str, Any], name: str, now: float) -> Reply | None:
+        if not _is_username(name):
+            return _no(
+                "InvalidParameterException",
+                "1 validation error detected: Value at 'username' failed to satisfy constraint:"
+                r" Member must have 1 to 128 characters of [\p{L}\p{M}\p{S}\p{N}\p{P}]+",
+            )
+        if self._quota and not self.spend(now):
+            self.throttled += 1
+            refusal = _no("TooManyRequestsException", "Rate exceeded")
+            return replace(refusal, retry_after=self._quota.retry_after)
+        client_id = parameters.get("ClientId")
+        if client_id != self.client.client_id:
+            return _no("ResourceNotFoundException", f"User pool client {client_id} does not exist.")
+        if self.client.secret:
+            given = parameters.get("SecretHash")
+            if not isinstance(given, str):
+                return _no(
+                    "NotAuthorizedException",
+                    f"Unable to verify secret hash for client {client_id}",
+                )
+            if given != _secret_hash(self.client.secret, name, self.client.client_id):
+                return _no(
+                    "NotAuthorizedException",
+                    f"SecretHash does not match for the client: {client_id}",
+                )
+        if not self.settings.auto_verified:
+            return _no(
+                "NotAuthorizedException",
+                "Cannot resend codes. Auto verification not turned on.",
+            )
+        return None
+
+    def _kept_secret(self, name: str, truth: Reply) -> Reply:
+        """Tell the truth, or pretend a delivery where the client hides who exists."""
+        if not self.client.prevent_user_existence_errors:
+            return truth
+        return Reply(Wire.ANSWERED, 200, delivery=self._details(User(name), Kind.EMAIL))
+
+    def _send(self, user: User, kind: Kind, now: float) -> Answer:
+        if kind in _REFUSED:
+            return Answer(_REFUSED[kind])
+        # The hour rolls, and what was refused does not count: AWS does not say.
+        recent = tuple(at for at in self._accepted.get(user.username, ()) if now - at < _HOUR)
+        if len(recent) >= RESENDS_AN_HOUR:
+            return Answer(_TIRED)
+        details = self._details(user, kind)
+        if details.medium == "EMAIL" and not self._mail(now):
+            return Answer(_NO_MAIL_LEFT)
+        self._accepted[user.username] = (*recent, now)
+        self.deliveries[user.username] += 1
+        if kind in _AFTERWARDS:
+            return Answer(_AFTERWARDS[kind], kind)
+        return Answer(Reply(Wire.ANSWERED, 200, delivery=details))
+
+    def _mail(self, now: float) -> bool:
+        if self.settings.mail_quota is None:
+            return True
+        day = math.floor((now - _MAIL_DAY_BEGINS) / _DAY)
+        if day != self._mail_day:
+            self._mail_day, self._mails = day, 0
+        if self._mails >= self.settings.mail_quota:
+            return False
+        self._mails += 1
+        return True
+
+    def _details(self, user: User, kind: Kind) -> Delivery:
+        number = user.attributes.get("phone_number")
+        # With both configured and present, Cognito prefers the text message.
+        if kind is Kind.SMS or (number and "phone_number" in self.settings.auto_verified):
+            # A number of the block that is reserved for stories, where the user has none.
+            last = (number or "+15550100")[-4:]
+            return Delivery("SMS", f"+*******{last}", "phone_number")
+        name = user.username
+        address = user.attributes.get("email") or (name if "@" in name else f"{name}@example.com")
+        return Delivery("EMAIL", mask(address), "email")
+
+    def _own_pool(self, parameters: Mapping[str, Any]) -> None:
+        pool_id = parameters.get("UserPoolId")
+        if pool_id != self.settings.pool_id:
+            raise ApiError("ResourceNotFoundException", f"User pool {pool_id} does not exist.")
+
+    def _token(self, place: _Place) -> str:
+        self._places.append(place)
+        return f"page-{len(self._places)}"
+
+    def _place(self, token: str, text: str, now: float) -> _Place:
+        number = token.removeprefix("page-")
+        if not number.isdecimal() or not 0 < int(number) <= len(self._places):
+            raise ApiError("InvalidParameterException", "Invalid pagination token.")
+        place = self._places[int(number) - 1]
+        if place.text != text:
+            raise ApiError("InvalidParameterException", "Invalid pagination token.")
+        if now - place.issued >= _TOKEN_LIVES:
+            raise ApiError("InvalidParameterException", "The pagination token has expired.")
+        return place
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a listing goes on: after which user. `blank`: the empty page was given already."""
+
+    text: str
+    issued: float
+    after: str = ""
+    blank: bool = False
+
+
+def _is_username(name: str) -> bool:
+    return 1 <= len(name) <= 128 and all(unicodedata.category(c)[0] in "LMSNP" for c in name)
+
+
+def _secret_hash(secret: str, name: str, client_id: str) -> str:
+    digest = hmac.new(secret.encode(), (name + client_id).encode(), hashlib.sha256).digest()
+    return base64.b64encode(digest).decode()
+
+
+def _described(user: User) -> dict[str, Any]:
+    return {
+        "Username": user.username,
+        "Attributes": [{"Name": name, "Value": value} for name, value in user.attributes.items()],
+        "UserCreateDate": user.created,
+        "UserLastModifiedDate": user.created,
+        "Enabled": user.enabled,
+        "UserStatus": user.status,
+    }

@@ -1,0 +1,308 @@
+"""Users from the user pool itself, by ListUsers.
+
+The promises: a page that is empty is not taken for the end, a listing that does not
+advance is not followed for ever, one that has become invalid half-way is not taken for
+a whole one, and no exception of the AWS SDK leaves this module.
+
+The pages are turned here by hand: the SDK's paginator can say neither on which page it
+failed nor that a page is none of Cognito's.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections.abc import AsyncIterator, Iterable, Mapping
+from datetime import datetime
+from typing import Any, Protocol
+
+import anyio
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionError,  # noqa: A004 - that is how botocore calls it
+    CredentialRetrievalError,
+    HTTPClientError,
+    NoAuthTokenError,
+    NoCredentialsError,
+    ParamValidationError,
+    PartialCredentialsError,
+    SSOError,
+    TokenRetrievalError,
+)
+from botocore.parsers import ResponseParserError
+from tenacity import (
+    AsyncRetrying,
+    retry_if_exception,
+    stop_after_attempt,
+    wait_exponential_jitter,
+)
+
+from batch_resend.errors import BatchResendError, InputError, SettingsError
+from batch_resend.masking import mask_within, printable
+from batch_resend.model import Candidate
+
+#: Cognito's own limit for one page.
+PAGE = 60
+
+_USERNAME = "username"
+_OTHER_NAMES = ("sub", "email", "phone_number")
+
+# 10 tries spread over about a minute and a half; the SDK has tried before each of them.
+_TRIES = 10
+_FIRST_WAIT = 0.5
+_LONGEST_WAIT = 20.0
+
+_THROTTLED = {
+    "TooManyRequestsException",
+    "ThrottlingException",
+    "Throttling",
+    "RequestLimitExceeded",
+}
+_FORBIDDEN = {"NotAuthorizedException", "AccessDeniedException", "AccessDenied"}
+_BAD_CREDENTIALS = {
+    "UnrecognizedClientException",
+    "InvalidClientTokenId",
+    "InvalidSignatureException",
+    "SignatureDoesNotMatch",
+    "IncompleteSignature",
+    "IncompleteSignatureException",
+    "MissingAuthenticationToken",
+    "MissingAuthenticationTokenException",
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "RequestExpired",
+    "AuthFailure",
+}
+# The first is Cognito's ("Paging marker ... is invalid for request ..."), the second that
+# of stand-ins such as moto.
+_BAD_PAGE_TOKEN = {"InvalidParameterException", "InvalidToken"}
+
+_NO_CREDENTIALS = (
+    NoCredentialsError,
+    PartialCredentialsError,
+    CredentialRetrievalError,
+    NoAuthTokenError,
+    TokenRetrievalError,
+    SSOError,
+)
+_NO_CONNECTION = (ConnectionError, HTTPClientError)
+# What the SDK's parsers make of an answer that is no service's.
+_UNREADABLE = (ResponseParserError, ValueError, TypeError, AttributeError, KeyError)
+
+
+class StaleListing(InputError):
+    """The listing became invalid half-way: throw away what came of it and open it anew."""
+
+
+class Client(Protocol):
+    """What is needed of an SDK client for Cognito."""
+
+    async def list_users(self, **kwargs: Any) -> Any:
+        """Ask for one page of users."""
+        ...
+
+
+class CognitoSource:
+    """The users of a pool as candidates.
+
+    `filter` is ListUsers' own. `keep` names the attributes that the candidates bring
+    along; `username` among them is the Username. The listing begins anew with `open`.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        user_pool_id: str,
+        *,
+        filter: str,  # noqa: A002 - the name it has everywhere
+        keep: frozenset[str],
+    ) -> None:
+        self.name = f"user pool {printable(user_pool_id)}"
+        self.columns: frozenset[str] | None = None
+        self.heading = _csv_row([_USERNAME, *sorted(keep - {_USERNAME})])
+        self.encoding = "utf-8"
+
+        self._client = client
+        self._arguments = {"UserPoolId": user_pool_id, "Filter": filter, "Limit": PAGE}
+        self._keep = sorted(keep)
+        self._first: Mapping[str, Any] = {}
+
+    async def open(self) -> None:
+        """Ask for the first page, whose errors are those of the settings."""
+        self._first = await self._page(None)
+
+    async def batches(self) -> AsyncIterator[list[Candidate]]:
+        """Give the candidates in the order of the listing, a page at a time."""
+        page = self._first
+        row = 0
+        seen: set[bytes] = set()
+        while True:
+            if users := page.get("Users"):
+                yield [self._candidate(row + n, user) for n, user in enumerate(users, start=1)]
+                row += len(users)
+            token = page.get("PaginationToken")
+            if not token:
+                return
+            # A million users are 17,000 tokens of several hundred characters each.
+            digest = hashlib.blake2b(token.encode(), digest_size=8).digest()
+            if digest in seen:
+                raise InputError(
+                    f"The listing of {self.name} does not advance, for a page's token came"
+                    " back: check --endpoint-url, or give the users as a CSV file."
+                )
+            seen.add(digest)
+            page = await self._page(token)
+
+    async def aclose(self) -> None:
+        """Let go of the first page; the client belongs to whoever made it."""
+        self._first = {}
+
+    def _candidate(self, row: int, user: Mapping[str, Any]) -> Candidate:
+        username = user.get("Username", "")
+        given = {pair.get("Name", ""): pair.get("Value", "") for pair in user.get("Attributes", ())}
+        others = dict.fromkeys(given[name] for name in _OTHER_NAMES if given.get(name))
+        others.pop(username, None)
+        created = user.get("UserCreateDate")
+        known = given | {_USERNAME: username}
+        kept = {name: known[name] for name in self._keep if name in known}
+        columns = [name for name in self._keep if name != _USERNAME]
+        return Candidate(
+            row,
+            username,
+            kept,
+            _csv_row([username, *(kept.get(name, "") for name in columns)]),
+            tuple(others),
+            user.get("UserStatus"),
+            user.get("Enabled"),
+            created.timestamp() if isinstance(created, datetime) else None,
+        )
+
+    async def _page(self, token: str | None) -> Mapping[str, Any]:
+        arguments = self._arguments | ({"PaginationToken": token} if token else {})
+        # Asking again for a page is harmless: it only reads.
+        patience = AsyncRetrying(
+            sleep=anyio.sleep,
+            stop=stop_after_attempt(_TRIES),
+            wait=wait_exponential_jitter(initial=_FIRST_WAIT, max=_LONGEST_WAIT),
+            retry=retry_if_exception(lambda error: _passes(error, first=token is None)),
+            reraise=True,
+        )
+
+        async def ask() -> Mapping[str, Any]:
+            answer: Mapping[str, Any] = await self._client.list_users(**arguments)
+            return answer
+
+        try:
+            page: Mapping[str, Any] = await patience(ask)
+        except ClientError as error:
+            raise self._refused(error, first=token is None) from error
+        except BotoCoreError as error:
+            raise self._unasked(error) from error
+        except _UNREADABLE as error:
+            raise self._not_cognito() from error
+        if "Users" not in page and "PaginationToken" not in page:
+            raise self._not_cognito()
+        return page
+
+    def _refused(self, error: ClientError, *, first: bool) -> BatchResendError:
+        """Say in words what Cognito's error means."""
+        code, message, status = _parts(error)
+        if error.operation_name != "ListUsers" or code in _BAD_CREDENTIALS:
+            # Another operation is one by which the SDK gets credentials, as AssumeRole.
+            return self._bad_credentials(code)
+        if not first and code in _BAD_PAGE_TOKEN:
+            return StaleListing(
+                f"The listing of {self.name} became invalid half-way, for its users changed or"
+                " an hour went by: run again."
+            )
+        if code == "ResourceNotFoundException":
+            return SettingsError(
+                f"There is no {self.name} in this Region and account: check --user-pool-id,"
+                " --region and the credentials."
+            )
+        if code in _FORBIDDEN:
+            return SettingsError(
+                f"The credentials may not list the users of {self.name}: allow them"
+                " cognito-idp:ListUsers, or give the users as a CSV file."
+            )
+        if code == "InvalidParameterException":
+            option = "--user-pool-id" if "userpoolid" in message.lower() else "--filter"
+            return InputError(
+                f"Cognito does not accept the listing of {self.name} ({mask_within(message)}):"
+                f" correct {option}."
+            )
+        if code == "OperationNotEnabledException":
+            return SettingsError(
+                f"This Region's copy of {self.name} does not list users: use the primary Region."
+            )
+        if code in _THROTTLED or status >= 500:
+            why = "has no room for" if code in _THROTTLED else "fails at"
+            return InputError(
+                f"Cognito {why} the listing of {self.name}, asked {_TRIES} times: run again later."
+            )
+        if code.isdigit() or not message:
+            return self._not_cognito()  # the SDK found no error of Cognito's in the answer
+        return SettingsError(
+            f"Cognito does not list {self.name} ({printable(code)}: {mask_within(message)}):"
+            " check --user-pool-id, --region and --endpoint-url."
+        )
+
+    def _unasked(self, error: BotoCoreError) -> BatchResendError:
+        """Say in words why the SDK got no answer of Cognito's, or did not ask."""
+        if isinstance(error, _NO_CREDENTIALS):
+            return self._bad_credentials(type(error).__name__)
+        if isinstance(error, _NO_CONNECTION):
+            return SettingsError(
+                f"The endpoint that lists {self.name} cannot be reached"
+                f" ({type(error).__name__}): check --region, --endpoint-url and the network."
+            )
+        if isinstance(error, ParamValidationError):
+            return SettingsError(
+                f"The listing of {self.name} cannot be asked for: check --user-pool-id and"
+                " --filter."
+            )
+        return SettingsError(
+            f"The AWS SDK cannot list {self.name} ({type(error).__name__}): check the AWS"
+            " profile, --region and --endpoint-url."
+        )
+
+    def _bad_credentials(self, what: str) -> SettingsError:
+        return SettingsError(
+            f"The AWS credentials to list {self.name} are missing, invalid or expired"
+            f" ({printable(what)}): renew them or choose others with --profile, or give the"
+            " users as a CSV file, which needs none."
+        )
+
+    def _not_cognito(self) -> SettingsError:
+        return SettingsError(
+            f"The endpoint that should list {self.name} does not answer as Amazon Cognito"
+            " does: check --endpoint-url, the Region and any proxy."
+        )
+
+
+def _passes(error: BaseException, *, first: bool) -> bool:
+    """Whether an error passes by itself: one that lasts must not be waited for."""
+    if isinstance(error, ClientError):
+        code, _, status = _parts(error)
+        return code in _THROTTLED or status >= 500
+    # The endpoint has answered already, so its address is right.
+    return isinstance(error, _NO_CONNECTION) and not first
+
+
+def _parts(error: ClientError) -> tuple[str, str, int]:
+    told = error.response.get("Error", {})
+    metadata = error.response.get("ResponseMetadata", {})
+    return (
+        str(told.get("Code") or ""),
+        str(told.get("Message") or ""),
+        int(metadata.get("HTTPStatusCode") or 0),
+    )
+
+
+def _csv_row(cells: Iterable[str]) -> str:
+    # Up to Python 3.12 the writer quotes no line end but its own: not "\r", were it "\n".
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\r\n").writerow(cells)
+    return line.getvalue().removesuffix("\r\n") + "\n"

@@ -1,0 +1,418 @@
+"""The listing of a pool's users: every user once, whatever the pages look like."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import aioboto3
+import boto3
+import botocore.exceptions
+import pytest
+import trio.testing
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from botocore.parsers import ResponseParserError
+from moto.server import ThreadedMotoServer
+
+from batch_resend.errors import BatchResendError, Exit, InputError, SettingsError
+from batch_resend.model import Candidate
+from batch_resend.sources.cognito import CognitoSource, StaleListing
+from batch_resend.sources.csv_file import CsvSource
+
+pytestmark = [
+    pytest.mark.anyio,
+    # moto and botocore 1.40 use what newer Pythons and werkzeugs deprecate.
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:(moto|werkzeug|botocore)"),
+]
+
+UNCONFIRMED = 'cognito:user_status = "UNCONFIRMED"'
+POOL = "eu-west-1_Pool"
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    """Trio with a clock that jumps: waiting takes no time."""
+    return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}
+
+
+class Pages:
+    """A client that answers with prepared pages and errors, and remembers what was asked."""
+
+    def __init__(self, *answers: Mapping[str, Any] | Exception) -> None:
+        self.answers = list(answers)
+        self.asked: list[dict[str, Any]] = []
+
+    async def list_users(self, **kwargs: Any) -> Any:
+        self.asked.append(kwargs)
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def page(*usernames: str, token: str | None = None) -> dict[str, Any]:
+    users = [{"Username": username, "Attributes": []} for username in usernames]
+    return {"Users": users} | ({"PaginationToken": token} if token else {})
+
+
+def error(code: str, message: str = "", status: int = 400, of: str = "ListUsers") -> ClientError:
+    return ClientError(
+        {
+            "Error": {"Code": code, "Message": message},
+            "ResponseMetadata": {"HTTPStatusCode": status},
+        },
+        of,
+    )
+
+
+def listing(client: Any, pool: str = POOL, keep: frozenset[str] = frozenset()) -> CognitoSource:
+    return CognitoSource(client, pool, filter=UNCONFIRMED, keep=keep)
+
+
+async def read(source: CognitoSource) -> list[Candidate]:
+    await source.open()
+    try:
+        return [candidate async for batch in source.batches() for candidate in batch]
+    finally:
+        await source.aclose()
+
+
+async def names(source: CognitoSource) -> list[str]:
+    return [candidate.username for candidate in await read(source)]
+
+
+async def test_pages_are_turned_by_their_tokens_and_nothing_else_changes() -> None:
+    client = Pages(page("a", "b", token="1"), page("c", token="2"), page("d"))
+    candidates = await read(listing(client))
+    assert [(c.row, c.username) for c in candidates] == [(1, "a"), (2, "b"), (3, "c"), (4, "d")]
+    always = {"UserPoolId": POOL, "Filter": UNCONFIRMED, "Limit": 60}
+    assert client.asked == [
+        always,
+        always | {"PaginationToken": "1"},
+        always | {"PaginationToken": "2"},
+    ]
+
+
+async def test_an_empty_page_is_not_the_end() -> None:
+    client = Pages(
+        page(token="1"),
+        page("a", token="2"),
+        {"PaginationToken": "3"},
+        page("b", token="4"),
+        page(),
+    )
+    assert await names(listing(client)) == ["a", "b"]
+
+
+async def test_a_pool_without_such_users_is_an_empty_listing() -> None:
+    assert await names(listing(Pages(page()))) == []
+
+
+async def test_a_user_becomes_a_candidate() -> None:
+    user = {
+        "Username": " Ada\u00e9 ",
+        "Attributes": [
+            {"Name": "sub", "Value": "s-1"},
+            {"Name": "email", "Value": "ada@example.com"},
+            {"Name": "phone_number", "Value": "s-1"},
+            {"Name": "custom:lang", "Value": 'd"e,\r'},
+            {"Name": "name", "Value": "Ada"},
+        ],
+        "UserCreateDate": datetime(2026, 1, 2, tzinfo=UTC),
+        "Enabled": False,
+        "UserStatus": "UNCONFIRMED",
+    }
+    source = listing(Pages({"Users": [user]}), keep=frozenset({"zoneinfo", "custom:lang"}))
+    assert await read(source) == [
+        Candidate(
+            row=1,
+            username=" Ada\u00e9 ",
+            attributes={"custom:lang": 'd"e,\r'},
+            raw=' Ada\u00e9 ,"d""e,\r",\n',
+            aliases=("s-1", "ada@example.com"),
+            status="UNCONFIRMED",
+            enabled=False,
+            created=1767312000.0,
+        )
+    ]
+    assert source.heading == "username,custom:lang,zoneinfo\n"
+    assert source.columns is None
+    assert source.name == f"user pool {POOL}"
+
+
+async def test_an_alias_that_is_the_username_is_none() -> None:
+    user = {"Username": "s-1", "Attributes": [{"Name": "sub", "Value": "s-1"}]}
+    (candidate,) = await read(listing(Pages({"Users": [user]})))
+    assert candidate.aliases == ()
+    assert (candidate.status, candidate.enabled, candidate.created) == (None, None, None)
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # files are read in threads
+async def test_the_raw_rows_are_a_csv_file_of_the_same_users(tmp_path: Path) -> None:
+    users = [
+        {"Username": name, "Attributes": [{"Name": "name", "Value": value}]}
+        for name, value in [("a,b", "x\ny"), ('"', "x\ry"), ("é", ""), ("#", ";;;")]
+    ]
+    keep = frozenset({"name", "username"})
+    source = listing(Pages({"Users": users}), keep=keep)
+    listed = await read(source)
+    path = tmp_path / "failed.csv"
+    path.write_bytes((source.heading + "".join(c.raw for c in listed)).encode(source.encoding))
+    file = CsvSource(str(path), keep=keep)
+    await file.open()
+    (again,) = [batch async for batch in file.batches()]
+    await file.aclose()
+    assert again == listed
+
+
+async def test_a_listing_that_does_not_advance_is_not_followed_for_ever() -> None:
+    client = Pages(page("a", token="1"), page("b", token="2"), page("a", token="1"))
+    with pytest.raises(InputError, match="does not advance") as refused:
+        await read(listing(client))
+    assert not isinstance(refused.value, StaleListing)
+
+
+@pytest.mark.parametrize(
+    "stale",
+    [
+        error("InvalidParameterException", "Paging marker x is invalid for request y"),
+        error("InvalidToken", "Invalid Token: Resource not found!"),
+    ],
+)
+async def test_a_listing_that_became_invalid_can_begin_anew(stale: ClientError) -> None:
+    client = Pages(page("a", token="1"), stale, page("b", token="1"), page("c"))
+    source = listing(client)
+    with pytest.raises(StaleListing, match="half-way"):
+        await read(source)
+    assert [(c.row, c.username) for c in await read(source)] == [(1, "b"), (2, "c")]
+
+
+NOT_FOUND = error("ResourceNotFoundException", f"User pool {POOL} does not exist.")
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "hint"),
+    [
+        (NOT_FOUND, SettingsError, "--region"),
+        (error("NotAuthorizedException", "no"), SettingsError, "cognito-idp:ListUsers"),
+        (error("AccessDeniedException", "no"), SettingsError, "cognito-idp:ListUsers"),
+        (error("UnrecognizedClientException", "no"), SettingsError, "credentials"),
+        (error("InvalidSignatureException", "no"), SettingsError, "credentials"),
+        (error("ExpiredTokenException", "no"), SettingsError, "credentials"),
+        (error("AccessDenied", "no", 403, of="AssumeRole"), SettingsError, "credentials"),
+        (botocore.exceptions.NoCredentialsError(), SettingsError, "credentials"),
+        (
+            botocore.exceptions.UnauthorizedSSOTokenError(),
+            SettingsError,
+            "UnauthorizedSSOTokenError",
+        ),
+        (error("InvalidParameterException", "Error while parsing filter"), InputError, "--filter"),
+        (
+            error("InvalidParameterException", "Value 'x' at 'userPoolId' failed to satisfy"),
+            InputError,
+            "--user-pool-id",
+        ),
+        (error("InvalidToken", "x"), SettingsError, "InvalidToken: x"),
+        (error("OperationNotEnabledException", "no"), SettingsError, "primary Region"),
+        (error("SomethingNew", "odd\n"), SettingsError, r"SomethingNew: odd\\n"),
+        (error("403", "<html>", 403), SettingsError, "does not answer as Amazon Cognito"),
+        (error("UnknownOperationException"), SettingsError, "does not answer as Amazon Cognito"),
+        (ResponseParserError("<html>"), SettingsError, "does not answer as Amazon Cognito"),
+        (ValueError("Invalid timestamp"), SettingsError, "does not answer as Amazon Cognito"),
+        ({"ResponseMetadata": {}}, SettingsError, "does not answer as Amazon Cognito"),
+        (
+            botocore.exceptions.EndpointConnectionError(endpoint_url="https://x"),
+            SettingsError,
+            "cannot be reached",
+        ),
+        (
+            botocore.exceptions.ReadTimeoutError(endpoint_url="https://x"),
+            SettingsError,
+            "cannot be reached",
+        ),
+        (
+            botocore.exceptions.ParamValidationError(report="x"),
+            SettingsError,
+            "cannot be asked for",
+        ),
+        (botocore.exceptions.NoRegionError(), SettingsError, "NoRegionError"),
+    ],
+)
+async def test_what_fails_at_the_first_page_is_said_in_a_sentence(
+    answer: Exception | dict[str, Any], kind: type[BatchResendError], hint: str
+) -> None:
+    client = Pages(answer)
+    with pytest.raises(kind, match=hint) as refused:
+        await listing(client).open()
+    assert type(refused.value) is kind
+    assert POOL in str(refused.value)
+    assert str(refused.value).isprintable()
+
+
+async def test_a_message_of_cognitos_shows_nobodys_address() -> None:
+    client = Pages(error("InvalidParameterException", "bad filter: email = ada@example.com"))
+    with pytest.raises(InputError) as refused:
+        await listing(client).open()
+    assert "ada@" not in str(refused.value)
+    assert "a***@e***" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        error("TooManyRequestsException", "Rate exceeded"),
+        error("InternalErrorException", "Something went wrong", 500),
+        error("503", "Service Unavailable", 503),
+        botocore.exceptions.ConnectionClosedError(endpoint_url="https://x"),
+        botocore.exceptions.EndpointConnectionError(endpoint_url="https://x"),
+    ],
+)
+async def test_trouble_that_passes_is_waited_for(trouble: Exception) -> None:
+    client = Pages(page("a", token="1"), *[trouble] * 9, page("b"))
+    before = trio.current_time()
+    assert await names(listing(client)) == ["a", "b"]
+    assert 60 < trio.current_time() - before < 180
+
+
+@pytest.mark.parametrize(
+    ("trouble", "kind", "exit_code"),
+    [
+        (error("TooManyRequestsException", "Rate exceeded"), InputError, Exit.USAGE),
+        (error("InternalErrorException", "", 500), InputError, Exit.USAGE),
+        (
+            botocore.exceptions.ConnectionClosedError(endpoint_url="https://x"),
+            SettingsError,
+            Exit.SETTINGS,
+        ),
+    ],
+)
+async def test_trouble_that_does_not_pass_ends_the_listing(
+    trouble: Exception, kind: type[BatchResendError], exit_code: Exit
+) -> None:
+    client = Pages(page("a", token="1"), *[trouble] * 10)
+    with pytest.raises(kind) as refused:
+        await read(listing(client))
+    assert type(refused.value) is kind
+    assert refused.value.exit_code == exit_code
+    assert client.answers == []
+
+
+async def test_expired_credentials_half_way_are_not_taken_for_a_stale_listing() -> None:
+    client = Pages(page("a", token="1"), error("ExpiredTokenException", "expired"))
+    with pytest.raises(SettingsError, match="credentials"):
+        await read(listing(client))
+
+
+# The real client, and moto's server.
+
+
+@pytest.fixture(scope="module")
+def environment() -> Iterator[pytest.MonkeyPatch]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ACCESS_KEY_ID", "testing")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+        patch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        patch.delenv("AWS_PROFILE", raising=False)
+        yield patch
+
+
+@pytest.fixture(scope="module")
+def moto(environment: pytest.MonkeyPatch) -> Iterator[str]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+class Pool:
+    """A pool of moto's with so many users, of whom each fifth has confirmed."""
+
+    def __init__(self, url: str, users: int) -> None:
+        self.cognito = boto3.client("cognito-idp", endpoint_url=url)
+        self.id = self.cognito.create_user_pool(PoolName="pool")["UserPool"]["Id"]
+        app = self.cognito.create_user_pool_client(UserPoolId=self.id, ClientName="app")
+        for n in range(users):
+            self.cognito.sign_up(
+                ClientId=app["UserPoolClient"]["ClientId"],
+                Username=f"user-{n}",
+                Password="Passw0rd!",
+                UserAttributes=[{"Name": "email", "Value": f"user-{n}@example.com"}],
+            )
+            if n % 5 == 0:
+                self.confirm(n)
+
+    def confirm(self, n: int) -> None:
+        self.cognito.admin_confirm_sign_up(UserPoolId=self.id, Username=f"user-{n}")
+
+
+@asynccontextmanager
+async def real_client(url: str) -> AsyncIterator[Any]:
+    config = Config(connect_timeout=2, retries={"total_max_attempts": 1})
+    async with aioboto3.Session().client("cognito-idp", endpoint_url=url, config=config) as client:
+        yield client
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_every_user_of_a_real_listing_comes_exactly_once(moto: str) -> None:
+    pool = await asyncio.to_thread(Pool, moto, 400)
+    async with real_client(moto) as client:
+        source = listing(client, pool.id, frozenset({"email"}))
+        await source.open()
+        batches = [batch async for batch in source.batches()]
+    candidates = [candidate for batch in batches for candidate in batch]
+    expected = [f"user-{n}" for n in range(400) if n % 5]
+    assert sorted(c.username for c in candidates) == sorted(expected)
+    assert [c.row for c in candidates] == list(range(1, 321))
+    assert [len(batch) for batch in batches] == [60, 60, 60, 60, 60, 20]
+    first = candidates[0]
+    assert (first.status, first.enabled) == ("UNCONFIRMED", True)
+    assert first.attributes == {"email": f"{first.username}@example.com"}
+    assert first.raw == f"{first.username},{first.username}@example.com\n"
+    assert len(first.aliases) == 2
+    assert first.created is not None
+    assert abs(first.created - datetime.now(UTC).timestamp()) < 100
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_real_listing_whose_users_confirm_meanwhile_is_stale(moto: str) -> None:
+    pool = await asyncio.to_thread(Pool, moto, 80)
+    async with real_client(moto) as client:
+        source = listing(client, pool.id)
+        await source.open()
+        # The first user of the second page, on whom moto's token stands.
+        await asyncio.to_thread(pool.confirm, 76)
+        with pytest.raises(StaleListing):
+            [batch async for batch in source.batches()]
+        assert len(await names(source)) == 63
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_the_real_clients_errors_are_said_in_a_sentence(
+    moto: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = await asyncio.to_thread(Pool, moto, 0)
+    async with real_client(moto) as client:
+        assert await names(listing(client, pool.id)) == []
+        with pytest.raises(SettingsError, match="no user pool eu-west-1_Pool in this Region"):
+            await listing(client).open()
+        with pytest.raises(SettingsError, match="--user-pool-id"):
+            await listing(client, "").open()
+        with pytest.raises(InputError, match="--filter"):
+            await CognitoSource(client, pool.id, filter="unconfirmed", keep=frozenset()).open()
+    async with real_client("http://127.0.0.1:1") as client:
+        with pytest.raises(SettingsError, match="cannot be reached"):
+            await listing(client).open()
+    for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(variable)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    async with real_client(moto) as client:
+        with pytest.raises(SettingsError, match="credentials"):
+            await listing(client).open()
