@@ -1,3 +1,61 @@
-"""Resend Amazon Cognito's confirmation code: one line per row, one message per person."""
+"""Resend Amazon Cognito's confirmation code: one line per row, one message per person.
+
+From Python::
+
+    from batch_resend import Settings, open_run
+
+    async with open_run(Settings(users="users.csv", client_id="...")) as running:
+        async for result in running:
+            print(result.row, result.outcome, result.reason)
+    print(running.summary.exit_code)
+
+Nothing is printed, no question asked and no signal handled: that is the caller's.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from batch_resend.config import Settings
+    from batch_resend.errors import BatchResendError
+    from batch_resend.model import Outcome, Reason, Result
+    from batch_resend.reports.summary import Summary
+    from batch_resend.run import Observer, Preview, RunningJob, open_run
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "BatchResendError",
+    "Observer",
+    "Outcome",
+    "Preview",
+    "Reason",
+    "Result",
+    "RunningJob",
+    "Settings",
+    "Summary",
+    "__version__",
+    "open_run",
+]
+
+_HOMES = {
+    "BatchResendError": "errors",
+    "Observer": "run",
+    "Outcome": "model",
+    "Preview": "run",
+    "Reason": "model",
+    "Result": "model",
+    "RunningJob": "run",
+    "Settings": "config",
+    "Summary": "reports.summary",
+    "open_run": "run",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for, so that `--help` need not wait."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -60,9 +60,11 @@ def session(place: Place) -> Any:
     quiet()
     try:
         made = aioboto3.Session(
-            profile_name=place.profile or None, region_name=place.region or None
+            profile_name=place.profile or None,
+            # As the AWS CLI has it; the SDK for Python does not know AWS_REGION.
+            region_name=place.region or os.environ.get("AWS_REGION") or None,
         )
-        region = made.region_name or os.environ.get("AWS_REGION", "")
+        region = made.region_name
     except BotoCoreError as error:
         raise SettingsError(
             f"AWS's own settings cannot be used ({error}): check --profile and AWS_PROFILE."
@@ -75,7 +77,7 @@ def session(place: Place) -> Any:
         raise SettingsError(
             f"Region {region}: Cognito has no user pools in China, so there is nobody to write to."
         )
-    return made if made.region_name else aioboto3.Session(region_name=region)
+    return made
 
 
 @contextlib.asynccontextmanager

@@ -507,15 +507,15 @@ async def _run(settings: Any, console: Any) -> int:
     code = Exit.SETTINGS
     async with anyio.create_task_group() as tasks:
         await tasks.start(listen)
-        try:
-            async with console.progress():
+        async with console.progress():
+            try:  # inside: what leaves a task group is a group of errors
                 summary = await job.execute()
-        except BatchResendError as error:
-            console.error(str(error))
-            code = error.exit_code
-        else:
-            console.ended(summary)
-            code = summary.exit_code
+            except BatchResendError as error:
+                console.error(str(error))
+                code = error.exit_code
+            else:
+                console.ended(summary)
+                code = summary.exit_code
         tasks.cancel_scope.cancel()
     return int(code)
 

@@ -59,10 +59,14 @@ _LISTINGS = 3  #: how often a listing that cannot be continued is begun
 
 
 class Source(Protocol):
-    """Where the users come from."""
+    """Where the users come from; raises `InputError` and `SettingsError`."""
+
+    async def open(self) -> None:
+        """Begin, or begin again."""
+        ...
 
     def batches(self) -> AsyncIterator[list[Candidate]]:
-        """Read from the beginning, in lists; raises `InputError` and `SettingsError`."""
+        """Read on to the end, in lists."""
         ...
 
 
@@ -203,7 +207,7 @@ class Job:
     # -- 1 and 2: read and plan ----------------------------------------------------
 
     async def plan(self, source: Source, selection: Selection) -> dict[Reason, int]:
-        """Read the whole input into the spool, decided; count the rows by reason.
+        """Read the whole input (its source is open) into the spool, decided; count by reason.
 
         Raises `InputError` or `SettingsError`; nobody has been written to then.
         """
@@ -224,6 +228,7 @@ class Job:
                 if last:
                     raise
                 self.spool.clear()
+                await source.open()
         if selection.one_per_address:
             self.spool.keep_newest_of_each_address()
         if selection.limit is not None:
@@ -287,7 +292,7 @@ class Job:
     def stop(self, stop: Stop, detail: str = "") -> None:
         """End the run: nobody else is asked, what is in flight is settled."""
         if self.stopped_by is None:
-            self.stopped_by, self.detail = stop, detail
+            self.stopped_by, self.detail = stop, detail[:_LONGEST_MESSAGE]
             self._stopped.set()
             self._gate.close()
 
@@ -343,11 +348,12 @@ class Job:
                     place.connected = reply.wire is not Wire.NOT_SENT
                     place.retry_after = reply.retry_after
                     place.spent = verdict.reason.outcome in {Outcome.SENT, Outcome.UNKNOWN}
+                    # Before the place is free: whoever is next must not try a wrong setting.
+                    if stop := self._judge.heard(verdict):
+                        self.stop(stop, mask_within(reply.message, planned.username))
             with anyio.CancelScope(shield=True):
                 await self._journal.make(Settle(intent, _settled(verdict), self._time()))  # 7
             in_doubt = False
-            if stop := self._judge.heard(verdict):
-                self.stop(stop, mask_within(reply.message, planned.username)[:_LONGEST_MESSAGE])
             return tries[-1]
 
         def enough() -> bool:

@@ -11,7 +11,7 @@ import re
 import unicodedata
 
 _PLAIN = re.compile(r"[ -~]*")
-_TELEPHONE = re.compile(r"\+[0-9]{3,}(?:[ .()/-]*[0-9]+)*")
+_TELEPHONE = re.compile(r"\+[0-9]{3,15}")  # E.164, as Cognito wants them
 _ADDRESS = re.compile(r"[^\s@<>\"',;:()]+@[^\s@<>\"',;:()]+")
 _NUMBER = re.compile(r"\+[0-9]{6,}")
 

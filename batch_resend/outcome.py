@@ -16,7 +16,6 @@ the texts, reports by users: AWS does not document them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum, StrEnum
 
@@ -313,8 +312,3 @@ class Judge:
         if (verdict.at_first and first) or self._in_a_row >= verdict.in_a_row:
             return verdict.stop
         return None
-
-
-def codes() -> Iterable[str]:
-    """Name every error code that the table has a row for."""
-    return {code for code, _, _ in TABLE}

@@ -19,16 +19,12 @@ from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError
 from moto.server import ThreadedMotoServer
 
-from batch_resend.errors import BatchResendError, Exit, InputError, SettingsError
+from batch_resend.errors import BatchResendError, Exit, InputError, SettingsError, StaleListing
 from batch_resend.model import Candidate
-from batch_resend.sources.cognito import CognitoSource, StaleListing
+from batch_resend.sources.cognito import CognitoSource
 from batch_resend.sources.csv_file import CsvSource
 
-pytestmark = [
-    pytest.mark.anyio,
-    # moto and botocore 1.40 use what newer Pythons and werkzeugs deprecate.
-    pytest.mark.filterwarnings("ignore::DeprecationWarning:(moto|werkzeug|botocore)"),
-]
+pytestmark = pytest.mark.anyio
 
 UNCONFIRMED = 'cognito:user_status = "UNCONFIRMED"'
 POOL = "eu-west-1_Pool"

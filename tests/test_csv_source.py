@@ -286,6 +286,14 @@ async def test_without_a_header_the_columns_are_numbered(users: Path) -> None:
     assert rows[0].raw == "ada@example.com;de\n"
 
 
+async def test_without_a_header_another_column_can_be_the_username_by_its_number(
+    users: Path,
+) -> None:
+    users.write_text("1,ada\n2,bob\n")
+    assert await names(users, header=False, username_column="2") == ["ada", "bob"]
+    assert "('1', '2')" in await refusal(users, header=False, username_column="3")
+
+
 async def test_only_the_columns_asked_for_are_kept(users: Path) -> None:
     users.write_text("username,a,b\nada,1,2\n")
     for keep, kept in [
@@ -622,7 +630,12 @@ def test_what_csv_writes_is_read_back_and_the_raw_rows_are_the_same_input(
 
     write(text, encoding)
     source, candidates = anyio.run(lambda: read(path, **options))
-    blank = [quoting != csv.QUOTE_ALL and len(row) == 1 and is_blank(row[0]) for row in rows]
+    # A single cell of blanks that is not quoted is a blank line.
+    form: dict[str, Any] = {"delimiter": delimiter, "quoting": quoting}
+    blank = [
+        len(row) == 1 and not row[0].strip(" \t\r\n\xa0\ufeff") and '"' not in as_csv([row], **form)
+        for row in rows
+    ]
     expected = [
         (
             row[0].strip(" \t\r\n\xa0\ufeff"),
@@ -638,11 +651,6 @@ def test_what_csv_writes_is_read_back_and_the_raw_rows_are_the_same_input(
     again, the_same = anyio.run(lambda: read(path, **options))
     assert the_same == candidates
     assert again.heading == source.heading
-
-
-def is_blank(cell: str) -> bool:
-    """Whether a cell that is a line by itself is a blank line, for it is not quoted."""
-    return not cell.strip(" \t\r\n\xa0\ufeff") and '"' not in as_csv([[cell]])
 
 
 @given(

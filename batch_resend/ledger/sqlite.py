@@ -66,9 +66,9 @@ CREATE TABLE aliases (           -- other names of the user of a message
 ) WITHOUT ROWID;
 """
 
-_OWN = "SELECT id, exact, state, intended_at, settled_at FROM messages WHERE key = ?"
+_OWN = "SELECT id, exact, run, state, intended_at, settled_at FROM messages WHERE key = ?"
 _BY_ALIAS = """
-SELECT m.id, a.exact, m.state, m.intended_at, m.settled_at
+SELECT m.id, a.exact, m.run, m.state, m.intended_at, m.settled_at
 FROM aliases a JOIN messages m ON m.id = a.message WHERE a.key = ?
 """
 
@@ -102,7 +102,7 @@ class SqliteLedger:
         self._read_only = read_only
         self._run = 0
         self._secret = b""
-        self._empty = True
+        self._empty = self._all_settled = True
         self._lock: int | None = None
 
     @property
@@ -168,6 +168,7 @@ class SqliteLedger:
                 "INSERT INTO runs (started_at, process) VALUES (?, ?)", (at, os.getpid())
             )
             self._run = cursor.lastrowid or 0
+            self._look()
         return self._run
 
     def finish(self, summary: str, at: float) -> None:
@@ -187,7 +188,7 @@ class SqliteLedger:
         if not found:
             return NOBODY
         sent, unsettled, interrupted = [], [], False
-        for state, intended_at, settled_at in found.values():
+        for _, state, intended_at, settled_at in found.values():
             if state == "sent":
                 sent.append(settled_at)
             elif state == "unknown":
@@ -325,7 +326,14 @@ class SqliteLedger:
                 f"The {self.name} belongs to {other}: name another file with --ledger."
             )
         self._secret = meta["secret"]
-        self._empty = self._db.execute("SELECT 1 FROM messages LIMIT 1").fetchone() is None
+        self._look()
+
+    def _look(self) -> None:
+        """See what can be left out: most runs find nothing open, many find nothing at all."""
+        anything = "SELECT 1 FROM messages LIMIT 1"
+        anything_open = "SELECT 1 FROM messages WHERE state = 'open' LIMIT 1"
+        self._empty = self._db.execute(anything).fetchone() is None
+        self._all_settled = self._db.execute(anything_open).fetchone() is None
 
     # -- the rows ------------------------------------------------------------------
 
@@ -343,8 +351,8 @@ class SqliteLedger:
         return 0
 
     def _intend(self, step: Intend) -> int:
-        if not self._empty:
-            self._interrupted(step.names, step.at)
+        self._interrupted(step.names, step.at)
+        self._empty = False
         key, exact = self._hashes(step.names.username)
         cursor = self._db.execute(
             "INSERT INTO messages (run, key, exact, name, state, intended_at)"
@@ -366,12 +374,14 @@ class SqliteLedger:
         )
 
     def _interrupted(self, names: Names, at: float) -> None:
-        for message, (state, _, _) in self._find(names).items():
-            if state == "open":
+        if self._all_settled:
+            return
+        for message, (run, state, _, _) in self._find(names).items():
+            if state == "open" and run != self._run:
                 self._settle(message, Reason.INTERRUPTED, at)
 
-    def _find(self, names: Names) -> dict[int, tuple[str, float, float]]:
-        found: dict[int, tuple[str, float, float]] = {}
+    def _find(self, names: Names) -> dict[int, tuple[int, str, float, float]]:
+        found: dict[int, tuple[int, str, float, float]] = {}
         own = names.aliases if names.listed else ()
         for name in (names.username, *own):
             key, exact = self._hashes(name)
@@ -379,7 +389,7 @@ class SqliteLedger:
             for query in queries:
                 for message, as_sent, *rest in self._db.execute(query, (key,)):
                     if not self._case_sensitive or as_sent == exact:
-                        found[message] = (rest[0], rest[1], rest[2])
+                        found[message] = (rest[0], rest[1], rest[2], rest[3])
         return found
 
     def _hashes(self, name: str) -> tuple[bytes, bytes]:

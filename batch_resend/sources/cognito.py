@@ -39,7 +39,7 @@ from tenacity import (
     wait_exponential_jitter,
 )
 
-from batch_resend.errors import BatchResendError, InputError, SettingsError
+from batch_resend.errors import BatchResendError, InputError, SettingsError, StaleListing
 from batch_resend.masking import mask_within, printable
 from batch_resend.model import Candidate
 
@@ -49,9 +49,8 @@ PAGE = 60
 _USERNAME = "username"
 _OTHER_NAMES = ("sub", "email", "phone_number")
 
-# 10 tries spread over about a minute and a half; the SDK has tried before each of them.
+# 10 tries spread over about two minutes, beside those that the SDK makes by itself.
 _TRIES = 10
-_FIRST_WAIT = 0.5
 _LONGEST_WAIT = 20.0
 
 _THROTTLED = {
@@ -90,10 +89,6 @@ _NO_CREDENTIALS = (
 _NO_CONNECTION = (ConnectionError, HTTPClientError)
 # What the SDK's parsers make of an answer that is no service's.
 _UNREADABLE = (ResponseParserError, ValueError, TypeError, AttributeError, KeyError)
-
-
-class StaleListing(InputError):
-    """The listing became invalid half-way: throw away what came of it and open it anew."""
 
 
 class Client(Protocol):
@@ -185,7 +180,7 @@ class CognitoSource:
         patience = AsyncRetrying(
             sleep=anyio.sleep,
             stop=stop_after_attempt(_TRIES),
-            wait=wait_exponential_jitter(initial=_FIRST_WAIT, max=_LONGEST_WAIT),
+            wait=wait_exponential_jitter(max=_LONGEST_WAIT),
             retry=retry_if_exception(lambda error: _passes(error, first=token is None)),
             reraise=True,
         )

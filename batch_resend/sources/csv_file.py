@@ -166,8 +166,8 @@ class CsvSource:
             place = self._find_username(names)
             self.heading = self._records.verbatim()
         else:
-            place = 0
             names = [str(number) for number in range(1, len(first) + 1)]
+            place = 0 if self._username_column is None else self._find_username(names)
         self.columns = frozenset(filter(None, names))
         self._candidates = self._read_rows(names, place, None if self._header else first)
 

@@ -1,0 +1,80 @@
+"""Hostile names and texts: one line, nothing executed, nothing forged, nobody named."""
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batch_resend.masking import cell, mask, mask_within, printable
+from batch_resend.model import Candidate, Planned, Reason, Request, Result
+
+
+@pytest.mark.parametrize(
+    ("name", "masked"),
+    [
+        ("ada@example.com", "a***@e***"),
+        ("ada", "a***"),
+        ("", "***"),
+        ("+15550100", "+***"),
+        ("@", "***@***"),
+        ("ada@b@c", "a***@b***"),
+        ("\x1b[31m@\u202ex", "\\x1b***@\\u202e***"),
+    ],
+)
+def test_a_name_is_masked_as_cognito_does_it(name: str, masked: str) -> None:
+    assert masked == mask(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("=1+1", "'=1+1"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("-2+3", "'-2+3"),
+        ("+cmd|' /C calc'!A0", "'+cmd|' /C calc'!A0"),
+        ("  =1", "'  =1"),
+        ("\uff1d1", "'\uff1d1"),
+        ("\t=1", "\\t=1"),
+        ("+15550100", "+15550100"),
+        ("+1555-0100", "'+1555-0100"),
+        ("+1", "'+1"),
+        ("ada@example.com", "ada@example.com"),
+        ("a\nb", "a\\nb"),
+        ("a\u2028b\x85c\x9bd\u202ee", "a\\u2028b\\x85c\\x9bd\\u202ee"),
+        ("Zoë 日本 🙂", "Zoë 日本 🙂"),
+    ],
+)
+def test_a_cell_is_one_line_and_no_formula(text: str, written: str) -> None:
+    assert written == cell(text)
+
+
+@given(st.text())
+def test_printable_text_holds_no_control_character(text: str) -> None:
+    for character in printable(text):
+        assert unicodedata.category(character) not in {"Cc", "Cf", "Cs", "Zl", "Zp"}
+
+
+@given(st.text())
+def test_no_cell_is_a_formula(text: str) -> None:
+    written = cell(text)
+    if written.lstrip()[:1] in {"=", "+", "-", "@"}:
+        assert written[0] == "+"
+        assert written[1:].isdigit()
+
+
+def test_foreign_texts_lose_names_addresses_and_numbers() -> None:
+    told = mask_within("User ada-lovelace <ada@example.com> +15550100 is gone", "ada-lovelace")
+    assert told == "User a*** <a***@e***> +1*** is gone"
+
+
+def test_no_repr_shows_a_whole_name() -> None:
+    name = "ada@example.com"
+    for value in (
+        Candidate(1, name, {"email": name}),
+        Planned(1, name, Reason.ELIGIBLE, {"email": name}),
+        Request(name, {"Username": name}),
+        Result(1, name, Reason.ACCEPTED),
+    ):
+        assert name not in repr(value)
+        assert "a***@e***" in repr(value)

@@ -1,0 +1,176 @@
+"""Who is sent a code and who is not: tables by hand."""
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batch_resend.model import Candidate, Outcome, Reason
+from batch_resend.plan import NOBODY, History, Policy, decide, valid_username
+
+HOUR, DAY = 3600.0, 86400.0
+NOW = 1_800_000_000.0
+ONCE = Policy()
+REMINDERS = Policy(max_sends=3, cooldown=72 * HOUR)
+
+
+def decided(candidate: Candidate, **given: Any) -> Reason:
+    facts: dict[str, Any] = {
+        "duplicate": False,
+        "excluded": False,
+        "history": NOBODY,
+        "policy": ONCE,
+        "now": NOW,
+    }
+    return decide(candidate, **(facts | given))
+
+
+def listed(**given: Any) -> Candidate:
+    facts: dict[str, Any] = {"status": "UNCONFIRMED", "enabled": True, "created": NOW - 2 * DAY}
+    return Candidate(1, "ada", **(facts | given))
+
+
+ADA = Candidate(1, "ada")
+DE = Policy(match=(("lang", re.compile("^de")),))
+
+
+@pytest.mark.parametrize(
+    ("candidate", "given", "reason"),
+    [
+        (ADA, {}, Reason.ELIGIBLE),
+        (listed(), {}, Reason.ELIGIBLE),
+        (ADA, {"duplicate": True, "excluded": True}, Reason.DUPLICATE),
+        (ADA, {"excluded": True, "policy": DE}, Reason.EXCLUDED),
+        (ADA, {"policy": DE}, Reason.NOT_MATCHED),
+        (Candidate(1, "ada", {"lang": "en-de"}), {"policy": DE}, Reason.NOT_MATCHED),
+        (Candidate(1, "ada", {"lang": "de-AT"}), {"policy": DE}, Reason.ELIGIBLE),
+        (listed(status="CONFIRMED", enabled=False), {}, Reason.NOT_UNCONFIRMED),
+        (listed(status="FORCE_CHANGE_PASSWORD"), {}, Reason.NOT_UNCONFIRMED),
+        (listed(enabled=False), {"policy": Policy(older_than=9 * DAY)}, Reason.DISABLED),
+        (listed(), {"policy": Policy(older_than=2 * DAY)}, Reason.ELIGIBLE),
+        (listed(), {"policy": Policy(older_than=2 * DAY + 1)}, Reason.TOO_YOUNG),
+        (listed(), {"policy": Policy(newer_than=2 * DAY)}, Reason.ELIGIBLE),
+        (listed(), {"policy": Policy(newer_than=2 * DAY - 1)}, Reason.TOO_OLD),
+        (listed(created=NOW), {"policy": Policy(older_than=0.0)}, Reason.ELIGIBLE),
+        (Candidate(1, "a b"), {}, Reason.INVALID_USERNAME),
+        (Candidate(1, "a b"), {"excluded": True}, Reason.EXCLUDED),
+        (Candidate(1, ""), {}, Reason.INVALID_USERNAME),
+    ],
+)
+def test_the_first_reason_that_applies_counts(
+    candidate: Candidate, given: dict[str, Any], reason: Reason
+) -> None:
+    assert reason == decided(candidate, **given)
+
+
+@pytest.mark.parametrize(
+    ("history", "policy", "reason"),
+    [
+        (History(), ONCE, Reason.ELIGIBLE),
+        (History(sent=[NOW - HOUR]), ONCE, Reason.COOLING_DOWN),
+        (History(sent=[NOW - 24 * HOUR]), ONCE, Reason.SEND_CAP),
+        (History(sent=[NOW + 9 * DAY]), ONCE, Reason.COOLING_DOWN),
+        (History(sent=[NOW - 90 * DAY]), ONCE, Reason.SEND_CAP),
+        (History(sent=[NOW - 90 * DAY]), Policy(max_sends=0), Reason.ELIGIBLE),
+        (History(sent=[NOW - 71 * HOUR]), REMINDERS, Reason.COOLING_DOWN),
+        (History(sent=[NOW - 73 * HOUR]), REMINDERS, Reason.ELIGIBLE),
+        (History(sent=[NOW - 9 * DAY] * 2), REMINDERS, Reason.ELIGIBLE),
+        (History(sent=[NOW - 9 * DAY] * 3), REMINDERS, Reason.SEND_CAP),
+        (History(sent=[NOW - 9 * DAY] * 4), REMINDERS, Reason.SEND_CAP),
+        # Messages that nobody can prove count as sent, and the reason says that they do.
+        (History(unsettled=[NOW - HOUR]), ONCE, Reason.UNSETTLED),
+        (History(unsettled=[NOW - 90 * DAY]), ONCE, Reason.UNSETTLED),
+        (History(unsettled=[NOW - 9 * DAY]), REMINDERS, Reason.ELIGIBLE),
+        (History(unsettled=[NOW - HOUR]), REMINDERS, Reason.UNSETTLED),
+        (History([NOW - 9 * DAY] * 2, [NOW - 9 * DAY]), REMINDERS, Reason.UNSETTLED),
+        (History([NOW - HOUR], [NOW - HOUR]), ONCE, Reason.COOLING_DOWN),
+        (History([], [NOW - HOUR], interrupted=True), ONCE, Reason.INTERRUPTED),
+        (History([NOW - HOUR], [NOW], interrupted=True), ONCE, Reason.INTERRUPTED),
+        (History([], [NOW], True), Policy(resend_unsettled=True), Reason.ELIGIBLE),
+        (History([], [NOW - HOUR]), Policy(resend_unsettled=True), Reason.ELIGIBLE),
+        (
+            History([NOW - HOUR], [NOW]),
+            Policy(resend_unsettled=True),
+            Reason.COOLING_DOWN,
+        ),
+    ],
+)
+def test_the_ledger_decides_over_all_runs(history: History, policy: Policy, reason: Reason) -> None:
+    assert reason == decided(ADA, history=history, policy=policy)
+
+
+@pytest.mark.parametrize(
+    ("name", "valid"),
+    [
+        ("ada", True),
+        ("ada@example.com", True),
+        ("+15550100", True),
+        ("Zoë", True),
+        ("日本", True),
+        ("€$|~", True),
+        ("🙂", True),
+        ("e\u0301", True),
+        ("x" * 128, True),
+        ("é" * 128, True),
+        ("", False),
+        ("x" * 129, False),
+        ("é" * 129, False),
+        ("a b", False),
+        ("a\u00a0b", False),
+        ("a\tb", False),
+        ("a\x00", False),
+        ("a\u200b", False),
+        ("a\u202e", False),
+        ("\ud800", False),
+        ("ada\n", False),
+    ],
+)
+def test_cognitos_own_pattern_and_length_decide_what_a_name_is(name: str, valid: bool) -> None:
+    assert valid is valid_username(name)
+
+
+@given(
+    st.builds(
+        Candidate,
+        st.just(1),
+        st.text(max_size=4),
+        st.just({}),
+        st.just(""),
+        st.just(()),
+        st.sampled_from([None, "UNCONFIRMED", "CONFIRMED"]),
+        st.sampled_from([None, True, False]),
+        st.one_of(st.none(), st.floats(0, 2 * NOW)),
+    ),
+    st.booleans(),
+    st.booleans(),
+    st.builds(
+        History,
+        st.lists(st.floats(0, 2 * NOW), max_size=3),
+        st.lists(st.floats(0, 2 * NOW), max_size=3),
+        st.booleans(),
+    ),
+    st.integers(0, 3),
+)
+def test_a_decision_never_sends_to_whom_the_ledger_bars(
+    candidate: Candidate, duplicate: bool, excluded: bool, history: History, cap: int
+) -> None:
+    policy = Policy(max_sends=cap)
+    reason = decide(
+        candidate, duplicate=duplicate, excluded=excluded, history=history, policy=policy, now=NOW
+    )
+    assert reason.outcome in {
+        Outcome.PLANNED,
+        Outcome.SKIPPED,
+        Outcome.UNKNOWN,
+        Outcome.FAILED,
+    }
+    if reason is Reason.ELIGIBLE:
+        times = [*history.sent, *history.unsettled]
+        assert not duplicate
+        assert not excluded
+        assert candidate.enabled is not False
+        assert not history.interrupted
+        assert not cap or len(times) < cap
+        assert all(NOW - at >= policy.cooldown for at in times)
