@@ -166,7 +166,12 @@ async def client_secret(place: Place, user_pool_id: str, client_id: str) -> str 
             f"app client {client_id} of {user_pool_id}",
             "cognito-idp:DescribeUserPoolClient",
         )
-    secret = answer["UserPoolClient"].get("ClientSecret")
+    if not isinstance(described := answer.get("UserPoolClient"), dict):
+        raise SettingsError(
+            "The endpoint that should know the client secret does not answer as Amazon Cognito"
+            " does: check --endpoint-url, the Region and any proxy."
+        )
+    secret = described.get("ClientSecret")
     return str(secret) if secret else None
 
 

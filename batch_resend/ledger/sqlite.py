@@ -185,8 +185,6 @@ class SqliteLedger:
             return NOBODY
         with self._errors("cannot be read"):
             found = self._find(names)
-        if not found:
-            return NOBODY
         sent, unsettled, interrupted = [], [], False
         for _, state, intended_at, settled_at in found.values():
             if state == "sent":
@@ -196,7 +194,7 @@ class SqliteLedger:
             elif state == "open":
                 unsettled.append(intended_at)
                 interrupted = True
-        return History(sent, unsettled, interrupted)
+        return History(sent, unsettled, interrupted) if sent or unsettled else NOBODY
 
     def unsettled(self) -> int:
         """How many messages nobody can prove or disprove, over all runs."""
@@ -291,17 +289,8 @@ class SqliteLedger:
         self.is_new = True
 
     def _configure(self) -> None:
-        for name, value, wanted in (
-            ("locking_mode", "EXCLUSIVE", "exclusive"),
-            ("journal_mode", "WAL", "wal"),
-            ("synchronous", "FULL", 2),
-            ("secure_delete", "ON", 1),
-        ):
-            _pragma(self._db, name, value, wanted)
-        for name in ("fullfsync", "checkpoint_fullfsync"):  # macOS: through the drive's cache
-            _pragma(self._db, name, "ON", 1)
-
-    def _read_meta(self) -> None:
+        # Whose file it is comes first: nothing of anybody else's is changed.
+        self._db.execute("PRAGMA locking_mode = EXCLUSIVE").fetchall()
         (application_id,) = self._db.execute("PRAGMA application_id").fetchone()
         (schema,) = self._db.execute("PRAGMA user_version").fetchone()
         if application_id != _APPLICATION_ID:
@@ -313,6 +302,17 @@ class SqliteLedger:
                 f"The {self.name} was written by another version of batch-resend (schema {schema},"
                 f" this one knows {SCHEMA}): use that version."
             )
+        for name, value, wanted in (
+            ("locking_mode", "EXCLUSIVE", "exclusive"),
+            ("journal_mode", "WAL", "wal"),
+            ("synchronous", "FULL", 2),
+            ("secure_delete", "ON", 1),
+        ):
+            _pragma(self._db, name, value, wanted)
+        for name in ("fullfsync", "checkpoint_fullfsync"):  # macOS: through the drive's cache
+            _pragma(self._db, name, "ON", 1)
+
+    def _read_meta(self) -> None:
         (verdict,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
             raise LedgerError(

@@ -1,0 +1,161 @@
+"""Settings: checked once, each mistake in one sentence that names the option."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from batch_resend import config
+from batch_resend.config import Settings
+from batch_resend.errors import UsageError
+from batch_resend.reports.summary import MaxFailures
+
+CSV: dict[str, Any] = {"users": "users.csv", "client_id": "abc"}
+LISTING: dict[str, Any] = {"user_pool_id": "eu-west-1_AbC", "client_id": "abc"}
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90s", 90), ("15m", 900), ("24h", 86400), ("7d", 604800), ("0.5s", 0.5), (" 1h ", 3600)],
+)
+def test_a_duration_is_a_number_and_a_unit(text: str, seconds: float) -> None:
+    assert seconds == config.duration("--timeout", text)
+
+
+@pytest.mark.parametrize("text", ["", "10", "s", "-1s", "1w", "1h30m", "1e3s", "ten s"])
+def test_anything_else_is_no_duration(text: str) -> None:
+    with pytest.raises(UsageError, match="--timeout"):
+        config.duration("--timeout", text)
+
+
+@pytest.mark.parametrize(("text", "rate"), [("auto", None), ("25", 25.0), ("0.5", 0.5)])
+def test_a_rate_is_auto_or_requests_a_second(text: str, rate: float | None) -> None:
+    assert rate == config.rate(text)
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "fast", "nan", "inf", "1e9"])
+def test_anything_else_is_no_rate(text: str) -> None:
+    with pytest.raises(UsageError, match="--rate"):
+        config.rate(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("5%", MaxFailures(part=0.05)),
+        ("0.5%", MaxFailures(part=0.005)),
+        ("100%", MaxFailures(part=1.0)),
+        ("0", MaxFailures(number=0)),
+        ("20", MaxFailures(number=20)),
+    ],
+)
+def test_failures_are_a_number_or_a_part(text: str, expected: MaxFailures) -> None:
+    assert expected == config.max_failures(text)
+
+
+@pytest.mark.parametrize("text", ["", "101%", "-1", "five", "%", "1.5", "²"])
+def test_anything_else_is_no_number_of_failures(text: str) -> None:
+    with pytest.raises(UsageError, match="--max-failures"):
+        config.max_failures(text)
+
+
+def test_pairs_and_patterns_are_read_and_their_mistakes_named() -> None:
+    assert config.key_values("--metadata", ["a=1", "b=x=y", "c="]) == (
+        ("a", "1"), ("b", "x=y"), ("c", ""),
+    )  # fmt: skip
+    for texts in (["a"], ["=1"], ["a=1", "a=2"]):
+        with pytest.raises(UsageError, match="--metadata"):
+            config.key_values("--metadata", texts)
+    assert config.matches(["lang=^de", "x=a=b"]) == (
+        ("lang", re.compile("^de")), ("x", re.compile("a=b")),
+    )  # fmt: skip
+    for text in ("lang", "=x", "lang=("):
+        with pytest.raises(UsageError, match="--match"):
+            config.matches([text])
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"client_id": "abc"}, "Nobody to write to"),
+        ({"users": "users.csv"}, "--client-id is missing"),
+        (CSV | {"client_id": "bad-id!"}, "--client-id"),
+        (CSV | {"user_pool_id": "AbC"}, "--user-pool-id"),
+        (CSV | {"user_pool_id": "eu-west-1_Ab-C"}, "--user-pool-id"),
+        (CSV | {"filter": 'email = "a"'}, "--filter needs a listing"),
+        (CSV | {"older_than": 1.0}, "--older-than needs a listing"),
+        (CSV | {"newer_than": 1.0}, "--newer-than needs a listing"),
+        (CSV | {"one_per_address": True}, "--one-per-address needs a listing"),
+        (CSV | {"limit": 1, "sample": 1}, "--limit and --sample"),
+        (CSV | {"limit": 0}, "--limit 0"),
+        (CSV | {"max_sends": -1}, "--max-sends -1"),
+        (CSV | {"concurrency": 0}, "--concurrency 0"),
+        (CSV | {"max_attempts": 0}, "--max-attempts 0"),
+        (CSV | {"max_sent": 0}, "--max-sent 0"),
+        (CSV | {"share": 0.0}, "--share"),
+        (CSV | {"share": 1.1}, "--share"),
+        (CSV | {"client_secret_file": "f", "client_secret_id": "i"}, "exclude each other"),
+        (CSV | {"fetch_client_secret": True}, "needs --user-pool-id"),
+        (CSV | {"report": "users.csv"}, "--report users.csv is the input too"),
+        (CSV | {"report": "./users.csv"}, "is the input too"),
+        (CSV | {"report": "-", "summary": "-"}, "--summary - is --report too"),
+        (CSV | {"failed": "a", "report": "a"}, "is --report too"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_one_sentence(given: dict[str, Any], told: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        Settings(**given)
+    assert told in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        CSV,
+        LISTING,
+        LISTING | {"older_than": 1.0, "filter": "", "one_per_address": True},
+        {"simulate": True},
+        CSV | {"users": "-", "report": "-"},
+        CSV | {"report": "/dev/null", "failed": "/dev/null"},
+        CSV | {"exclude": "users.csv"},
+    ],
+)
+def test_what_makes_sense_is_accepted(given: dict[str, Any]) -> None:
+    Settings(**given)
+
+
+def test_the_region_is_the_given_one_else_that_of_the_pool() -> None:
+    assert Settings(**LISTING).pool_region == "eu-west-1"
+    assert Settings(**LISTING, region="us-east-1").pool_region == "us-east-1"
+    assert Settings(**CSV).pool_region == ""
+    assert Settings(**CSV | {"user_pool_id": "us-gov-west-1_A"}).pool_region == "us-gov-west-1"
+
+
+def test_auto_takes_its_share_of_the_default_quota() -> None:
+    assert Settings(**CSV).limits.rate == 25.0
+    assert Settings(**CSV, share=0.2).limits.rate == 10.0
+    assert Settings(**CSV, share=0.2, rate=40.0).limits.rate == 40.0
+
+
+def test_names_that_the_settings_refer_to_are_known() -> None:
+    settings = Settings(
+        **CSV,
+        match=config.matches(["lang=de"]),
+        metadata=(("a", "@one"), ("b", "two")),
+        ip_address="@ip",
+    )
+    assert settings.names == {"lang", "one", "ip"}
+
+
+@pytest.mark.parametrize(
+    ("state", "folder"),
+    [("/srv/state", "/srv/state/batch-resend"), ("", ".local/state/batch-resend")],
+)
+def test_the_state_folder_is_the_users_own(
+    monkeypatch: pytest.MonkeyPatch, state: str, folder: str
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", state)
+    monkeypatch.setenv("HOME", "/home/ada")
+    assert config.state_folder() == Path("/home/ada") / folder

@@ -1,0 +1,99 @@
+"""Group commit: one sync for all who wait, and a failed commit is never repeated."""
+
+import threading
+from collections.abc import Sequence
+
+import anyio
+import pytest
+
+from batch_resend.errors import LedgerError
+from batch_resend.ledger import Intend, Names, Step
+from batch_resend.ledger.group_commit import GroupCommit
+
+pytestmark = pytest.mark.anyio
+STEP = Intend(Names("ada"), 0.0)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+class Disk:
+    """A ledger whose sync takes until it is told to go on."""
+
+    def __init__(self, fail_at: int = 0) -> None:
+        self.groups: list[int] = []
+        self.go = threading.Semaphore(0)
+        self.fail_at = fail_at
+        self.total = 0
+
+    def apply(self, steps: Sequence[Step]) -> list[int]:
+        self.groups.append(len(steps))
+        assert self.go.acquire(timeout=5)
+        if len(self.groups) == self.fail_at:
+            raise LedgerError("disk full")
+        self.total += len(steps)
+        return list(range(self.total - len(steps), self.total))
+
+
+async def test_who_waits_while_the_disk_is_busy_shares_the_next_sync() -> None:
+    disk = Disk()
+    journal = GroupCommit(disk)
+    answers: list[int] = []
+
+    async def make() -> None:
+        answers.append(await journal.make(STEP))
+
+    async with anyio.create_task_group() as around:
+        around.start_soon(journal.commit_forever)
+        async with anyio.create_task_group() as makers:
+            makers.start_soon(make)
+            while not disk.groups:
+                await anyio.sleep(0.001)
+            for _ in range(20):
+                makers.start_soon(make)
+            await anyio.wait_all_tasks_blocked()
+            assert not answers, "nobody is told before it is durable"
+            disk.go.release(2)
+        around.cancel_scope.cancel()
+    assert disk.groups == [1, 20]
+    assert sorted(answers) == list(range(21))
+
+
+async def test_after_a_failed_commit_everybody_is_told_and_the_disk_is_left_alone() -> None:
+    disk = Disk(fail_at=1)
+    journal = GroupCommit(disk)
+    told: list[str] = []
+
+    async def make() -> None:
+        try:
+            await journal.make(STEP)
+        except LedgerError as error:
+            told.append(str(error))
+
+    async with anyio.create_task_group() as around:
+        around.start_soon(journal.commit_forever)
+        async with anyio.create_task_group() as makers:
+            makers.start_soon(make)
+            while not disk.groups:
+                await anyio.sleep(0.001)
+            for _ in range(5):
+                makers.start_soon(make)
+            await anyio.wait_all_tasks_blocked()
+            disk.go.release(1)
+        await make()
+        around.cancel_scope.cancel()
+    assert told == ["disk full"] * 7
+    assert disk.groups == [1]
+
+
+async def test_in_place_each_step_is_durable_when_its_maker_goes_on() -> None:
+    disk = Disk()
+    disk.go.release(10)
+    journal = GroupCommit(disk, threads=False)
+    async with anyio.create_task_group() as around:
+        around.start_soon(journal.commit_forever)
+        assert [await journal.make(STEP) for _ in range(3)] == [0, 1, 2]
+        around.cancel_scope.cancel()
+    assert disk.groups == [1, 1, 1]

@@ -1,0 +1,448 @@
+"""The ledger: against a dict, against hostile files, and against a second run."""
+
+import contextlib
+import fcntl
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from batch_resend.errors import LedgerError, LedgerHeld
+from batch_resend.ledger import Intend, Interrupted, Names, Settle
+from batch_resend.ledger.sqlite import SqliteLedger
+from batch_resend.model import Outcome, Reason
+from batch_resend.plan import History
+
+NOW = 1_800_000_000.0
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "ledger.sqlite3"
+
+
+@contextlib.contextmanager
+def ledger(path: Path | None, **given: Any) -> Iterator[SqliteLedger]:
+    with SqliteLedger(path, **given) as opened:
+        if not given.get("read_only"):
+            opened.begin(NOW)
+        yield opened
+
+
+def remember(path: Path, *names: str, at: float = NOW, reason: Reason = Reason.ACCEPTED) -> None:
+    with ledger(path) as opened:
+        for intent in opened.apply([Intend(Names(name), at) for name in names]):
+            opened.apply([Settle(intent, reason, at)])
+
+
+def test_what_was_settled_is_known_to_the_next_run(path: Path) -> None:
+    with ledger(path) as opened:
+        assert opened.is_new
+        sent, lost, failed, back = opened.apply(
+            [Intend(Names(name), NOW) for name in ("sent", "lost", "failed", "back")]
+        )
+        opened.apply([Intend(Names("open"), NOW + 1)])
+        assert opened.unsettled() == 5
+        opened.apply(
+            [
+                Settle(sent, Reason.ACCEPTED, NOW + 2),
+                Settle(lost, Reason.NO_ANSWER, NOW + 3),
+                Settle(failed, Reason.USER_NOT_FOUND, NOW + 4),
+                Settle(back, None, NOW + 5),
+            ]
+        )
+    with ledger(path) as opened:
+        assert not opened.is_new
+        assert opened.history(Names("sent")) == History([NOW + 2], [], False)
+        assert opened.history(Names("lost")) == History([], [NOW + 3], False)
+        assert opened.history(Names("open")) == History([], [NOW + 1], True)
+        for name in ("failed", "back", "nobody"):
+            assert opened.history(Names(name)) == History()
+        assert opened.unsettled() == 2
+        assert opened.latest() == NOW + 4
+        opened.apply([Interrupted(Names("OPEN"), NOW + 9)])
+        assert opened.history(Names("open")) == History([], [NOW + 9], False)
+
+
+@pytest.mark.parametrize("case_sensitive", [True, False])
+def test_case_tells_users_apart_only_where_asked(path: Path, case_sensitive: bool) -> None:
+    with ledger(path, case_sensitive=case_sensitive) as opened:
+        (intent,) = opened.apply([Intend(Names("Ada@Example.com"), NOW)])
+        opened.apply([Settle(intent, Reason.ACCEPTED, NOW)])
+        assert opened.history(Names("Ada@Example.com")).sent == [NOW]
+        assert bool(opened.history(Names("ada@example.com")).sent) is not case_sensitive
+
+
+def test_a_listed_user_is_looked_up_under_each_of_their_names(path: Path) -> None:
+    account = Names("id-1", ("sub-1", "ada@example.com", "+15550100"), listed=True)
+    twin = Names("id-2", ("sub-2", "ada@example.com"), listed=True)
+    with ledger(path) as opened:
+        # A CSV run wrote to the address: the account has had its message.
+        (intent,) = opened.apply([Intend(Names("Ada@example.com"), NOW)])
+        opened.apply([Settle(intent, Reason.ACCEPTED, NOW)])
+        assert opened.history(account).sent == [NOW]
+        assert opened.history(twin).sent == [NOW]
+    with ledger(path.with_name("other")) as opened:
+        # A listing wrote to the account: whoever knows only another name finds it, but
+        # another account with the same address is another user.
+        (intent,) = opened.apply([Intend(account, NOW)])
+        opened.apply([Settle(intent, Reason.ACCEPTED, NOW)])
+        for name in ("id-1", "sub-1", "ADA@example.com", "+15550100"):
+            assert opened.history(Names(name)).sent == [NOW], name
+        assert opened.history(twin) == History()
+
+
+def test_a_taken_back_intent_leaves_no_name_behind(path: Path) -> None:
+    with ledger(path) as opened:
+        (intent,) = opened.apply([Intend(Names("id-1", ("ada@example.com",), True), NOW)])
+        opened.apply([Settle(intent, None, NOW)])
+        for table in ("messages", "aliases"):
+            assert opened._db.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
+
+
+def test_steps_are_made_all_or_none(path: Path) -> None:
+    with ledger(path) as opened:
+        with pytest.raises(LedgerError, match="UNIQUE"):
+            opened.apply([Intend(Names("ada"), NOW), Intend(Names("bob"), NOW)] * 2)
+        assert opened.unsettled() == 0
+
+
+def test_one_user_never_has_two_open_intents(path: Path) -> None:
+    with ledger(path) as opened:
+        opened.apply([Intend(Names("ada"), NOW)])
+        with pytest.raises(LedgerError, match="UNIQUE"):
+            opened.apply([Intend(Names("ada"), NOW)])
+    with ledger(path) as opened:
+        opened.apply([Intend(Names("ada"), NOW + 1)])  # a later run gave the first one up
+        assert opened.history(Names("ada")) == History([], [NOW + 1, NOW + 1], True)
+
+
+def test_the_file_is_durable_exclusive_and_private(path: Path) -> None:
+    old = os.umask(0)
+    try:
+        with ledger(path) as opened:
+            pragmas = {
+                name: opened._db.execute(f"PRAGMA {name}").fetchone()[0]
+                for name in ("synchronous", "journal_mode", "locking_mode", "secure_delete")
+            }
+            assert pragmas == {
+                "synchronous": 2,
+                "journal_mode": "wal",
+                "locking_mode": "exclusive",
+                "secure_delete": 1,
+            }
+            opened.apply([Intend(Names("ada"), NOW)])
+            for file in path.parent.iterdir():
+                assert stat.S_IMODE(file.stat().st_mode) == 0o600, file.name
+        assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    finally:
+        os.umask(old)
+    path.chmod(0o644)
+    with ledger(path):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_pragma_that_does_not_hold_is_refused(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remember(path, "ada")
+    real = sqlite3.connect
+
+    class Deaf(sqlite3.Connection):
+        def execute(self, sql: str, *given: Any) -> sqlite3.Cursor:
+            return super().execute(
+                sql.replace("synchronous = FULL", "synchronous = NORMAL"), *given
+            )
+
+    monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: real(*a, **k, factory=Deaf))
+    with pytest.raises(LedgerError, match="synchronous is 1, and must be 2"), ledger(path):
+        pytest.fail("opened")
+
+
+def test_the_second_run_learns_who_holds_the_ledger(path: Path) -> None:
+    with ledger(path), pytest.raises(LedgerHeld, match=f"process {os.getpid()}, since 20"):
+        SqliteLedger(path).__enter__()
+    with ledger(path) as opened:
+        assert opened.unsettled() == 0
+
+
+def test_the_lock_is_freed_by_any_death_and_its_file_stays(path: Path) -> None:
+    remember(path, "ada")
+    lock = path.with_name(path.name + ".lock")
+    holder = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import fcntl, sys, time; f = open(sys.argv[1], 'r+');"
+            "fcntl.flock(f, fcntl.LOCK_EX); print('held', flush=True); time.sleep(60)",
+            str(lock),
+        ],
+        stdout=subprocess.PIPE,
+    )
+    assert holder.stdout is not None
+    holder.stdout.readline()
+    with pytest.raises(LedgerHeld), ledger(path):
+        pytest.fail("opened")
+    inode = lock.stat().st_ino
+    holder.kill()
+    holder.wait()
+    holder.stdout.close()
+    with ledger(path):
+        assert lock.stat().st_ino == inode
+
+
+def test_looking_only_creates_nothing(path: Path) -> None:
+    with ledger(path, read_only=True) as opened:
+        assert opened.history(Names("ada")) == History()
+    assert not path.parent.exists()
+    remember(path, "ada")
+    with ledger(path, read_only=True) as opened:
+        assert opened.history(Names("ada")).sent
+
+
+def test_a_new_ledger_can_be_forbidden(path: Path) -> None:
+    with pytest.raises(LedgerError, match="--require-ledger"), ledger(path, must_exist=True):
+        pytest.fail("opened")
+    remember(path, "ada")
+    with ledger(path, must_exist=True) as opened:
+        assert opened.history(Names("ada")).sent
+
+
+def damaged(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[4096 * 2 + 100 : 4096 * 4] = b"\xff" * (4096 * 2 - 100)
+    path.write_bytes(data)
+
+
+def newer(path: Path) -> None:
+    db = sqlite3.connect(path)
+    db.execute("PRAGMA user_version = 99")
+    db.close()
+
+
+def another(path: Path) -> None:
+    path.unlink()
+    db = sqlite3.connect(path)
+    db.execute("CREATE TABLE t (x)")
+    db.close()
+
+
+def linked(path: Path) -> None:
+    path.rename(path.with_name("elsewhere"))
+    path.symlink_to("elsewhere")
+
+
+def foldered(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("harm", "told"),
+    [
+        (damaged, "damaged"),
+        (newer, "schema 99"),
+        (another, "not a ledger"),
+        (linked, "not a regular file"),
+        (foldered, "not a regular file"),
+        (lambda path: path.write_bytes(b""), "is empty"),
+        (lambda path: path.write_bytes(b"username\nada\n" * 99), "file is not a database"),
+        (lambda path: path.write_bytes(path.read_bytes()[:5000]), "damaged|malformed"),
+    ],
+)
+def test_a_ledger_that_cannot_be_trusted_is_refused_and_left_as_it_is(
+    path: Path, harm: Any, told: str
+) -> None:
+    remember(path, *(f"user{n}" for n in range(300)))
+    harm(path)
+    before = path.read_bytes() if path.is_file() else b""
+    with pytest.raises(LedgerError, match=told), ledger(path):
+        pytest.fail("opened")
+    assert before == (path.read_bytes() if path.is_file() else b"")
+
+
+def test_a_ledger_of_another_user_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    remember(path, "ada")
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    with pytest.raises(LedgerError, match="another user"), ledger(path):
+        pytest.fail("opened")
+
+
+def test_a_simulation_never_touches_a_real_ledger_nor_the_other_way_round(path: Path) -> None:
+    remember(path, "ada")
+    with pytest.raises(LedgerError, match="real runs"), ledger(path, simulated=True):
+        pytest.fail("opened")
+    other = path.with_name("simulated")
+    with ledger(other, simulated=True):
+        pass
+    with pytest.raises(LedgerError, match="a simulation"), ledger(other):
+        pytest.fail("opened")
+
+
+def test_a_network_file_system_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mounts = (
+        "22 1 0:21 / / rw - ext4 /dev/sda rw\n"
+        f"23 22 0:22 / {path.parent.parent} rw shared:1 - nfs4 server:/home rw\n"
+    )
+    real = Path.read_text
+
+    def read(self: Path, *given: Any, **named: Any) -> str:
+        return mounts if str(self) == "/proc/self/mountinfo" else real(self, *given, **named)
+
+    monkeypatch.setattr(Path, "read_text", read)
+    with pytest.raises(LedgerError, match="network file system \\(nfs4\\)"), ledger(path):
+        pytest.fail("opened")
+
+
+def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LedgerError, match="cannot be opened"), ledger(tmp_path / "file" / "l"):
+        pytest.fail("opened")
+
+
+def test_a_new_ledger_that_was_never_finished_is_begun_again(path: Path) -> None:
+    path.parent.mkdir()
+    path.with_name(path.name + ".new").write_bytes(b"half of a led")
+    with ledger(path) as opened:
+        assert opened.is_new
+    assert not path.with_name(path.name + ".new").exists()
+
+
+def test_a_lock_that_is_a_link_is_refused(path: Path) -> None:
+    path.parent.mkdir()
+    target = path.with_name("precious")
+    target.write_text("precious")
+    path.with_name(path.name + ".lock").symlink_to(target)
+    with pytest.raises(LedgerError, match="cannot be opened"), ledger(path):
+        pytest.fail("opened")
+    assert target.read_text() == "precious"
+
+
+def test_how_a_run_ended_is_written_down(path: Path) -> None:
+    with ledger(path) as opened:
+        opened.finish('{"rows": 1}', NOW + 5)
+    with ledger(path) as opened:
+        rows = opened._db.execute("SELECT process, finished_at, summary FROM runs").fetchall()
+    assert rows == [(os.getpid(), NOW + 5, '{"rows": 1}'), (os.getpid(), None, None)]
+
+
+def test_the_lock_file_says_who_and_since_when(path: Path) -> None:
+    with ledger(path):
+        lock = path.with_name(path.name + ".lock")
+        assert lock.read_text().startswith(f"process {os.getpid()}, since 20")
+        descriptor = os.open(lock, os.O_RDWR)
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(descriptor)
+
+
+names = st.sampled_from(["ada", "Ada", "bob", "cid", "b\u0130"])
+aliases = st.lists(st.sampled_from(["x@example.com", "y@example.com"]), max_size=2, unique=True)
+settled = st.sampled_from([reason for reason in Reason if reason.outcome is not Outcome.PLANNED])
+
+
+class LedgerAgainstADict(RuleBasedStateMachine):
+    """Any steps in any order, over any number of runs, know what a dict would know."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(os.environ.get("TMPDIR", "/tmp")) / f"ledger-{os.getpid()}-{id(self)}"
+        self.path = self.folder / "ledger.sqlite3"
+        self.messages: dict[int, dict[str, Any]] = {}
+        self.run = 0
+        self.time = NOW
+        self.opened: SqliteLedger
+        self.open()
+
+    def open(self) -> None:
+        self.run += 1
+        self.opened = SqliteLedger(self.path).__enter__()
+        self.opened.begin(self.time)
+
+    def tick(self) -> float:
+        self.time += 1
+        return self.time
+
+    def mine(self, name: str) -> list[dict[str, Any]]:
+        folded = name.casefold()
+        return [
+            message
+            for message in self.messages.values()
+            if message["name"].casefold() == folded
+            or any(alias.casefold() == folded for alias in message["aliases"])
+        ]
+
+    @rule(name=names, other=aliases)
+    def intend(self, name: str, other: list[str]) -> None:
+        if any(m["state"] == "open" and m["run"] == self.run for m in self.mine(name)):
+            return  # the plan sees to that
+        at = self.tick()
+        (intent,) = self.opened.apply([Intend(Names(name, tuple(other)), at)])
+        for message in self.mine(name):
+            if message["state"] == "open":
+                message |= {"state": "unknown", "at": at}
+        self.messages[intent] = {
+            "name": name,
+            "aliases": other,
+            "state": "open",
+            "at": at,
+            "run": self.run,
+        }
+
+    @rule(reason=settled, pick=st.integers(0, 99))
+    def settle(self, reason: Reason, pick: int) -> None:
+        mine = [n for n, m in self.messages.items() if m["state"] == "open"]
+        mine = [n for n in mine if self.messages[n]["run"] == self.run]
+        if not mine:
+            return
+        at, intent = self.tick(), mine[pick % len(mine)]
+        if reason.outcome is Outcome.NOT_ATTEMPTED:
+            self.opened.apply([Settle(intent, None, at)])
+            del self.messages[intent]
+        else:
+            self.opened.apply([Settle(intent, reason, at)])
+            self.messages[intent] |= {"state": str(reason.outcome), "at": at}
+
+    @rule(name=names)
+    def give_up(self, name: str) -> None:
+        at = self.tick()
+        self.opened.apply([Interrupted(Names(name), at)])
+        for message in self.mine(name):
+            if message["state"] == "open" and message["run"] != self.run:
+                message |= {"state": "unknown", "at": at}
+
+    @rule()
+    def run_again(self) -> None:
+        self.opened.__exit__(None, None, None)
+        self.open()
+
+    @invariant()
+    def knows_what_a_dict_knows(self) -> None:
+        for name in ("ada", "Bob", "CID", "b\u0130", "x@example.com"):
+            found = self.opened.history(Names(name))
+            expected = [(m["state"], m["at"]) for m in self.mine(name)]
+            assert sorted(found.sent) == sorted(at for s, at in expected if s == "sent")
+            unsure = sorted(at for s, at in expected if s in {"open", "unknown"})
+            assert sorted(found.unsettled) == unsure
+            assert found.interrupted == any(s == "open" for s, _ in expected)
+        states = [m["state"] for m in self.messages.values()]
+        assert self.opened.unsettled() == states.count("open") + states.count("unknown")
+
+    def teardown(self) -> None:
+        self.opened.__exit__(None, None, None)
+        for file in self.folder.iterdir():
+            file.unlink()
+        self.folder.rmdir()
+
+
+TestLedgerAgainstADict = LedgerAgainstADict.TestCase
+TestLedgerAgainstADict.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)

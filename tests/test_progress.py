@@ -1,0 +1,188 @@
+"""What a person sees: plain words, masked names, whole lines, data elsewhere."""
+
+import io
+import json
+from collections import Counter
+from typing import Any
+
+import anyio
+import pytest
+
+from batch_resend.job import Snapshot
+from batch_resend.model import Reason
+from batch_resend.outcome import Stop
+from batch_resend.progress import Console, plan_lines, progress_line, summary_lines
+from batch_resend.reports.summary import Summary, Tally
+from batch_resend.run import Preview
+
+FACTS: dict[str, Any] = {
+    "input": "users.csv",
+    "user_pool_id": None,
+    "client_id": "abc",
+    "region": "eu-west-1",
+    "endpoint": "https://cognito-idp.eu-west-1.amazonaws.com",
+    "simulated": False,
+    "report": "report.csv",
+}
+PREVIEW = Preview(
+    counts={Reason.ELIGIBLE: 5, Reason.DUPLICATE: 2, Reason.SEND_CAP: 1, Reason.INTERRUPTED: 1},
+    eligible=5,
+    first=["ada@example.com", "bob", "cid"],
+    rate=25.0,
+    facts=FACTS,
+)
+
+
+def summary(reasons: dict[Reason, int], **given: Any) -> Summary:
+    facts: dict[str, Any] = {
+        "requests": 9, "throttled": 0, "seconds": 75.0, "started_at": 0.0, "facts": FACTS,
+    }  # fmt: skip
+    return Summary(reasons=reasons, **(facts | given))
+
+
+def test_the_plan_says_who_and_who_not_and_how_long() -> None:
+    assert plan_lines(PREVIEW) == [
+        "Plan for users.csv: client abc at eu-west-1, https://cognito-idp.eu-west-1.amazonaws.com",
+        "  to be sent a code  5 (a***@e***, b***, c***, ...), at up to 25 a second: about 0.2 s",
+        "  skipped            3 (duplicate 2, send-cap 1)",
+        "  unknown            1 (interrupted 1)",
+    ]
+    assert "ada@example.com" in plan_lines(PREVIEW, masked=False)[1]
+
+
+def test_the_summary_says_what_happened_and_what_now() -> None:
+    told = summary(
+        {Reason.ACCEPTED: 3, Reason.USER_NOT_FOUND: 1, Reason.NO_ANSWER: 2, Reason.STOPPED: 4},
+        stopped_by=Stop.DEADLINE,
+        throttled=2,
+        unsettled=2,
+    )
+    assert summary_lines(told) == [
+        "10 rows in 75 s: 3 sent, 1 failed, 2 unknown, 4 not-attempted (9 requests, 2 throttled).",
+        "  failed             1 (user-not-found 1)",
+        "  unknown            2 (no-answer 2)",
+        "Stopped early: The time of --deadline is over.",
+        "Run the same command again to go on: nobody is written to twice.",
+        "2 of all runs are unsettled: a request left and nobody can say whether a code went out."
+        " They count as sent; --resend-unsettled sends again.",
+        "Report: report.csv",
+    ]
+
+
+def test_what_weakens_the_result_is_named() -> None:
+    simulated = summary({}, facts=FACTS | {"simulated": True})
+    assert summary_lines(simulated)[0].startswith("0 rows in 75 s: no rows")
+    assert "Simulated: no real person was written to." in summary_lines(simulated)
+    elsewhere = summary({}, facts=FACTS | {"endpoint": "https://proxy.example", "report": "-"})
+    assert summary_lines(elsewhere)[-1] == (
+        "The endpoint was not the usual one of AWS: https://proxy.example"
+    )
+    hostile = summary({}, stopped_by=Stop.TRIGGER, detail="bad\x1b[31m\nError: forged")
+    assert all("\n" not in line and "\x1b" not in line for line in summary_lines(hostile))
+
+
+def snapshot(**given: Any) -> Snapshot:
+    facts: dict[str, Any] = {
+        "eligible": 1000,
+        "done": 250,
+        "tally": Tally(reasons=Counter({Reason.ACCEPTED: 240, Reason.NO_ANSWER: 10})),
+        "rate": 25.0,
+        "ceiling": 50.0,
+        "throttled": 0,
+        "in_flight": 3,
+        "seconds": 10.0,
+        "stopped_by": None,
+    }
+    return Snapshot(**(facts | given))
+
+
+@pytest.mark.parametrize(
+    ("given", "waiting", "line"),
+    [
+        ({}, "", "250/1000 25% | 240 sent | 10 unknown | 25/s of 50 | 30 s left"),
+        (
+            {"throttled": 7, "rate": 1.234},
+            "",
+            "250/1000 25% | 240 sent | 10 unknown | 1.23/s of 50 | 7 throttled | 10 min left",
+        ),
+        (
+            {},
+            "waiting 4 s: no answer from Cognito",
+            "250/1000 25% | 240 sent | 10 unknown | 25/s of 50"
+            " | waiting 4 s: no answer from Cognito",
+        ),
+        (
+            {"stopped_by": Stop.SIGINT},
+            "",
+            "250/1000 25% | 240 sent | 10 unknown | 25/s of 50 | stopping, 3 in flight",
+        ),
+        (
+            {"eligible": 0, "done": 0, "tally": Tally()},
+            "",
+            "0/0 100% | 0 sent | 25/s of 50",
+        ),
+    ],
+)
+def test_one_line_says_how_the_run_stands(given: dict[str, Any], waiting: str, line: str) -> None:
+    assert line == progress_line(snapshot(**given), waiting)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+class Watched:
+    def snapshot(self) -> Snapshot:
+        return snapshot()
+
+
+def test_the_live_line_is_redrawn_and_does_not_tear_other_lines() -> None:
+    async def work() -> None:
+        async with console.progress():
+            await anyio.sleep(0.35)
+            console.note("a note")
+            await anyio.sleep(0.25)
+
+    stream = Terminal()
+    console = Console(yes=True, stream=stream)
+    console.began(Watched())  # type: ignore[arg-type]
+    anyio.run(work)
+    written = stream.getvalue()
+    assert "\r250/1000 25% | 240 sent" in written
+    assert "\r\x1b[Ka note\n\r250/1000" in written
+    assert written.endswith("\r\x1b[K")
+    assert max(len(line) for line in written.replace("\n", "\r").split("\r")) <= 80 + 3
+
+
+def test_json_lines_are_one_object_each() -> None:
+    stream = io.StringIO()
+    console = Console(yes=True, json_lines=True, stream=stream)
+    console.note("a note")
+    console.waiting("no answer from Cognito", 4.0)
+    console.error("no such file")
+    console.ended(summary({Reason.ACCEPTED: 1}))
+    told = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [line["event"] for line in told] == ["note", "waiting", "error", "summary"]
+    assert told[1]["seconds"] == 4.0
+    assert told[3]["counts"]["sent"] == 1
+
+
+def test_quiet_leaves_only_the_summary_and_errors() -> None:
+    stream = io.StringIO()
+    console = Console(yes=True, quiet=True, stream=stream)
+    console.note("a note")
+    console.waiting("no answer from Cognito", 4.0)
+    anyio.run(console.confirm, PREVIEW)
+    assert stream.getvalue() == ""
+    console.error("no such file")
+    console.ended(summary({Reason.ACCEPTED: 1}))
+    assert stream.getvalue().startswith("Error: no such file\n1 rows in 75 s")
+
+
+def test_a_closed_terminal_ends_no_run() -> None:
+    stream = io.StringIO()
+    console = Console(yes=True, stream=stream)
+    stream.close()
+    console.note("a note")
+    console.ended(summary({Reason.ACCEPTED: 1}))

@@ -1,0 +1,269 @@
+"""Reports: private, whole lines, the input's own words, and numbers that add up."""
+
+import csv
+import errno
+import io
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batch_resend.errors import ReportError
+from batch_resend.model import Delivery, Outcome, Reason, Result
+from batch_resend.outcome import Stop
+from batch_resend.reports.csv_file import COLUMNS, CsvReport, FailedRows, columns
+from batch_resend.reports.files import PrivateFile
+from batch_resend.reports.summary import MaxFailures, Summary, Tally
+
+
+def result(reason: Reason, **given: Any) -> Result:
+    facts: dict[str, Any] = {"row": 1, "username": "ada", "finished_at": 1_800_000_000.5}
+    return Result(reason=reason, **(facts | given))
+
+
+def test_a_report_row_is_a_projection_of_a_result() -> None:
+    sent = result(
+        Reason.ACCEPTED,
+        row=17,
+        attempts=2,
+        delivery=Delivery("EMAIL", "a***@e***", "email"),
+        request_id="r-1",
+        latency=0.0614,
+    )
+    assert dict(zip(COLUMNS, columns(sent), strict=True)) == {
+        "row": "17",
+        "username": "ada",
+        "outcome": "sent",
+        "reason": "accepted",
+        "attempts": "2",
+        "delivery_medium": "EMAIL",
+        "destination": "a***@e***",
+        "attribute_name": "email",
+        "error_code": "",
+        "error_message": "",
+        "request_id": "r-1",
+        "finished_at": "2027-01-15T08:00:00.500Z",
+        "latency_ms": "61",
+    }
+
+
+@given(st.text(), st.text(), st.text())
+def test_hostile_texts_make_one_line_and_one_row(name: str, code: str, message: str) -> None:
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(Path(folder) / "report.csv")
+        with PrivateFile(path, what="--report") as file:
+            report = CsvReport(file)
+            failed = result(Reason.REJECTED, username=name, error_code=code, error_message=message)
+            report.write(failed)
+            report.write(result(Reason.ACCEPTED))
+        data = Path(path).read_bytes()
+    assert data.count(b"\n") == 3
+    assert b"\r" not in data
+    rows = list(csv.DictReader(io.StringIO(data.decode("utf-8"), newline=""), strict=True))
+    assert [row["outcome"] for row in rows] == ["failed", "sent"]
+    if name.isprintable() and name.isascii() and name.strip()[:1] not in "=+-@":
+        assert rows[0]["username"] == name
+
+
+def test_a_file_is_private_whatever_the_umask_and_is_not_replaced_unasked(tmp_path: Path) -> None:
+    path = tmp_path / "report.csv"
+    old = os.umask(0)
+    try:
+        with PrivateFile(str(path), what="--report") as file:
+            file.append(b"one\n")
+    finally:
+        os.umask(old)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    with pytest.raises(ReportError, match="--overwrite"):
+        PrivateFile(str(path), what="--report").__enter__()
+    path.chmod(0o644)
+    reader = path.open("rb")
+    with PrivateFile(str(path), what="--report", overwrite=True) as file:
+        file.append(b"two\n")
+    assert path.read_bytes() == b"two\n"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert reader.read() == b"one\n", "who has the old one open does not read the new one"
+    reader.close()
+
+
+@pytest.mark.parametrize("kind", ["folder", "missing folder", "link", "dangling link"])
+def test_a_place_that_is_no_place_for_a_report_is_refused(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "report.csv"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "missing folder":
+        path = tmp_path / "missing" / "report.csv"
+    else:
+        path.symlink_to(tmp_path / "target")
+        if kind == "link":
+            (tmp_path / "target").write_text("precious")
+    with pytest.raises(ReportError, match="--report"):
+        PrivateFile(str(path), what="--report").__enter__()
+    if kind == "link":
+        assert (tmp_path / "target").read_text() == "precious"
+    assert kind != "dangling link" or not (tmp_path / "target").exists()
+
+
+def test_a_device_or_pipe_is_written_to_as_it_is(tmp_path: Path) -> None:
+    with PrivateFile("/dev/null", what="--report") as file:
+        file.append(b"gone\n")
+    assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
+
+
+def test_a_line_that_does_not_fit_is_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "report.csv"
+    real = os.write
+    room = 10
+
+    def write(descriptor: int, data: Any) -> int:
+        nonlocal room
+        if room == 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written = real(descriptor, bytes(data)[:room])
+        room -= written
+        return written
+
+    with PrivateFile(str(path), what="--report") as file:
+        monkeypatch.setattr(os, "write", write)
+        file.append(b"one\n")
+        with pytest.raises(ReportError, match="No space left"):
+            file.append(b"two and more\n")
+        assert path.read_bytes() == b"one\n"
+        room = 100
+        file.append(b"three\n")
+    assert path.read_bytes() == b"one\nthree\n"
+
+
+def test_a_discarded_file_is_gone_only_if_it_was_made_here(tmp_path: Path) -> None:
+    path = tmp_path / "report.csv"
+    with PrivateFile(str(path), what="--report") as file:
+        file.append(b"one\n")
+        file.discard()
+    assert not path.exists()
+    with PrivateFile("/dev/null", what="--report") as file:
+        file.discard()
+    assert Path("/dev/null").exists()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
+def test_the_failed_file_holds_the_rows_in_the_inputs_own_words(
+    tmp_path: Path, encoding: str
+) -> None:
+    path = tmp_path / "failed.csv"
+    rows = {
+        Reason.ACCEPTED: '"ada";1\r\n',
+        Reason.USER_NOT_FOUND: '"b""ö""b"; 2\r\n',
+        Reason.NO_ANSWER: "cid;3\n",
+        Reason.DUPLICATE: "ada;4\n",
+        Reason.STOPPED: "dan;5\n",
+        Reason.ALREADY_CONFIRMED: "eve;6\n",
+    }
+    with PrivateFile(str(path), what="--failed") as file:
+        report = FailedRows(file, "username;n\r\n", encoding)
+        for reason, raw in rows.items():
+            report.write(result(reason, raw=raw))
+    expected = 'username;n\r\n"b""ö""b"; 2\r\ncid;3\ndan;5\n'
+    assert path.read_bytes() == expected.encode(encoding)
+
+
+def test_a_failed_file_without_heading_and_failures_is_empty(tmp_path: Path) -> None:
+    path = tmp_path / "failed.csv"
+    with PrivateFile(str(path), what="--failed") as file:
+        FailedRows(file, "", "utf-8").write(result(Reason.ACCEPTED, raw="ada\n"))
+    assert path.read_bytes() == b""
+
+
+@pytest.mark.parametrize(
+    ("limit", "failures", "requested", "exceeded"),
+    [
+        (MaxFailures(number=3), 3, 3, False),
+        (MaxFailures(number=3), 4, 4, True),
+        (MaxFailures(number=0), 0, 50, False),
+        (MaxFailures(number=0), 1, 50, True),
+        (MaxFailures(part=0.5), 99, 99, False),
+        (MaxFailures(part=0.5), 50, 100, False),
+        (MaxFailures(part=0.5), 51, 100, True),
+        (MaxFailures(part=0.0), 1, 100, True),
+        (MaxFailures(), 999, 999, False),
+    ],
+)
+def test_too_many_failures_are_a_number_or_a_part(
+    limit: MaxFailures, failures: int, requested: int, exceeded: bool
+) -> None:
+    tally = Tally(requested=requested, failures=failures)
+    assert exceeded is limit.exceeded(tally)
+
+
+def test_only_users_that_were_asked_for_count_as_failures() -> None:
+    tally = Tally()
+    tally.add(result(Reason.INVALID_USERNAME))
+    tally.add(result(Reason.INTERRUPTED))
+    tally.add(result(Reason.USER_NOT_FOUND, attempts=1))
+    tally.add(result(Reason.NO_ANSWER, attempts=2))
+    tally.add(result(Reason.STOPPED, attempts=3))
+    assert (tally.requested, tally.failures, tally.requests) == (3, 2, 6)
+
+
+def summary(reasons: dict[Reason, int], stop: Stop | None = None) -> Summary:
+    return Summary(
+        reasons=reasons,
+        requests=3,
+        throttled=1,
+        seconds=1.23456,
+        started_at=1_800_000_000.0,
+        stopped_by=stop,
+        facts={"input": "users.csv"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("reasons", "stop", "code"),
+    [
+        ({}, None, 0),
+        ({Reason.ACCEPTED: 1, Reason.DUPLICATE: 1}, None, 0),
+        ({Reason.ACCEPTED: 1, Reason.INVALID_USERNAME: 1}, None, 1),
+        ({Reason.ACCEPTED: 1, Reason.NO_ANSWER: 1}, None, 1),
+        ({Reason.NO_ANSWER: 1, Reason.STOPPED: 1}, Stop.DEADLINE, 3),
+        ({Reason.STOPPED: 1}, Stop.UNKNOWN_CLIENT, 4),
+        ({Reason.STOPPED: 1}, Stop.SIGTERM, 143),
+    ],
+)
+def test_the_exit_code_says_how_the_run_ended(
+    reasons: dict[Reason, int], stop: Stop | None, code: int
+) -> None:
+    assert code == summary(reasons, stop).exit_code
+
+
+def test_the_summary_for_programs_adds_up_and_names_every_outcome() -> None:
+    told = summary({Reason.ACCEPTED: 2, Reason.NO_ANSWER: 1, Reason.STOPPED: 4}, Stop.DEADLINE)
+    assert told.as_json() == {
+        "schema": 1,
+        "counts": {
+            "sent": 2,
+            "planned": 0,
+            "skipped": 0,
+            "failed": 0,
+            "unknown": 1,
+            "not-attempted": 4,
+        },
+        "reasons": {"sent/accepted": 2, "unknown/no-answer": 1, "not-attempted/stopped": 4},
+        "rows": 7,
+        "requests": 3,
+        "throttled": 1,
+        "seconds": 1.235,
+        "started_at": 1_800_000_000.0,
+        "stopped_by": "deadline",
+        "detail": None,
+        "unsettled": 0,
+        "exit_code": 3,
+        "input": "users.csv",
+    }
+    assert told.counts[Outcome.SENT] == 2

@@ -1,0 +1,114 @@
+"""The spool: what goes in comes out, and what needs the whole input is right."""
+
+import random
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from batch_resend.model import Planned, Reason
+from batch_resend.spool import Spool
+
+
+def fill(spool: Spool, *reasons: Reason) -> None:
+    spool.add(
+        (Planned(row, f"user{row}", reason), "", None) for row, reason in enumerate(reasons, 1)
+    )
+
+
+def reasons(spool: Spool) -> list[str]:
+    return [str(planned.reason) for planned in spool]
+
+
+planned = st.builds(
+    Planned,
+    st.just(0),
+    st.text(),
+    st.sampled_from(Reason),
+    st.dictionaries(st.text(), st.text(), max_size=3),
+    st.text(),
+    st.lists(st.text(), max_size=3).map(tuple),
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(planned, max_size=600))
+def test_what_goes_in_comes_out_in_the_order_of_the_rows(rows: list[Planned]) -> None:
+    import dataclasses
+
+    rows = [dataclasses.replace(given, row=row) for row, given in enumerate(rows, 1)]
+    with Spool() as spool:
+        spool.add((given, "", None) for given in rows)
+        assert list(spool) == rows
+        assert sum(spool.counts().values()) == len(rows)
+
+
+@pytest.mark.parametrize(
+    ("case_sensitive", "repeated"),
+    [
+        (False, [False, True, True, False, False, False]),
+        (True, [False, False, True, False, False, False]),
+    ],
+)
+def test_a_name_is_repeated_by_its_case_unless_case_counts(
+    case_sensitive: bool, repeated: list[bool]
+) -> None:
+    with Spool(case_sensitive=case_sensitive) as spool:
+        assert repeated == [
+            spool.is_repeated(name) for name in ("ada", "ADA", "ada", "bob", "", "")
+        ]
+
+
+def test_an_excluded_name_is_known_by_any_of_a_users_names() -> None:
+    with Spool() as spool:
+        assert not spool.is_excluded(["ada"])
+        spool.exclude(["Ada@example.com", "bob"])
+        assert spool.is_excluded(["id-1", "ada@EXAMPLE.com"])
+        assert not spool.is_excluded(["id-1", "cid"])
+
+
+def test_the_first_so_many_of_the_eligible_are_kept() -> None:
+    with Spool() as spool:
+        fill(spool, Reason.EXCLUDED, *[Reason.ELIGIBLE] * 3, Reason.DUPLICATE, Reason.ELIGIBLE)
+        spool.keep_first(2)
+        assert reasons(spool) == [
+            "excluded", "eligible", "eligible", "over-limit", "duplicate", "over-limit",
+        ]  # fmt: skip
+        assert spool.first_eligible(5) == ["user2", "user3"]
+
+
+def test_a_sample_is_drawn_from_the_eligible_and_differs_by_chance() -> None:
+    drawn = set()
+    for seed in range(20):
+        with Spool() as spool:
+            fill(spool, *[Reason.ELIGIBLE] * 10, *[Reason.EXCLUDED] * 10)
+            spool.keep_sample(3, random.Random(seed))
+            kept = tuple(row.row for row in spool if row.reason is Reason.ELIGIBLE)
+            assert len(kept) == 3
+            assert max(kept) <= 10
+            assert spool.counts()[Reason.OVER_LIMIT] == 7
+            drawn.add(kept)
+    assert len(drawn) > 10
+
+
+def test_clearing_forgets_rows_and_names_but_not_who_is_excluded() -> None:
+    with Spool() as spool:
+        spool.exclude(["bob"])
+        fill(spool, Reason.ELIGIBLE)
+        assert not spool.is_repeated("ada")
+        spool.clear()
+        assert list(spool) == []
+        assert not spool.is_repeated("ada")
+        assert spool.is_excluded(["bob"])
+
+
+def test_no_file_of_the_spool_can_be_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setenv("SQLITE_TMPDIR", str(tmp_path))
+    with Spool() as spool:
+        spool.add(
+            (Planned(row, "x" * 100, Reason.ELIGIBLE, raw="y" * 2000), "", None)
+            for row in range(20_000)
+        )
+        assert list(tmp_path.iterdir()) == []
