@@ -101,7 +101,7 @@ def run(
     users: Annotated[
         str | None,
         typer.Argument(
-            metavar="[USERS]",
+            metavar="USERS",
             help="A CSV file, or - for standard input. Without it the users are listed from"
             " --user-pool-id.",
             show_default=False,
@@ -123,7 +123,7 @@ def run(
             "--filter",
             panel="Who",
             metavar="EXPR",
-            help="Passed to ListUsers as it is. [default: the unconfirmed]",
+            help="Passed to ListUsers as it is. (default: the unconfirmed)",
         ),
     ] = None,
     username_column: Annotated[
@@ -132,7 +132,7 @@ def run(
             "--username-column",
             panel="Who",
             metavar="NAME",
-            help="CSV column of the username. [default: found by name]",
+            help="CSV column of the username. (default: found by name)",
         ),
     ] = None,
     no_header: Annotated[
@@ -163,12 +163,12 @@ def run(
             "--delimiter",
             panel="Who",
             metavar="C",
-            help="Between the CSV's cells. [default: sniffed]",
+            help="Between the CSV's cells. (default: sniffed)",
         ),
     ] = None,
     encoding: Annotated[
         str | None,
-        _option("--encoding", panel="Who", metavar="E", help="Of the CSV. [default: sniffed]"),
+        _option("--encoding", panel="Who", metavar="E", help="Of the CSV. (default: sniffed)"),
     ] = None,
     older_than: Annotated[
         str | None,
@@ -205,7 +205,7 @@ def run(
         ),
     ] = None,
     client_id: Annotated[
-        str, _option("--client-id", panel="What", metavar="ID", help="The app client. [required]")
+        str, _option("--client-id", panel="What", metavar="ID", help="The app client. (required)")
     ] = "",
     client_secret_file: Annotated[
         str | None,
@@ -267,7 +267,7 @@ def run(
             "--rate",
             panel="How fast",
             metavar="auto|N",
-            help="Most requests a second. [default: auto, the --share of the quota]",
+            help="Most requests a second. (default: auto, the --share of the quota)",
         ),
     ] = "auto",
     share: Annotated[
@@ -276,7 +276,7 @@ def run(
             "--share",
             panel="How fast",
             metavar="F",
-            help="Part of the quota to take. [default: 0.5]",
+            help="Part of the quota to take. (default: 0.5)",
         ),
     ] = 0.5,
     concurrency: Annotated[
@@ -285,7 +285,7 @@ def run(
             "--concurrency",
             panel="How fast",
             metavar="N",
-            help="Most requests in flight. [default: 64]",
+            help="Most requests in flight. (default: 64)",
         ),
     ] = 64,
     max_attempts: Annotated[
@@ -294,12 +294,12 @@ def run(
             "--max-attempts",
             panel="How fast",
             metavar="N",
-            help="Tries per user where nothing can have been sent. [default: 5]",
+            help="Tries per user where nothing can have been sent. (default: 5)",
         ),
     ] = 5,
     timeout: Annotated[
         str,
-        _option("--timeout", panel="How fast", metavar="D", help="For one request. [default: 10s]"),
+        _option("--timeout", panel="How fast", metavar="D", help="For one request. (default: 10s)"),
     ] = "10s",
     deadline: Annotated[
         str | None,
@@ -326,7 +326,7 @@ def run(
             "--max-failures",
             panel="Guards",
             metavar="N|P%",
-            help="Stop when more failed or are unknown. [default: 50%]",
+            help="Stop when more failed or are unknown. (default: 50%)",
         ),
     ] = "50%",
     give_up_after: Annotated[
@@ -335,7 +335,7 @@ def run(
             "--give-up-after",
             panel="Guards",
             metavar="D",
-            help="Stop without any definite answer for so long. [default: 5m]",
+            help="Stop without any definite answer for so long. (default: 5m)",
         ),
     ] = "5m",
     ledger: Annotated[
@@ -344,7 +344,7 @@ def run(
             "--ledger",
             panel="Memory",
             metavar="PATH",
-            help="Who was sent what. [default: one per Region and client]",
+            help="Who was sent what. (default: one per Region and client)",
         ),
     ] = None,
     require_ledger: Annotated[
@@ -359,12 +359,12 @@ def run(
             "--max-sends",
             panel="Memory",
             metavar="N",
-            help="Messages per user over all runs; 0: no cap. [default: 1]",
+            help="Messages per user over all runs; 0: no cap. (default: 1)",
         ),
     ] = 1,
     cooldown: Annotated[
         str,
-        _option("--cooldown", panel="Memory", metavar="D", help="Not again within. [default: 24h]"),
+        _option("--cooldown", panel="Memory", metavar="D", help="Not again within. (default: 24h)"),
     ] = "24h",
     resend_unsettled: Annotated[
         bool,
@@ -380,7 +380,7 @@ def run(
             "--report",
             panel="Results",
             metavar="PATH",
-            help="CSV of every row; - for standard output. [default: resend-report-<UTC time>.csv]",
+            help="CSV of every row; - for standard output. (default: resend-report-<UTC time>.csv)",
         ),
     ] = None,
     overwrite: Annotated[
@@ -407,13 +407,19 @@ def run(
     quiet: Annotated[
         bool, _option("--quiet", "-q", panel="Results", help="Only the summary and errors.")
     ] = False,
+    verbose: Annotated[
+        bool,
+        _option(
+            "--verbose", "-v", panel="Results", help="A line for every row that is not sent a code."
+        ),
+    ] = False,
     log_format: Annotated[
         str,
         _option(
             "--log-format",
             panel="Results",
             metavar="text|json",
-            help="json: one object a line. [default: text]",
+            help="json: one object a line. (default: text)",
         ),
     ] = "text",
     no_progress: Annotated[
@@ -447,9 +453,9 @@ def run(
     from batch_resend import config
     from batch_resend.progress import Console, can_ask
 
-    yes, quiet, no_progress, no_mask, log_format = (
-        given.pop(name) for name in ("yes", "quiet", "no_progress", "no_mask", "log_format")
-    )
+    shown = ("yes", "quiet", "verbose", "no_progress", "no_mask", "log_format")
+    for name in shown:
+        del given[name]
     if log_format not in {"text", "json"}:
         raise UsageError(f"--log-format {log_format!r}: give text or json.")
     for name in ("older_than", "newer_than", "timeout", "deadline", "give_up_after", "cooldown"):
@@ -474,6 +480,7 @@ def run(
     console = Console(
         yes=yes,
         quiet=quiet,
+        verbose=verbose,
         json_lines=log_format == "json",
         live=not no_progress,
         masked=not no_mask,

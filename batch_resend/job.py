@@ -178,7 +178,7 @@ class Job:
     spool: Spool = field(default_factory=Spool)
     facts: dict[str, Any] = field(default_factory=dict)
     watch: Callable[[str, float], None] = lambda _why, _seconds: None
-    listener: Callable[[Result], Awaitable[None]] | None = None  #: hears every result
+    listener: Callable[[Result], Awaitable[None]] | None = None  #: hears every row's result
     rng: random.Random = field(default_factory=random.SystemRandom)
     threads: bool = True  #: commit in a thread; not in virtual time
 

@@ -16,8 +16,8 @@ from typing import IO, Any
 import anyio
 
 from batch_resend.job import Job, Snapshot
-from batch_resend.masking import mask, printable
-from batch_resend.model import Outcome, Reason
+from batch_resend.masking import mask, mask_within, printable
+from batch_resend.model import Outcome, Reason, Result
 from batch_resend.reports.summary import Summary
 from batch_resend.run import Observer, Preview
 
@@ -33,15 +33,20 @@ class Console(Observer):
         *,
         yes: bool,
         quiet: bool = False,
+        verbose: bool = False,
         json_lines: bool = False,
         live: bool = True,
         masked: bool = True,
         stream: IO[str] | None = None,
     ) -> None:
-        """`yes` asks no question; `live` allows the live line where there is a terminal."""
+        """`yes` asks no question; `live` allows the live line where there is a terminal.
+
+        `verbose` says a line for every row that was not sent a code.
+        """
         self._stream = stream or sys.stderr
         self._yes = yes
         self._quiet = quiet
+        self._verbose = verbose
         self._json = json_lines
         self._masked = masked
         self._live = live and not quiet and not json_lines and self._stream.isatty()
@@ -64,6 +69,18 @@ class Console(Observer):
         self._waiting = (why, time.monotonic() + seconds)
         if not self._live:
             self._say("waiting", f"Waiting {seconds:.0f} s: {why}", why=why, seconds=seconds)
+
+    def settled(self, result: Result) -> None:
+        """Say a line for a row that was not sent a code, where that is wanted."""
+        if self._verbose and result.outcome is not Outcome.SENT:
+            name = mask(result.username) if self._masked else printable(result.username)
+            told = (
+                mask_within(result.error_message, result.username)
+                if self._masked
+                else printable(result.error_message)
+            )
+            line = f"row {result.row} {name}: {result.outcome}, {result.reason}"
+            self._say("result", f"{line} ({told})" if told else line)
 
     async def confirm(self, preview: Preview) -> bool:
         """Show the plan; ask, where a question is due."""
@@ -168,13 +185,14 @@ def plan_lines(preview: Preview, *, masked: bool = True) -> list[str]:
     where = facts["endpoint"] if facts["simulated"] else f"{facts['region']}, {facts['endpoint']}"
     pool = f"pool {facts['user_pool_id']}, " if facts["user_pool_id"] else ""
     lines = [f"Plan for {facts['input']}: {pool}client {facts['client_id']} at {where}"]
-    names = [mask(name) if masked else printable(name) for name in preview.first]
-    more = ", ..." if preview.eligible > len(names) else ""
-    told = f" ({', '.join(names)}{more})" if names else ""
     lines.append(
-        f"  to be sent a code  {preview.eligible}{told}, at up to {preview.rate:g} a second:"
+        f"  to be sent a code  {preview.eligible} at up to {preview.rate:g} a second:"
         f" about {_time(preview.seconds)}"
     )
+    if preview.first:
+        names = [mask(name) if masked else printable(name) for name in preview.first]
+        more = ", ..." if preview.eligible > len(names) else ""
+        lines.append(f"  the first          {', '.join(names)}{more}")
     lines += _by_outcome({r: n for r, n in preview.counts.items() if r is not Reason.ELIGIBLE})
     return lines
 

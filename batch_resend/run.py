@@ -75,6 +75,9 @@ class Observer:
     def waiting(self, why: str, seconds: float) -> None:
         """Hear that nobody is asked for so many seconds."""
 
+    def settled(self, result: Result) -> None:
+        """Hear what became of a row."""
+
     def began(self, job: Job) -> None:
         """Hear that sending begins; `job.snapshot()` tells how it stands."""
 
@@ -225,7 +228,7 @@ class Run:
             spool=spool,
             facts=facts,
             watch=self._observer.waiting,
-            listener=self._hand_on if self._results else None,
+            listener=self._hand_on,
         )
         counts = await job.plan(source, settings.selection)
         preview = Preview(
@@ -240,11 +243,12 @@ class Run:
         return job
 
     async def _hand_on(self, result: Result) -> None:
-        assert self._results is not None  # noqa: S101 - a listener only then
-        try:
-            await self._results.send(result)
-        except anyio.BrokenResourceError:
-            self.stop()  # nobody listens any more
+        self._observer.settled(result)
+        if self._results is not None:
+            try:
+                await self._results.send(result)
+            except anyio.BrokenResourceError:
+                self.stop()  # nobody listens any more
 
     def _source(self, world: _World) -> CsvSource | CognitoSource:
         settings = self.settings
@@ -458,4 +462,4 @@ async def _simulated_world(settings: Settings, now: float) -> AsyncIterator[_Wor
         cognito, epoch=now, latency=_SIMULATED_LATENCY, timeout=settings.timeout
     ) as sender:
         listing = SimulatedListing(cognito, sender.now)
-        yield _World(sender, listing, "simulated", "the embedded simulator")
+        yield _World(sender, listing, "simulated", "the simulator")

@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from batch_resend.job import Snapshot
-from batch_resend.model import Reason
+from batch_resend.model import Reason, Result
 from batch_resend.outcome import Stop
 from batch_resend.progress import Console, plan_lines, progress_line, summary_lines
 from batch_resend.reports.summary import Summary, Tally
@@ -43,11 +43,12 @@ def summary(reasons: dict[Reason, int], **given: Any) -> Summary:
 def test_the_plan_says_who_and_who_not_and_how_long() -> None:
     assert plan_lines(PREVIEW) == [
         "Plan for users.csv: client abc at eu-west-1, https://cognito-idp.eu-west-1.amazonaws.com",
-        "  to be sent a code  5 (a***@e***, b***, c***, ...), at up to 25 a second: about 0.2 s",
+        "  to be sent a code  5 at up to 25 a second: about 0.2 s",
+        "  the first          a***@e***, b***, c***, ...",
         "  skipped            3 (duplicate 2, send-cap 1)",
         "  unknown            1 (interrupted 1)",
     ]
-    assert "ada@example.com" in plan_lines(PREVIEW, masked=False)[1]
+    assert "ada@example.com" in plan_lines(PREVIEW, masked=False)[2]
 
 
 def test_the_summary_says_what_happened_and_what_now() -> None:
@@ -178,6 +179,23 @@ def test_quiet_leaves_only_the_summary_and_errors() -> None:
     console.error("no such file")
     console.ended(summary({Reason.ACCEPTED: 1}))
     assert stream.getvalue().startswith("Error: no such file\n1 rows in 75 s")
+
+
+def test_verbose_says_a_line_for_every_row_that_was_not_sent_a_code() -> None:
+    failed = Result(
+        7, "ada@example.com", Reason.REJECTED, error_message="no ada@example.com\nError: forged"
+    )
+    for masked, name in ((True, "a***@e***"), (False, "ada@example.com")):
+        stream = io.StringIO()
+        console = Console(yes=True, verbose=True, masked=masked, stream=stream)
+        console.settled(Result(6, "bob", Reason.ACCEPTED))
+        console.settled(failed)
+        console.settled(Result(8, "cid", Reason.DUPLICATE))
+        shown = "cid" if not masked else "c***"
+        assert stream.getvalue().splitlines() == [
+            f"row 7 {name}: failed, rejected (no {name}\\nError: forged)",
+            f"row 8 {shown}: skipped, duplicate",
+        ]
 
 
 def test_a_closed_terminal_ends_no_run() -> None:
