@@ -44,6 +44,8 @@ def program(arguments: Sequence[str]) -> int:
     except Exception as error:
         # What the parser finds wrong has a sentence; anything else is a mistake of ours.
         sentence = getattr(error, "format_message", None)
+        if sentence is not None and not sentence():
+            return int(Exit.USAGE)  # no command at all: the help has been shown
         if sentence is not None:
             context = getattr(error, "ctx", None)
             command = context.command_path if context else "batch-resend"
@@ -504,9 +506,10 @@ async def _run(settings: Any, console: Any) -> int:
                 now = time.monotonic()
                 if first is None:
                     first = now
-                    console.note(
-                        f"{number.name}: settling what is in flight; again to leave at once."
-                    )
+                    if job.sending:
+                        console.note(
+                            f"{number.name}: settling what is in flight; again to leave at once."
+                        )
                     job.stop(Stop[number.name])
                 elif now - first > _ONE_STORM:
                     os._exit(128 + number)  # the intents are on disk: the next run names them

@@ -51,6 +51,7 @@ class Console(Observer):
         self._masked = masked
         self._live = live and not quiet and not json_lines and self._stream.isatty()
         self._line = ""  # the live line as it stands on the terminal
+        self._asking = False
         self._job: Job | None = None
         self._waiting = ("", 0.0)
 
@@ -89,8 +90,10 @@ class Console(Observer):
         if self._yes or not preview.eligible:
             return True
         self._write(f"Send {preview.eligible} codes? [y/N] ", end="")
-        answer = await anyio.to_thread.run_sync(_ask, abandon_on_cancel=True)
-        return answer.strip().lower() in {"y", "yes"}
+        self._asking = True
+        await anyio.wait_readable(sys.stdin)  # a terminal has a whole line, or nothing
+        self._asking = False
+        return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
     def ended(self, summary: Summary) -> None:
         """Show what the run came to."""
@@ -143,6 +146,9 @@ class Console(Observer):
         self._line = line
 
     def _clear(self) -> None:
+        if self._asking:
+            self._asking = False
+            self._write("")
         if self._line:
             self._write("\r\x1b[K", end="")
             self._line = ""
@@ -168,10 +174,6 @@ class Console(Observer):
         with contextlib.suppress(OSError, ValueError):
             self._stream.write(text + end)
             self._stream.flush()
-
-
-def _ask() -> str:
-    return sys.stdin.readline()
 
 
 def can_ask() -> bool:

@@ -123,6 +123,11 @@ class Run:
         self._stop: Stop | None = None
         self._before = anyio.CancelScope()
 
+    @property
+    def sending(self) -> bool:
+        """Whether anybody may have been written to."""
+        return self._sending
+
     def stop(self, stop: Stop = Stop.CALLER) -> None:
         """End the run gently: settle what is in flight, report the rest as not attempted."""
         self._stop = self._stop or stop
@@ -134,6 +139,7 @@ class Run:
     async def execute(self) -> Summary:
         """Do it all; raises a `BatchResendError` where nobody could be written to."""
         now = time.time()
+        summary = None
         async with contextlib.AsyncExitStack() as stack:
             with self._before:
                 summary = await self._in(stack, now)
@@ -153,21 +159,19 @@ class Run:
         report_path = settings.report or time.strftime(
             "resend-report-%Y%m%dT%H%M%SZ.csv", time.gmtime(now)
         )
-        report, failed, summary_file = (
-            stack.enter_context(PrivateFile(path, what=what, overwrite=settings.overwrite))
-            if path is not None
-            else None
-            for path, what in (
-                (report_path, "--report"),
-                (settings.failed, "--failed"),
-                (settings.summary, "--summary"),
-            )
-        )
-        files = [file for file in (report, failed, summary_file) if file is not None]
+        files: dict[str, PrivateFile] = {}
         try:
+            for what, path in (
+                ("--report", report_path),
+                ("--failed", settings.failed),
+                ("--summary", settings.summary),
+            ):
+                if path is not None:
+                    file = PrivateFile(path, what=what, overwrite=settings.overwrite)
+                    files[what] = stack.enter_context(file)
             job = await self._plan(stack, world, ledger, AppClient(client_id, secret), files)
         except BaseException:
-            for file in files:
+            for file in files.values():
                 file.discard()
             raise
         if settings.dry_run:
@@ -180,8 +184,8 @@ class Run:
             with anyio.CancelScope(shield=True):
                 self._observer.began(job)
                 summary = await job.run(world.sender)
-        if summary_file is not None:
-            summary_file.append((json.dumps(summary.as_json()) + "\n").encode())
+        if "--summary" in files:
+            files["--summary"].append((json.dumps(summary.as_json()) + "\n").encode())
         return summary
 
     async def _plan(
@@ -190,7 +194,7 @@ class Run:
         world: _World,
         ledger: SqliteLedger,
         app: AppClient,
-        files: list[PrivateFile],
+        files: dict[str, PrivateFile],
     ) -> Job:
         settings = self.settings
         source = self._source(world)
@@ -201,9 +205,9 @@ class Run:
         if settings.exclude is not None:
             async for name in read_names(settings.exclude):
                 spool.exclude([name])
-        reports: list[CsvReport | FailedRows] = [CsvReport(files[0])]
-        if settings.failed is not None:
-            reports.append(FailedRows(files[1], source.heading, source.encoding))
+        reports: list[CsvReport | FailedRows] = [CsvReport(files["--report"])]
+        if "--failed" in files:
+            reports.append(FailedRows(files["--failed"], source.heading, source.encoding))
         facts = {
             "version": __version__,
             "input": printable(source.name),
@@ -214,7 +218,7 @@ class Run:
             "simulated": settings.simulate,
             "dry_run": settings.dry_run,
             "ledger": str(ledger.path) if ledger.path else None,
-            "report": files[0].path,
+            "report": files["--report"].path,
             "failed": settings.failed,
         }
         self._job = job = Job(

@@ -1,0 +1,217 @@
+"""The same from Python: results as they come, nothing printed, nothing left behind."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import batch_resend
+from batch_resend import (
+    BatchResendError,
+    Observer,
+    Outcome,
+    Preview,
+    Reason,
+    Result,
+    Settings,
+    open_run,
+)
+from batch_resend.errors import InputError, LedgerError, Refused, ReportError
+from batch_resend.outcome import Stop
+from batch_resend.run import default_ledger, secret_from_file
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
+def simulated(*names: str, header: str = "username", **given: Any) -> Settings:
+    Path("users.csv").write_text("\n".join([header, *names]) + "\n")
+    facts: dict[str, Any] = {"report": "report.csv", "rate": 1000.0, "timeout": 0.3}
+    return Settings(users="users.csv", simulate=True, **(facts | given))
+
+
+async def test_results_come_as_users_settle_and_the_summary_at_the_end(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    seen: list[Result] = []
+    async with open_run(simulated("ada", "bob+missing", "ADA", "cid")) as running:
+        async for result in running:
+            seen.append(result)  # noqa: PERF401 - what a caller would write
+    assert {result.username: result.reason for result in seen} == {
+        "ada": Reason.ACCEPTED,
+        "bob+missing": Reason.USER_NOT_FOUND,
+        "ADA": Reason.DUPLICATE,
+        "cid": Reason.ACCEPTED,
+    }
+    assert running.summary.exit_code == 1
+    assert running.summary.counts[Outcome.SENT] == 2
+    assert len(Path("report.csv").read_text().splitlines()) == 5
+    assert capsys.readouterr() == ("", "")
+
+
+async def test_the_summary_is_not_there_before_the_end() -> None:
+    async with open_run(simulated("ada")) as running:
+        with pytest.raises(RuntimeError):
+            _ = running.summary
+        async for _ in running:
+            pass
+    assert running.summary.rows == 1
+
+
+async def test_leaving_early_stops_gently_and_every_row_is_reported() -> None:
+    names = [f"user{n}" for n in range(200)]
+    async with open_run(simulated(*names, rate=50.0)) as running:
+        async for _ in running:
+            break
+    summary = running.summary
+    assert summary.stopped_by is Stop.CALLER
+    assert summary.rows == 200
+    assert 1 <= summary.counts[Outcome.SENT] < 20
+    assert len(Path("report.csv").read_text().splitlines()) == 201
+
+
+async def test_a_caller_can_stop_and_still_hear_of_every_row() -> None:
+    names = [f"user{n}" for n in range(200)]
+    rows = []
+    async with open_run(simulated(*names, rate=50.0)) as running:
+        async for result in running:
+            rows.append(result.row)
+            running.stop()
+    assert sorted(rows) == list(range(1, 201))
+
+
+async def test_an_observer_sees_the_plan_and_may_say_no() -> None:
+    class Careful(Observer):
+        async def confirm(self, preview: Preview) -> bool:
+            assert preview.eligible == 2
+            assert preview.counts == {Reason.ELIGIBLE: 2}
+            assert preview.first == ["ada", "bob"]
+            assert preview.facts["simulated"]
+            return False
+
+    with pytest.raises(Refused):
+        async with open_run(simulated("ada", "bob"), observer=Careful()) as running:
+            async for _ in running:
+                pytest.fail("nobody was asked for")
+    assert not Path("report.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "told"),
+    [
+        ({"metadata": (("locale", "@lang"),)}, InputError, "no column 'lang'"),
+        ({"username_column": "name"}, InputError, "name"),
+        ({"report": "missing/report.csv"}, ReportError, "--report missing/report.csv"),
+        ({"failed": "missing/failed.csv"}, ReportError, "--failed missing/failed.csv"),
+        ({"exclude": "missing.csv"}, InputError, "missing.csv"),
+        ({"ledger": "users.csv"}, LedgerError, "database|not a ledger"),
+        ({"client_secret_file": "missing"}, InputError, "--client-secret-file missing"),
+    ],
+)
+async def test_whatever_is_wrong_is_raised_before_anybody_is_written_to(
+    given: dict[str, Any], error: type[BatchResendError], told: str
+) -> None:
+    settings = simulated("ada", **given)
+    with pytest.raises(error, match=told):
+        async with open_run(settings) as running:
+            async for _ in running:
+                pytest.fail("nobody was asked for")
+    assert {path.name for path in Path().iterdir()} <= {"users.csv", "users.csv.lock"}
+
+
+async def test_the_exclude_list_the_failed_file_and_the_summary_file_are_there() -> None:
+    Path("never.csv").write_text("username\nBOB\n")
+    settings = simulated(
+        "ada,de", "bob,en", '"cid+missing", fr ', header="username,locale",
+        exclude="never.csv", failed="failed.csv", summary="summary.json",
+        metadata=(("locale", "@locale"),),
+    )  # fmt: skip
+    async with open_run(settings) as running:
+        results = {result.username: result.reason async for result in running}
+    assert results["bob"] is Reason.EXCLUDED
+    assert Path("failed.csv").read_text() == 'username,locale\n"cid+missing", fr \n'
+    summary = json.loads(Path("summary.json").read_text())
+    assert summary == running.summary.as_json() | {"started_at": summary["started_at"]}
+    assert summary["reasons"] == {
+        "failed/user-not-found": 1, "sent/accepted": 1, "skipped/excluded": 1,
+    }  # fmt: skip
+
+
+async def test_without_a_csv_the_simulated_pool_is_listed() -> None:
+    settings = Settings(
+        simulate=True, report="report.csv", limit=5, rate=1000.0, metadata=(("l", "@locale"),)
+    )
+    async with open_run(settings) as running:
+        reasons = [result.reason async for result in running]
+    assert reasons.count(Reason.ACCEPTED) == 5
+    assert reasons.count(Reason.OVER_LIMIT) > 300
+
+
+async def test_a_simulation_with_a_ledger_of_its_own_remembers() -> None:
+    for expected in (Reason.ACCEPTED, Reason.COOLING_DOWN):
+        settings = simulated("ada", ledger="sim.sqlite3", overwrite=True)
+        async with open_run(settings) as running:
+            assert [result.reason async for result in running] == [expected]
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "told"),
+    [
+        (b"\n", 0o600, "holds no client secret"),
+        (b"two words", 0o600, "holds no client secret"),
+        (b"\xff\xfe\x00", 0o600, "not text"),
+        (b"secret", 0o644, "chmod 600"),
+    ],
+)
+async def test_a_secret_file_that_holds_no_secret_is_refused(
+    content: bytes, mode: int, told: str
+) -> None:
+    path = Path("secret")
+    path.write_bytes(content)
+    path.chmod(mode)
+    with pytest.raises(InputError, match=told) as refused:
+        async with open_run(simulated("ada", client_secret_file="secret")) as running:
+            async for _ in running:
+                pytest.fail("nobody was asked for")
+    assert "two words" not in str(refused.value)
+
+
+def test_a_secret_is_read_without_its_line_end_and_mark() -> None:
+    path = Path("secret")
+    path.write_bytes(b"\xef\xbb\xbf9example87654321\r\n")
+    path.chmod(0o600)
+    assert secret_from_file("secret").strip() == "9example87654321"
+
+
+def test_the_default_ledger_is_keyed_by_region_client_and_foreign_endpoint(tmp_path: Path) -> None:
+    aws = "https://cognito-idp.eu-west-1.amazonaws.com"
+    paths = {
+        default_ledger("eu-west-1", "abc", aws),
+        default_ledger("eu-west-2", "abc", aws.replace("-1", "-2")),
+        default_ledger("eu-west-1", "abd", aws),
+        default_ledger("eu-west-1", "abc", "http://127.0.0.1:4570"),
+        default_ledger("eu-west-1", "abc", "http://127.0.0.1:4571"),
+    }
+    assert len(paths) == 5
+    assert default_ledger("eu-west-1", "abc", aws) == (
+        tmp_path / "state" / "batch-resend" / "eu-west-1-abc.sqlite3"
+    )
+    assert default_ledger("r", "c", "http://h/") == default_ledger("r", "c", "http://h")
+
+
+def test_every_public_name_is_there_and_no_other() -> None:
+    for name in batch_resend.__all__:
+        assert getattr(batch_resend, name) is not None
+    with pytest.raises(AttributeError):
+        _ = batch_resend.nonsense
