@@ -12,8 +12,9 @@ divide the work.
   - Requests are spaced evenly: a burst of one, no tokens hoarded in a pause.
   - A throttle lowers the rate for everybody and fails nobody. Requests that had left
     before the rate was lowered do not lower it again: they speak of the old rate.
-  - The rate where throttling began is remembered: up to just below it the pace comes
-    back quickly, past it only gently.
+  - The limit that was met is remembered. The pace returns to just below it and is held
+    there, for longer each time the same limit is met again; then it looks gently for
+    more, and goes up quickly only where the limit has clearly moved.
   - After a handful of requests in a row without a definite answer, one user at a time
     is tried, with growing pauses, until one comes. A run begins that way too, so that
     a wrong setting costs one request.
@@ -32,26 +33,41 @@ from batch_resend.outcome import Signal
 DEFAULT_QUOTA = 50.0  #: requests a second; Cognito Developer Guide, "Quotas"
 SLOWEST = 0.5  #: requests a second: slower than this tells nothing sooner
 
-CUT = 0.8  #: what is left of the rate after a throttle
-COMFORT = 0.95  #: how near to the remembered limit the pace returns quickly
-QUICK = 0.10  #: growth a second, of the rate, up to there
-GENTLE = 0.01  #: growth a second, of the rate, beyond it
+CUT = 0.6  #: what is left of the rate after a throttle
+REST = 4  #: gaps between requests that are left out then, for others and the quota to recover
+OVERSHOT = 0.85  #: of the rate that met a throttle: where the limit is thought to be
+COMFORT, LEAST_COMFORT = 0.95, 0.9  #: of the limit: where the pace is held
+STEP_ASIDE = 0.02  #: of the limit: further from it each time that it is met again
+SAME = 0.25  #: a limit within so much of the last one is the same one met again
+RETURN = 0.20  #: growth a second, of the rate, back to where it is held
+FIRST_HOLD, LONGEST_HOLD = 1.0, 8.0  #: seconds; doubles each time the limit is met again
+PROBE = 0.015  #: growth a second, of the rate, when looking whether there is more
+MOVED = 1.15  #: so far above the limit without a throttle, and the quota has been raised
+RUSH = 0.1  #: growth a second, of the rate, from there on, and while no limit is known
 
 HANDFUL = 5  #: so many requests in a row without a definite answer are an outage
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  #: seconds
 
 
 class Pace:
-    """The rate: how many requests a second, and when the next may leave."""
+    """The rate: how many requests a second, and when the next may leave.
+
+    In the order of a throttle's aftermath: the rate is cut, it returns to just below the
+    limit that was met, is held there, probes gently for more, and rushes once it is clear
+    that the limit has moved. Each time the same limit is met again it is held longer and
+    a little further away.
+    """
 
     def __init__(self, ceiling: float, *, start: float = DEFAULT_QUOTA) -> None:
         """Start at `start` requests a second, or at the ceiling where that is less."""
         self.ceiling = ceiling
         self.rate = min(ceiling, start)
-        self.limit: float | None = None  #: the rate at which throttling was last met
+        self.limit: float | None = None  #: what the quota has room for, as far as is known
+        self._met_again = 0
         self._next = float("-inf")
         self._cut_at = float("-inf")
         self._grown_at: float | None = None
+        self._held_since: float | None = None
 
     def delay(self, now: float) -> float:
         """Seconds until the next request may leave."""
@@ -62,29 +78,49 @@ class Pace:
         gap = 1 / self.rate
         self._next = (self._next if now - self._next < min(gap, 0.01) else now) + gap
 
-    def wait_until(self, then: float) -> None:
-        """Let nobody leave before `then`."""
-        self._next = max(self._next, then)
-
     def throttled(self, left_at: float, now: float) -> None:
-        """Slow down, unless the request left before the rate was last lowered."""
+        """Slow down, unless the request left before the rate was last cut."""
         if left_at < self._cut_at:
             return
+        found = self.rate * OVERSHOT
+        if self.limit is not None and abs(found / self.limit - 1) < SAME:
+            self._met_again += 1
+            found = min(found, self.limit * (1 + STEP_ASIDE))
+        else:
+            self._met_again = 0
+        self.limit = found
+        self.rate = max(SLOWEST, min(self.rate * CUT, self._comfortable(found)))
         self._cut_at = self._grown_at = now
-        self.limit = self.rate
-        self.rate = max(SLOWEST, self.rate * CUT)
-        self.wait_until(now + 1 / self.rate)
+        self._held_since = None
+        self._next = max(self._next, now + REST / self.rate)
 
     def answered(self, left_at: float, now: float, *, busy: bool) -> None:
         """Speed up with time, where the pace is what holds the run back (`busy`)."""
         since, self._grown_at = self._grown_at, now
         if since is None or not busy or left_at < self._cut_at:
             return
-        quick = self.limit is None or self.rate < self.limit * COMFORT
-        grown = self.rate * (1 + (QUICK if quick else GENTLE) * min(1.0, now - since))
-        if quick and self.limit is not None:
-            grown = min(grown, self.limit * COMFORT)
-        self.rate = min(self.ceiling, grown)
+        growth, most = self._growth(now)
+        self.rate = min(self.ceiling, most, self.rate * (1 + growth * min(1.0, now - since)))
+
+    def _growth(self, now: float) -> tuple[float, float]:
+        """How fast the rate grows now, a second, and to where at the most."""
+        if self.limit is None:
+            return RUSH, float("inf")
+        held = self._comfortable(self.limit)
+        if self.rate < held * 0.999:
+            self._held_since = None
+            return RETURN, held
+        if self._held_since is None:
+            self._held_since = now
+        if now - self._held_since < min(LONGEST_HOLD, FIRST_HOLD * 2.0 ** min(self._met_again, 10)):
+            return 0.0, float("inf")
+        if self.rate < self.limit * MOVED:
+            return PROBE, float("inf")
+        self._met_again = 0
+        return RUSH, float("inf")
+
+    def _comfortable(self, limit: float) -> float:
+        return limit * max(LEAST_COMFORT, COMFORT - STEP_ASIDE * self._met_again)
 
 
 class Health:

@@ -206,7 +206,7 @@ def summary_lines(summary: Summary) -> list[str]:
     throttled = f", {summary.throttled} throttled" if summary.throttled else ""
     lines = [
         f"{summary.rows} rows in {_time(summary.seconds)}: {', '.join(shown)}"
-        f" ({summary.requests} requests{throttled})."
+        f" ({summary.requests} {'request' if summary.requests == 1 else 'requests'}{throttled})."
     ]
     lines += _by_outcome(
         {
@@ -223,8 +223,8 @@ def summary_lines(summary: Summary) -> list[str]:
         lines.append("Run the same command again to go on: nobody is written to twice.")
     if summary.unsettled:
         lines.append(
-            f"{summary.unsettled} of all runs are unsettled: a request left and nobody can say"
-            " whether a code went out. They count as sent; --resend-unsettled sends again."
+            f"Unsettled over all runs: {summary.unsettled}. Nobody can say whether they were sent"
+            " a code, so they count as sent."
         )
     if facts["simulated"]:
         lines.append("Simulated: no real person was written to.")

@@ -212,6 +212,11 @@ def test_looking_only_creates_nothing(path: Path) -> None:
 def test_a_new_ledger_can_be_forbidden(path: Path) -> None:
     with pytest.raises(LedgerError, match="--require-ledger"), ledger(path, must_exist=True):
         pytest.fail("opened")
+    assert not path.parent.exists()
+    with SqliteLedger(path):
+        pass  # begun, but no run ever
+    with pytest.raises(LedgerError, match="--require-ledger"), ledger(path, must_exist=True):
+        pytest.fail("opened")
     remember(path, "ada")
     with ledger(path, must_exist=True) as opened:
         assert opened.history(Names("ada")).sent

@@ -64,8 +64,8 @@ def test_the_summary_says_what_happened_and_what_now() -> None:
         "  unknown            2 (no-answer 2)",
         "Stopped early: The time of --deadline is over.",
         "Run the same command again to go on: nobody is written to twice.",
-        "2 of all runs are unsettled: a request left and nobody can say whether a code went out."
-        " They count as sent; --resend-unsettled sends again.",
+        "Unsettled over all runs: 2. Nobody can say whether they were sent a code, so they count"
+        " as sent.",
         "Report: report.csv",
     ]
 

@@ -25,6 +25,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import NoReturn
 
 from batch_resend.errors import LedgerError, LedgerHeld
 from batch_resend.ledger import Intend, Interrupted, Names, Settle, Step
@@ -216,17 +217,20 @@ class SqliteLedger:
 
     def _prepare(self, path: Path) -> None:
         _refuse_network(path)
+        if self._must_exist and not os.path.lexists(path):
+            self._refuse_new()
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._hold(path)
         if not os.path.lexists(path):
-            if self._must_exist:
-                raise LedgerError(
-                    f"There is no {self.name}, and --require-ledger forbids to begin a new one:"
-                    " without the old one people may be written to again. Restore it, or leave"
-                    " the option out once."
-                )
             self._begin_new(path)
         self._inspect(path)
+
+    def _refuse_new(self) -> NoReturn:
+        raise LedgerError(
+            f"The {self.name} is not there or knows of no run, and --require-ledger forbids to"
+            " begin with a new one: without the old one people may be written to again. Restore"
+            " it, or leave the option out once."
+        )
 
     def _hold(self, path: Path) -> None:
         lock = path.with_name(path.name + ".lock")
@@ -326,6 +330,8 @@ class SqliteLedger:
                 f"The {self.name} belongs to {other}: name another file with --ledger."
             )
         self._secret = meta["secret"]
+        if self._must_exist and not self._db.execute("SELECT 1 FROM runs LIMIT 1").fetchone():
+            self._refuse_new()
         self._look()
 
     def _look(self) -> None:

@@ -387,6 +387,8 @@ class Cognito:
 
     def _details(self, user: User, kind: Kind) -> Delivery:
         number = user.attributes.get("phone_number")
+        if user.username.startswith("+") and not user.attributes:
+            number, kind = user.username, Kind.SMS  # a name of the open pool is all that is known
         # With both configured and present, Cognito prefers the text message.
         if kind is Kind.SMS or (number and "phone_number" in self.settings.auto_verified):
             # A number of the block that is reserved for stories, where the user has none.

@@ -1,0 +1,50 @@
+"""Run the job from Python: results as they come, and a summary at the end.
+
+    python examples/embed.py [USERS]
+
+It writes to nobody: the run is simulated. For a real one leave `simulate` out and give
+`client_id`; a client secret comes from the place that `client_secret_file` names, or from
+the variable BATCH_RESEND_CLIENT_SECRET, never from the code.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from pathlib import Path
+
+import anyio
+
+from batch_resend import BatchResendError, Outcome, Settings, open_run
+
+USERS = Path(__file__).with_name("users.csv")
+
+
+async def main(users: str) -> int:
+    """Run once; return the exit code that the command line would."""
+    settings = Settings(
+        users=users,
+        simulate=True,
+        metadata=(("locale", "@locale"), ("source", "embedded")),
+        timeout=1.0,  # seconds, as all durations are
+        report="/dev/null",  # the results come to us
+    )
+    found: Counter[Outcome] = Counter()
+    try:
+        async with open_run(settings) as running:
+            async for result in running:
+                found[result.outcome] += 1
+                if result.outcome is Outcome.UNKNOWN:
+                    print(f"row {result.row}: nobody knows, {result.reason}")
+    except BatchResendError as error:  # nobody could be written to: a sentence for a person
+        print(f"Error: {error}", file=sys.stderr)
+        return int(error.exit_code)
+    for outcome, count in found.most_common():
+        print(f"{count:5} {outcome}")
+    summary = running.summary
+    print(f"{summary.rows} rows, {summary.requests} requests, {summary.unsettled} unsettled")
+    return int(summary.exit_code)
+
+
+if __name__ == "__main__":
+    sys.exit(anyio.run(main, sys.argv[1] if len(sys.argv) > 1 else str(USERS)))

@@ -1,0 +1,343 @@
+"""The README is held against the code: what it names exists, and what exists it names."""
+
+import ast
+import csv
+import json
+import os
+import re
+import shlex
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from batch_resend import cli, config, errors
+from batch_resend.model import Outcome, Reason
+from batch_resend.outcome import Stop
+from batch_resend.reports.csv_file import COLUMNS
+from batch_resend.simulator.pool import Kind
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text("utf-8")
+LINES = README.splitlines()
+
+# Options of other programs, in the commands that the README shows.
+FOREIGN = {"--check", "--cov"}
+
+
+def _section(title: str) -> str:
+    """The text below a heading, up to the next one of its rank or above."""
+    start = next(n for n, line in enumerate(LINES) if re.fullmatch(rf"#+ {title}", line))
+    rank = LINES[start].index(" ")
+    ends = (
+        n
+        for n, line in enumerate(LINES[start + 1 :], start + 1)
+        if re.match(rf"#{{1,{rank}}} ", line)
+    )
+    return "\n".join(LINES[start + 1 : next(ends, len(LINES))])
+
+
+def _tables(text: str) -> list[list[list[str]]]:
+    """All tables of a text: rows of cells, the heading's row first."""
+    tables: list[list[list[str]]] = []
+    before = ""
+    for line in text.splitlines():
+        if line.startswith("|"):
+            if not before.startswith("|"):
+                tables.append([])
+            cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+            if not set("".join(cells)) <= set("- "):
+                tables[-1].append(cells)
+        before = line
+    return tables
+
+
+def _table(first: str, text: str = README) -> list[list[str]]:
+    """The rows of the one table whose heading begins with this cell."""
+    found = [table[1:] for table in _tables(text) if table[0][0] == first]
+    assert len(found) == 1, f"{len(found)} tables begin with {first!r}"
+    return found[0]
+
+
+def _code(cell: str) -> list[str]:
+    """What stands in backticks."""
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def _block(marker: str) -> list[str]:
+    """The lines of the code block after a marker."""
+    start = LINES.index(f"<!-- {marker} -->") + 1
+    assert LINES[start].startswith("```")
+    return LINES[start + 1 : LINES.index("```", start)]
+
+
+def _parameters(command: str) -> dict[str, typer.core.TyperOption]:
+    """The options of a command by their long names."""
+    group = typer.main.get_command(cli.app)
+    assert isinstance(group, typer.core.TyperGroup)
+    return {
+        parameter.opts[0]: parameter
+        for parameter in group.commands[command].params
+        if isinstance(parameter, typer.core.TyperOption) and parameter.opts[0] != "--help"
+    }
+
+
+def _documented(rows: list[list[str]]) -> dict[str, list[str]]:
+    """Rows of a table of options by the option."""
+    return {_code(row[0])[0].split(" ")[0]: row for row in rows if _code(row[0])}
+
+
+def test_the_two_commands_stand_at_the_top_each_on_one_line() -> None:
+    for marker in ("main-job", "tests"):
+        assert len(_block(marker)) == 1
+        assert LINES.index(f"<!-- {marker} -->") < 40
+
+
+def test_the_first_command_prints_what_the_readme_shows(tmp_path: Path) -> None:
+    (line,) = _block("main-job")
+    *setup, job = line.split(" && ")
+    assert setup == ["python3 -m venv .venv", ".venv/bin/pip install -q ."]
+    program, *arguments = shlex.split(job)
+    assert program == ".venv/bin/batch-resend"
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    done = subprocess.run(
+        [sys.executable, "-m", "batch_resend", *arguments],
+        cwd=tmp_path,
+        env=_environment(tmp_path),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    assert "exit code 1" in README.split("<!-- main-job-output -->")[0].splitlines()[-2]
+    assert list(map(_timeless, done.stderr.splitlines())) == list(
+        map(_timeless, _block("main-job-output"))
+    )
+    with (tmp_path / "resend-report.csv").open(encoding="utf-8") as file:
+        found = list(csv.DictReader(file))
+    assert sorted(int(row["row"]) for row in found) == list(range(1, 51))
+    heading = LINES.index(",".join(COLUMNS))
+    shown = list(csv.DictReader(LINES[heading : LINES.index("```", heading)]))
+    assert shown
+    assert _stable(shown) <= _stable(found)
+
+
+def _stable(rows: list[dict[str, str]]) -> set[tuple[str, ...]]:
+    """What of the report's rows is the same in every run."""
+    changing = {"request_id", "finished_at", "latency_ms"}
+    return {tuple(text for name, text in row.items() if name not in changing) for row in rows}
+
+
+def _timeless(line: str) -> str:
+    """A line of output without what differs between two runs: lengths, and who came first."""
+    line = re.sub(r"\b[0-9.]+ s\b", "# s", line)
+    return re.sub(r"\(([^()]*)\)", lambda found: str(sorted(found[1].split(", "))), line)
+
+
+def _environment(state: Path) -> dict[str, str]:
+    """The environment without settings of ours, and with the state elsewhere."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("BATCH_RESEND_", "AWS_"))}
+    return kept | {"XDG_STATE_HOME": str(state / "state"), "PYTHONPATH": str(ROOT)}
+
+
+def test_the_gate_runs_the_two_commands_as_the_readme_has_them() -> None:
+    gate = ROOT / ".ci" / "run"
+    assert gate.stat().st_mode & stat.S_IXUSR
+    script = gate.read_text("utf-8")
+    assert "from_readme main-job" in script
+    assert "from_readme tests" in script
+
+
+def test_every_command_is_documented() -> None:
+    group = typer.main.get_command(cli.app)
+    assert isinstance(group, typer.core.TyperGroup)
+    documented = {_code(row[0])[0].split(" ")[1] for row in _table("command")}
+    assert documented == set(group.commands)
+
+
+@pytest.mark.parametrize(
+    ("command", "heading"), [("run", "option"), ("simulate", "option of `simulate`")]
+)
+def test_every_option_is_in_its_table_and_in_the_order_of_the_help(
+    command: str, heading: str
+) -> None:
+    assert list(_documented(_table(heading))) == list(_parameters(command))
+
+
+def test_every_option_that_the_readme_names_exists() -> None:
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", README))
+    group = typer.main.get_command(cli.app)
+    known = {name for parameter in group.params for name in parameter.opts} | {"--help"}
+    assert named - FOREIGN <= known | set(_parameters("run")) | set(_parameters("simulate"))
+
+
+# What the code finds out by itself where an option is not given.
+WORKED_OUT = {
+    "--filter": config.UNCONFIRMED_FILTER,
+    "--report": "resend-report-<UTC time>.csv",
+}
+
+
+@pytest.mark.parametrize(
+    ("command", "heading"), [("run", "option"), ("simulate", "option of `simulate`")]
+)
+def test_every_default_is_that_of_the_code(command: str, heading: str) -> None:
+    rows = _documented(_table(heading))
+    expected = {}
+    for name, parameter in _parameters(command).items():
+        default = parameter.default
+        if callable(default) or default is False or default in (None, "", [], ()):
+            default = WORKED_OUT.get(name, "")
+        text = f"{default:g}" if isinstance(default, float) else str(default)
+        expected[name] = [text] if text else []
+    assert {name: _code(row[1]) for name, row in rows.items()} == expected
+
+
+def test_every_option_of_run_has_its_environment_variable_by_the_rule() -> None:
+    for name, parameter in _parameters("run").items():
+        assert parameter.envvar == "BATCH_RESEND_" + name[2:].upper().replace("-", "_")
+
+
+def test_every_variable_that_the_readme_names_is_read() -> None:
+    known = {parameter.envvar for parameter in _parameters("run").values()}
+    named = set(re.findall(r"BATCH_RESEND_[A-Z_]+[A-Z]", README))
+    assert named <= known | {"BATCH_RESEND_CLIENT_SECRET"}
+
+
+def test_every_option_shows_its_place_holder_as_the_help_does() -> None:
+    for command, heading in (("run", "option"), ("simulate", "option of `simulate`")):
+        rows = _documented(_table(heading))
+        for name, parameter in _parameters(command).items():
+            shown = _code(rows[name][0])[0].replace("\\|", "|")
+            assert shown == (name if parameter.is_flag else f"{name} {parameter.metavar}")
+
+
+def test_every_exit_code_is_in_its_table() -> None:
+    documented = [int(row[0]) for row in _table("code", _section("Exit codes"))]
+    assert documented == [int(code) for code in errors.Exit]
+
+
+def test_every_reason_to_stop_is_in_its_table_with_its_exit_code() -> None:
+    documented = [(_code(row[0])[0], int(row[1])) for row in _table("`stopped_by`")]
+    assert documented == [(str(stop), int(stop.exit_code)) for stop in Stop]
+
+
+def test_every_column_of_the_report_is_in_its_table_in_order() -> None:
+    tables = _tables(_section("Report"))
+    assert [_code(row[0])[0] for row in tables[0][1:]] == list(COLUMNS)
+
+
+def test_every_outcome_is_in_its_table() -> None:
+    tables = _tables(_section("Outcomes and reasons"))
+    assert [_code(row[0])[0] for row in tables[0][1:]] == [str(outcome) for outcome in Outcome]
+
+
+def test_every_reason_is_in_its_table_with_its_outcome() -> None:
+    tables = _tables(_section("Outcomes and reasons"))
+    documented = [(_code(row[0])[0], _code(row[1])[0]) for row in tables[1][1:]]
+    assert documented == [(str(reason.outcome), str(reason)) for reason in Reason]
+
+
+def test_every_kind_of_simulated_user_is_in_its_table() -> None:
+    documented = {_code(row[0])[0] for row in _table("marker")}
+    assert documented == {f"+{kind}" for kind in Kind}
+
+
+def test_every_field_of_the_summary_is_in_its_table(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "batch_resend", "run", str(ROOT / "examples" / "users.csv")),
+            *("--simulate", "--dry-run", "--report", "/dev/null", "--summary", "-"),
+        ],
+        cwd=tmp_path,
+        env=_environment(tmp_path),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+    )
+    summary = json.loads(done.stdout)
+    assert [_code(row[0])[0] for row in _table("field")] == list(summary)
+
+
+def test_every_example_is_mentioned() -> None:
+    names = sorted(path.name for path in (ROOT / "examples").iterdir() if path.is_file())
+    assert names == ["clean-up.sh", "crontab", "embed.py", "users.csv"]
+    assert [name for name in names if f"(examples/{name})" not in README] == []
+
+
+def test_every_module_is_in_the_layout() -> None:
+    package = ROOT / "batch_resend"
+    modules = {
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
+        if not path.name.startswith("__")
+    }
+    documented = {name for row in _table("module") for name in _code(row[0])}
+    assert documented == modules
+
+
+def test_every_file_and_heading_that_the_readme_points_to_exists() -> None:
+    headings = {
+        re.sub(r"[^\w -]", "", line.lstrip("# ")).lower().replace(" ", "-")
+        for line in LINES
+        if line.startswith("#")
+    }
+    for target in re.findall(r"\]\(([^)]+)\)", README):
+        if target.startswith("#"):
+            assert target[1:] in headings
+        elif not target.startswith("https://"):
+            assert (ROOT / target).exists()
+    for path in set(re.findall(r"(?:tests|examples)/[\w-]+\.\w+", README)):
+        assert (ROOT / path).exists()
+
+
+def test_every_reference_has_its_address_and_every_address_its_use() -> None:
+    used = set(re.findall(r"\]\[(\w+)\]", README))
+    given = re.findall(r"^\[(\w+)\]: (https://\S+)$", README, re.MULTILINE)
+    assert used == {name for name, _ in given}
+    assert all(
+        address.startswith(("https://docs.aws.amazon.com/", "https://github.com/"))
+        for _, address in given
+    )
+
+
+def _sentences() -> Iterator[str]:
+    """Every text in the code, with `...` where something is filled in."""
+    for path in (ROOT / "batch_resend").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+            elif isinstance(node, ast.JoinedStr):
+                yield "".join(
+                    str(part.value) if isinstance(part, ast.Constant) else "..."
+                    for part in node.values
+                )
+
+
+def test_what_the_program_says_in_trouble_is_what_it_says_in_the_code() -> None:
+    said = [text for row in _table("the program says") for text in re.findall(r'"([^"]+)"', row[0])]
+    assert len(said) > 20
+    told = "\n".join(_sentences())
+    assert [text for text in said if text not in told] == []
+
+
+def test_nothing_in_the_readme_is_of_one_machine_only() -> None:
+    assert re.findall(r"(?<![\w.~$])/(?:home|Users|root|tmp|work|opt|var|usr)\b\S*", README) == []
+
+
+def test_addresses_and_numbers_in_the_readme_and_the_examples_are_nobodys() -> None:
+    for path in (ROOT / "README.md", *(ROOT / "examples").iterdir()):
+        text = path.read_text("utf-8")
+        domains = re.findall(r"[\w.+-]+@([\w-]+(?:\.[\w-]+)+)", text)
+        assert {name.lower() for name in domains} <= {
+            "example.com",
+            "example.org",
+            "example.net",
+        }, path.name
+        assert set(re.findall(r"\+\d{5,}", text)) == set(re.findall(r"\+155501\d\d\b", text))
