@@ -44,6 +44,11 @@ class Place:
                 " unencrypted: use https (plain http only to 127.0.0.1)."
             )
 
+    @property
+    def cognito_endpoint(self) -> str:
+        """Cognito's address where it is set: by the option, else by AWS's own variable."""
+        return self.endpoint_url or os.environ.get("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", "")
+
 
 def quiet() -> None:
     """Keep the SDK's debug log, which shows names and secret hashes, out of any log."""
@@ -142,7 +147,16 @@ async def signed_client(place: Place, service: str) -> AsyncIterator[Any]:
             )
         except (BotoCoreError, ValueError, OSError) as error:
             raise SettingsError(f"The client for {service} cannot be made: {error}") from error
-        Place(endpoint_url=str(client.meta.endpoint_url))
+        endpoint = str(client.meta.endpoint_url)
+        Place(endpoint_url=endpoint)
+        if not cognito and is_aws(endpoint) and not is_aws(place.cognito_endpoint or endpoint):
+            variable = "AWS_ENDPOINT_URL_" + client.meta.service_model.service_id.upper().replace(
+                " ", "_"
+            )
+            raise SettingsError(
+                f"AWS's own {service} is not asked while Cognito's endpoint is another"
+                f" ({place.cognito_endpoint}): set {variable} to where it is."
+            )
         yield client
 
 

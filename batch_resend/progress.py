@@ -228,8 +228,8 @@ def summary_lines(summary: Summary) -> list[str]:
         )
     if facts["simulated"]:
         lines.append("Simulated: no real person was written to.")
-    elif not str(facts["endpoint"]).endswith(".amazonaws.com"):
-        lines.append(f"The endpoint was not the usual one of AWS: {facts['endpoint']}")
+    elif not facts["endpoint_is_aws"]:
+        lines.append(f"The endpoint was not AWS's own: {facts['endpoint']}")
     if facts["report"] != "-":
         lines.append(f"Report: {facts['report']}")
     return lines

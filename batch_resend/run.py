@@ -215,6 +215,7 @@ class Run:
             "client_id": app.client_id,
             "region": world.region,
             "endpoint": world.endpoint,
+            "endpoint_is_aws": aws.is_aws(world.endpoint),
             "simulated": settings.simulate,
             "dry_run": settings.dry_run,
             "ledger": str(ledger.path) if ledger.path else None,

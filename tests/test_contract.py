@@ -6,17 +6,24 @@ returns an asynchronous context manager of something with `send`; adding one add
 
 from __future__ import annotations
 
+import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Any, NoReturn, Protocol
 
 import aiohttp
 import pytest
+from aiobotocore.config import AioConfig
+from botocore import UNSIGNED
 
+from batch_resend import aws
 from batch_resend.model import Delivery, Outcome, Reason, Reply, Request, Wire
-from batch_resend.outcome import Signal, judge
+from batch_resend.outcome import Signal, Stop, judge
+from batch_resend.sender import AwsSender
 from batch_resend.simulator.pool import Kind
 from batch_resend.simulator.quota import Quota
 from batch_resend.simulator.rules import Client, Cognito, Outage, PoolSettings
@@ -111,7 +118,20 @@ async def over_http(cognito: Cognito) -> AsyncIterator[Sender]:
         yield RawSender(session, url)
 
 
-SKINS: dict[str, Skin] = {"in process": in_process, "over HTTP": over_http}
+@asynccontextmanager
+async def at_endpoint(url: str) -> AsyncIterator[Sender]:
+    place = aws.Place(region="us-east-1", endpoint_url=url)
+    async with aws.resend_client(place, timeout=0.5, concurrency=4) as (client, *_):
+        yield AwsSender(client)
+
+
+@asynccontextmanager
+async def by_sdk(cognito: Cognito) -> AsyncIterator[Sender]:
+    async with running(cognito) as url, at_endpoint(url) as sender:
+        yield sender
+
+
+SKINS: dict[str, Skin] = {"in process": in_process, "over HTTP": over_http, "by the SDK": by_sdk}
 
 
 @pytest.fixture(params=SKINS)
@@ -354,3 +374,166 @@ async def test_a_server_that_is_not_there_proves_that_nothing_was_sent() -> None
     async with aiohttp.ClientSession() as session:
         reply = await RawSender(session, url).send(ask("ada"))
     assert judge(reply).reason is Reason.CONNECTION
+
+
+# What the AWS SDK must not do: send again, or say "no connection" of a request that arrived.
+
+#: Everything that can go wrong on the wire: the marker, the reason, and the codes that went out.
+FAULTS = [
+    (Kind.SILENT, Reason.NO_ANSWER, 0),
+    (Kind.LOST, Reason.NO_ANSWER, 1),
+    (Kind.FIN, Reason.NO_ANSWER, 1),
+    (Kind.RST, Reason.NO_ANSWER, 1),
+    (Kind.HALF, Reason.UNREADABLE_ANSWER, 1),
+    (Kind.ENDLESS, Reason.UNREADABLE_ANSWER, 0),
+    (Kind.HTML, Reason.UNREADABLE_ANSWER, 0),
+    (Kind.EMPTY, Reason.UNREADABLE_ANSWER, 0),
+    (Kind.NODETAILS, Reason.UNREADABLE_ANSWER, 1),
+    (Kind.ERROR, Reason.SERVER_ERROR, 0),
+    (Kind.UNAVAILABLE, Reason.SERVER_ERROR, 0),
+    (Kind.GATEWAY, Reason.SERVER_ERROR, 1),
+    (Kind.REDIRECT, Reason.UNREADABLE_ANSWER, 0),
+]
+
+#: Everything by which a machine can tell the SDK to try again.
+ENVIRONMENTS = {
+    "many attempts": {"AWS_MAX_ATTEMPTS": "5"},
+    "legacy": {"AWS_MAX_ATTEMPTS": "5", "AWS_RETRY_MODE": "legacy"},
+    "standard": {"AWS_MAX_ATTEMPTS": "5", "AWS_RETRY_MODE": "standard"},
+    "adaptive": {"AWS_MAX_ATTEMPTS": "5", "AWS_RETRY_MODE": "adaptive"},
+    "config file": {"AWS_CONFIG_FILE": "[default]\nmax_attempts = 5\nretry_mode = standard\n"},
+    "legacy config file": {"AWS_CONFIG_FILE": "[default]\nmax_attempts = 5\nretry_mode = legacy\n"},
+}
+
+
+def hostile(name: str, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    for variable, value in ENVIRONMENTS[name].items():
+        if variable == "AWS_CONFIG_FILE":
+            file = folder / "config"
+            file.write_text(value)
+            monkeypatch.setenv(variable, str(file))
+        else:
+            monkeypatch.setenv(variable, value)
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+async def test_one_call_is_one_request_whatever_breaks_and_whatever_the_machine_says(
+    environment: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    hostile(environment, monkeypatch, tmp_path)
+    cognito = Cognito()
+    found = []
+    async with by_sdk(cognito) as sender:
+        for kind, *_ in FAULTS:
+            before = cognito.requests, cognito.deliveries.total()
+            verdict = judge(await sender.send(ask(f"ada+{kind}@example.com")))
+            requests, delivered = (
+                cognito.requests - before[0],
+                cognito.deliveries.total() - before[1],
+            )
+            found.append((kind, requests, delivered, verdict.reason, verdict.stop))
+    assert found == [
+        (kind, 1, delivered, reason, Stop.REDIRECTED if kind is Kind.REDIRECT else None)
+        for kind, reason, delivered in FAULTS
+    ]
+    assert {reason.outcome for _, _, _, reason, _ in found} == {Outcome.UNKNOWN}
+    assert cognito.misdirected == 0
+
+
+async def test_a_machine_can_make_the_sdk_send_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The control of the test above: an ordinary client, made in such an environment.
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "2")
+    cognito = Cognito()
+    async with running(cognito) as url:
+        made = aws.session(aws.Place(region="us-east-1"))
+        config = AioConfig(signature_version=UNSIGNED)
+        async with made.client("cognito-idp", endpoint_url=url, config=config) as client:
+            await AwsSender(client).send(ask("ada+fin@example.com"))
+    assert cognito.deliveries == {"ada+fin@example.com": 2}
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+async def test_a_throttle_is_one_request_too(
+    environment: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    hostile(environment, monkeypatch, tmp_path)
+    cognito = Cognito(quota=Quota(rate=0.001))
+    async with by_sdk(cognito) as sender:
+        await sender.send(ask("ada"))
+        verdict = judge(await sender.send(ask("bob")))
+    assert verdict.signal is Signal.THROTTLED
+    assert (cognito.requests, cognito.throttled) == (2, 1)
+
+
+async def not_sent(url: str) -> bool:
+    async with at_endpoint(url) as sender:
+        reply = await sender.send(ask("ada@example.com"))
+    assert "ada@example.com" not in reply.message
+    return (reply.wire, judge(reply).reason) == (Wire.NOT_SENT, Reason.CONNECTION)
+
+
+async def test_by_the_sdk_a_refused_connection_proves_that_nothing_was_sent() -> None:
+    async with running(Cognito()) as url:
+        pass
+    assert await not_sent(url)
+
+
+async def test_by_the_sdk_an_unknown_name_proves_that_nothing_was_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def unknown(*_: Any, **__: Any) -> NoReturn:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    assert await not_sent("https://cognito.invalid")
+
+
+async def test_by_the_sdk_a_connection_that_never_comes_about_proves_that_nothing_was_sent() -> (
+    None
+):
+    with socket.socket() as full, socket.socket() as first, socket.socket() as second:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for waiting in (first, second):  # nobody accepts them, and there is no third place
+            waiting.setblocking(False)
+            waiting.connect_ex(full.getsockname())
+        assert await not_sent(f"http://127.0.0.1:{full.getsockname()[1]}")
+
+
+async def test_by_the_sdk_a_failed_handshake_proves_that_nothing_was_sent() -> None:
+    cognito = Cognito()
+    async with running(cognito) as url:
+        assert await not_sent(url.replace("http:", "https:"))
+    assert cognito.requests == 0
+
+
+async def test_by_the_sdk_a_proxy_that_refuses_proves_that_nothing_was_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[bytes] = []
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as proxy:
+        port = proxy.sockets[0].getsockname()[1]
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
+        assert await not_sent("https://cognito.invalid")
+    (head,) = asked
+    assert head.startswith(b"CONNECT cognito.invalid:443 ")
+    assert b"ada" not in head
+
+
+async def test_by_the_sdk_a_proxy_that_is_not_there_proves_that_nothing_was_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cognito = Cognito()
+    async with running(Cognito()) as gone:
+        pass
+    monkeypatch.setenv("HTTP_PROXY", gone)
+    async with running(cognito) as url:
+        assert await not_sent(url)
+    assert cognito.requests == 0

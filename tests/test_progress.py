@@ -21,6 +21,7 @@ FACTS: dict[str, Any] = {
     "client_id": "abc",
     "region": "eu-west-1",
     "endpoint": "https://cognito-idp.eu-west-1.amazonaws.com",
+    "endpoint_is_aws": True,
     "simulated": False,
     "report": "report.csv",
 }
@@ -74,10 +75,10 @@ def test_what_weakens_the_result_is_named() -> None:
     simulated = summary({}, facts=FACTS | {"simulated": True})
     assert summary_lines(simulated)[0].startswith("0 rows in 75 s: no rows")
     assert "Simulated: no real person was written to." in summary_lines(simulated)
-    elsewhere = summary({}, facts=FACTS | {"endpoint": "https://proxy.example", "report": "-"})
-    assert summary_lines(elsewhere)[-1] == (
-        "The endpoint was not the usual one of AWS: https://proxy.example"
+    elsewhere = summary(
+        {}, facts=FACTS | {"endpoint": "https://p.example", "endpoint_is_aws": False, "report": "-"}
     )
+    assert summary_lines(elsewhere)[-1] == ("The endpoint was not AWS's own: https://p.example")
     hostile = summary({}, stopped_by=Stop.TRIGGER, detail="bad\x1b[31m\nError: forged")
     assert all("\n" not in line and "\x1b" not in line for line in summary_lines(hostile))
 

@@ -1,0 +1,558 @@
+"""The ways to AWS: which Region and address, whose secret, and what nobody may read in a log."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+import moto.settings
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from batch_resend import aws
+from batch_resend.config import Settings
+from batch_resend.errors import BatchResendError, InputError, SettingsError
+from batch_resend.model import Request, Wire
+from batch_resend.request import AppClient, Template, build
+from batch_resend.run import client_secret
+from batch_resend.sender import AwsSender
+from batch_resend.simulator.rules import Client, Cognito
+from batch_resend.simulator.server import running
+
+pytestmark = pytest.mark.anyio
+
+KEYS = {"aws_access_key_id": "x", "aws_secret_access_key": "x"}
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def is_one_sentence(error: BatchResendError) -> bool:
+    text = str(error)
+    return bool(text) and "\n" not in text and text.endswith(".") and "Traceback" not in text
+
+
+# -- secrets ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class World:
+    """A pool at moto, its app clients, and an IAM user who may do nothing."""
+
+    url: str
+    pool: str
+    confidential: str
+    secret: str
+    public: str
+    nobody: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def world(moto_url: str) -> World:
+    def client(service: str) -> Any:
+        return boto3.client(service, region_name="us-east-1", endpoint_url=moto_url, **KEYS)
+
+    cognito, vault, iam = client("cognito-idp"), client("secretsmanager"), client("iam")
+    pool = cognito.create_user_pool(PoolName="shop")["UserPool"]["Id"]
+    made = [
+        cognito.create_user_pool_client(UserPoolId=pool, ClientName="web", GenerateSecret=secret)
+        for secret in (True, False)
+    ]
+    confidential, public = (answer["UserPoolClient"] for answer in made)
+    for name, text in STORED.items():
+        vault.create_secret(Name=name, SecretString=text)
+    vault.create_secret(Name="bytes", SecretBinary=b"s3cret")
+    iam.create_user(UserName="nobody")
+    key = iam.create_access_key(UserName="nobody")["AccessKey"]
+    return World(
+        moto_url,
+        pool,
+        confidential["ClientId"],
+        confidential["ClientSecret"],
+        public["ClientId"],
+        {
+            "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
+            "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
+        },
+    )
+
+
+STORED = {
+    "plain": "s3cret",
+    "plain with a line end": "s3cret\n",
+    "JSON": '{"client_secret": "s3cret", "other": 1}',
+    "JSON in Cognito's words": '{"ClientSecret": "s3cret"}',
+    "digits": "12345",
+    "JSON of something else": '{"password": "hunter2"}',
+    "two words": "my s3cret",
+}
+
+
+@pytest.fixture
+def credentials(monkeypatch: pytest.MonkeyPatch, world: World) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", world.url)
+
+
+def from_cognito(world: World, client_id: str = "", pool: str = "") -> Settings:
+    return Settings(
+        users="users.csv",
+        user_pool_id=pool or world.pool,
+        client_id=client_id or world.confidential,
+        fetch_client_secret=True,
+        endpoint_url=world.url,
+    )
+
+
+def from_vault(name: str) -> Settings:
+    return Settings(users="users.csv", client_id="web", region="us-east-1", client_secret_id=name)
+
+
+@pytest.mark.usefixtures("credentials")
+async def test_the_secret_of_an_app_client_comes_from_cognito(world: World) -> None:
+    assert await client_secret(from_cognito(world)) == world.secret
+
+
+@pytest.mark.usefixtures("credentials")
+async def test_an_app_client_may_have_no_secret(world: World) -> None:
+    assert await client_secret(from_cognito(world, world.public)) is None
+
+
+@pytest.mark.usefixtures("credentials")
+@pytest.mark.parametrize(
+    ("name", "secret"),
+    [
+        ("plain", "s3cret"),
+        ("plain with a line end", "s3cret"),
+        ("JSON", "s3cret"),
+        ("JSON in Cognito's words", "s3cret"),
+        ("digits", "12345"),
+    ],
+)
+async def test_a_stored_secret_is_text_or_json(name: str, secret: str) -> None:
+    assert await client_secret(from_vault(name)) == secret
+
+
+@pytest.mark.usefixtures("credentials")
+@pytest.mark.parametrize("name", ["JSON of something else", "two words"])
+async def test_a_stored_text_that_is_no_secret_is_refused_and_not_shown(name: str) -> None:
+    with pytest.raises(InputError) as caught:
+        await client_secret(from_vault(name))
+    assert name in str(caught.value)
+    assert is_one_sentence(caught.value)
+    assert not any(text in str(caught.value) for text in ("hunter2", "my s3cret"))
+
+
+@pytest.mark.usefixtures("credentials")
+async def test_stored_bytes_are_no_secret() -> None:
+    with pytest.raises(SettingsError, match="The secret bytes holds no text") as caught:
+        await client_secret(from_vault("bytes"))
+    assert is_one_sentence(caught.value)
+
+
+@pytest.mark.usefixtures("credentials")
+async def test_unknown_names_are_named_in_one_sentence(world: World) -> None:
+    pool = "us-east-1_Nowhere"
+    for settings, named in (
+        (from_cognito(world, client_id="nosuchclient"), "nosuchclient"),
+        (from_cognito(world, pool=pool), pool),
+        (from_vault("no-such-secret"), "no-such-secret"),
+    ):
+        with pytest.raises(SettingsError, match="ResourceNotFoundException") as caught:
+            await client_secret(settings)
+        assert named in str(caught.value)
+        assert is_one_sentence(caught.value)
+
+
+@pytest.mark.usefixtures("credentials")
+async def test_a_missing_permission_is_named_in_one_sentence(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable, value in world.nobody.items():
+        monkeypatch.setenv(variable, value)
+    monkeypatch.setattr(moto.settings, "INITIAL_NO_AUTH_ACTION_COUNT", 0)
+    for settings, permission in (
+        (from_cognito(world), "cognito-idp:DescribeUserPoolClient"),
+        (from_vault("plain"), "secretsmanager:GetSecretValue"),
+    ):
+        # 403 is what is left of moto's answer, which is none of Cognito's form.
+        with pytest.raises(SettingsError, match=r"\((AccessDeniedException|403)\)") as caught:
+            await client_secret(settings)
+        assert f"the credentials allow {permission}." in str(caught.value)
+        assert is_one_sentence(caught.value)
+
+
+async def test_missing_credentials_are_told_in_one_sentence(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", world.url)
+    for settings in (from_cognito(world), from_vault("plain")):
+        with pytest.raises(SettingsError, match=r"NoCredentialsError.*check credentials") as caught:
+            await client_secret(settings)
+        assert is_one_sentence(caught.value)
+
+
+@pytest.mark.parametrize("named", ["", "BATCH_RESEND_CLIENT_SECRET"])
+async def test_without_an_option_the_secret_comes_from_the_environment_or_there_is_none(
+    named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if named:
+        monkeypatch.setenv(named, " s3cret\n")
+    secret = await client_secret(Settings(users="users.csv", client_id="web"))
+    assert secret == ("s3cret" if named else None)
+
+
+# -- what goes over the wire -----------------------------------------------------
+
+
+@dataclass
+class Listener:
+    """A server that notes what it hears and gives always the same answer."""
+
+    url: str = ""
+    heard: list[web.BaseRequest] = field(default_factory=list)
+
+
+@asynccontextmanager
+async def listening(body: str, content_type: str) -> AsyncIterator[Listener]:
+    listener = Listener()
+
+    async def hear(request: web.Request) -> web.Response:
+        listener.heard.append(request)
+        return web.Response(text=body, content_type=content_type)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", hear)
+    async with TestServer(app, host="127.0.0.1") as server:
+        listener.url = str(server.make_url("/"))
+        yield listener
+
+
+DETAILS = {"DeliveryMedium": "EMAIL", "Destination": "a***@e***", "AttributeName": "email"}
+
+
+async def test_a_resend_is_unsigned_though_there_are_credentials(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "session-token")
+    answer = json.dumps({"CodeDeliveryDetails": DETAILS})
+    async with listening(answer, "application/x-amz-json-1.1") as listener:
+        place = aws.Place("us-east-1", endpoint_url=listener.url)
+        async with aws.resend_client(place, timeout=5, concurrency=1) as (client, *_):
+            reply = await AwsSender(client).send(
+                Request("ada", {"ClientId": "web", "Username": "ada"})
+            )
+    assert reply.delivery
+    (request,) = listener.heard
+    assert request.headers["X-Amz-Target"] == (
+        "AWSCognitoIdentityProviderService.ResendConfirmationCode"
+    )
+    assert request.headers["User-Agent"].startswith("batch-resend/")
+    assert "Authorization" not in request.headers
+    assert "AKIAEXAMPLE" not in str(request.headers)
+    assert "session-token" not in str(request.headers)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"AWS_ACCESS_KEY_ID": "x"},
+        {"AWS_CONFIG_FILE": "[default]\ncredential_process = /bin/false\n"},
+        {"AWS_CONFIG_FILE": "[default]\nrole_arn = arn:x\nsource_profile = nobody\n"},
+    ],
+    ids=["half of a key", "a process that fails", "a role of nobody"],
+)
+async def test_to_resend_no_credentials_are_looked_for(
+    broken: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for variable, value in broken.items():
+        if value.startswith("["):
+            (tmp_path / "config").write_text(value)
+        monkeypatch.setenv(variable, str(tmp_path / "config") if value.startswith("[") else value)
+    cognito = Cognito()
+    async with running(cognito) as url:
+        place = aws.Place("us-east-1", endpoint_url=url)
+        async with aws.resend_client(place, timeout=5, concurrency=1) as (client, *_):
+            await AwsSender(client).send(
+                build(AppClient(cognito.client.client_id), Template(), "ada", {})
+            )
+    assert cognito.deliveries == {"ada": 1}
+
+
+@pytest.mark.usefixtures("credentials")
+async def test_a_page_in_place_of_the_app_client_is_told_in_one_sentence(world: World) -> None:
+    async with listening("<title>Please sign in</title>", "text/html") as listener:
+        with pytest.raises(SettingsError, match="does not answer as Amazon Cognito") as caught:
+            await aws.client_secret(
+                aws.Place("us-east-1", endpoint_url=listener.url), world.pool, world.confidential
+            )
+    assert is_one_sentence(caught.value)
+
+
+# -- Region, profile and address -------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Where:
+    """What is given, and the Region that comes of it."""
+
+    region: str
+    pool: str = ""
+    option: str = ""
+    environment: dict[str, str] = field(default_factory=dict)
+    config: str = ""
+
+
+WHERE = {
+    "the pool's id begins with it": Where("eu-west-1", pool="eu-west-1_AbC"),
+    "--region beats the pool's id": Where("eu-west-2", pool="eu-west-1_AbC", option="eu-west-2"),
+    "AWS_DEFAULT_REGION": Where("sa-east-1", environment={"AWS_DEFAULT_REGION": "sa-east-1"}),
+    "AWS_REGION": Where("sa-east-1", environment={"AWS_REGION": "sa-east-1"}),
+    "AWS_REGION beats AWS_DEFAULT_REGION": Where(
+        "sa-east-1", environment={"AWS_REGION": "sa-east-1", "AWS_DEFAULT_REGION": "us-west-2"}
+    ),
+    "the pool's id beats the environment": Where(
+        "eu-west-1",
+        pool="eu-west-1_AbC",
+        environment={"AWS_REGION": "sa-east-1", "AWS_DEFAULT_REGION": "us-west-2"},
+    ),
+    "--region beats the environment": Where(
+        "eu-west-2", option="eu-west-2", environment={"AWS_REGION": "sa-east-1"}
+    ),
+    "the profile's": Where("us-west-2", config="[default]\nregion = us-west-2\n"),
+    "the environment beats the profile's": Where(
+        "sa-east-1",
+        environment={"AWS_REGION": "sa-east-1"},
+        config="[default]\nregion = us-west-2\n",
+    ),
+    "the profile's of AWS_PROFILE": Where(
+        "us-west-1",
+        environment={"AWS_PROFILE": "other"},
+        config="[default]\nregion = us-west-2\n[profile other]\nregion = us-west-1\n",
+    ),
+}
+
+
+def give(where: Where, monkeypatch: pytest.MonkeyPatch, folder: Path) -> aws.Place:
+    for variable, value in where.environment.items():
+        monkeypatch.setenv(variable, value)
+    if where.config:
+        (folder / "config").write_text(where.config)
+        monkeypatch.setenv("AWS_CONFIG_FILE", str(folder / "config"))
+    settings = Settings(
+        users="users.csv", client_id="web", user_pool_id=where.pool, region=where.option
+    )
+    return aws.Place(settings.pool_region)
+
+
+@pytest.mark.parametrize("name", WHERE)
+async def test_the_region_is_found_as_the_aws_cli_finds_it_and_in_the_pools_id(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    place = give(WHERE[name], monkeypatch, tmp_path)
+    async with aws.resend_client(place, timeout=1, concurrency=1) as (_, region, endpoint):
+        found = region, endpoint
+    expected = WHERE[name].region
+    assert found == (expected, f"https://cognito-idp.{expected}.amazonaws.com")
+
+
+def test_an_unknown_region_is_told_in_one_sentence() -> None:
+    with pytest.raises(SettingsError, match="No Region is known: give --region") as caught:
+        aws.session(aws.Place())
+    assert is_one_sentence(caught.value)
+
+
+@pytest.mark.parametrize(
+    "where", [Where("", pool="cn-north-1_AbC"), Where("", option="cn-north-1")]
+)
+def test_china_has_no_user_pools(
+    where: Where, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with pytest.raises(SettingsError, match="cn-north-1: Cognito has no user pools") as caught:
+        aws.session(give(where, monkeypatch, tmp_path))
+    assert is_one_sentence(caught.value)
+
+
+@pytest.mark.parametrize("region", ["us-gov-west-1", "us-gov-east-1"])
+async def test_govcloud_is_asked_at_its_fips_endpoint(region: str) -> None:
+    address = f"https://cognito-idp-fips.{region}.amazonaws.com"
+    place = aws.Place(region)
+    async with aws.resend_client(place, timeout=1, concurrency=1) as (_, _, endpoint):
+        assert endpoint == address
+    async with aws.signed_client(place, "cognito-idp") as client:
+        assert client.meta.endpoint_url == address
+
+
+@pytest.mark.parametrize("variable", ["", "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER"])
+async def test_an_address_of_ones_own_is_asked_in_govcloud_too(
+    variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cognito = Cognito()
+    async with running(cognito) as url:
+        if variable:
+            monkeypatch.setenv(variable, url)
+        place = aws.Place("us-gov-west-1", endpoint_url="" if variable else url)
+        async with aws.resend_client(place, timeout=5, concurrency=1) as (client, *_):
+            reply = await AwsSender(client).send(Request("ada", {"Username": "ada"}))
+    assert reply.wire is Wire.ANSWERED
+    assert cognito.requests == 1
+
+
+def test_an_unknown_profile_is_told_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError, match=r"nosuchprofile.*check --profile") as caught:
+        aws.session(aws.Place("us-east-1", profile="nosuchprofile"))
+    assert is_one_sentence(caught.value)
+    monkeypatch.setenv("AWS_PROFILE", "another")
+    with pytest.raises(SettingsError, match=r"another.*AWS_PROFILE") as caught:
+        aws.session(aws.Place("us-east-1"))
+    assert is_one_sentence(caught.value)
+
+
+def test_a_broken_config_file_is_told_in_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "config").write_text("[default\nregion = us-east-1\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    with pytest.raises(SettingsError, match="AWS's own settings cannot be used") as caught:
+        aws.session(aws.Place("us-east-1"))
+    assert is_one_sentence(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "complaint"),
+    [
+        ("http://cognito.example.com", "unencrypted"),
+        ("http://10.0.0.1:4566", "unencrypted"),
+        ("http://127.0.0.1.example.com", "unencrypted"),
+        ("http://localhost@example.com", "unencrypted"),
+        ("HTTP://example.com", "unencrypted"),
+        ("ftp://localhost", "is no address"),
+        ("localhost:4566", "is no address"),
+        ("https://", "is no address"),
+    ],
+)
+def test_an_address_to_which_names_would_go_in_the_clear_is_refused(
+    address: str, complaint: str
+) -> None:
+    with pytest.raises(SettingsError, match=f"--endpoint-url .*{complaint}") as caught:
+        aws.Place("us-east-1", endpoint_url=address)
+    assert is_one_sentence(caught.value)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["", "https://cognito.example.com", "http://127.0.0.1:1", "http://localhost:1", "http://[::1]"],
+)
+def test_https_and_this_machine_itself_are_allowed(address: str) -> None:
+    aws.Place("us-east-1", endpoint_url=address)
+
+
+@pytest.mark.parametrize(
+    "variable", ["AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", "AWS_ENDPOINT_URL"]
+)
+async def test_an_address_from_the_environment_is_held_to_the_same_rule(
+    variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "http://cognito.example.com")
+    place = aws.Place("us-east-1")
+    with pytest.raises(SettingsError, match=r"http://cognito\.example\.com would send") as caught:
+        async with aws.resend_client(place, timeout=1, concurrency=1):
+            pass
+    assert is_one_sentence(caught.value)
+    with pytest.raises(SettingsError, match=r"http://cognito\.example\.com would send"):
+        async with aws.signed_client(place, "cognito-idp"):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("address", "own"),
+    [
+        ("https://cognito-idp.us-east-1.amazonaws.com", True),
+        ("https://cognito-idp-fips.us-gov-west-1.amazonaws.com/", True),
+        ("https://cognito-idp.eu-west-1.api.aws", True),
+        ("https://cognito-idp.eusc-de-east-1.amazonaws.eu", True),
+        ("https://amazonaws.com.example.com", False),
+        ("https://example.com/cognito-idp.us-east-1.amazonaws.com", False),
+        ("https://notamazonaws.com", False),
+        ("http://127.0.0.1:4566", False),
+        ("", False),
+    ],
+)
+def test_what_is_an_address_of_aws(address: str, own: bool) -> None:
+    assert aws.is_aws(address) is own
+
+
+async def test_endpoint_url_is_cognitos_alone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = aws.Place("us-east-1", endpoint_url=world.url)
+    async with aws.signed_client(place, "secretsmanager") as vault:
+        assert vault.meta.endpoint_url == "https://secretsmanager.us-east-1.amazonaws.com"
+    async with aws.signed_client(place, "cognito-idp") as cognito:
+        assert cognito.meta.endpoint_url == world.url
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", "http://127.0.0.1:1")
+    async with aws.signed_client(place, "secretsmanager") as vault:
+        assert vault.meta.endpoint_url == "http://127.0.0.1:1"
+
+
+# -- logs ------------------------------------------------------------------------
+
+SDK = ("boto3", "botocore", "aiobotocore", "aioboto3", "aiohttp", "urllib3")
+
+
+@pytest.fixture
+def all_is_logged(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """Everything that somebody who wants to see everything would see."""
+    loggers = [logging.getLogger(name) for name in SDK]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.NOTSET)
+    with caplog.at_level(logging.DEBUG):
+        yield caplog
+    for logger, level in zip(loggers, before, strict=True):
+        logger.setLevel(level)
+
+
+async def test_no_name_and_no_secret_hash_gets_into_a_debug_log(
+    all_is_logged: pytest.LogCaptureFixture,
+) -> None:
+    logging.getLogger("somebody").debug("is listening")
+    cognito = Cognito(client=Client(secret="s3cret"))
+    request = build(
+        AppClient(cognito.client.client_id, "s3cret"), Template(), "ada@example.com", {}
+    )
+    async with running(cognito) as url:
+        place = aws.Place("us-east-1", endpoint_url=url)
+        async with aws.resend_client(place, timeout=5, concurrency=1) as (client, *_):
+            reply = await AwsSender(client).send(request)
+    assert reply.delivery
+    log = all_is_logged.text
+    assert "is listening" in log
+    assert "ada@example.com" not in log
+    assert request.parameters["SecretHash"] not in log
+    assert "s3cret" not in log
+
+
+@pytest.mark.usefixtures("credentials")
+async def test_no_secret_gets_into_a_debug_log(
+    world: World, all_is_logged: pytest.LogCaptureFixture
+) -> None:
+    logging.getLogger("somebody").debug("is listening")
+    assert await client_secret(from_cognito(world)) == world.secret
+    assert await client_secret(from_vault("plain")) == "s3cret"
+    log = all_is_logged.text
+    assert "is listening" in log
+    assert world.secret not in log
+    assert "s3cret" not in log
