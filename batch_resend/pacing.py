@@ -12,7 +12,7 @@ divide the work.
   - Requests are spaced evenly: a burst of one, no tokens hoarded in a pause.
   - A throttle lowers the rate for everybody and fails nobody. Requests that had left
     before the rate was lowered do not lower it again: they speak of the old rate.
-  - The limit that was met is remembered. The pace returns to just below it and is held
+  - The limit that was met is remembered and measured. The pace returns to just below it and is held
     there, for longer each time the same limit is met again; then it looks gently for
     more, and goes up quickly only where the limit has clearly moved.
   - After a handful of requests in a row without a definite answer, one user at a time
@@ -35,15 +35,16 @@ SLOWEST = 0.5  #: requests a second: slower than this tells nothing sooner
 
 CUT = 0.6  #: what is left of the rate after a throttle
 REST = 4  #: gaps between requests that are left out then, for others and the quota to recover
-OVERSHOT = 0.85  #: of the rate that met a throttle: where the limit is thought to be
-COMFORT, LEAST_COMFORT = 0.95, 0.9  #: of the limit: where the pace is held
-STEP_ASIDE = 0.02  #: of the limit: further from it each time that it is met again
-SAME = 0.25  #: a limit within so much of the last one is the same one met again
-RETURN = 0.20  #: growth a second, of the rate, back to where it is held
-FIRST_HOLD, LONGEST_HOLD = 1.0, 8.0  #: seconds; doubles each time the limit is met again
-PROBE = 0.015  #: growth a second, of the rate, when looking whether there is more
-MOVED = 1.15  #: so far above the limit without a throttle, and the quota has been raised
-RUSH = 0.1  #: growth a second, of the rate, from there on, and while no limit is known
+OVERSHOT = 0.85  #: of the rate that met a throttle: a first guess at the limit
+LEAST_MEASURED = 3.0  #: seconds between two throttles, from which on the limit is measured
+COMFORT, LEAST_COMFORT = 0.97, 0.88  #: of the limit: where the pace is held
+STEP_ASIDE = 0.03  #: of the limit: further from it each time that it is met again
+SAME = 0.4  #: a limit within so much of the last one is the same one met again
+RETURN = 0.05  #: growth a second, of the rate, back to where it is held
+FIRST_HOLD, LONGEST_HOLD = 4.0, 16.0  #: seconds; doubles each time the limit is met again
+PROBE = 0.02  #: growth a second, of the rate, when looking whether there is more
+MOVED = 1.1  #: so far above the limit without a throttle, and the quota has been raised
+RUSH = 0.4  #: growth a second, of the rate, from there on, and while no limit is known
 
 HANDFUL = 5  #: so many requests in a row without a definite answer are an outage
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  #: seconds
@@ -53,17 +54,24 @@ class Pace:
     """The rate: how many requests a second, and when the next may leave.
 
     In the order of a throttle's aftermath: the rate is cut, it returns to just below the
-    limit that was met, is held there, probes gently for more, and rushes once it is clear
-    that the limit has moved. Each time the same limit is met again it is held longer and
-    a little further away.
+    limit, is held there, probes gently for more, and rushes once it is clear that the
+    limit has moved. Each time the same limit is met again it is held longer and a little
+    further away: whoever shares the quota needs the room.
+
+    Where a quota is a bucket of tokens, the bucket is empty at every throttle; so what
+    was accepted between two of them is what the quota had left for us meanwhile, however
+    large the bucket is and whoever else draws from it. That is how the limit is measured.
     """
 
     def __init__(self, ceiling: float, *, start: float = DEFAULT_QUOTA) -> None:
         """Start at `start` requests a second, or at the ceiling where that is less."""
         self.ceiling = ceiling
+        self._slowest = min(SLOWEST, ceiling)
         self.rate = min(ceiling, start)
         self.limit: float | None = None  #: what the quota has room for, as far as is known
         self._met_again = 0
+        self._rushing = True
+        self._accepted = 0  # since the rate was last cut
         self._next = float("-inf")
         self._cut_at = float("-inf")
         self._grown_at: float | None = None
@@ -82,22 +90,29 @@ class Pace:
         """Slow down, unless the request left before the rate was last cut."""
         if left_at < self._cut_at:
             return
+        since_cut = now - self._cut_at
+        measured = not self._rushing and since_cut >= LEAST_MEASURED
         found = self.rate * OVERSHOT
-        if self.limit is not None and abs(found / self.limit - 1) < SAME:
-            self._met_again += 1
-            found = min(found, self.limit * (1 + STEP_ASIDE))
+        if measured:
+            found = max(self._slowest, min(self.rate, self._accepted / since_cut))
+        if self.limit is None or abs(found / self.limit - 1) >= SAME:
+            self.limit, self._met_again = found, 0
         else:
-            self._met_again = 0
-        self.limit = found
-        self.rate = max(SLOWEST, min(self.rate * CUT, self._comfortable(found)))
+            self.limit = (self.limit + found) / 2 if measured else min(self.limit, found)
+            self._met_again += 1
+        self.rate = max(self._slowest, min(self.rate * CUT, self._comfortable(self.limit)))
+        self._rushing, self._accepted = False, 0
         self._cut_at = self._grown_at = now
         self._held_since = None
         self._next = max(self._next, now + REST / self.rate)
 
     def answered(self, left_at: float, now: float, *, busy: bool) -> None:
         """Speed up with time, where the pace is what holds the run back (`busy`)."""
+        if left_at < self._cut_at:
+            return
+        self._accepted += 1
         since, self._grown_at = self._grown_at, now
-        if since is None or not busy or left_at < self._cut_at:
+        if since is None or not busy:
             return
         growth, most = self._growth(now)
         self.rate = min(self.ceiling, most, self.rate * (1 + growth * min(1.0, now - since)))
@@ -116,7 +131,7 @@ class Pace:
             return 0.0, float("inf")
         if self.rate < self.limit * MOVED:
             return PROBE, float("inf")
-        self._met_again = 0
+        self._met_again, self._rushing = 0, True
         return RUSH, float("inf")
 
     def _comfortable(self, limit: float) -> float:

@@ -74,12 +74,21 @@ class GroupCommit:
             try:
                 answers = await self._commit([waiting.step for waiting in group])
             except LedgerError as error:
-                self._broken = error
-                group, answers = group + self._gathered, []
-            for waiting, answer in zip(group, answers, strict=False):
+                self._break(error, group)
+                continue
+            except BaseException:
+                # Whatever it was: nobody may be left waiting for a commit that never comes.
+                self._break(LedgerError("The ledger's commits came to an end."), group)
+                raise
+            for waiting, answer in zip(group, answers, strict=True):
                 waiting.answer = answer
-            for waiting in group:
                 waiting.done.set()
+
+    def _break(self, error: LedgerError, group: list[_Waiting]) -> None:
+        self._broken = self._broken or error
+        for waiting in group + self._gathered:
+            waiting.done.set()
+        self._gathered = []
 
     async def _commit(self, steps: list[Step]) -> list[int]:
         if self._broken:

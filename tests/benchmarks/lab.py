@@ -1,0 +1,108 @@
+"""A laboratory for paces: a quota, a distance, other traffic, and no clock at all.
+
+An event simulation in plain arithmetic: a minute of requests takes milliseconds, so that
+controllers can be compared over many quotas, latencies, bursts and enforcement styles.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import random
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from batch_resend.simulator.quota import Meter, Quota
+
+
+class Paced(Protocol):
+    """What a controller must be able to do; `batch_resend.pacing.Pace` does."""
+
+    rate: float
+
+    def delay(self, now: float) -> float: ...
+    def leave(self, now: float) -> None: ...
+    def throttled(self, left_at: float, now: float) -> None: ...
+    def answered(self, left_at: float, now: float, *, busy: bool) -> None: ...
+
+
+@dataclass
+class Drive:
+    """What came of it. `left_at` are the times of all requests, `rates` of all answers."""
+
+    seconds: float = 0.0
+    accepted: int = 0
+    throttled: int = 0
+    others: int = 0
+    others_throttled: int = 0
+    left_at: list[float] = field(default_factory=list)
+    accepted_at: list[float] = field(default_factory=list)
+    rates: list[tuple[float, float]] = field(default_factory=list)
+
+    @property
+    def throttled_part(self) -> float:
+        return self.throttled / max(1, self.throttled + self.accepted)
+
+
+def drive(
+    pace: Paced,
+    quota: Quota,
+    *,
+    users: int | None = None,
+    seconds: float = 3600.0,
+    latency: float = 0.06,
+    concurrency: int = 64,
+    others: float = 0.0,
+    seed: int = 0,
+) -> Drive:
+    """Serve so many users, or for so long; `others` draw from the quota too (Poisson)."""
+    rng, meter, came = random.Random(seed), Meter(quota), Drive()
+    order = itertools.count()
+    events: list[tuple[float, int, str, float]] = []
+    waiting = users if users is not None else 10**9
+    in_flight = 0
+    asked = True  # an event "leave" is on its way
+
+    def at(time: float, what: str, left: float = 0.0) -> None:
+        heapq.heappush(events, (time, next(order), what, left))
+
+    at(0.0, "leave")
+    if others:
+        at(rng.expovariate(others), "other")
+    while events and (users is None or came.accepted < users):
+        now, _, what, left = heapq.heappop(events)
+        if now > seconds:
+            break
+        came.seconds = now
+        if what == "other":
+            came.others += 1
+            came.others_throttled += not meter.take(now)
+            at(now + rng.expovariate(others), "other")
+        elif what == "arrive":
+            at(now + latency / 2, "accepted" if meter.take(now) else "throttled", left)
+        elif what == "leave":
+            asked = False
+            if in_flight < concurrency and waiting > 0:
+                if (delay := pace.delay(now)) <= 1e-9:
+                    pace.leave(now)
+                    came.left_at.append(now)
+                    in_flight, waiting = in_flight + 1, waiting - 1
+                    at(now + latency / 2, "arrive", now)
+                    delay = 0.0
+                at(now + delay, "leave")
+                asked = True
+        else:
+            in_flight -= 1
+            if what == "accepted":
+                came.accepted += 1
+                came.accepted_at.append(now)
+                pace.answered(left, now, busy=pace.delay(now) > 0)
+            else:
+                came.throttled += 1
+                waiting += 1
+                pace.throttled(left, now)
+            came.rates.append((now, pace.rate))
+            if not asked:
+                at(now, "leave")
+                asked = True
+    return came

@@ -1,0 +1,378 @@
+"""The pace: arithmetic by hand, and the gate in virtual time."""
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import anyio
+import pytest
+import trio.testing
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batch_resend.outcome import Signal
+from batch_resend.pacing import (
+    HANDFUL,
+    LONGEST_PAUSE,
+    SLOWEST,
+    Closed,
+    Gate,
+    Health,
+    Pace,
+    Place,
+)
+from batch_resend.simulator.quota import Quota, Style
+from tests.benchmarks.lab import drive
+
+
+def virtually(work: Callable[[], Any]) -> Any:
+    clock = trio.testing.MockClock(autojump_threshold=0)
+    return anyio.run(work, backend="trio", backend_options={"clock": clock})
+
+
+def departures(pace: Pace, until: float, *, now: float = 0.0) -> list[float]:
+    times: list[float] = []
+    while True:
+        now += max(0.0, pace.delay(now))
+        if now >= until:
+            return times
+        pace.leave(now)
+        times.append(now)
+
+
+@pytest.mark.parametrize(("ceiling", "rate"), [(25, 25), (50, 50), (500, 50), (0.5, 0.5)])
+def test_it_starts_at_the_ceiling_or_at_cognitos_default(ceiling: float, rate: float) -> None:
+    assert rate == Pace(ceiling).rate
+
+
+def test_requests_are_spaced_evenly() -> None:
+    times = departures(Pace(20), 10)
+    assert len(times) == 200
+    for before, after in pairwise(times):
+        assert after - before == pytest.approx(0.05)
+
+
+def test_nothing_is_hoarded_in_a_pause() -> None:
+    pace = Pace(20)
+    departures(pace, 1)
+    times = departures(pace, 100.99, now=100)
+    assert len(times) == 20
+
+
+def test_a_little_lateness_is_made_good_and_no_more() -> None:
+    pace = Pace(20)
+    pace.leave(0.0)
+    pace.leave(0.055)
+    assert pace.delay(0.055) == pytest.approx(0.045)
+    pace.leave(1.0)
+    assert pace.delay(1.0) == pytest.approx(0.05)
+
+
+def test_requests_that_left_before_a_cut_do_not_cut_again() -> None:
+    pace = Pace(50)
+    pace.throttled(0.9, 1.0)
+    rate = pace.rate
+    assert rate == pytest.approx(30)
+    for _ in range(20):
+        pace.throttled(0.99, 1.05)
+    assert rate == pace.rate
+    pace.throttled(1.2, 1.3)
+    assert pace.rate < rate
+
+
+def test_a_throttle_gives_the_quota_a_rest() -> None:
+    pace = Pace(50)
+    pace.throttled(0.9, 1.0)
+    assert pace.delay(1.0) == pytest.approx(4 / 30)
+
+
+def test_the_rate_never_ends() -> None:
+    pace = Pace(50)
+    for second in range(1, 5000):
+        pace.throttled(second, second + 0.5)
+    assert pace.rate == SLOWEST
+    assert 0 < pace.delay(5000) <= 4 / SLOWEST
+
+
+def grow(pace: Pace, since: float, seconds: float, *, busy: bool = True) -> None:
+    for tick in range(int(seconds * 10)):
+        at = since + tick / 10
+        pace.answered(at, at, busy=busy)
+
+
+def test_it_returns_to_just_below_the_limit_and_holds() -> None:
+    pace = Pace(1000)
+    pace.throttled(0.9, 1.0)
+    assert pace.limit == pytest.approx(42.5)
+    grow(pace, 1.1, 9)
+    assert pace.rate == pytest.approx(42.5 * 0.97, rel=0.001)
+    grow(pace, 10.1, 10)
+    assert pace.rate > 42.5, "and then looks for more"
+
+
+def test_each_time_the_same_limit_is_met_it_is_held_longer_and_further_away() -> None:
+    held, places = [], []
+    pace, now = Pace(1000), 1.0
+    pace.throttled(now, now)
+    for _ in range(4):
+        limit = pace.limit or 0.0
+        start = None
+        while pace.rate < limit * 0.999:
+            before = pace.rate
+            now += 0.1
+            pace.answered(now, now, busy=True)
+            if pace.rate == before and start is None:
+                start = now
+            elif pace.rate > before and start is not None:
+                held.append(now - start)
+                places.append(before / limit)
+                start = -1.0
+                break
+        pace.rate, pace._accepted = limit, int((now - pace._cut_at) * limit)
+        pace.throttled(now, now)
+    assert held == pytest.approx([4, 8, 16, 16], abs=0.3)
+    assert places == pytest.approx([0.97, 0.94, 0.91, 0.88], abs=0.002)
+
+
+def test_the_limit_is_measured_by_what_was_accepted_between_two_throttles() -> None:
+    for burst in (3, 30, 150):
+        pace = Pace(1000)
+        drive(pace, Quota(30, burst=burst), seconds=300)
+        assert pace.limit == pytest.approx(30, rel=0.1), burst
+
+
+def test_a_quota_that_moves_is_followed_down_within_seconds_and_up_within_half_a_minute() -> None:
+    def quota(now: float) -> float:
+        return 60.0 if now < 90 or now > 190 else 15.0
+
+    came = drive(Pace(1000), Quota(quota), seconds=240)
+
+    def between(start: float, end: float) -> float:
+        return sum(start <= at < end for at in came.left_at) / (end - start)
+
+    assert between(80, 90) == pytest.approx(60, rel=0.2)
+    assert between(96, 100) < 20
+    assert between(170, 190) == pytest.approx(15, rel=0.2)
+    assert max(rate for at, rate in came.rates if 190 < at < 220) > 54
+
+
+@pytest.mark.parametrize("style", Style)
+@pytest.mark.parametrize("rate", [5, 30, 120])
+def test_no_style_of_enforcement_costs_many_throttles_or_much_time(style: Style, rate: int) -> None:
+    came = drive(Pace(1000), Quota(rate, style=style), users=rate * 60)
+    assert came.throttled_part < 0.05
+    assert came.seconds < 60 * 1.4
+
+
+def test_who_shares_the_quota_is_hardly_throttled() -> None:
+    parts = []
+    for seed in range(5):
+        came = drive(Pace(25), Quota(50), seconds=120, others=35, seed=seed)
+        parts.append(came.others_throttled / came.others)
+        assert came.accepted > 0.8 * 15 * 120
+    assert sorted(parts)[2] < 0.02
+
+
+def test_it_does_not_grow_where_the_pace_is_not_what_holds_the_run_back() -> None:
+    pace = Pace(1000)
+    grow(pace, 0.0, 100, busy=False)
+    assert pace.rate == 50
+
+
+def test_it_never_passes_the_ceiling() -> None:
+    pace = Pace(60)
+    grow(pace, 0.0, 1000)
+    assert pace.rate == 60
+    pace.throttled(1000, 1000)
+    grow(pace, 1000.1, 1000)
+    assert pace.rate == 60
+
+
+steps = st.lists(
+    st.tuples(st.sampled_from(["leave", "throttle", "answer"]), st.floats(0, 30), st.booleans()),
+    max_size=200,
+)
+
+
+@given(steps, st.floats(0.1, 10_000))
+def test_whatever_comes_the_rate_stays_within_its_bounds(
+    steps: list[tuple[str, float, bool]], ceiling: float
+) -> None:
+    pace, now = Pace(ceiling), 0.0
+    for what, later, flag in steps:
+        left, now = now, now + later
+        if what == "leave":
+            now = max(now, now + pace.delay(now))
+            pace.leave(now)
+        elif what == "throttle":
+            pace.throttled(left, now)
+        else:
+            pace.answered(left, now, busy=flag)
+        assert min(SLOWEST, ceiling) <= pace.rate <= ceiling
+        assert pace.delay(now) <= 5 / min(SLOWEST, ceiling)
+
+
+def test_a_run_begins_with_one_at_a_time_until_an_answer_has_come() -> None:
+    health = Health(64)
+    assert health.allowed == 1
+    health.heard(0.0, 1.0, definite=False)
+    assert health.allowed == 1
+    health.heard(1.0, 2.0, definite=True)
+    assert health.allowed == 64
+
+
+def test_a_handful_in_a_row_without_an_answer_is_an_outage_and_an_answer_ends_it() -> None:
+    health = Health(64)
+    health.heard(0.0, 0.0, definite=True)
+    for n in range(HANDFUL - 1):
+        assert health.heard(n, n + 10, definite=False) == 0
+    assert health.allowed == 64
+    assert health.heard(5.0, 20.0, definite=False) == 1
+    assert health.allowed == 1
+    # Those that were in flight when it was noticed say nothing new.
+    for _ in range(50):
+        assert health.heard(19.0, 21.0, definite=False) == 0
+    pauses = [health.heard(t, t + 10.0, definite=False) for t in (21.0, 33, 47, 65, 91, 121)]
+    assert pauses == [2, 4, 8, 16, 30, LONGEST_PAUSE]
+    assert health.silent_for(130.0) == 130.0
+    assert health.heard(200.0, 200.1, definite=True) == 0
+    assert health.allowed == 64
+    assert health.silent_for(201.0) == 0.0
+
+
+def test_answers_between_the_silences_are_no_outage() -> None:
+    health = Health(64)
+    for n in range(100):
+        assert health.heard(n, n + 1, definite=n % HANDFUL == 0) == 0
+    assert health.allowed == 64
+
+
+class Run:
+    """Many who want to pass a gate, and what they hear."""
+
+    def __init__(
+        self,
+        heard: Callable[[int, Place], None] | None = None,
+        *,
+        users: int,
+        took: float = 0.1,
+        **given: Any,
+    ) -> None:
+        self.times: list[float] = []
+        self.closed = 0
+        self.most = 0
+        self.waits: list[tuple[str, float]] = []
+        self._heard = heard or (lambda _n, _place: None)
+        self._users, self._took, self._given = users, took, given
+        self.gate: Gate
+
+    async def __call__(self) -> None:
+        self.gate = Gate(
+            self._given.get("pace", Pace(10)),
+            self._given.get("health", Health(self._given.get("concurrency", 8))),
+            budget=self._given.get("budget"),
+            waiting=lambda why, seconds: self.waits.append((why, seconds)),
+        )
+        start = anyio.current_time()
+
+        async def pass_once() -> None:
+            try:
+                async with self.gate.place() as place:
+                    self.times.append(anyio.current_time() - start)
+                    self.most = max(self.most, self.gate.in_flight)
+                    await anyio.sleep(self._took)
+                    place.signal = Signal.ANSWERED
+                    self._heard(len(self.times), place)
+            except Closed:
+                self.closed += 1
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(self._users):
+                tasks.start_soon(pass_once)
+            if stop_after := self._given.get("stop_after"):
+                await anyio.sleep(stop_after)
+                self.gate.close()
+
+
+def test_no_more_are_in_flight_than_allowed() -> None:
+    run = Run(users=50, took=10.0, concurrency=4)
+    virtually(run)
+    assert run.most == 4
+    assert len(run.times) == 50
+
+
+def test_the_first_goes_alone() -> None:
+    run = Run(users=3, took=5.0)
+    virtually(run)
+    assert run.times == pytest.approx([0, 5, 5.1])
+
+
+def test_a_closed_gate_lets_nobody_pass_and_leaves_nobody_waiting() -> None:
+    run = Run(users=100, stop_after=1.55)
+    virtually(run)
+    assert len(run.times) + run.closed == 100
+    assert 15 <= len(run.times) <= 16
+    assert run.gate.in_flight == 0
+
+
+def test_a_budget_counts_those_in_flight_too() -> None:
+    def heard(n: int, place: Place) -> None:
+        place.spent = n % 2 == 0
+
+    run = Run(heard, users=100, took=1.0, budget=10, stop_after=100.0)
+    virtually(run)
+    assert run.gate.spent == 10
+    assert len(run.times) <= 21
+
+
+def test_a_place_that_was_not_used_tells_nothing() -> None:
+    def heard(_n: int, place: Place) -> None:
+        place.signal = None
+
+    run = Run(heard, users=5, took=1.0)
+    virtually(run)
+    assert not run.gate.health.connected
+    assert run.gate.health.allowed == 1
+
+
+@pytest.mark.parametrize(
+    ("signal", "retry_after", "why", "pause"),
+    [
+        (Signal.BLOCKED, 0.0, "blocked by a firewall (AWS WAF)", 2.0),
+        (Signal.THROTTLED, 7.0, "Cognito asks to wait", 7.0),
+        (Signal.ANSWERED, 9999.0, "Cognito asks to wait", 300.0),
+    ],
+)
+def test_a_pause_is_kept_by_everybody_and_said_aloud(
+    signal: Signal, retry_after: float, why: str, pause: float
+) -> None:
+    def heard(n: int, place: Place) -> None:
+        if n == 3:
+            place.signal, place.retry_after = signal, retry_after
+
+    run = Run(heard, users=10, took=0.01, pace=Pace(1))
+    virtually(run)
+    assert run.waits == [(why, pause)]
+    assert run.times[3] - run.times[2] == pytest.approx(pause + 0.01, abs=6)
+    assert run.times[3] - run.times[2] >= pause
+
+
+def test_blocks_in_a_row_pause_longer_and_an_answer_forgets_them() -> None:
+    def heard(n: int, place: Place) -> None:
+        if n not in {5, 6}:
+            place.signal = Signal.BLOCKED
+
+    run = Run(heard, users=8, took=0.01)
+    virtually(run)
+    assert [seconds for _, seconds in run.waits] == [2, 4, 8, 16, 2, 4]
+
+
+def test_throttles_are_counted_and_slow_the_pace() -> None:
+    def heard(n: int, place: Place) -> None:
+        if n == 2:
+            place.signal = Signal.THROTTLED
+
+    run = Run(heard, users=10, took=0.01)
+    virtually(run)
+    assert run.gate.throttled == 1
+    assert run.gate.pace.limit == pytest.approx(8.5)
