@@ -269,7 +269,10 @@ class Job:
 
     async def run(self, sender: Sender) -> Summary:
         """Send, until every row has its result."""
-        self.ledger.begin(self._time())
+        try:
+            self.ledger.begin(self._time())
+        except LedgerError as error:
+            self.stop(Stop.LEDGER, str(error))
         async with anyio.create_task_group() as around:
             around.start_soon(self._journal.commit_forever)
             around.start_soon(self._watch_time)
@@ -282,11 +285,12 @@ class Job:
         ):
             self.stopped_by = None  # it came to an end before it could be stopped
         summary = self._summary()
-        try:
-            self.ledger.finish(json.dumps(summary.as_json()), self._time())
-        except LedgerError as error:
-            self.stop(Stop.LEDGER, str(error))
-            summary = self._summary()
+        if self.stopped_by is not Stop.LEDGER:  # after a failed commit it is left alone
+            try:
+                self.ledger.finish(json.dumps(summary.as_json()), self._time())
+            except LedgerError as error:
+                self.stop(Stop.LEDGER, str(error))
+                summary = self._summary()
         return summary
 
     def stop(self, stop: Stop, detail: str = "") -> None:
@@ -374,6 +378,8 @@ class Job:
         return self._result(planned, reason, tries)
 
     async def _note_interrupted(self, planned: Planned) -> None:
+        if self.stopped_by is Stop.LEDGER:
+            return
         try:
             await self._journal.make(Interrupted(_names(planned), self._time()))
         except LedgerError as error:

@@ -46,6 +46,9 @@ PROBE = 0.02  #: growth a second, of the rate, when looking whether there is mor
 MOVED = 1.1  #: so far above the limit without a throttle, and the quota has been raised
 RUSH = 0.4  #: growth a second, of the rate, from there on, and while no limit is known
 
+TICK = 0.001  #: seconds; timers are no finer, and to wait for less is to spin
+LOOK_UP = 0.25  #: seconds; whoever waits longer looks up in between whether things changed
+
 HANDFUL = 5  #: so many requests in a row without a definite answer are an outage
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  #: seconds
 
@@ -243,9 +246,8 @@ class Gate:
                 self.budget is not None and self.spent + self.in_flight >= self.budget
             ):
                 await self._change.wait()
-            elif (delay := max(self._pause_until - now, self.pace.delay(now))) > 0:
-                with anyio.move_on_after(delay):
-                    await self._change.wait()
+            elif (delay := max(self._pause_until - now, self.pace.delay(now))) > TICK:
+                await anyio.sleep(min(delay, LOOK_UP))
             else:
                 return
         raise Closed

@@ -308,6 +308,22 @@ def test_a_network_file_system_is_refused(path: Path, monkeypatch: pytest.Monkey
         pytest.fail("opened")
 
 
+def test_where_the_system_lists_no_mounts_the_ledger_opens_all_the_same(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Path.read_text
+
+    def read(self: Path, *given: Any, **named: Any) -> str:
+        if str(self) == "/proc/self/mountinfo":  # macOS has none
+            raise FileNotFoundError(2, "No such file or directory", str(self))
+        return real(self, *given, **named)
+
+    monkeypatch.setattr(Path, "read_text", read)
+    remember(path, "ada")
+    with ledger(path) as opened:
+        assert opened.history(Names("ada")).sent == [NOW]
+
+
 def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(LedgerError, match="cannot be opened"), ledger(tmp_path / "file" / "l"):

@@ -4,7 +4,19 @@ import botocore.session
 import pytest
 
 from batch_resend.model import Delivery, Outcome, Reason, Reply, Wire
-from batch_resend.outcome import IN_A_ROW, TABLE, Again, Judge, Signal, Stop, judge
+from batch_resend.outcome import (
+    IN_A_ROW,
+    TABLE,
+    Again,
+    Judge,
+    Signal,
+    Stop,
+    Verdict,
+    _fatal,
+    _repeated,
+    _user,
+    judge,
+)
 
 DELIVERY = Delivery("EMAIL", "a***@e***", "email")
 
@@ -202,3 +214,63 @@ def test_the_run_ends_when_the_settings_and_not_the_users_are_to_blame(
     heard = [hearing.heard(judge(reply)) for reply in replies]
     found = next(((s, n) for n, s in enumerate(heard, 1) if s), (None, 0))
     assert (stop, after) == found
+
+
+def test_each_word_of_the_table_ends_a_run_as_it_says() -> None:
+    def heard(verdict: Verdict, times: int) -> list[Stop | None]:
+        hearing = Judge()
+        return [hearing.heard(verdict) for _ in range(times)]
+
+    for stop in Stop:
+        assert _fatal(stop).reason is Reason.STOPPED
+        assert heard(_fatal(stop), 1) == [stop]
+        repeated = _repeated(Reason.REJECTED, stop)
+        assert repeated.reason is Reason.REJECTED
+        assert heard(repeated, IN_A_ROW) == [None] * (IN_A_ROW - 1) + [stop]
+        at_first = _repeated(Reason.REJECTED, stop, at_first=True)
+        assert at_first.reason is Reason.REJECTED
+        assert heard(at_first, IN_A_ROW) == [stop] + [None] * (IN_A_ROW - 2) + [stop]
+    for reason in Reason:
+        assert _user(reason).reason is reason
+        assert heard(_user(reason), 2 * IN_A_ROW) == [None] * 2 * IN_A_ROW
+
+
+AT_ONCE = {
+    "CodeDeliveryFailureException: daily message quota exceeded",
+    "InvalidEmailRoleAccessPolicyException",
+    "InvalidParameterException: auto verification not turned on",
+    "LimitExceededException: daily email limit",
+    "NotAuthorizedException: auto verification not turned on",
+    "OperationNotEnabledException",
+    "ResourceNotFoundException",
+    "UnknownOperationException",
+}
+AT_FIRST = {
+    "InvalidSmsRoleAccessPolicyException",
+    "InvalidSmsRoleTrustRelationshipException",
+    "NotAuthorizedException: secret",
+}
+FIVE_IN_A_ROW = AT_FIRST | {
+    "CodeDeliveryFailureException: not verified",
+    "InvalidLambdaResponseException",
+    "LimitExceededException",
+    "NotAuthorizedException",
+    "UnexpectedLambdaException",
+}
+
+
+def test_one_user_s_trouble_ends_the_run_for_all_only_where_this_list_says_so() -> None:
+    at_once, at_first, in_a_row = set(), set(), set()
+    for code, piece, _ in TABLE:
+        verdict, name = judge(refused(code, piece)), f"{code}: {piece}".removesuffix(": ")
+        later = Judge()
+        later.heard(judge(SENT))
+        heard = [later.heard(verdict) for _ in range(5)]
+        if heard[0]:
+            at_once.add(name)
+        elif Judge().heard(verdict):
+            at_first.add(name)
+        if any(heard[1:]) and not heard[0]:
+            in_a_row.add(name)
+            assert heard == [None] * 4 + [verdict.stop]
+    assert (at_once, at_first, in_a_row) == (AT_ONCE, AT_FIRST, FIVE_IN_A_ROW)

@@ -46,6 +46,8 @@ DE = Policy(match=(("lang", re.compile("^de")),))
         (ADA, {"policy": DE}, Reason.NOT_MATCHED),
         (Candidate(1, "ada", {"lang": "en-de"}), {"policy": DE}, Reason.NOT_MATCHED),
         (Candidate(1, "ada", {"lang": "de-AT"}), {"policy": DE}, Reason.ELIGIBLE),
+        # A column that a row does not have is an empty one, which a pattern may ask for.
+        (ADA, {"policy": Policy(match=(("lang", re.compile("^$")),))}, Reason.ELIGIBLE),
         (listed(status="CONFIRMED", enabled=False), {}, Reason.NOT_UNCONFIRMED),
         (listed(status="FORCE_CHANGE_PASSWORD"), {}, Reason.NOT_UNCONFIRMED),
         (listed(enabled=False), {"policy": Policy(older_than=9 * DAY)}, Reason.DISABLED),

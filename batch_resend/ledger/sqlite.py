@@ -170,6 +170,9 @@ class SqliteLedger:
             )
             self._run = cursor.lastrowid or 0
             self._look()
+        if self.path is not None:
+            with self._errors("cannot be written"):
+                _sync(self.path.parent)  # SQLite overlooks it where this fails for the new log
         return self._run
 
     def finish(self, summary: str, at: float) -> None:
@@ -219,7 +222,7 @@ class SqliteLedger:
         _refuse_network(path)
         if self._must_exist and not os.path.lexists(path):
             self._refuse_new()
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _make_durably(path.parent)
         self._hold(path)
         if not os.path.lexists(path):
             self._begin_new(path)
@@ -285,11 +288,7 @@ class SqliteLedger:
         finally:
             db.close()
         aside.rename(path)
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        _sync(path.parent)
         self.is_new = True
 
     def _configure(self) -> None:
@@ -428,6 +427,23 @@ class SqliteLedger:
                 f"The {self.name} {what} ({text}): nobody is written to without it. Make it"
                 " writable, free disk space or restore it, then run again."
             ) from error
+
+
+def _make_durably(folder: Path) -> None:
+    """Make a folder, and those above it, so that a power cut does not take them back."""
+    if folder.is_dir():
+        return
+    _make_durably(folder.parent)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    _sync(folder.parent)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _create(db: sqlite3.Connection, *, simulated: bool) -> None:

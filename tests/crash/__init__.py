@@ -1,0 +1,1 @@
+"""What survives a death: of the process, of the machine, of the disk."""
