@@ -580,6 +580,10 @@ def as_csv(rows: list[list[str]], line_end: str = "\n", **form: Any) -> str:
     return text.getvalue()
 
 
+#: How many made-up files; more by command.
+FUZZED = int(os.environ.get("BATCH_RESEND_EXAMPLES", "1000"))
+
+
 @given(
     table=tables(),
     delimiter=st.sampled_from(",;\t|"),
@@ -591,7 +595,7 @@ def as_csv(rows: list[list[str]], line_end: str = "\n", **form: Any) -> str:
     zipped=st.booleans(),
 )
 @settings(
-    max_examples=200,
+    max_examples=FUZZED // 3,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -664,7 +668,9 @@ def test_what_csv_writes_is_read_back_and_the_raw_rows_are_the_same_input(
     ending=st.sampled_from(["csv", "gz"]),
 )
 @settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=FUZZED - FUZZED // 3,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_arbitrary_bytes_are_read_or_refused_in_a_sentence(
     tmp_path: Path,
