@@ -207,7 +207,13 @@ def test_every_option_of_run_has_its_environment_variable_by_the_rule() -> None:
 def test_every_variable_that_the_readme_names_is_read() -> None:
     known = {parameter.envvar for parameter in _parameters("run").values()}
     named = set(re.findall(r"BATCH_RESEND_[A-Z_]+[A-Z]", README))
-    assert named <= known | {"BATCH_RESEND_CLIENT_SECRET"}
+    by_tests = {
+        name
+        for path in (ROOT / "tests").rglob("*.py")
+        for name in re.findall(r'"(BATCH_RESEND_[A-Z]+)", "\d+"', path.read_text("utf-8"))
+    }
+    assert "BATCH_RESEND_KILLS" in by_tests
+    assert named <= known | by_tests | {"BATCH_RESEND_CLIENT_SECRET"}
 
 
 def test_every_option_shows_its_place_holder_as_the_help_does() -> None:
