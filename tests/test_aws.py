@@ -494,12 +494,14 @@ def test_what_is_an_address_of_aws(address: str, own: bool) -> None:
     assert aws.is_aws(address) is own
 
 
-async def test_endpoint_url_is_cognitos_alone(
+async def test_endpoint_url_is_cognitos_alone_and_then_no_other_service_of_aws_is_asked(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place = aws.Place("us-east-1", endpoint_url=world.url)
-    async with aws.signed_client(place, "secretsmanager") as vault:
+    async with aws.signed_client(aws.Place("us-east-1"), "secretsmanager") as vault:
         assert vault.meta.endpoint_url == "https://secretsmanager.us-east-1.amazonaws.com"
+    place = aws.Place("us-east-1", endpoint_url=world.url)
+    with pytest.raises(SettingsError, match="set AWS_ENDPOINT_URL_SECRETS_MANAGER"):
+        await aws.stored_secret(place, "app-secret")
     async with aws.signed_client(place, "cognito-idp") as cognito:
         assert cognito.meta.endpoint_url == world.url
     monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", "http://127.0.0.1:1")
