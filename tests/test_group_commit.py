@@ -97,3 +97,49 @@ async def test_in_place_each_step_is_durable_when_its_maker_goes_on() -> None:
         assert [await journal.make(STEP) for _ in range(3)] == [0, 1, 2]
         around.cancel_scope.cancel()
     assert disk.groups == [1, 1, 1]
+
+
+async def test_when_commits_end_unexpectedly_nobody_is_left_waiting() -> None:
+    class Odd(Disk):
+        def apply(self, steps: Sequence[Step]) -> list[int]:
+            super().apply(steps)
+            raise ValueError("a mistake of ours")
+
+    disk = Odd()
+    journal = GroupCommit(disk)
+    told: list[str] = []
+    ended: list[str] = []
+
+    async def make() -> None:
+        with pytest.raises(LedgerError) as error:
+            await journal.make(STEP)
+        told.append(str(error.value))
+
+    async def commit() -> None:
+        with pytest.raises(ValueError, match="of ours") as error:
+            await journal.commit_forever()
+        ended.append(str(error.value))
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as around:
+            around.start_soon(commit)
+            around.start_soon(make)
+            while not disk.groups:
+                await anyio.sleep(0.001)
+            around.start_soon(make)
+            await anyio.wait_all_tasks_blocked()
+            disk.go.release()
+        await make()
+    assert ended == ["a mistake of ours"]
+    assert told == ["The ledger's commits came to an end."] * 3
+    assert disk.groups == [1]
+
+
+async def test_who_comes_after_the_end_is_told_and_not_left_waiting() -> None:
+    journal = GroupCommit(Disk())
+    async with anyio.create_task_group() as around:
+        around.start_soon(journal.commit_forever)
+        await anyio.wait_all_tasks_blocked()
+        around.cancel_scope.cancel()
+    with pytest.raises(LedgerError, match="came to an end"):
+        await journal.make(STEP)

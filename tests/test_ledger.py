@@ -73,6 +73,17 @@ def test_what_was_settled_is_known_to_the_next_run(path: Path) -> None:
         assert opened.history(Names("open")) == History([], [NOW + 9], False)
 
 
+def test_a_throwaway_ledger_knows_its_own_run_and_nothing_of_another() -> None:
+    for _ in range(2):
+        with ledger(None) as opened:
+            assert opened.name == "throwaway ledger"
+            assert opened.is_new
+            assert opened.history(Names("ada")) == History()
+            (intent,) = opened.apply([Intend(Names("ada"), NOW)])
+            opened.apply([Settle(intent, Reason.ACCEPTED, NOW + 1)])
+            assert opened.history(Names("ada")) == History([NOW + 1], [], False)
+
+
 @pytest.mark.parametrize("case_sensitive", [True, False])
 def test_case_tells_users_apart_only_where_asked(path: Path, case_sensitive: bool) -> None:
     with ledger(path, case_sensitive=case_sensitive) as opened:

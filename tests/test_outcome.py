@@ -67,6 +67,10 @@ ANSWERS = [
     (refused("TooManyRequestsException", "Rate exceeded"), THROTTLED),
     (refused("TooManyRequestsException", "Too many requests"), THROTTLED),
     (refused("ThrottlingException"), THROTTLED),
+    (refused("Throttling"), THROTTLED),
+    (refused("ThrottledException"), THROTTLED),
+    (refused("RequestThrottled"), THROTTLED),
+    (refused("RequestLimitExceeded"), THROTTLED),
     (refused("", status=429), THROTTLED),
     (refused("", status=403), BLOCKED),
     (refused("ForbiddenException", "Request not allowed due to WAF block."), BLOCKED),
@@ -119,6 +123,10 @@ ANSWERS = [
         )
     ],
     (refused("NotAuthorizedException", "User is disabled."), user(Reason.USER_DISABLED)),
+    (
+        refused("NotAuthorizedException", "User is already confirmed."),
+        user(Reason.ALREADY_CONFIRMED),
+    ),
     (refused("NotAuthorizedException", "No."), user(Reason.REJECTED, Stop.NOT_AUTHORIZED)),
     (
         refused("UserNotFoundException", "Username/client id combination not found."),
@@ -146,6 +154,11 @@ ANSWERS = [
     (refused("OperationNotEnabledException"), user(Reason.STOPPED, Stop.WRONG_REGION)),
     (refused("UnknownOperationException"), user(Reason.STOPPED, Stop.NOT_COGNITO)),
     (refused("ValidationException"), user(Reason.REJECTED)),
+    (refused("SerializationException"), user(Reason.REJECTED)),
+    (
+        refused("InvalidParameterException", "Auto verification not turned on."),
+        user(Reason.STOPPED, Stop.CANNOT_VERIFY),
+    ),
     (refused("SomethingNewException"), UNREADABLE),
     (refused("SomethingNewException", status=403), UNREADABLE),
     (refused("", status=404), UNREADABLE),

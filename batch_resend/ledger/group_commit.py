@@ -66,23 +66,25 @@ class GroupCommit:
         return waiting.answer
 
     async def commit_forever(self) -> None:
-        """Commit what gathers, until cancelled."""
-        while True:
-            await self._arrived.wait()
-            self._arrived = anyio.Event()
-            group, self._gathered = self._gathered, []
-            try:
-                answers = await self._commit([waiting.step for waiting in group])
-            except LedgerError as error:
-                self._break(error, group)
-                continue
-            except BaseException:
-                # Whatever it was: nobody may be left waiting for a commit that never comes.
-                self._break(LedgerError("The ledger's commits came to an end."), group)
-                raise
-            for waiting, answer in zip(group, answers, strict=True):
-                waiting.answer = answer
-                waiting.done.set()
+        """Commit what gathers, until cancelled; from then on `make` raises."""
+        group: list[_Waiting] = []
+        try:
+            while True:
+                await self._arrived.wait()
+                self._arrived = anyio.Event()
+                group, self._gathered = self._gathered, []
+                try:
+                    answers = await self._commit([waiting.step for waiting in group])
+                except LedgerError as error:
+                    self._break(error, group)
+                    continue
+                for waiting, answer in zip(group, answers, strict=True):
+                    waiting.answer = answer
+                    waiting.done.set()
+                group = []
+        finally:
+            # Whatever ended it: nobody may be left waiting for a commit that never comes.
+            self._break(LedgerError("The ledger's commits came to an end."), group)
 
     def _break(self, error: LedgerError, group: list[_Waiting]) -> None:
         self._broken = self._broken or error

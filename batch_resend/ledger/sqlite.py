@@ -28,7 +28,7 @@ from types import TracebackType
 from typing import NoReturn
 
 from batch_resend.errors import LedgerError, LedgerHeld
-from batch_resend.ledger import Intend, Interrupted, Names, Settle, Step
+from batch_resend.ledger import Intend, Interrupted, Names, Step
 from batch_resend.model import Reason
 from batch_resend.plan import NOBODY, History
 
@@ -343,16 +343,15 @@ class SqliteLedger:
     # -- the rows ------------------------------------------------------------------
 
     def _apply(self, step: Step) -> int:
-        match step:
-            case Intend():
-                return self._intend(step)
-            case Settle(reason=None):
-                self._db.execute("DELETE FROM aliases WHERE message = ?", (step.intent,))
-                self._db.execute("DELETE FROM messages WHERE id = ?", (step.intent,))
-            case Settle(reason=Reason() as reason):
-                self._settle(step.intent, reason, step.at)
-            case Interrupted():
-                self._interrupted(step.names, step.at)
+        if isinstance(step, Intend):
+            return self._intend(step)
+        if isinstance(step, Interrupted):
+            self._interrupted(step.names, step.at)
+        elif step.reason is None:
+            self._db.execute("DELETE FROM aliases WHERE message = ?", (step.intent,))
+            self._db.execute("DELETE FROM messages WHERE id = ?", (step.intent,))
+        else:
+            self._settle(step.intent, step.reason, step.at)
         return 0
 
     def _intend(self, step: Intend) -> int:
