@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 
@@ -13,7 +14,19 @@ def main() -> None:
         code = program(sys.argv[1:])
     except KeyboardInterrupt:
         code = 130
+    _let_go()
     sys.exit(code)
+
+
+def _let_go() -> None:
+    """Leave nothing to say to a closed terminal or pipe, which would change the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import termios
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -463,6 +464,86 @@ def test_a_second_signal_leaves_at_once_and_the_next_run_tells_once_who_is_in_do
         "cy+lost@example.com": "skipped/unsettled",
     }
     assert cognito.deliveries == once(names)
+
+
+def still_finishes(
+    program: Program, cognito: Cognito, at: tuple[str, ...], names: list[str]
+) -> None:
+    """The same command again serves whoever is left; nobody was written to twice."""
+    while program("run", "users.csv", *at, *AGAIN).code not in {0, 1}:
+        pass
+    assert rows(program.report()) == list(range(1, len(names) + 1))
+    unsure = {
+        row["username"] for row in program.report() if row["reason"] in {"unsettled", "interrupted"}
+    }
+    assert set(names) - unsure <= set(cognito.deliveries)
+    assert set(cognito.deliveries.values()) == {1}
+
+
+def test_a_storm_of_signals_is_one_wish_to_stop(
+    program: Program, cognito: Cognito, at: tuple[str, ...]
+) -> None:
+    names = numbered(60)
+    process = program.start("run", program.users(names), *at, *REPORT, "--rate", "20")
+    until(lambda: cognito.requests >= 6, process)
+    for n in range(60):
+        if process.poll() is None:
+            process.send_signal(SIGNALS[n % 3][0])
+    assert ended(process).code in {129, 130, 143}
+    assert rows(program.report()) == list(range(1, 61))
+    assert "unknown" not in {row["outcome"] for row in program.report()}
+    still_finishes(program, cognito, at, names)
+
+
+def test_a_run_that_is_stopped_for_longer_than_its_timeout_goes_on_afterwards(
+    program: Program, cognito: Cognito, at: tuple[str, ...]
+) -> None:
+    names = numbered(60)
+    users = program.users(names)
+    process = program.start("run", users, *at, *REPORT, "--rate", "30", "--timeout", "1s")
+    until(lambda: cognito.requests >= 10, process)
+    process.send_signal(signal.SIGSTOP)
+    time.sleep(1.5)
+    process.send_signal(signal.SIGCONT)
+    assert ended(process).code in {0, 1}
+    assert rows(program.report()) == list(range(1, 61))
+    still_finishes(program, cognito, at, names)
+
+
+def test_a_closed_terminal_ends_a_run_gently(
+    program: Program, cognito: Cognito, at: tuple[str, ...]
+) -> None:
+    names = numbered(60)
+    users = program.users(names)
+    ours, theirs = pty.openpty()
+    process = program.start(
+        "run", users, *at, *REPORT, "--rate", "20",
+        stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )  # fmt: skip
+    os.close(theirs)
+    until(lambda: cognito.requests >= 6, process)
+    os.close(ours)
+    assert process.wait(AT_MOST) == 129
+    assert rows(program.report()) == list(range(1, 61))
+    assert "unknown" not in {row["outcome"] for row in program.report()}
+    still_finishes(program, cognito, at, names)
+
+
+def test_a_broken_pipe_on_standard_output_stops_the_run_and_loses_no_memory(
+    program: Program, cognito: Cognito, at: tuple[str, ...]
+) -> None:
+    names = numbered(60)
+    users = program.users(names)
+    process = program.start("run", users, *at, "--report", "-", "--rate", "20")
+    until(lambda: cognito.requests >= 6, process)
+    process.stdout.close()
+    process.stdout = None
+    stopped = ended(process)
+    assert stopped.code == 4
+    assert "The report could not be written" in stopped.err
+    assert cognito.deliveries.total() < 60
+    still_finishes(program, cognito, at, names)
 
 
 def test_a_run_that_is_killed_again_and_again_writes_to_nobody_twice(
