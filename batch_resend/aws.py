@@ -32,12 +32,18 @@ class Place:
 
     def __post_init__(self) -> None:
         """Refuse plain http to any address but the loopback."""
-        parts = urlsplit(self.endpoint_url)
+        try:
+            parts = urlsplit(self.endpoint_url)
+            _ = parts.port
+        except ValueError as error:
+            raise SettingsError(f"--endpoint-url is no address ({error}).") from error
         if self.endpoint_url and (parts.scheme not in {"http", "https"} or not parts.hostname):
             raise SettingsError(
                 f"--endpoint-url {self.endpoint_url!r} is no address: give it as"
                 " https://host or, on this machine, http://127.0.0.1:PORT."
             )
+        if parts.username or parts.password:
+            raise SettingsError("--endpoint-url holds a user name or password: leave them out.")
         if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
             raise SettingsError(
                 f"--endpoint-url {self.endpoint_url} would send names and secret hashes"
@@ -135,6 +141,8 @@ async def signed_client(place: Place, service: str) -> AsyncIterator[Any]:
         read_timeout=30,
         user_agent=f"batch-resend/{__version__}",
         use_fips_endpoint=_fips(made.region_name, place) if cognito else None,
+        # Plain http is allowed on this machine only, where no proxy belongs in between.
+        **({"proxies": {}} if place.cognito_endpoint.startswith("http:") else {}),
     )
     async with contextlib.AsyncExitStack() as stack:
         try:
@@ -158,6 +166,16 @@ async def signed_client(place: Place, service: str) -> AsyncIterator[Any]:
                 f" ({place.cognito_endpoint}): set {variable} to where it is."
             )
         yield client
+
+
+def same_endpoint(endpoint: str) -> str:
+    """Write an endpoint's address in one way, however it was spelt."""
+    parts = urlsplit(endpoint)
+    host = (parts.hostname or "").rstrip(".")
+    if host in _LOOPBACK:
+        host = "127.0.0.1"
+    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    return f"{parts.scheme}://{host}:{port}{parts.path.rstrip('/')}"
 
 
 def is_aws(endpoint: str) -> bool:

@@ -98,8 +98,26 @@ def _option(*names: str, panel: str, help: str, metavar: str | None = None, **mo
     )  # fmt: skip
 
 
+def _check_variables(context: typer.Context) -> None:
+    """Refuse a variable that looks like an option's and is none: it may have meant --dry-run."""
+    known = {"BATCH_RESEND_CLIENT_SECRET"}
+    for parameter in context.command.params:
+        name = parameter.envvar
+        known |= {name} if isinstance(name, str) else set(name or ())
+    for name in sorted(os.environ):
+        if name.startswith("BATCH_RESEND_") and name not in known:
+            import difflib
+
+            near = difflib.get_close_matches(name, sorted(known), 1)
+            raise UsageError(
+                f"{name} is set and is no option's variable: unset it"
+                + (f", or did you mean {near[0]}?" if near else ".")
+            )
+
+
 @app.command()
 def run(
+    context: typer.Context,
     users: Annotated[
         str | None,
         typer.Argument(
@@ -452,6 +470,8 @@ def run(
 ) -> int:
     """Send each unconfirmed user one code, and report what happened to each."""
     given = dict(locals())
+    del given["context"]
+    _check_variables(context)
     from batch_resend import config
     from batch_resend.progress import Console, can_ask
 

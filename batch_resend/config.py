@@ -92,6 +92,12 @@ class Settings:
         ):
             if value is not None and value < least:
                 raise UsageError(f"{option} {value}: give a whole number of at least {least}.")
+        for option, duration in (
+            ("--timeout", self.timeout),
+            ("--give-up-after", self.give_up_after),
+        ):
+            if duration <= 0:
+                raise UsageError(f"{option} 0s: give a duration above 0.")
         if not 0 < self.share <= 1:
             raise UsageError(
                 f"--share {self.share}: give a part of the quota, above 0 and up to 1."
@@ -146,6 +152,7 @@ class Settings:
         files = [
             ("the input", self.users if self.users != "-" else None),
             ("--exclude", self.exclude),
+            ("--client-secret-file", self.client_secret_file),
             ("--report", self.report),
             ("--failed", self.failed),
             ("--summary", self.summary),
@@ -155,7 +162,7 @@ class Settings:
             if path is None:
                 continue
             place = path if path == "-" else os.path.realpath(path)
-            reads = option in {"the input", "--exclude"}
+            reads = option in {"the input", "--exclude", "--client-secret-file"}
             if place in seen and not reads and place != "/dev/null":
                 raise UsageError(
                     f"{option} {path} is {seen[place]} too: give each a place of its own."

@@ -171,11 +171,11 @@ class Job:
     ledger: Ledger
     report: Report
     app: AppClient
+    spool: Spool
     now: float
     template: Template = field(default_factory=Template)
     policy: Policy = field(default_factory=Policy)
     limits: Limits = field(default_factory=Limits)
-    spool: Spool = field(default_factory=Spool)
     facts: dict[str, Any] = field(default_factory=dict)
     watch: Callable[[str, float], None] = lambda _why, _seconds: None
     listener: Callable[[Result], Awaitable[None]] | None = None  #: hears every row's result

@@ -15,6 +15,7 @@ from typing import IO, Any
 
 import anyio
 
+from batch_resend.errors import Exit
 from batch_resend.job import Job, Snapshot
 from batch_resend.masking import mask, mask_within, printable
 from batch_resend.model import Outcome, Reason, Result
@@ -205,8 +206,8 @@ def summary_lines(summary: Summary) -> list[str]:
     shown = [f"{n} {outcome}" for outcome, n in counts.items() if n] or ["no rows"]
     throttled = f", {summary.throttled} throttled" if summary.throttled else ""
     lines = [
-        f"{summary.rows} rows in {_time(summary.seconds)}: {', '.join(shown)}"
-        f" ({summary.requests} {'request' if summary.requests == 1 else 'requests'}{throttled})."
+        f"{_some(summary.rows, 'row')} in {_time(summary.seconds)}: {', '.join(shown)}"
+        f" ({_some(summary.requests, 'request')}{throttled})."
     ]
     lines += _by_outcome(
         {
@@ -219,7 +220,7 @@ def summary_lines(summary: Summary) -> list[str]:
     if summary.stopped_by is not None:
         detail = f" ({printable(summary.detail)})" if summary.detail else ""
         lines.append(f"Stopped early: {summary.stopped_by.sentence}{detail}")
-    if counts[Outcome.NOT_ATTEMPTED]:
+    if counts[Outcome.NOT_ATTEMPTED] and summary.exit_code != Exit.SETTINGS:
         lines.append("Run the same command again to go on: nobody is written to twice.")
     if summary.unsettled:
         lines.append(
@@ -285,3 +286,7 @@ def _time(seconds: float) -> str:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def _some(count: int, thing: str) -> str:
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"

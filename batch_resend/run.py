@@ -24,9 +24,9 @@ import anyio.streams.memory
 
 from batch_resend import __version__, aws
 from batch_resend.config import UNCONFIRMED_FILTER, Settings, state_folder
-from batch_resend.errors import BatchResendError, InputError, Refused
+from batch_resend.errors import BatchResendError, InputError, Refused, UsageError
 from batch_resend.job import Job, Sender
-from batch_resend.ledger.sqlite import SqliteLedger
+from batch_resend.ledger.sqlite import SqliteLedger, files_of
 from batch_resend.masking import printable
 from batch_resend.model import Reason, Result
 from batch_resend.outcome import Stop
@@ -156,6 +156,7 @@ class Run:
         ledger = stack.enter_context(self._ledger(world))
         if ledger.is_new and ledger.path and not settings.dry_run:
             self._observer.note(f"A new ledger was begun: {ledger.path}")
+        _keep_apart(settings, ledger.path)
         report_path = settings.report or time.strftime(
             "resend-report-%Y%m%dT%H%M%SZ.csv", time.gmtime(now)
         )
@@ -294,6 +295,22 @@ class Run:
         )
 
 
+def _keep_apart(settings: Settings, ledger: Path | None) -> None:
+    """Refuse to write a report over the ledger or one of the files that belong to it."""
+    if ledger is None:
+        return
+    own = {os.path.realpath(file) for file in files_of(ledger)}
+    for option, path in (
+        ("--report", settings.report),
+        ("--failed", settings.failed),
+        ("--summary", settings.summary),
+    ):
+        if path is not None and path != "-" and os.path.realpath(path) in own:
+            raise UsageError(
+                f"{option} {path} belongs to the ledger {ledger}: give it a place of its own."
+            )
+
+
 class Interrupted(BatchResendError):
     """Stopped before the first message."""
 
@@ -371,7 +388,7 @@ def default_ledger(region: str, client_id: str, endpoint: str) -> Path:
     """Name the ledger of a Region and client (and endpoint, where it is not AWS's)."""
     name = f"{region}-{client_id}"
     if not aws.is_aws(endpoint):
-        name += "-" + hashlib.sha256(endpoint.rstrip("/").encode()).hexdigest()[:12]
+        name += "-" + hashlib.sha256(aws.same_endpoint(endpoint).encode()).hexdigest()[:12]
     return state_folder() / f"{name}.sqlite3"
 
 

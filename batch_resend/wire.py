@@ -108,15 +108,18 @@ class OneShotSession:
             for name, value in request.headers.items()
         }
         headers["Accept-Encoding"] = "identity"
+        url = URL(request.url, encoded=True)
+        # Plain http stays on this machine: through a proxy, names and hashes would leave it.
+        proxied = url.scheme == "https"
         try:
             async with self._session.request(
                 request.method,
-                URL(request.url, encoded=True),
+                url,
                 headers=headers,
                 data=request.body,
                 allow_redirects=False,
-                proxy=self._proxies.proxy_url_for(request.url),
-                proxy_headers=self._proxies.proxy_headers_for(request.url),
+                proxy=self._proxies.proxy_url_for(request.url) if proxied else None,
+                proxy_headers=self._proxies.proxy_headers_for(request.url) if proxied else None,
             ) as response:
                 body = await self._read(response)
         except (

@@ -436,7 +436,9 @@ def test_a_broken_config_file_is_told_in_one_sentence(
         ("http://cognito.example.com", "unencrypted"),
         ("http://10.0.0.1:4566", "unencrypted"),
         ("http://127.0.0.1.example.com", "unencrypted"),
-        ("http://localhost@example.com", "unencrypted"),
+        ("http://localhost@example.com", "user name"),
+        ("https://u:secret@example.com", "user name"),
+        ("http://127.0.0.1:port", "is no address"),
         ("HTTP://example.com", "unencrypted"),
         ("ftp://localhost", "is no address"),
         ("localhost:4566", "is no address"),
@@ -449,6 +451,14 @@ def test_an_address_to_which_names_would_go_in_the_clear_is_refused(
     with pytest.raises(SettingsError, match=f"--endpoint-url .*{complaint}") as caught:
         aws.Place("us-east-1", endpoint_url=address)
     assert is_one_sentence(caught.value)
+    assert "secret@" not in str(caught.value)
+
+
+def test_an_address_is_the_same_however_it_is_spelt() -> None:
+    spelt = ("http://127.0.0.1:4570", "http://localhost:4570/", "HTTP://LocalHost:4570")
+    assert len({aws.same_endpoint(address) for address in spelt}) == 1
+    assert aws.same_endpoint("https://X.example") == aws.same_endpoint("https://x.example.:443/")
+    assert aws.same_endpoint("https://x.example/a") != aws.same_endpoint("https://x.example/b")
 
 
 @pytest.mark.parametrize(

@@ -480,6 +480,16 @@ def still_finishes(
     assert set(cognito.deliveries.values()) == {1}
 
 
+def test_a_mistyped_variable_is_refused_for_it_may_have_meant_a_dry_run(
+    program: Program, cognito: Cognito, at: tuple[str, ...]
+) -> None:
+    users = program.users(["ada@example.com"])
+    refused = program("run", users, *at, env={"BATCH_RESEND_DRYRUN": "1"})
+    assert refused.code == 2
+    assert "did you mean BATCH_RESEND_DRY_RUN?" in refused.err
+    assert cognito.requests == 0
+
+
 def test_a_storm_of_signals_is_one_wish_to_stop(
     program: Program, cognito: Cognito, at: tuple[str, ...]
 ) -> None:

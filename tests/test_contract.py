@@ -530,10 +530,18 @@ async def test_by_the_sdk_a_proxy_that_refuses_proves_that_nothing_was_sent(
 async def test_by_the_sdk_a_proxy_that_is_not_there_proves_that_nothing_was_sent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    cognito = Cognito()
     async with running(Cognito()) as gone:
         pass
-    monkeypatch.setenv("HTTP_PROXY", gone)
-    async with running(cognito) as url:
-        assert await not_sent(url)
-    assert cognito.requests == 0
+    monkeypatch.setenv("HTTPS_PROXY", gone)
+    assert await not_sent("https://cognito.invalid")
+
+
+async def test_by_the_sdk_plain_http_stays_on_this_machine_whatever_the_proxy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cognito, eavesdropper = Cognito(), Cognito()
+    async with running(eavesdropper) as proxy, running(cognito) as url:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, proxy)
+        assert not await not_sent(url)
+    assert (cognito.requests, eavesdropper.requests) == (1, 0)

@@ -619,6 +619,8 @@ def test_what_csv_writes_is_read_back_and_the_raw_rows_are_the_same_input(
     )
     if cut:
         text = text.removesuffix(line_end)
+    # The marks of UTF-16 and two zero bytes are the mark of UTF-32: nobody can tell.
+    assume(not text.startswith("\0"))
     if not header:
         # Unquoted, a single blank name is a blank line; the mark of UTF-8 is no name's.
         assume(text.strip(" \t\r\n\xa0\ufeff"))

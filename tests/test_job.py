@@ -3,6 +3,7 @@
 Judged by what the simulated Cognito delivered, never by the report alone.
 """
 
+import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any
@@ -26,6 +27,7 @@ from batch_resend.simulator.pool import Kind, Pool, User
 from batch_resend.simulator.quota import Quota, Style
 from batch_resend.simulator.rules import Client, Cognito, Outage, PoolSettings
 from batch_resend.simulator.sender import SimulatedSender
+from batch_resend.spool import Spool
 
 EPOCH = 1_800_000_000.0
 CLIENT = AppClient("simulatedclient")
@@ -91,6 +93,9 @@ class World:
         self.waits: list[tuple[str, float]] = []
         self.job: Job
 
+    def __del__(self) -> None:
+        self.ledger.__exit__(None, None, None)
+
     def go(self, names: Iterable[str | Candidate] | Listed, **given: Any) -> Summary:
         """Run in virtual time."""
         summary: Summary = virtually(lambda: self.run(names, **given))
@@ -111,12 +116,16 @@ class World:
     ) -> Summary:
         self.report = Kept(room=room)
         source = names if isinstance(names, Listed) else Listed(names)
-        async with SimulatedSender(self.cognito, epoch=self.now, **self.latency) as simulated:
+        async with (
+            SimulatedSender(self.cognito, epoch=self.now, **self.latency) as simulated,
+            contextlib.AsyncExitStack() as stack,
+        ):
             began = anyio.current_time()
             self.job = job = Job(
                 ledger=ledger or self.ledger,
                 report=self.report,
                 app=CLIENT,
+                spool=stack.enter_context(Spool()),
                 now=self.now,
                 policy=policy or Policy(),
                 limits=Limits(**({"rate": 25.0} | limits)),

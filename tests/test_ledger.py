@@ -349,6 +349,27 @@ def test_a_new_ledger_that_was_never_finished_is_begun_again(path: Path) -> None
     assert not path.with_name(path.name + ".new").exists()
 
 
+def test_a_ledger_of_which_only_the_newest_part_is_left_is_not_begun_anew(path: Path) -> None:
+    path.parent.mkdir()
+    path.with_name(path.name + "-wal").write_bytes(b"the newest part")
+    with pytest.raises(LedgerError, match="only its newest part is left"), ledger(path):
+        pytest.fail("opened")
+
+
+@pytest.mark.parametrize("replaced", [True, False])
+def test_a_ledger_that_is_taken_away_while_it_is_open_stops_the_run(
+    path: Path, replaced: bool
+) -> None:
+    with ledger(path) as opened:
+        opened.apply([Intend(Names("ada"), NOW)])
+        path.rename(path.with_name("elsewhere"))
+        if replaced:
+            path.write_bytes(b"")
+        with pytest.raises(LedgerError, match="removed or replaced"):
+            opened.apply([Intend(Names("bob"), NOW)])
+        assert opened.history(Names("bob")) == History()
+
+
 def test_a_lock_that_is_a_link_is_refused(path: Path) -> None:
     path.parent.mkdir()
     target = path.with_name("precious")

@@ -179,7 +179,7 @@ def test_quiet_leaves_only_the_summary_and_errors() -> None:
     assert stream.getvalue() == ""
     console.error("no such file")
     console.ended(summary({Reason.ACCEPTED: 1}))
-    assert stream.getvalue().startswith("Error: no such file\n1 rows in 75 s")
+    assert stream.getvalue().startswith("Error: no such file\n1 row in 75 s")
 
 
 def test_verbose_says_a_line_for_every_row_that_was_not_sent_a_code() -> None:

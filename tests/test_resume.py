@@ -27,6 +27,7 @@ from batch_resend.plan import Policy
 from batch_resend.simulator.quota import Quota
 from batch_resend.simulator.rules import Cognito
 from batch_resend.simulator.sender import SimulatedSender
+from batch_resend.spool import Spool
 from tests.test_job import CLIENT, EPOCH, Kept, Listed, virtually
 
 NAMES = [*"abcdefgh", "a+lost", "b+lost", "c+error", "d+missing", "e+tired", "A", "B", "bad name"]
@@ -109,7 +110,7 @@ class Runs(RuleBasedStateMachine):
     async def _run(self, names: list[str], pull_after: float | None, workers: int) -> None:
         plug = Plug(None if pull_after is None else anyio.current_time() + pull_after)
         report = PluggedReport(plug)
-        with SqliteLedger(self.path) as ledger:
+        with SqliteLedger(self.path) as ledger, Spool() as spool:
             async with SimulatedSender(
                 self.cognito, epoch=self.true, latency=0.06, timeout=2.0
             ) as sender:
@@ -117,6 +118,7 @@ class Runs(RuleBasedStateMachine):
                     ledger=PluggedLedger(ledger, plug),
                     report=report,
                     app=CLIENT,
+                    spool=spool,
                     now=self.wall,
                     policy=Policy(max_sends=self.cap, cooldown=self.cooldown),
                     limits=Limits(rate=20.0, concurrency=workers),

@@ -1,6 +1,7 @@
 """The same from Python: results as they come, nothing printed, nothing left behind."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,23 @@ async def test_without_a_csv_the_simulated_pool_is_listed() -> None:
         reasons = [result.reason async for result in running]
     assert reasons.count(Reason.ACCEPTED) == 5
     assert reasons.count(Reason.OVER_LIMIT) > 300
+
+
+@pytest.mark.parametrize("end", ["", "-wal", "-shm", ".lock", ".new"])
+async def test_a_report_is_never_written_over_the_ledger(end: str) -> None:
+    settings = simulated("ada", ledger="sim.sqlite3", report="./sim.sqlite3" + end, overwrite=True)
+    with pytest.raises(BatchResendError, match=r"--report .* belongs to the ledger"):
+        async with open_run(settings) as running:
+            async for _ in running:
+                pytest.fail("nobody was asked for")
+
+
+async def test_a_report_to_a_pipe_that_nobody_reads_is_refused_and_not_waited_for() -> None:
+    os.mkfifo("pipe")
+    with pytest.raises(ReportError, match="--report pipe cannot be written"):
+        async with open_run(simulated("ada", report="pipe")) as running:
+            async for _ in running:
+                pytest.fail("nobody was asked for")
 
 
 async def test_a_simulation_with_a_ledger_of_its_own_remembers() -> None:

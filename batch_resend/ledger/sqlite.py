@@ -105,6 +105,7 @@ class SqliteLedger:
         self._secret = b""
         self._empty = self._all_settled = True
         self._lock: int | None = None
+        self._inode: int | None = None
 
     @property
     def name(self) -> str:
@@ -213,15 +214,34 @@ class SqliteLedger:
 
         Returns for each `Intend` the number of the intent, for the others 0.
         """
+        self._check_place()
         with self._errors("cannot be written"), self._transaction():
             return [self._apply(step) for step in steps]
+
+    def _check_place(self) -> None:
+        """Notice where the file was removed or replaced while it is open."""
+        if self._inode is None or self.path is None:
+            return
+        with contextlib.suppress(FileNotFoundError):
+            if self.path.stat().st_ino == self._inode:
+                return
+        raise LedgerError(
+            f"The {self.name} was removed or replaced while this run had it open: restore it"
+            " before anybody else is written to."
+        )
 
     # -- the file ------------------------------------------------------------------
 
     def _prepare(self, path: Path) -> None:
         _refuse_network(path)
-        if self._must_exist and not os.path.lexists(path):
-            self._refuse_new()
+        if not os.path.lexists(path):
+            if self._must_exist:
+                self._refuse_new()
+            if os.path.lexists(f"{path}-wal"):
+                raise LedgerError(
+                    f"The {self.name} is gone and only its newest part is left ({path}-wal):"
+                    " restore both, or remove that too if you are sure that nobody was written to."
+                )
         _make_durably(path.parent)
         self._hold(path)
         if not os.path.lexists(path):
@@ -275,6 +295,7 @@ class SqliteLedger:
             )
         if found.st_mode & 0o077:
             path.chmod(0o600)
+        self._inode = found.st_ino
 
     def _begin_new(self, path: Path) -> None:
         aside = path.with_name(f"{path.name}.new")
@@ -426,6 +447,11 @@ class SqliteLedger:
                 f"The {self.name} {what} ({text}): nobody is written to without it. Make it"
                 " writable, free disk space or restore it, then run again."
             ) from error
+
+
+def files_of(ledger: Path) -> list[Path]:
+    """Name the files that a ledger consists of, or may."""
+    return [ledger.with_name(ledger.name + end) for end in ("", "-wal", "-shm", ".lock", ".new")]
 
 
 def _make_durably(folder: Path) -> None:

@@ -32,6 +32,8 @@ COLUMNS = (
     "latency_ms",
 )
 
+LONGEST_FOREIGN = 500  #: characters of a text from outside that go into a cell
+
 _TRY_AGAIN = {Outcome.FAILED, Outcome.UNKNOWN, Outcome.NOT_ATTEMPTED}
 
 
@@ -65,15 +67,19 @@ def columns(result: Result) -> tuple[str, ...]:
         result.outcome,
         result.reason,
         str(result.attempts),
-        cell(delivery.medium) if delivery else "",
-        cell(delivery.destination) if delivery else "",
-        cell(delivery.attribute_name) if delivery else "",
-        cell(result.error_code),
-        cell(result.error_message),
-        cell(result.request_id),
+        _foreign(delivery.medium) if delivery else "",
+        _foreign(delivery.destination) if delivery else "",
+        _foreign(delivery.attribute_name) if delivery else "",
+        _foreign(result.error_code),
+        _foreign(result.error_message),
+        _foreign(result.request_id),
         timestamp(result.finished_at),
         "" if result.latency is None else f"{result.latency * 1000:.0f}",
     )
+
+
+def _foreign(text: str) -> str:
+    return cell(text[:LONGEST_FOREIGN])
 
 
 def timestamp(seconds: float) -> str:

@@ -10,6 +10,7 @@ which is taken back.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 import sys
@@ -78,8 +79,10 @@ class PrivateFile:
         flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         with contextlib.suppress(FileNotFoundError):
             kind = os.stat(self.path).st_mode  # noqa: PTH116 - paths stay as they were typed
-            if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
-                return os.open(self.path, os.O_WRONLY | os.O_CLOEXEC)  # /dev/null, a pipe
+            if stat.S_ISDIR(kind):
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            if not stat.S_ISREG(kind):
+                return _open_as_it_is(self.path)  # /dev/null, a pipe
             if self._overwrite and stat.S_ISREG(kind):
                 os.unlink(self.path)  # noqa: PTH108
         descriptor = os.open(self.path, flags | os.O_EXCL, 0o600)
@@ -92,3 +95,13 @@ class PrivateFile:
             f"{self._what} {self.path} cannot be written ({error.strerror}): name a place that"
             " can be written to and has room."
         )
+
+
+def _open_as_it_is(path: str) -> int:
+    # Without waiting for a pipe's reader, who may never come.
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EBUSY, "it changed while it was opened")
+    os.set_blocking(descriptor, True)
+    return descriptor

@@ -247,7 +247,10 @@ class CsvSource:
     ) -> Iterator[Candidate]:
         """Give the candidates; `first` is a row that was read in place of a header."""
         width = len(names)
-        places = {name: names.index(name) for name in names if name}
+        places: dict[str, int] = {}
+        for place, name in enumerate(names):
+            if name:
+                places.setdefault(name, place)  # of two columns with one name the first
         if self._keep is None:
             kept = [(name, place) for name, place in places.items() if place != username]
         else:

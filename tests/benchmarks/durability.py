@@ -23,6 +23,7 @@ from batch_resend.model import Candidate, Result
 from batch_resend.request import AppClient
 from batch_resend.simulator.rules import Cognito
 from batch_resend.simulator.sender import SimulatedSender
+from batch_resend.spool import Spool
 
 RATE, ROUNDS = 1000.0, 5
 
@@ -48,6 +49,7 @@ async def serve(users: int, durable: bool) -> tuple[float, float]:
     with (
         tempfile.TemporaryDirectory(dir=".") as folder,
         SqliteLedger(Path(folder) / "ledger.sqlite3") as ledger,
+        Spool() as spool,
     ):
         if not durable:
             ledger._db.execute("PRAGMA synchronous = OFF")
@@ -55,6 +57,7 @@ async def serve(users: int, durable: bool) -> tuple[float, float]:
             ledger=ledger,
             report=Nowhere(),
             app=AppClient("simulatedclient"),
+            spool=spool,
             now=time.time(),
             limits=Limits(rate=RATE, concurrency=64),
         )
