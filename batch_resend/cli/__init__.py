@@ -1,0 +1,91 @@
+"""The command line: parse, assemble, run, and turn the summary into an exit code.
+
+Anything that counts, decides or formats stands below this module and is tested there.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from batch_resend import __version__
+from batch_resend.cli.run import run
+from batch_resend.cli.simulate import simulate
+from batch_resend.errors import BatchResendError, Exit
+
+app = typer.Typer(
+    name="batch-resend",
+    help="Resend Amazon Cognito's confirmation code to every unconfirmed user: one line per row,"
+    " one message per person.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+
+
+def program(arguments: Sequence[str]) -> int:
+    """Run the program; return its exit code, whatever happens."""
+    try:
+        code = app(list(arguments), standalone_mode=False)
+    except BatchResendError as error:
+        _complain(str(error))
+        return int(error.exit_code)
+    except typer.Exit as left:
+        return left.exit_code
+    except typer.Abort:
+        return int(Exit.INTERRUPT)
+    except Exception as error:
+        # What the parser finds wrong has a sentence; anything else is a mistake of ours.
+        sentence = getattr(error, "format_message", None)
+        if sentence is not None and not sentence():
+            return int(Exit.USAGE)  # no command at all: the help has been shown
+        if sentence is not None:
+            context = getattr(error, "ctx", None)
+            command = context.command_path if context else "batch-resend"
+            _complain(f"{sentence().rstrip('.')}. See '{command} --help'.")
+            return int(getattr(error, "exit_code", Exit.USAGE))
+        _complain(f"This should not have happened: {_where(error)}. Please report it.")
+        return int(Exit.SETTINGS)
+    return code if isinstance(code, int) else int(Exit.DONE)
+
+
+def _complain(text: str) -> None:
+    sys.stderr.write(f"Error: {text}\n")
+
+
+def _where(error: BaseException) -> str:
+    """Name an unexpected error and its place; never its text, which may hold anything."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return type(error).__name__
+    code = trace.tb_frame.f_code
+    return f"{type(error).__name__} in {os.path.basename(code.co_filename)}:{trace.tb_lineno}"  # noqa: PTH119
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"batch-resend {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Say what holds for all commands."""
+    del version
+
+
+app.command()(run)
+app.command()(simulate)

@@ -1,0 +1,18 @@
+"""The event loop under a command, and the signals that end one."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Awaitable, Callable
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def in_loop(work: Callable[[], Awaitable[int]]) -> int:
+    """Run it in an event loop, in uvloop's where that is installed."""
+    import importlib.util
+
+    import anyio
+
+    faster = importlib.util.find_spec("uvloop") is not None
+    return anyio.run(work, backend_options={"use_uvloop": faster})

@@ -1,0 +1,398 @@
+"""The options: their names, variables and help, said once for all commands that have them."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from batch_resend.errors import UsageError
+
+if TYPE_CHECKING:
+    from batch_resend.config import Settings
+
+
+def option(
+    *names: str,
+    panel: str,
+    help: str,  # noqa: A002 - typer's own word
+    metavar: str | None = None,
+    **more: Any,
+) -> Any:
+    """Make an option with its environment variable."""
+    variable = "BATCH_RESEND_" + names[0].split("/")[0].lstrip("-").upper().replace("-", "_")
+    return typer.Option(
+        *names, help=help, metavar=metavar, rich_help_panel=panel, envvar=variable,
+        show_envvar=False, show_default=False, **more,
+    )  # fmt: skip
+
+
+def check_variables(context: typer.Context) -> None:
+    """Refuse a variable that looks like an option's and is none: it may have meant --dry-run."""
+    known = {"BATCH_RESEND_CLIENT_SECRET"}
+    for parameter in context.command.params:
+        name = parameter.envvar
+        known |= {name} if isinstance(name, str) else set(name or ())
+    for name in sorted(os.environ):
+        if name.startswith("BATCH_RESEND_") and name not in known:
+            import difflib
+
+            near = difflib.get_close_matches(name, sorted(known), 1)
+            raise UsageError(
+                f"{name} is set and is no option's variable: unset it"
+                + (f", or did you mean {near[0]}?" if near else ".")
+            )
+
+
+def read_settings(given: dict[str, Any]) -> Settings:
+    """Make settings of options as they were typed; raises `UsageError`."""
+    from batch_resend import config
+
+    given = dict(given)
+    for name in ("older_than", "newer_than", "timeout", "deadline", "give_up_after", "cooldown"):
+        if given.get(name) is not None:
+            given[name] = config.duration("--" + name.replace("_", "-"), given[name])
+    if "match" in given:
+        given["match"] = config.matches(given["match"] or [])
+    if "metadata" in given:
+        given["metadata"] = config.key_values("--metadata", given["metadata"] or [])
+    if "rate" in given:
+        given["rate"] = config.rate(given["rate"])
+    if "max_failures" in given:
+        given["max_failures"] = config.max_failures(given["max_failures"])
+    if "no_header" in given:
+        given["header"] = not given.pop("no_header")
+    return config.Settings(**given)
+
+
+Users = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="USERS",
+        help="A CSV file, or - for standard input. Without it the users are listed from"
+        " --user-pool-id.",
+        show_default=False,
+    ),
+]
+UserPoolId = Annotated[
+    str,
+    option(
+        "--user-pool-id",
+        panel="Who",
+        metavar="ID",
+        help="The pool; its beginning is the default Region.",
+    ),
+]
+Filter = Annotated[
+    str | None,
+    option(
+        "--filter",
+        panel="Who",
+        metavar="EXPR",
+        help="Passed to ListUsers as it is. (default: the unconfirmed)",
+    ),
+]
+UsernameColumn = Annotated[
+    str | None,
+    option(
+        "--username-column",
+        panel="Who",
+        metavar="NAME",
+        help="CSV column of the username. (default: found by name)",
+    ),
+]
+NoHeader = Annotated[
+    bool,
+    option("--no-header", panel="Who", help="The CSV has no header; its columns are 1, 2, ..."),
+]
+CaseSensitive = Annotated[
+    bool,
+    option(
+        "--case-sensitive",
+        panel="Who",
+        help="Names that differ only in case are different users.",
+    ),
+]
+OnePerAddress = Annotated[
+    bool,
+    option(
+        "--one-per-address",
+        panel="Who",
+        help="Only the newest account of an address (listing only).",
+    ),
+]
+Delimiter = Annotated[
+    str | None,
+    option(
+        "--delimiter",
+        panel="Who",
+        metavar="C",
+        help="Between the CSV's cells. (default: sniffed)",
+    ),
+]
+Encoding = Annotated[
+    str | None,
+    option("--encoding", panel="Who", metavar="E", help="Of the CSV. (default: sniffed)"),
+]
+OlderThan = Annotated[
+    str | None,
+    option("--older-than", panel="Who", metavar="D", help="Signed up longer ago (listing only)."),
+]
+NewerThan = Annotated[
+    str | None,
+    option(
+        "--newer-than", panel="Who", metavar="D", help="Signed up less long ago (listing only)."
+    ),
+]
+Match = Annotated[
+    list[str] | None,
+    option(
+        "--match",
+        panel="Who",
+        metavar="ATTR=REGEX",
+        help="A column or attribute must match; repeatable.",
+    ),
+]
+Exclude = Annotated[
+    str | None,
+    option("--exclude", panel="Who", metavar="FILE", help="Usernames never to write to."),
+]
+Limit = Annotated[
+    int | None, option("--limit", panel="Who", metavar="N", help="Only the first N eligible.")
+]
+Sample = Annotated[
+    int | None,
+    option("--sample", panel="Who", metavar="N", help="Only N of the eligible, drawn at random."),
+]
+ClientId = Annotated[
+    str, option("--client-id", panel="What", metavar="ID", help="The app client. (required)")
+]
+ClientSecretFile = Annotated[
+    str | None,
+    option(
+        "--client-secret-file",
+        panel="What",
+        metavar="FILE",
+        help="The client's secret; or set BATCH_RESEND_CLIENT_SECRET.",
+    ),
+]
+ClientSecretId = Annotated[
+    str | None,
+    option(
+        "--client-secret-id",
+        panel="What",
+        metavar="ID",
+        help="Its ARN or name in Secrets Manager.",
+    ),
+]
+FetchClientSecret = Annotated[
+    bool,
+    option(
+        "--fetch-client-secret",
+        panel="What",
+        help="Ask Cognito for it (DescribeUserPoolClient).",
+    ),
+]
+Metadata = Annotated[
+    list[str] | None,
+    option(
+        "--metadata",
+        panel="What",
+        metavar="KEY=VALUE",
+        help="For the pool's triggers; KEY=@NAME takes the row's column; repeatable.",
+    ),
+]
+IpAddress = Annotated[
+    str,
+    option("--ip-address", panel="What", metavar="V", help="UserContextData; @NAME as above."),
+]
+EncodedData = Annotated[
+    str,
+    option("--encoded-data", panel="What", metavar="V", help="UserContextData; @NAME as above."),
+]
+AnalyticsEndpointId = Annotated[
+    str,
+    option(
+        "--analytics-endpoint-id",
+        panel="What",
+        metavar="V",
+        help="AnalyticsMetadata; @NAME as above.",
+    ),
+]
+Rate = Annotated[
+    str,
+    option(
+        "--rate",
+        panel="How fast",
+        metavar="auto|N",
+        help="Most requests a second. (default: auto, the --share of the quota)",
+    ),
+]
+Share = Annotated[
+    float,
+    option(
+        "--share",
+        panel="How fast",
+        metavar="F",
+        help="Part of the quota to take. (default: 0.5)",
+    ),
+]
+Concurrency = Annotated[
+    int,
+    option(
+        "--concurrency",
+        panel="How fast",
+        metavar="N",
+        help="Most requests in flight. (default: 64)",
+    ),
+]
+MaxAttempts = Annotated[
+    int,
+    option(
+        "--max-attempts",
+        panel="How fast",
+        metavar="N",
+        help="Tries per user where nothing can have been sent. (default: 5)",
+    ),
+]
+Timeout = Annotated[
+    str,
+    option("--timeout", panel="How fast", metavar="D", help="For one request. (default: 10s)"),
+]
+Deadline = Annotated[
+    str | None,
+    option("--deadline", panel="How fast", metavar="D", help="Start no new user after so long."),
+]
+DryRun = Annotated[
+    bool,
+    option(
+        "--dry-run",
+        panel="Guards",
+        help="Everything but the sending: who, and who not and why.",
+    ),
+]
+Yes = Annotated[bool, option("--yes", panel="Guards", help="Ask no question.")]
+MaxSent = Annotated[
+    int | None,
+    option("--max-sent", panel="Guards", metavar="N", help="Stop after N accepted messages."),
+]
+MaxFailures = Annotated[
+    str,
+    option(
+        "--max-failures",
+        panel="Guards",
+        metavar="N|P%",
+        help="Stop when more failed or are unknown. (default: 50%)",
+    ),
+]
+GiveUpAfter = Annotated[
+    str,
+    option(
+        "--give-up-after",
+        panel="Guards",
+        metavar="D",
+        help="Stop without any definite answer for so long. (default: 5m)",
+    ),
+]
+Ledger = Annotated[
+    str | None,
+    option(
+        "--ledger",
+        panel="Memory",
+        metavar="PATH",
+        help="Who was sent what. (default: one per Region and client)",
+    ),
+]
+RequireLedger = Annotated[
+    bool,
+    option("--require-ledger", panel="Memory", help="Refuse to begin with a new, empty ledger."),
+]
+MaxSends = Annotated[
+    int,
+    option(
+        "--max-sends",
+        panel="Memory",
+        metavar="N",
+        help="Messages per user over all runs; 0: no cap. (default: 1)",
+    ),
+]
+Cooldown = Annotated[
+    str,
+    option("--cooldown", panel="Memory", metavar="D", help="Not again within. (default: 24h)"),
+]
+ResendUnsettled = Annotated[
+    bool,
+    option(
+        "--resend-unsettled",
+        panel="Memory",
+        help="Send again where an answer was lost: somebody may get two.",
+    ),
+]
+Report = Annotated[
+    str | None,
+    option(
+        "--report",
+        panel="Results",
+        metavar="PATH",
+        help="CSV of every row; - for standard output. (default: resend-report-<UTC time>.csv)",
+    ),
+]
+Overwrite = Annotated[
+    bool, option("--overwrite", panel="Results", help="Replace files that exist.")
+]
+Failed = Annotated[
+    str | None,
+    option(
+        "--failed",
+        panel="Results",
+        metavar="PATH",
+        help="The rows to try again, as they stood in the input.",
+    ),
+]
+Summary = Annotated[
+    str | None,
+    option(
+        "--summary",
+        panel="Results",
+        metavar="PATH",
+        help="One JSON object; - for standard output.",
+    ),
+]
+Quiet = Annotated[
+    bool, option("--quiet", "-q", panel="Results", help="Only the summary and errors.")
+]
+Verbose = Annotated[
+    bool,
+    option(
+        "--verbose", "-v", panel="Results", help="A line for every row that is not sent a code."
+    ),
+]
+LogFormat = Annotated[
+    str,
+    option(
+        "--log-format",
+        panel="Results",
+        metavar="text|json",
+        help="json: one object a line. (default: text)",
+    ),
+]
+NoProgress = Annotated[bool, option("--no-progress", panel="Results", help="No live line.")]
+NoMask = Annotated[bool, option("--no-mask", panel="Results", help="Show names in full.")]
+Profile = Annotated[
+    str, option("--profile", panel="AWS", metavar="NAME", help="As in the AWS CLI.")
+]
+Region = Annotated[str, option("--region", panel="AWS", metavar="NAME", help="As in the AWS CLI.")]
+EndpointUrl = Annotated[
+    str,
+    option(
+        "--endpoint-url",
+        panel="AWS",
+        metavar="URL",
+        help="Of Cognito; plain http only on this machine.",
+    ),
+]
+Simulate = Annotated[
+    bool,
+    option("--simulate", panel="AWS", help="Run against the embedded Cognito instead of AWS."),
+]

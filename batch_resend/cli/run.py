@@ -1,0 +1,140 @@
+"""`batch-resend run`: the job."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+import typer
+
+from batch_resend.cli import options
+from batch_resend.cli.loop import SIGNALS, in_loop
+from batch_resend.errors import BatchResendError, Exit, Refused, UsageError
+
+_ONE_STORM = 1.0  #: seconds in which several signals are one wish to stop
+
+
+def run(
+    context: typer.Context,
+    users: options.Users = None,
+    *,
+    user_pool_id: options.UserPoolId = "",
+    filter: options.Filter = None,  # noqa: A002 - the option's name is Cognito's
+    username_column: options.UsernameColumn = None,
+    no_header: options.NoHeader = False,
+    case_sensitive: options.CaseSensitive = False,
+    one_per_address: options.OnePerAddress = False,
+    delimiter: options.Delimiter = None,
+    encoding: options.Encoding = None,
+    older_than: options.OlderThan = None,
+    newer_than: options.NewerThan = None,
+    match: options.Match = None,
+    exclude: options.Exclude = None,
+    limit: options.Limit = None,
+    sample: options.Sample = None,
+    client_id: options.ClientId = "",
+    client_secret_file: options.ClientSecretFile = None,
+    client_secret_id: options.ClientSecretId = None,
+    fetch_client_secret: options.FetchClientSecret = False,
+    metadata: options.Metadata = None,
+    ip_address: options.IpAddress = "",
+    encoded_data: options.EncodedData = "",
+    analytics_endpoint_id: options.AnalyticsEndpointId = "",
+    rate: options.Rate = "auto",
+    share: options.Share = 0.5,
+    concurrency: options.Concurrency = 64,
+    max_attempts: options.MaxAttempts = 5,
+    timeout: options.Timeout = "10s",
+    deadline: options.Deadline = None,
+    dry_run: options.DryRun = False,
+    yes: options.Yes = False,
+    max_sent: options.MaxSent = None,
+    max_failures: options.MaxFailures = "50%",
+    give_up_after: options.GiveUpAfter = "5m",
+    ledger: options.Ledger = None,
+    require_ledger: options.RequireLedger = False,
+    max_sends: options.MaxSends = 1,
+    cooldown: options.Cooldown = "24h",
+    resend_unsettled: options.ResendUnsettled = False,
+    report: options.Report = None,
+    overwrite: options.Overwrite = False,
+    failed: options.Failed = None,
+    summary: options.Summary = None,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    log_format: options.LogFormat = "text",
+    no_progress: options.NoProgress = False,
+    no_mask: options.NoMask = False,
+    profile: options.Profile = "",
+    region: options.Region = "",
+    endpoint_url: options.EndpointUrl = "",
+    simulate: options.Simulate = False,
+) -> int:
+    """Send each unconfirmed user one code, and report what happened to each."""
+    given = dict(locals())
+    del given["context"]
+    options.check_variables(context)
+    from batch_resend.progress import Console, can_ask
+
+    shown = ("yes", "quiet", "verbose", "no_progress", "no_mask", "log_format")
+    for name in shown:
+        del given[name]
+    if log_format not in {"text", "json"}:
+        raise UsageError(f"--log-format {log_format!r}: give text or json.")
+    settings = options.read_settings(given)
+    yes = yes or dry_run or simulate
+    if not yes and (users == "-" or not can_ask()):
+        raise Refused(
+            "Nobody was written to: there is no terminal to confirm at. Look at --dry-run first,"
+            " then give --yes."
+        )
+    console = Console(
+        yes=yes,
+        quiet=quiet,
+        verbose=verbose,
+        json_lines=log_format == "json",
+        live=not no_progress,
+        masked=not no_mask,
+    )
+    return in_loop(lambda: _run(settings, console))
+
+
+async def _run(settings: Any, console: Any) -> int:
+    import anyio
+
+    from batch_resend.outcome import Stop
+    from batch_resend.run import Run
+
+    job = Run(settings, observer=console)
+
+    async def listen(*, task_status: anyio.abc.TaskStatus[None]) -> None:
+        with anyio.open_signal_receiver(*SIGNALS) as signals:
+            task_status.started()
+            first: float | None = None
+            async for number in signals:
+                now = time.monotonic()
+                if first is None:
+                    first = now
+                    if job.sending:
+                        console.note(
+                            f"{number.name}: settling what is in flight; again to leave at once."
+                        )
+                    job.stop(Stop[number.name])
+                elif now - first > _ONE_STORM:
+                    os._exit(128 + number)  # the intents are on disk: the next run names them
+
+    code = Exit.SETTINGS
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(listen)
+        async with console.progress():
+            try:  # inside: what leaves a task group is a group of errors
+                summary = await job.execute()
+            except BatchResendError as error:
+                console.error(str(error))
+                code = error.exit_code
+            else:
+                console.ended(summary)
+                code = summary.exit_code
+        tasks.cancel_scope.cancel()
+    return int(code)
