@@ -11,8 +11,8 @@
  8 report   reports   Result -> one row
 
 Steps 1 and 2 run over the whole input first, into a spool on disk: a broken last row is
-found while nobody has been written to. From the spool on, a fixed number of workers is
-fed by a zero-length stream.
+found while nobody has been written to. From the spool on, a fixed number of workers take
+their rows from one iterator, each when it is free.
 
 Every row ends in exactly one result, whatever ends the run: to stop is to close the gate
 of the pace, so that what is in flight is settled and the rest becomes `not-attempted`.
@@ -23,13 +23,12 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import anyio
 import anyio.lowlevel
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from batch_resend.errors import LedgerError, ReportError, StaleListing
 from batch_resend.ledger import Intend, Interrupted, Names, Settle, Step
@@ -301,16 +300,14 @@ class Job:
             self._gate.close()
 
     async def _send_all(self, sender: Sender) -> None:
-        send, receive = anyio.create_memory_object_stream[Planned](0)
+        rows = iter(self.spool)
         async with anyio.create_task_group() as workers:
-            async with receive:
-                for _ in range(min(self.limits.concurrency, self.eligible)):
-                    workers.start_soon(self._work, receive.clone(), sender)
-            async with send:
-                await self._feed(send)
+            for _ in range(max(1, min(self.limits.concurrency, self.eligible))):
+                workers.start_soon(self._work, rows, sender)
 
-    async def _feed(self, workers: MemoryObjectSendStream[Planned]) -> None:
-        for planned in self.spool:
+    async def _work(self, rows: Iterator[Planned], sender: Sender) -> None:
+        """Take the next row from where all workers take theirs, until there is none."""
+        for planned in rows:
             if planned.reason is not Reason.ELIGIBLE:
                 if planned.reason is Reason.INTERRUPTED:
                     await self._note_interrupted(planned)
@@ -318,19 +315,13 @@ class Job:
             elif self.stopped_by is not None:
                 await self._tell(self._result(planned, Reason.STOPPED))
             else:
-                await workers.send(planned)
-                continue
-            if planned.row % 256 == 0:
-                await anyio.lowlevel.checkpoint()
-
-    async def _work(self, rows: MemoryObjectReceiveStream[Planned], sender: Sender) -> None:
-        async with rows:
-            async for planned in rows:
                 await self._tell(await self._serve(planned, sender))
                 if self.limits.max_failures.exceeded(self.tally):
                     self.stop(Stop.MAX_FAILURES)
                 if self._gate.spent == self.limits.max_sent:
                     self.stop(Stop.MAX_SENT)
+            if planned.row % 256 == 0:
+                await anyio.lowlevel.checkpoint()
 
     async def _serve(self, planned: Planned, sender: Sender) -> Result:
         request = build(self.app, self.template, planned.username, planned.attributes)  # 3
@@ -340,13 +331,15 @@ class Job:
 
         async def attempt() -> _Tried:
             nonlocal counted, in_doubt
-            async with self._gate.place() as place:  # 4
-                with anyio.CancelScope(shield=True):
-                    intent = await self._journal.make(Intend(names, self._time()))  # 5
+            place = await self._gate.place()  # 4
+            with anyio.CancelScope(shield=True):
+                try:
+                    intent = await self._journal.make(Intend(names, self._time(place.left_at)))  # 5
                     began, in_doubt = anyio.current_time(), True
                     reply = await sender.send(request)  # 6
+                    ended = anyio.current_time()
                     verdict = judge(reply)
-                    tries.append(_Tried(verdict, reply, anyio.current_time() - began))
+                    tries.append(_Tried(verdict, reply, ended - began))
                     counted += verdict.again is Again.COUNTED
                     place.signal = verdict.signal
                     place.connected = reply.wire is not Wire.NOT_SENT
@@ -355,8 +348,9 @@ class Job:
                     # Before the place is free: whoever is next must not try a wrong setting.
                     if stop := self._judge.heard(verdict):
                         self.stop(stop, mask_within(reply.message, planned.username))
-            with anyio.CancelScope(shield=True):
-                await self._journal.make(Settle(intent, _settled(verdict), self._time()))  # 7
+                finally:
+                    self._gate.free(place, anyio.current_time())
+                await self._journal.make(Settle(intent, _settled(verdict), self._time(ended)))  # 7
             in_doubt = False
             return tries[-1]
 
@@ -473,8 +467,9 @@ class Job:
             facts=self.facts,
         )
 
-    def _time(self) -> float:
-        return self.now + anyio.current_time() - self._began
+    def _time(self, at: float | None = None) -> float:
+        """The event loop's time as seconds since the epoch; now, if none is given."""
+        return self.now + (anyio.current_time() if at is None else at) - self._began
 
 
 def _names(user: Candidate | Planned) -> Names:

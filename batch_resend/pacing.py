@@ -22,8 +22,7 @@ divide the work.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import anyio
@@ -213,7 +212,7 @@ class Gate:
     throttled: int = 0
     closed: bool = False
     _turn: anyio.Lock = field(default_factory=lambda: anyio.Lock(fast_acquire=True))
-    _change: anyio.Event = field(default_factory=anyio.Event)
+    _change: anyio.Event | None = None  # somebody waits for it
     _pause_until: float = float("-inf")
     _blocks: int = 0
 
@@ -222,35 +221,45 @@ class Gate:
         self.closed = True
         self._changed()
 
-    @asynccontextmanager
-    async def place(self) -> AsyncIterator[Place]:
-        """Wait for a place, hold it while asking. Raises `Closed` when the run ends."""
-        async with self._turn:
-            await self._wait()
-            now = anyio.current_time()
-            self.pace.leave(now)
-            self.in_flight += 1
-        place = Place(now)
-        try:
-            yield place
-        finally:
-            self.in_flight -= 1
-            self.spent += place.spent
-            self._heard(place, anyio.current_time())
-            self._changed()
+    async def place(self) -> Place:
+        """Wait for a place, to be given back by `free`. Raises `Closed` when the run ends."""
+        if self._turn.locked() or (now := self._open()) is None:
+            async with self._turn:
+                while (now := self._open()) is None:
+                    await self._wait()
+        self.pace.leave(now)
+        self.in_flight += 1
+        return Place(now)
+
+    def free(self, place: Place, now: float) -> None:
+        """Give a place back, with what was heard there."""
+        self.in_flight -= 1
+        self.spent += place.spent
+        self._heard(place, now)
+        self._changed()
+
+    def _open(self) -> float | None:
+        """Return the time, if somebody may pass now."""
+        if self.closed:
+            raise Closed
+        now = anyio.current_time()
+        return now if self._has_room() and self._delay(now) <= TICK else None
 
     async def _wait(self) -> None:
-        while not self.closed:
-            now = anyio.current_time()
-            if self.in_flight >= self.health.allowed or (
-                self.budget is not None and self.spent + self.in_flight >= self.budget
-            ):
-                await self._change.wait()
-            elif (delay := max(self._pause_until - now, self.pace.delay(now))) > TICK:
-                await anyio.sleep(min(delay, LOOK_UP))
-            else:
-                return
-        raise Closed
+        if self._has_room():
+            delay = self._delay(anyio.current_time())
+            await anyio.sleep(min(max(0.0, delay), LOOK_UP))
+        else:
+            self._change = anyio.Event()
+            await self._change.wait()
+
+    def _has_room(self) -> bool:
+        return self.in_flight < self.health.allowed and (
+            self.budget is None or self.spent + self.in_flight < self.budget
+        )
+
+    def _delay(self, now: float) -> float:
+        return max(self._pause_until - now, self.pace.delay(now))
 
     def _heard(self, place: Place, now: float) -> None:
         if place.signal is None:
@@ -282,5 +291,6 @@ class Gate:
             self.waiting(why, seconds)
 
     def _changed(self) -> None:
-        self._change.set()
-        self._change = anyio.Event()
+        if self._change is not None:
+            self._change.set()
+            self._change = None

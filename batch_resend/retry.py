@@ -46,6 +46,14 @@ async def retry(
     `enough` is asked after every try that might be repeated; `sleep` must return early
     when the run ends. What `attempt` raises passes through.
     """
+    first = await attempt()
+    if first.verdict.again is Again.NEVER:
+        return first  # as nearly all are: there is nothing to decide, and nothing to pay for
+    made = [first]
+
+    async def attempt_again() -> T:
+        return made.pop() if made else await attempt()
+
     jitter = tenacity.wait_random_exponential(multiplier=2 * FIRST_REST, max=LONGEST_REST)
     retrying = tenacity.AsyncRetrying(
         sleep=sleep,
@@ -54,7 +62,7 @@ async def retry(
         retry=tenacity.retry_if_result(lambda tried: tried.verdict.again is not Again.NEVER),
         retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
     )
-    return await retrying(attempt)
+    return await retrying(attempt_again)
 
 
 def _again(state: tenacity.RetryCallState) -> Again:

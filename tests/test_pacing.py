@@ -277,14 +277,16 @@ class Run:
 
         async def pass_once() -> None:
             try:
-                async with self.gate.place() as place:
-                    self.times.append(anyio.current_time() - start)
-                    self.most = max(self.most, self.gate.in_flight)
-                    await anyio.sleep(self._took)
-                    place.signal = Signal.ANSWERED
-                    self._heard(len(self.times), place)
+                place = await self.gate.place()
             except Closed:
                 self.closed += 1
+                return
+            self.times.append(anyio.current_time() - start)
+            self.most = max(self.most, self.gate.in_flight)
+            await anyio.sleep(self._took)
+            place.signal = Signal.ANSWERED
+            self._heard(len(self.times), place)
+            self.gate.free(place, anyio.current_time())
 
         async with anyio.create_task_group() as tasks:
             for _ in range(self._users):

@@ -28,10 +28,12 @@ class Durable(Protocol):
 
 
 @dataclass(slots=True, eq=False)
-class _Waiting:
-    step: Step
+class _Group:
+    """Steps that become durable together, and those who wait for it."""
+
+    steps: list[Step] = field(default_factory=list)
+    answers: list[int] = field(default_factory=list)
     done: anyio.Event = field(default_factory=anyio.Event)
-    answer: int = 0
 
 
 class GroupCommit:
@@ -45,7 +47,7 @@ class GroupCommit:
         """Stand before a ledger that is open."""
         self._ledger = ledger
         self._threads = threads
-        self._gathered: list[_Waiting] = []
+        self._gathering = _Group()
         self._arrived = anyio.Event()
         self._broken: LedgerError | None = None
 
@@ -57,40 +59,38 @@ class GroupCommit:
         """
         if self._broken:
             raise self._broken
-        waiting = _Waiting(step)
-        self._gathered.append(waiting)
-        self._arrived.set()
-        await waiting.done.wait()
+        group = self._gathering
+        place = len(group.steps)
+        group.steps.append(step)
+        if place == 0:
+            self._arrived.set()
+        await group.done.wait()
         if self._broken:
             raise self._broken
-        return waiting.answer
+        return group.answers[place]
 
     async def commit_forever(self) -> None:
         """Commit what gathers, until cancelled; from then on `make` raises."""
-        group: list[_Waiting] = []
+        group = _Group()
         try:
             while True:
                 await self._arrived.wait()
                 self._arrived = anyio.Event()
-                group, self._gathered = self._gathered, []
+                group, self._gathering = self._gathering, _Group()
                 try:
-                    answers = await self._commit([waiting.step for waiting in group])
+                    group.answers = await self._commit(group.steps)
                 except LedgerError as error:
                     self._break(error, group)
-                    continue
-                for waiting, answer in zip(group, answers, strict=True):
-                    waiting.answer = answer
-                    waiting.done.set()
-                group = []
+                else:
+                    group.done.set()
         finally:
             # Whatever ended it: nobody may be left waiting for a commit that never comes.
             self._break(LedgerError("The ledger's commits came to an end."), group)
 
-    def _break(self, error: LedgerError, group: list[_Waiting]) -> None:
+    def _break(self, error: LedgerError, group: _Group) -> None:
         self._broken = self._broken or error
-        for waiting in group + self._gathered:
-            waiting.done.set()
-        self._gathered = []
+        group.done.set()
+        self._gathering.done.set()
 
     async def _commit(self, steps: list[Step]) -> list[int]:
         if self._broken:

@@ -79,7 +79,7 @@ def columns(result: Result) -> tuple[str, ...]:
 
 
 def _foreign(text: str) -> str:
-    return cell(text[:LONGEST_FOREIGN])
+    return cell(text[:LONGEST_FOREIGN]) if text else ""
 
 
 def timestamp(seconds: float) -> str:
