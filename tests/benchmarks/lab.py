@@ -18,7 +18,8 @@ from batch_resend.simulator.quota import Meter, Quota
 class Paced(Protocol):
     """What a controller must be able to do; `batch_resend.pacing.Pace` does."""
 
-    rate: float
+    @property
+    def rate(self) -> float: ...
 
     def delay(self, now: float) -> float: ...
     def leave(self, now: float) -> None: ...
@@ -51,17 +52,25 @@ def drive(
     users: int | None = None,
     seconds: float = 3600.0,
     latency: float = 0.06,
+    jitter: float = 0.1,
     concurrency: int = 64,
     others: float = 0.0,
     seed: int = 0,
 ) -> Drive:
-    """Serve so many users, or for so long; `others` draw from the quota too (Poisson)."""
+    """Serve so many users, or for so long; `others` draw from the quota too (Poisson).
+
+    Each way takes half of `latency` (seconds), and up to `jitter` of that longer: without
+    it a pace that divides the quota's rate can fall into step with the tokens.
+    """
     rng, meter, came = random.Random(seed), Meter(quota), Drive()
     order = itertools.count()
     events: list[tuple[float, int, str, float]] = []
     waiting = users if users is not None else 10**9
     in_flight = 0
     asked = True  # an event "leave" is on its way
+
+    def way() -> float:
+        return latency / 2 * (1 + jitter * rng.random())
 
     def at(time: float, what: str, left: float = 0.0) -> None:
         heapq.heappush(events, (time, next(order), what, left))
@@ -79,7 +88,7 @@ def drive(
             came.others_throttled += not meter.take(now)
             at(now + rng.expovariate(others), "other")
         elif what == "arrive":
-            at(now + latency / 2, "accepted" if meter.take(now) else "throttled", left)
+            at(now + way(), "accepted" if meter.take(now) else "throttled", left)
         elif what == "leave":
             asked = False
             if in_flight < concurrency and waiting > 0:
@@ -87,7 +96,7 @@ def drive(
                     pace.leave(now)
                     came.left_at.append(now)
                     in_flight, waiting = in_flight + 1, waiting - 1
-                    at(now + latency / 2, "arrive", now)
+                    at(now + way(), "arrive", now)
                     delay = 0.0
                 at(now + delay, "leave")
                 asked = True
