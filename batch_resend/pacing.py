@@ -12,9 +12,9 @@ divide the work.
   - Requests are spaced evenly: a burst of one, no tokens hoarded in a pause.
   - A throttle lowers the rate for everybody and fails nobody. Requests that had left
     before the rate was lowered do not lower it again: they speak of the old rate.
-  - The limit that was met is remembered and measured. The pace returns to just below it and is held
-    there, for longer each time the same limit is met again; then it looks gently for
-    more, and goes up quickly only where the limit has clearly moved.
+  - The limit that was met is remembered and measured. The pace returns to just below it
+    and is held there, further away each time the same limit is met again; then it looks
+    gently for more, and goes up quickly only where the limit has clearly moved.
   - After a handful of requests in a row without a definite answer, one user at a time
     is tried, with growing pauses, until one comes. A run begins that way too, so that
     a wrong setting costs one request.
@@ -22,6 +22,7 @@ divide the work.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -32,18 +33,21 @@ from batch_resend.outcome import Signal
 DEFAULT_QUOTA = 50.0  #: requests a second; Cognito Developer Guide, "Quotas"
 SLOWEST = 0.5  #: requests a second: slower than this tells nothing sooner
 
-CUT = 0.6  #: what is left of the rate after a throttle
+CUT = 0.6  #: what is left of the rate after a throttle that was not looked for
+EASE = 0.7  #: what is left after one above the limit: who looks for more finds one
 REST = 4  #: gaps between requests that are left out then, for others and the quota to recover
+SECOND = 1.0  #: the longest over which a quota of so many "a second" may be counted
 OVERSHOT = 0.85  #: of the rate that met a throttle: a first guess at the limit
-LEAST_MEASURED = 3.0  #: seconds between two throttles, from which on the limit is measured
-COMFORT, LEAST_COMFORT = 0.97, 0.88  #: of the limit: where the pace is held
+FEW = 3  #: fewer accepted requests than that within a second say nothing about the limit
+LEAST_MEASURED = 5.0  #: seconds between two throttles, from which on the limit is measured
+COMFORT, LEAST_COMFORT = 0.97, 0.85  #: of the limit: where the pace is held
 STEP_ASIDE = 0.03  #: of the limit: further from it each time that it is met again
-SAME = 0.4  #: a limit within so much of the last one is the same one met again
-RETURN = 0.05  #: growth a second, of the rate, back to where it is held
-FIRST_HOLD, LONGEST_HOLD = 4.0, 16.0  #: seconds; doubles each time the limit is met again
-PROBE = 0.02  #: growth a second, of the rate, when looking whether there is more
+SAME = 0.5  #: a limit within so much of the last one is the same one met again
+RETURN = 0.1  #: growth a second, of the rate, back to where it is held
+HOLD = 8.0  #: seconds
+PROBE = 0.01  #: growth a second, of the rate, when looking whether there is more
 MOVED = 1.1  #: so far above the limit without a throttle, and the quota has been raised
-RUSH = 0.4  #: growth a second, of the rate, from there on, and while no limit is known
+RUSH = 0.3  #: growth a second, of the rate, from there on, and while no limit is known
 
 TICK = 0.001  #: seconds; timers are no finer, and to wait for less is to spin
 LOOK_UP = 0.25  #: seconds; whoever waits longer looks up in between whether things changed
@@ -57,12 +61,21 @@ class Pace:
 
     In the order of a throttle's aftermath: the rate is cut, it returns to just below the
     limit, is held there, probes gently for more, and rushes once it is clear that the
-    limit has moved. Each time the same limit is met again it is held longer and a little
-    further away: whoever shares the quota needs the room.
+    limit has moved. Each time the same limit is met again it is held a little further
+    away: whoever shares the quota needs the room.
 
-    Where a quota is a bucket of tokens, the bucket is empty at every throttle; so what
-    was accepted between two of them is what the quota had left for us meanwhile, however
-    large the bucket is and whoever else draws from it. That is how the limit is measured.
+    How Cognito counts "a second" is not documented, so the limit is measured in ways
+    that hold for each of the common ones:
+
+      - A bucket of tokens is empty at every throttle. What was accepted between two of
+        them is what it had left for us meanwhile, however large it is and whoever else
+        draws from it.
+      - Where requests are counted by the second, what was accepted in the second before
+        the first throttle is the limit. What follows within a second of a throttle is
+        the tail of that same second: it slows the rate but says nothing about the limit.
+      - A throttle above the limit leaves open which it was, a bucket that lasted for a
+        while or a strict second that has grown. The middle of both is taken, and the
+        next throttle tells.
     """
 
     def __init__(self, ceiling: float, *, start: float = DEFAULT_QUOTA) -> None:
@@ -73,9 +86,11 @@ class Pace:
         self.limit: float | None = None  #: what the quota has room for, as far as is known
         self._met_again = 0
         self._rushing = True
-        self._accepted = 0  # since the rate was last cut
         self._next = float("-inf")
-        self._cut_at = float("-inf")
+        self._met_at = float("-inf")  # when the limit was last met
+        self._cut_at = float("-inf")  # when the rate was last cut, then or within the second
+        self._accepted = 0  # since the limit was last met
+        self._last_second: deque[float] = deque()  # when the accepted requests left
         self._grown_at: float | None = None
         self._held_since: float | None = None
 
@@ -92,25 +107,16 @@ class Pace:
         """Slow down, unless the request left before the rate was last cut."""
         if left_at < self._cut_at:
             return
-        since_cut = now - self._cut_at
-        measured = not self._rushing and since_cut >= LEAST_MEASURED
-        found = self.rate * OVERSHOT
-        if measured:
-            found = max(self._slowest, min(self.rate, self._accepted / since_cut))
-        if self.limit is None or abs(found / self.limit - 1) >= SAME:
-            self.limit, self._met_again = found, 0
-        else:
-            self.limit = (self.limit + found) / 2 if measured else min(self.limit, found)
-            self._met_again += 1
-        self.rate = max(self._slowest, min(self.rate * CUT, self._comfortable(self.limit)))
-        self._rushing, self._accepted = False, 0
-        self._cut_at = self._grown_at = now
-        self._held_since = None
-        self._next = max(self._next, now + REST / self.rate)
+        provoked = self.limit is not None and self.rate > self.limit
+        if now - self._met_at >= SECOND:
+            self._meet(left_at, now)
+        self._cut(now, EASE if provoked else CUT)
 
     def answered(self, left_at: float, now: float, *, busy: bool) -> None:
         """Speed up with time, where the pace is what holds the run back (`busy`)."""
-        if left_at < self._cut_at:
+        self._last_second.append(left_at)
+        self._forget(left_at - SECOND)
+        if left_at < self._met_at:
             return
         self._accepted += 1
         since, self._grown_at = self._grown_at, now
@@ -119,25 +125,59 @@ class Pace:
         growth, most = self._growth(now)
         self.rate = min(self.ceiling, most, self.rate * (1 + growth * min(1.0, now - since)))
 
+    def _meet(self, left_at: float, now: float) -> None:
+        """Learn from a throttle where the limit is."""
+        since = now - self._met_at
+        self._forget(left_at - SECOND)
+        counted = len(self._last_second)
+        measured = not self._rushing and since >= LEAST_MEASURED
+        if measured and self.limit is not None:
+            found = min(self.rate, self._accepted / since)
+            if self.rate > self.limit:
+                found = (found + min(self.rate, counted)) / 2
+        else:
+            found = min(self.rate * OVERSHOT, counted if counted >= FEW else self.rate)
+        found = max(self._slowest, found)
+        if self.limit is None or abs(found / self.limit - 1) >= SAME:
+            self.limit, self._met_again = found, 0
+        else:
+            self.limit = (self.limit + found) / 2 if measured else min(self.limit, found)
+            self._met_again += 1
+        self._rushing, self._accepted, self._met_at = False, 0, now
+
+    def _cut(self, now: float, left: float) -> None:
+        """Slow down to that part of the rate, and leave some places out."""
+        self.rate = max(self._slowest, min(self.rate * left, self._comfortable()))
+        self._cut_at = self._grown_at = now
+        self._held_since = None
+        self._next = max(self._next, now + REST / self.rate)
+
+    def _forget(self, before: float) -> None:
+        while self._last_second and self._last_second[0] <= before:
+            self._last_second.popleft()
+
     def _growth(self, now: float) -> tuple[float, float]:
         """How fast the rate grows now, a second, and to where at the most."""
         if self.limit is None:
             return RUSH, float("inf")
-        held = self._comfortable(self.limit)
+        held = self._comfortable()
         if self.rate < held * 0.999:
             self._held_since = None
             return RETURN, held
         if self._held_since is None:
             self._held_since = now
-        if now - self._held_since < min(LONGEST_HOLD, FIRST_HOLD * 2.0 ** min(self._met_again, 10)):
+        if now - self._held_since < HOLD:
             return 0.0, float("inf")
         if self.rate < self.limit * MOVED:
             return PROBE, float("inf")
         self._met_again, self._rushing = 0, True
         return RUSH, float("inf")
 
-    def _comfortable(self, limit: float) -> float:
-        return limit * max(LEAST_COMFORT, COMFORT - STEP_ASIDE * self._met_again)
+    def _comfortable(self) -> float:
+        """Where the pace is held: just below the limit, if one is known."""
+        if self.limit is None:
+            return self.ceiling
+        return self.limit * max(LEAST_COMFORT, COMFORT - STEP_ASIDE * self._met_again)
 
 
 class Health:
