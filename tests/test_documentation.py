@@ -26,7 +26,7 @@ README = (ROOT / "README.md").read_text("utf-8")
 LINES = README.splitlines()
 
 # Options of other programs, in the commands that the README shows.
-FOREIGN = {"--check", "--cov"}
+FOREIGN = {"--check", "--cov", "--draw", "--real"}
 
 
 def _section(title: str) -> str:
