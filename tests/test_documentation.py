@@ -174,6 +174,7 @@ def test_every_option_that_the_readme_names_exists() -> None:
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", README))
     group = typer.main.get_command(cli.app)
     known = {name for parameter in group.params for name in parameter.opts} | {"--help"}
+    known |= {"--json"}  # of `config show`
     assert named - FOREIGN <= known | set(_parameters("run")) | set(_parameters("simulate"))
 
 
@@ -273,7 +274,7 @@ def test_every_field_of_the_summary_is_in_its_table(tmp_path: Path) -> None:
 
 def test_every_example_is_mentioned() -> None:
     names = sorted(path.name for path in (ROOT / "examples").iterdir() if path.is_file())
-    assert names == ["clean-up.sh", "crontab", "embed.py", "users.csv"]
+    assert names == ["batch-resend.toml", "clean-up.sh", "crontab", "embed.py", "users.csv"]
     assert [name for name in names if f"(examples/{name})" not in README] == []
 
 

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections import Counter
 from pathlib import Path
 
@@ -278,3 +279,34 @@ def test_no_example_shows_a_name_on_standard_error(
     names = [user["username"] for user in _read(USERS)]
     assert mask(names[0]) in done.stderr
     assert [name for name in names if name in done.stderr] == []
+
+
+def test_the_commands_of_the_configuration_run(tmp_path: Path, environment: dict[str, str]) -> None:
+    text = (EXAMPLES / "batch-resend.toml").read_text("utf-8")
+    commands = re.findall(r"^#   (batch-resend .+)$", text, re.MULTILINE)
+    assert [command.split()[1] for command in commands] == ["run", "config"]
+    (tmp_path / "examples").symlink_to(EXAMPLES)
+    run = _run("/bin/sh", "-c", commands[0], cwd=tmp_path, environment=environment)
+    assert run.returncode == 1, run.stderr
+    (report,) = tmp_path.glob("resend-report-*.csv")
+    assert _reasons(report) == EXPECTED
+    shown = _run("/bin/sh", "-c", commands[1], cwd=tmp_path, environment=environment)
+    assert shown.returncode == 0, shown.stderr
+    lines = [line.split() for line in shown.stdout.splitlines()]
+    place = ["file", "examples/batch-resend.toml"]
+    assert ["share", "0.3", *place] in lines
+    assert ["client-id", "1example23456789", *place, "[pools.shop]"] in lines
+
+
+def test_every_pool_of_the_configuration_can_be_chosen(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    for pool in tomllib.loads((EXAMPLES / "batch-resend.toml").read_text("utf-8"))["pools"]:
+        done = _run(
+            *("batch-resend", "run", str(USERS), "--config", str(EXAMPLES / "batch-resend.toml")),
+            *("--pool", pool, "--report", f"{pool}.csv", "--dry-run"),
+            cwd=tmp_path,
+            environment=environment,
+        )
+        assert done.returncode == 1, done.stderr
+        assert f"{len(_read(tmp_path / f'{pool}.csv'))} rows" in done.stderr

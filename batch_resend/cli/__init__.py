@@ -13,12 +13,14 @@ from typing import Annotated
 import typer
 
 from batch_resend import __version__
+from batch_resend.cli import config, origins
 from batch_resend.cli.run import run
 from batch_resend.cli.simulate import simulate
 from batch_resend.errors import BatchResendError, Exit
 
 app = typer.Typer(
     name="batch-resend",
+    cls=origins.Commands,
     help="Resend Amazon Cognito's confirmation code to every unconfirmed user: one line per row,"
     " one message per person.",
     no_args_is_help=True,
@@ -46,7 +48,8 @@ def program(arguments: Sequence[str]) -> int:
         if sentence is not None:
             context = getattr(error, "ctx", None)
             command = context.command_path if context else "batch-resend"
-            _complain(f"{sentence().rstrip('.')}. See '{command} --help'.")
+            told = f"{sentence().rstrip('.')}."
+            _complain(f"{told}{origins.told(context, told)} See '{command} --help'.")
             return int(getattr(error, "exit_code", Exit.USAGE))
         _complain(f"This should not have happened: {_where(error)}. Please report it.")
         return int(Exit.SETTINGS)
@@ -89,3 +92,4 @@ def main(
 
 app.command()(run)
 app.command()(simulate)
+app.add_typer(config.app, name="config")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from batch_resend.cli import origins
 from batch_resend.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,10 +31,8 @@ def option(
 
 def check_variables(context: typer.Context) -> None:
     """Refuse a variable that looks like an option's and is none: it may have meant --dry-run."""
-    known = {"BATCH_RESEND_CLIENT_SECRET"}
-    for parameter in context.command.params:
-        name = parameter.envvar
-        known |= {name} if isinstance(name, str) else set(name or ())
+    # Those of all commands: one environment serves them all.
+    known = {"BATCH_RESEND_CLIENT_SECRET"} | origins.variables(context.find_root().command)
     for name in sorted(os.environ):
         if name.startswith("BATCH_RESEND_") and name not in known:
             import difflib
@@ -395,4 +394,26 @@ EndpointUrl = Annotated[
 Simulate = Annotated[
     bool,
     option("--simulate", panel="AWS", help="Run against the embedded Cognito instead of AWS."),
+]
+Config = Annotated[
+    str | None,
+    option(
+        "--config",
+        panel="Configuration",
+        metavar="FILE",
+        help="A TOML file with options by their names.",
+        is_eager=True,
+        callback=origins.take,
+    ),
+]
+Pool = Annotated[
+    list[str] | None,
+    option(
+        "--pool",
+        panel="Configuration",
+        metavar="NAME",
+        help="Its table [pools.NAME].",
+        is_eager=True,
+        callback=origins.take,
+    ),
 ]

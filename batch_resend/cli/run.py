@@ -70,10 +70,13 @@ def run(
     region: options.Region = "",
     endpoint_url: options.EndpointUrl = "",
     simulate: options.Simulate = False,
+    config: options.Config = None,
+    pool: options.Pool = None,
 ) -> int:
     """Send each unconfirmed user one code, and report what happened to each."""
     given = dict(locals())
-    del given["context"]
+    for name in ("context", "config", "pool"):  # these have spoken already
+        del given[name]
     options.check_variables(context)
     from batch_resend.progress import Console, can_ask
 

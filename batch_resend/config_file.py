@@ -1,0 +1,176 @@
+"""The configuration file: TOML, read whole and checked whole before any of it counts.
+
+What stands above the tables is for every pool, and what a table `[pools.NAME]` says is for
+that pool and wins. A value is what would be typed after the option: a text or a number;
+true or false for a switch; a list for what can be given several times; a table in place of
+a list of `KEY=VALUE`. Paths are those of the working directory, as they are when typed,
+and `~` at their beginning is the home folder, as the shell would have it.
+
+The file decides who is written to, so a file that everybody may change is refused. It
+holds no secret, so everybody may read it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import stat
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from batch_resend.errors import UsageError
+from batch_resend.masking import printable
+
+_LARGEST = 1 << 20  #: bytes; a file of settings is never so large
+_POOLS = "pools"
+_SECRETS = {"client-secret", "client_secret"}
+
+
+class Kind(Enum):
+    """What an option takes."""
+
+    TEXT = "a text or a number"
+    PATH = "a path"
+    SWITCH = "true or false"
+    LIST = "a list of texts"
+    PAIRS = "a list of texts, or a table"
+
+
+Value = str | bool | list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A value of the file, as the option would take it, and where it stands."""
+
+    value: Value
+    where: str  #: such as `batch-resend.toml [pools.shop]`
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigFile:
+    """A file that was read and found right."""
+
+    path: str
+    common: Mapping[str, Found]  #: for every pool, by key
+    pools: Mapping[str, Mapping[str, Found]]
+
+    def values(self, pool: str | None) -> dict[str, Found]:
+        """Give what the file says for a pool, or without one; raises `UsageError`."""
+        if pool is None and self.pools:
+            names = ", ".join(map(printable, self.pools))
+            raise UsageError(f"{self.path} is for several pools: choose with --pool ({names}).")
+        if pool is None:
+            return dict(self.common)
+        if pool not in self.pools:
+            has = f" (it has {', '.join(map(printable, self.pools))})" if self.pools else ""
+            raise UsageError(
+                f"{self.path} has no table [{_POOLS}.{printable(pool)}]{has}"
+                f"{_near(pool, self.pools) or '.'}"
+            )
+        return {**self.common, **self.pools[pool]}
+
+
+def read(path: str, keys: Mapping[str, Kind]) -> ConfigFile:
+    """Read a file whose keys are these; raises `UsageError` for what is wrong in it."""
+    shown = printable(path)
+    try:
+        tables = tomllib.loads(_text(path))
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"--config {shown} is not TOML: {printable(str(error))}.") from None
+    except RecursionError:
+        raise UsageError(f"--config {shown} is not TOML: nested too deeply.") from None
+    pools = tables.pop(_POOLS, {})
+    if not isinstance(pools, dict) or not all(isinstance(t, dict) for t in pools.values()):
+        raise UsageError(
+            f"{shown}: '{_POOLS}' holds a table for each pool: write [pools.NAME], and its"
+            " options below."
+        )
+    return ConfigFile(
+        shown,
+        _checked(tables, keys, shown),
+        {
+            name: _checked(table, keys, f"{shown} [pools.{printable(name)}]")
+            for name, table in pools.items()
+        },
+    )
+
+
+def _text(path: str) -> str:
+    shown = printable(path)
+    try:
+        with Path(path).open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            content = file.read(_LARGEST + 1)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "no path"
+        raise UsageError(
+            f"--config {shown} cannot be read ({why}): name a file of settings."
+        ) from None
+    if stat.S_ISREG(mode) and mode & stat.S_IWOTH:
+        raise UsageError(
+            f"--config {shown} can be changed by everybody on this machine, and it decides who"
+            " is written to: chmod o-w it."
+        )
+    if len(content) > _LARGEST:
+        raise UsageError(f"--config {shown} is larger than a file of settings can be (1 MiB).")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise UsageError(f"--config {shown} is not UTF-8 (at line {line}).") from None
+
+
+def _checked(table: Mapping[str, Any], keys: Mapping[str, Kind], where: str) -> dict[str, Found]:
+    found = {}
+    for key, value in table.items():
+        if key in _SECRETS:
+            raise UsageError(
+                f"{where}: a secret does not belong here. Put it in a file of its own that"
+                " client-secret-file names, and take it out of this one."
+            )
+        if key not in keys:
+            near = _near(key, [*keys, _POOLS])
+            if not near and isinstance(value, dict):
+                near = f": a table for a pool is written [{_POOLS}.{printable(key)}]."
+            raise UsageError(f"{where}: '{printable(key)}' is no option{near or '.'}")
+        try:
+            found[key] = Found(_value(value, keys[key]), where)
+        except TypeError:
+            raise UsageError(f"{where}: {key} takes {keys[key].value}.") from None
+    return found
+
+
+def _value(value: Any, kind: Kind) -> Value:
+    """Bring a value into the form the option takes; raises `TypeError`."""
+    if kind is Kind.SWITCH:
+        if isinstance(value, bool):
+            return value
+        raise TypeError
+    if kind is Kind.PAIRS and isinstance(value, dict):
+        if any("=" in name for name in value):
+            raise TypeError
+        return [f"{name}={_typed(one)}" for name, one in value.items()]
+    if kind in {Kind.LIST, Kind.PAIRS}:
+        if isinstance(value, list):
+            return [_typed(one) for one in value]
+        raise TypeError
+    text = _typed(value)
+    return os.path.expanduser(text) if kind is Kind.PATH else text  # noqa: PTH111 - keeps ./
+
+
+def _typed(value: Any) -> str:
+    """Write a value as it would be typed; raises `TypeError` where nobody could type it."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise TypeError
+    return value if isinstance(value, str) else repr(value)
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    """Ask whether a known name was meant, where one is near."""
+    near = difflib.get_close_matches(name, list(known), 1)
+    return f": did you mean {printable(near[0])}?" if near else ""
