@@ -17,12 +17,14 @@ from batch_resend.pacing import DEFAULT_QUOTA
 from batch_resend.plan import Policy
 from batch_resend.reports.summary import MaxFailures
 from batch_resend.request import Template
+from batch_resend.waves import Waves, room
 
 UNCONFIRMED_FILTER = 'cognito:user_status = "UNCONFIRMED"'
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _POOL_ID = re.compile(r"([a-z]{2,}(?:-[a-z]+)+-\d+)_[0-9A-Za-z]+")
+_HOW_WAVES = "give the users of each wave, such as 10,100,rest; the rest comes last."
 _CLIENT_ID = re.compile(r"[\w+]{1,128}")  # service model of cognito-idp, `ClientIdType`
 
 
@@ -46,6 +48,7 @@ class Settings:
     exclude: str | None = None
     limit: int | None = None
     sample: int | None = None
+    waves: Waves = ()  #: users in each; None, in the last place, is the rest
     client_secret_file: str | None = None
     client_secret_id: str | None = None
     fetch_client_secret: bool = False
@@ -132,6 +135,9 @@ class Settings:
                     )
         if self.limit is not None and self.sample is not None:
             raise UsageError("--limit and --sample exclude each other: give one of them.")
+        if None in self.waves[:-1] or any(size is not None and size < 1 for size in self.waves):
+            given = ",".join("rest" if size is None else str(size) for size in self.waves)
+            raise UsageError(f"--waves {given}: {_HOW_WAVES}")
 
     def _check_secret(self) -> None:
         given = [
@@ -204,12 +210,18 @@ class Settings:
             give_up_after=self.give_up_after,
             max_sent=self.max_sent,
             max_failures=self.max_failures,
+            waves=self.waves,
         )
 
     @property
     def selection(self) -> Selection:
-        """Which of the eligible."""
-        return Selection(limit=self.limit, sample=self.sample, one_per_address=self.one_per_address)
+        """Which of the eligible: no more than the waves have room for."""
+        limit, sample, most = self.limit, self.sample, room(self.waves)
+        if most is not None and sample is not None:
+            sample = min(sample, most)  # a smaller sample, not the first rows of a large one
+        elif most is not None:
+            limit = most if limit is None else min(limit, most)
+        return Selection(limit=limit, sample=sample, one_per_address=self.one_per_address)
 
     @property
     def pool_region(self) -> str:
@@ -247,6 +259,14 @@ def max_failures(text: str) -> MaxFailures:
     if text.isascii() and text.isdigit():
         return MaxFailures(number=int(text))
     raise UsageError(f"--max-failures {text!r}: give a number of users, or a part such as 5%.")
+
+
+def waves(text: str) -> Waves:
+    """Read --waves: users in each, separated by commas; `rest` in the last place is None."""
+    sizes = [size.strip() for size in text.split(",")]
+    if not all(size == "rest" or (size.isascii() and size.isdigit()) for size in sizes):
+        raise UsageError(f"--waves {text!r}: {_HOW_WAVES}")
+    return tuple(None if size == "rest" else int(size) for size in sizes)
 
 
 def key_values(option: str, texts: list[str]) -> tuple[tuple[str, str], ...]:

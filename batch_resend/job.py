@@ -12,7 +12,8 @@
 
 Steps 1 and 2 run over the whole input first, into a spool on disk: a broken last row is
 found while nobody has been written to. From the spool on, a fixed number of workers take
-their rows from one iterator, each when it is free.
+their rows from one iterator, each when it is free; where users are asked for in waves, one wave
+after another.
 
 Every row ends in exactly one result, whatever ends the run: to stop is to close the gate
 of the pace, so that what is in flight is settled and the rest becomes `not-attempted`.
@@ -51,6 +52,7 @@ from batch_resend.reports.summary import MaxFailures, Summary, Tally
 from batch_resend.request import AppClient, Template, build
 from batch_resend.retry import retry
 from batch_resend.spool import Spool
+from batch_resend.waves import Waves, divide, line
 
 CONNECT_WITHIN = 30.0  #: seconds; without a single connection for so long, settings are wrong
 _LONGEST_MESSAGE = 500  #: characters of an error message that go into the report
@@ -124,6 +126,7 @@ class Limits:
     give_up_after: float = 300.0
     max_sent: int | None = None
     max_failures: MaxFailures = field(default_factory=lambda: MaxFailures(part=0.5))
+    waves: Waves = ()  #: users in each; none: all at once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +151,8 @@ class Snapshot:
     in_flight: int
     seconds: float
     stopped_by: Stop | None
+    wave: int = 1  #: which one is under way
+    waves: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +169,8 @@ class Job:
     """One run over one input. `plan` first, then `run` or `dry_run`.
 
     `now` is the time in seconds since the epoch, read once; from there on time is the
-    event loop's. `watch` hears what the run waits for, and for how many seconds.
+    event loop's. `watch` hears what the run waits for, and for how many seconds; `note`
+    what became of a wave.
     """
 
     ledger: Ledger
@@ -177,6 +183,7 @@ class Job:
     limits: Limits = field(default_factory=Limits)
     facts: dict[str, Any] = field(default_factory=dict)
     watch: Callable[[str, float], None] = lambda _why, _seconds: None
+    note: Callable[[str], None] = lambda _text: None
     listener: Callable[[Result], Awaitable[None]] | None = None  #: hears every row's result
     rng: random.Random = field(default_factory=random.SystemRandom)
     threads: bool = True  #: commit in a thread; not in virtual time
@@ -185,6 +192,10 @@ class Job:
     detail: str = field(default="", init=False)
     tally: Tally = field(default_factory=Tally, init=False)
     eligible: int = field(default=0, init=False)
+    _waves: list[int] = field(default_factory=lambda: [0], init=False)  #: users in each
+    _wave: int = field(default=0, init=False)  #: which one is under way, from 0
+    _of_wave: Tally = field(default_factory=Tally, init=False)  #: who was asked for in it
+    _left_of_wave: int = field(default=0, init=False)  #: who has not been asked for yet
     _gate: Gate = field(init=False)
     _journal: GroupCommit = field(init=False)
     _judge: Judge = field(default_factory=Judge, init=False)
@@ -236,6 +247,7 @@ class Job:
             self.spool.keep_sample(selection.sample, self.rng)
         counts = self.spool.counts()
         self.eligible = counts.get(Reason.ELIGIBLE, 0)
+        self._waves = divide(self.limits.waves, self.eligible)
         return counts
 
     def _planned(self, candidate: Candidate) -> Planned:
@@ -301,13 +313,36 @@ class Job:
 
     async def _send_all(self, sender: Sender) -> None:
         rows = iter(self.spool)
-        async with anyio.create_task_group() as workers:
-            for _ in range(max(1, min(self.limits.concurrency, self.eligible))):
-                workers.start_soon(self._work, rows, sender)
+        for number, size in enumerate(self._waves):
+            if self.stopped_by is None:  # else what is left of the rows is told, and no more
+                self._wave, self._of_wave, self._left_of_wave = number, Tally(), size
+            async with anyio.create_task_group() as workers:
+                for _ in range(max(1, min(self.limits.concurrency, size))):
+                    workers.start_soon(self._work, rows, sender)
+            # Every worker has ended, so all who were asked for in this wave are settled.
+            if len(self._waves) > 1 and self.stopped_by is None:
+                self._judge_wave()
+
+    def _judge_wave(self) -> None:
+        told = line(self._wave + 1, len(self._waves), self._of_wave)
+        if self._is_last_wave():
+            self.note(f"{told}.")
+        elif self.limits.max_failures.exceeded(self._of_wave, at_an_end=True):
+            self.note(f"{told}; that is more than --max-failures allows.")
+            self.stop(Stop.MAX_FAILURES)
+        else:
+            self.note(f"{told}; going on with {self._waves[self._wave + 1]} more.")
+
+    def _is_last_wave(self) -> bool:
+        return self._wave + 1 >= len(self._waves)
+
+    def _goes_on(self) -> bool:
+        """Whether the wave goes on; the last one does to the last row, and so does a stop."""
+        return self._left_of_wave > 0 or self._is_last_wave() or self.stopped_by is not None
 
     async def _work(self, rows: Iterator[Planned], sender: Sender) -> None:
         """Take the next row from where all workers take theirs, until there is none."""
-        for planned in rows:
+        while self._goes_on() and (planned := next(rows, None)) is not None:
             if planned.reason is not Reason.ELIGIBLE:
                 if planned.reason is Reason.INTERRUPTED:
                     await self._note_interrupted(planned)
@@ -315,7 +350,10 @@ class Job:
             elif self.stopped_by is not None:
                 await self._tell(self._result(planned, Reason.STOPPED))
             else:
-                await self._tell(await self._serve(planned, sender))
+                self._left_of_wave -= 1
+                result = await self._serve(planned, sender)
+                self._of_wave.add(result)
+                await self._tell(result)
                 if self.limits.max_failures.exceeded(self.tally):
                     self.stop(Stop.MAX_FAILURES)
                 if self._gate.spent == self.limits.max_sent:
@@ -335,11 +373,11 @@ class Job:
             with anyio.CancelScope(shield=True):
                 try:
                     intent = await self._journal.make(Intend(names, self._time(place.left_at)))  # 5
-                    began, in_doubt = anyio.current_time(), True
+                    place.left_at, in_doubt = anyio.current_time(), True
                     reply = await sender.send(request)  # 6
                     ended = anyio.current_time()
                     verdict = judge(reply)
-                    tries.append(_Tried(verdict, reply, ended - began))
+                    tries.append(_Tried(verdict, reply, ended - place.left_at))
                     counted += verdict.again is Again.COUNTED
                     place.signal = verdict.signal
                     place.connected = reply.wire is not Wire.NOT_SENT
@@ -417,6 +455,8 @@ class Job:
             self._gate.in_flight,
             anyio.current_time() - self._began,
             self.stopped_by,
+            self._wave + 1,
+            len(self._waves),
         )
 
     def _result(self, planned: Planned, reason: Reason, tries: Sequence[_Tried] = ()) -> Result:

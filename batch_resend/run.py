@@ -234,6 +234,7 @@ class Run:
             spool=spool,
             facts=facts,
             watch=self._observer.waiting,
+            note=self._observer.note,
             listener=self._hand_on,
         )
         counts = await job.plan(source, settings.selection)

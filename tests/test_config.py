@@ -60,6 +60,44 @@ def test_anything_else_is_no_number_of_failures(text: str) -> None:
         config.max_failures(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "waves"),
+    [
+        ("10,100,rest", (10, 100, None)),
+        (" 10 , rest ", (10, None)),
+        ("10,100", (10, 100)),
+        ("rest", (None,)),
+    ],
+)
+def test_waves_are_numbers_of_users_and_the_rest(text: str, waves: tuple[int | None, ...]) -> None:
+    assert waves == config.waves(text)
+
+
+@pytest.mark.parametrize("text", ["", "10,", "ten", "10%,rest", "-1", "1.5", "10;20", "²"])
+def test_anything_else_is_no_waves(text: str) -> None:
+    with pytest.raises(UsageError, match="--waves"):
+        config.waves(text)
+
+
+@pytest.mark.parametrize(
+    ("given", "limit", "sample"),
+    [
+        ({"waves": (10, 100, None)}, None, None),
+        ({"waves": (10, 100)}, 110, None),
+        ({"waves": (10, 100), "limit": 50}, 50, None),
+        ({"waves": (10, 100), "limit": 500}, 110, None),
+        ({"waves": (10, 100), "sample": 50}, None, 50),
+        ({"waves": (10, 100), "sample": 500}, None, 110),
+        ({"waves": (10, None), "sample": 500}, None, 500),
+    ],
+)
+def test_no_more_are_chosen_than_the_waves_have_room_for(
+    given: dict[str, Any], limit: int | None, sample: int | None
+) -> None:
+    selection = Settings(**CSV, **given).selection
+    assert (selection.limit, selection.sample) == (limit, sample)
+
+
 def test_pairs_and_patterns_are_read_and_their_mistakes_named() -> None:
     assert config.key_values("--metadata", ["a=1", "b=x=y", "c="]) == (
         ("a", "1"), ("b", "x=y"), ("c", ""),
@@ -89,6 +127,9 @@ def test_pairs_and_patterns_are_read_and_their_mistakes_named() -> None:
         (CSV | {"one_per_address": True}, "--one-per-address needs a listing"),
         (CSV | {"limit": 1, "sample": 1}, "--limit and --sample"),
         (CSV | {"limit": 0}, "--limit 0"),
+        (CSV | {"waves": (0, None)}, "--waves 0,rest"),
+        (CSV | {"waves": (None, 10)}, "--waves rest,10"),
+        (CSV | {"waves": (10, -1)}, "--waves 10,-1"),
         (CSV | {"max_sends": -1}, "--max-sends -1"),
         (CSV | {"concurrency": 0}, "--concurrency 0"),
         (CSV | {"max_attempts": 0}, "--max-attempts 0"),

@@ -58,6 +58,8 @@ def read_settings(given: dict[str, Any]) -> Settings:
         given["metadata"] = config.key_values("--metadata", given["metadata"] or [])
     if "rate" in given:
         given["rate"] = config.rate(given["rate"])
+    if "waves" in given:
+        given["waves"] = () if given["waves"] is None else config.waves(given["waves"])
     if "max_failures" in given:
         given["max_failures"] = config.max_failures(given["max_failures"])
     if "no_header" in given:
@@ -163,6 +165,15 @@ Limit = Annotated[
 Sample = Annotated[
     int | None,
     option("--sample", panel="Who", metavar="N", help="Only N of the eligible, drawn at random."),
+]
+Waves = Annotated[
+    str | None,
+    option(
+        "--waves",
+        panel="Who",
+        metavar="N,...,rest",
+        help="In waves; the next only if the last stayed under --max-failures.",
+    ),
 ]
 ClientId = Annotated[
     str, option("--client-id", panel="What", metavar="ID", help="The app client. (required)")

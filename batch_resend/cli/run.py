@@ -33,6 +33,7 @@ def run(
     exclude: options.Exclude = None,
     limit: options.Limit = None,
     sample: options.Sample = None,
+    waves: options.Waves = None,
     client_id: options.ClientId = "",
     client_secret_file: options.ClientSecretFile = None,
     client_secret_id: options.ClientSecretId = None,

@@ -51,11 +51,11 @@ class MaxFailures:
 
     FROM = 100
 
-    def exceeded(self, tally: Tally) -> bool:
-        """Whether there are more failures than allowed."""
+    def exceeded(self, tally: Tally, *, at_an_end: bool = False) -> bool:
+        """Whether there are more failures than allowed; at an end a part counts from one on."""
         if self.number is not None:
             return tally.failures > self.number
-        if self.part is None or tally.requested < self.FROM:
+        if self.part is None or (tally.requested < self.FROM and not at_an_end):
             return False
         return tally.failures > self.part * tally.requested
 
