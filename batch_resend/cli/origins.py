@@ -26,13 +26,15 @@ _OF_THE_FILE = {"config", "pool"}
 
 def take(context: typer.Context, parameter: typer.CallbackParam, value: Any) -> Any:
     """Take --config or --pool; once both are known, let the file speak."""
+    if value is None and parameter.multiple:
+        value = []  # older releases of typer cannot read None here
     if context.resilient_parsing:  # completing a word at the shell
         return value
     context.meta[_CONTEXT] = context
     chosen = context.meta.setdefault(_CHOSEN, {})
     chosen[parameter.name] = value
     if chosen.keys() == _OF_THE_FILE:
-        context.meta[_FOUND] = found = _found(context, chosen["config"], chosen["pool"] or [])
+        context.meta[_FOUND] = found = _found(context, chosen["config"], chosen["pool"])
         context.default_map = {
             parameter.name: found[key].value
             for key, parameter in _keyed(context.command)
