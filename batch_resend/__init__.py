@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from batch_resend.config import Settings
     from batch_resend.errors import BatchResendError
     from batch_resend.model import Outcome, Reason, Result
+    from batch_resend.preview import Preview
     from batch_resend.reports.summary import Summary
-    from batch_resend.run import Observer, Preview, RunningJob, open_run
+    from batch_resend.run import Observer, RunningJob, open_run
 
 __version__ = "0.1.0"
 
@@ -44,7 +45,7 @@ _HOMES = {
     "BatchResendError": "errors",
     "Observer": "run",
     "Outcome": "model",
-    "Preview": "run",
+    "Preview": "preview",
     "Reason": "model",
     "Result": "model",
     "RunningJob": "run",

@@ -12,6 +12,7 @@ import logging
 import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,6 +21,34 @@ from batch_resend.errors import SettingsError
 
 _KEEP_ALIVE = 10.0  #: seconds; shorter than a server's, so that no stale connection is used
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+_TAUGHT = Path(__file__).with_name("models")  #: operations that an older SDK does not know
+
+# What AWS's services answer, by what it means.
+THROTTLED = {
+    "TooManyRequestsException",
+    "ThrottlingException",
+    "Throttling",
+    "RequestLimitExceeded",
+}
+FORBIDDEN = {"NotAuthorizedException", "AccessDeniedException", "AccessDenied"}
+BAD_CREDENTIALS = {
+    "UnrecognizedClientException",
+    "InvalidClientTokenId",
+    "InvalidSignatureException",
+    "SignatureDoesNotMatch",
+    "IncompleteSignature",
+    "IncompleteSignatureException",
+    "MissingAuthenticationToken",
+    "MissingAuthenticationTokenException",
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "RequestExpired",
+    "AuthFailure",
+}
+
+
+class NotAsked(SettingsError):
+    """AWS's own service is not asked while Cognito's endpoint is not AWS's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +95,20 @@ def quiet() -> None:
 def session(place: Place) -> Any:
     """Make the SDK's session; raises `SettingsError` for an unknown profile or Region."""
     import aioboto3
+    from aiobotocore.session import AioSession
     from botocore.exceptions import BotoCoreError
 
     quiet()
     try:
+        taught = AioSession()
         made = aioboto3.Session(
+            botocore_session=taught,
             profile_name=place.profile or None,
             # As the AWS CLI has it; the SDK for Python does not know AWS_REGION.
             region_name=place.region or os.environ.get("AWS_REGION") or None,
         )
+        # The SDK's own way to add to its models; one that knows the operation loses nothing.
+        taught.get_component("data_loader").search_paths.append(str(_TAUGHT))
         region = made.region_name
     except BotoCoreError as error:
         raise SettingsError(
@@ -128,15 +162,20 @@ async def resend_client(
 
 
 @contextlib.asynccontextmanager
-async def signed_client(place: Place, service: str) -> AsyncIterator[Any]:
-    """Open a signed client that only reads. `--endpoint-url` is Cognito's alone."""
+async def signed_client(
+    place: Place, service: str, *, made: Any = None, region: str = "", attempts: int = 8
+) -> AsyncIterator[Any]:
+    """Open a signed client that only reads. `--endpoint-url` is Cognito's alone.
+
+    `made` is a session to share, `region` another one than the session's.
+    """
     from aiobotocore.config import AioConfig
     from botocore.exceptions import BotoCoreError
 
-    made = session(place)
+    made = made or session(place)
     cognito = service == "cognito-idp"
     config = AioConfig(
-        retries={"mode": "standard", "total_max_attempts": 8},
+        retries={"mode": "standard", "total_max_attempts": attempts},
         connect_timeout=10,
         read_timeout=30,
         user_agent=f"batch-resend/{__version__}",
@@ -149,6 +188,7 @@ async def signed_client(place: Place, service: str) -> AsyncIterator[Any]:
             client = await stack.enter_async_context(
                 made.client(
                     service,
+                    region_name=region or None,
                     endpoint_url=(place.endpoint_url or None) if cognito else None,
                     config=config,
                 )
@@ -161,11 +201,16 @@ async def signed_client(place: Place, service: str) -> AsyncIterator[Any]:
             variable = "AWS_ENDPOINT_URL_" + client.meta.service_model.service_id.upper().replace(
                 " ", "_"
             )
-            raise SettingsError(
+            raise NotAsked(
                 f"AWS's own {service} is not asked while Cognito's endpoint is another"
                 f" ({place.cognito_endpoint}): set {variable} to where it is."
             )
         yield client
+
+
+def code_of(error: Any) -> str:
+    """Give the error code of an SDK's `ClientError`."""
+    return str(error.response.get("Error", {}).get("Code") or "")
 
 
 def same_endpoint(endpoint: str) -> str:
@@ -227,10 +272,9 @@ async def _read(call: Any, what: str, permission: str) -> Any:
     try:
         return await call
     except ClientError as error:
-        code = error.response.get("Error", {}).get("Code", "")
         raise SettingsError(
-            f"AWS does not give the {what} ({code}): check the name and Region, and that the"
-            f" credentials allow {permission}."
+            f"AWS does not give the {what} ({code_of(error)}): check the name and Region, and that"
+            f" the credentials allow {permission}."
         ) from error
     except BotoCoreError as error:
         raise SettingsError(

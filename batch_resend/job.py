@@ -270,6 +270,10 @@ class Job:
             candidate.aliases,
         )
 
+    def set_rate(self, rate: float) -> None:
+        """Set the ceiling in requests a second; before `run` only."""
+        self._gate.pace = Pace(rate)
+
     async def dry_run(self) -> Summary:
         """Report what would happen; nothing is sent and nothing remembered."""
         for planned in self.spool:

@@ -19,8 +19,9 @@ from batch_resend.errors import Exit
 from batch_resend.job import Job, Snapshot
 from batch_resend.masking import mask, mask_within, printable
 from batch_resend.model import Outcome, Reason, Result
+from batch_resend.preview import Preview, confirmation_lines, plan_lines
 from batch_resend.reports.summary import Summary
-from batch_resend.run import Observer, Preview
+from batch_resend.run import Observer
 
 _LIVE_EVERY = 0.1  #: seconds
 _PLAIN_EVERY = 30.0
@@ -86,15 +87,16 @@ class Console(Observer):
 
     async def confirm(self, preview: Preview) -> bool:
         """Show the plan; ask, where a question is due."""
-        for line in plan_lines(preview, masked=self._masked):
+        lines = plan_lines if preview.facts.get("dry_run") else confirmation_lines
+        for line in lines(preview, masked=self._masked):
             self._say("plan", line)
         if self._yes or not preview.eligible:
             return True
-        self._write(f"Send {preview.eligible} codes? [y/N] ", end="")
+        self._write(preview.question, end="")
         self._asking = True
         await anyio.wait_readable(sys.stdin)  # a terminal has a whole line, or nothing
         self._asking = False
-        return sys.stdin.readline().strip().lower() in {"y", "yes"}
+        return preview.approved(sys.stdin.readline())
 
     def ended(self, summary: Summary) -> None:
         """Show what the run came to."""
@@ -182,24 +184,6 @@ def can_ask() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def plan_lines(preview: Preview, *, masked: bool = True) -> list[str]:
-    """Say in a few lines what is about to happen."""
-    facts = preview.facts
-    where = facts["endpoint"] if facts["simulated"] else f"{facts['region']}, {facts['endpoint']}"
-    pool = f"pool {facts['user_pool_id']}, " if facts["user_pool_id"] else ""
-    lines = [f"Plan for {facts['input']}: {pool}client {facts['client_id']} at {where}"]
-    lines.append(
-        f"  to be sent a code  {preview.eligible} at up to {preview.rate:g} a second:"
-        f" about {_time(preview.seconds)}"
-    )
-    if preview.first:
-        names = [mask(name) if masked else printable(name) for name in preview.first]
-        more = ", ..." if preview.eligible > len(names) else ""
-        lines.append(f"  the first          {', '.join(names)}{more}")
-    lines += _by_outcome({r: n for r, n in preview.counts.items() if r is not Reason.ELIGIBLE})
-    return lines
-
-
 def summary_lines(summary: Summary) -> list[str]:
     """Say in a few lines what the run came to."""
     counts = summary.counts
@@ -226,6 +210,11 @@ def summary_lines(summary: Summary) -> list[str]:
         lines.append(
             f"Unsettled over all runs: {summary.unsettled}. Nobody can say whether they were sent"
             " a code, so they count as sent."
+        )
+    if facts.get("existence_hidden") and counts[Outcome.SENT]:
+        lines.append(
+            "The app client hides who does not exist (PreventUserExistenceErrors), so `sent` proves"
+            " less: a wrong name counts as sent."
         )
     if facts["simulated"]:
         lines.append("Simulated: no real person was written to.")

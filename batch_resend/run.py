@@ -23,14 +23,23 @@ import anyio.abc
 import anyio.streams.memory
 
 from batch_resend import __version__, aws
+from batch_resend.check import Checked, Facts, Level, Wish, check, estimated
 from batch_resend.config import UNCONFIRMED_FILTER, Settings, state_folder
-from batch_resend.errors import BatchResendError, InputError, Refused, UsageError
+from batch_resend.errors import (
+    BatchResendError,
+    InputError,
+    Refused,
+    SettingsError,
+    UsageError,
+)
+from batch_resend.estimate import Estimate, Messages
 from batch_resend.job import Job, Sender
 from batch_resend.ledger.sqlite import SqliteLedger, files_of
 from batch_resend.masking import printable
-from batch_resend.model import Reason, Result
+from batch_resend.model import Result
 from batch_resend.outcome import Stop
 from batch_resend.pacing import DEFAULT_QUOTA
+from batch_resend.preview import Preview
 from batch_resend.reports.csv_file import CsvReport, FailedRows
 from batch_resend.reports.files import PrivateFile
 from batch_resend.reports.summary import Summary
@@ -43,22 +52,6 @@ SIMULATED_CLIENT = "simulated"
 SIMULATED_POOL = "us-east-1_Simulated"
 SIMULATED_USERS = 500
 _SIMULATED_LATENCY = 0.06  #: seconds: as far away as another Region of the same continent
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Preview:
-    """What is about to happen: shown before anybody is written to."""
-
-    counts: dict[Reason, int]
-    eligible: int
-    first: list[str]  #: a few of the names
-    rate: float
-    facts: dict[str, Any]
-
-    @property
-    def seconds(self) -> float:
-        """How long it takes at least."""
-        return max(0, self.eligible - 1) / self.rate
 
 
 class Observer:
@@ -197,6 +190,101 @@ class Run:
         app: AppClient,
         files: dict[str, PrivateFile],
     ) -> Job:
+        """Read and plan, meanwhile check; then show it, and ask."""
+        checked = None
+        if self.settings.user_pool_id and not self.settings.simulate:
+            job, checked = await self._plan_and_check(stack, world, ledger, app, files)
+        else:
+            job = await self._read(stack, world, ledger, app, files)
+        if checked is not None:
+            if stops := checked.of(Level.STOP):
+                raise SettingsError(" ".join([*stops, "Nobody was written to."]))
+            for warning in checked.of(Level.WARNING):
+                self._observer.note(f"Check: {warning}")
+        preview = Preview(
+            counts=job.spool.counts(),
+            first=job.spool.first_eligible(3),
+            estimate=self._estimate(job, checked),
+            facts=job.facts,
+        )
+        if not await self._observer.confirm(preview):
+            raise Refused("Nobody was written to: the run was not confirmed.")
+        return job
+
+    async def _plan_and_check(
+        self,
+        stack: contextlib.AsyncExitStack,
+        world: _World,
+        ledger: SqliteLedger,
+        app: AppClient,
+        files: dict[str, PrivateFile],
+    ) -> tuple[Job, Checked]:
+        """Read and plan, and learn beside it what the check judges."""
+        facts: Facts | None = None
+        job: Job | None = None
+        failed: BatchResendError | None = None
+
+        async def learn() -> None:
+            nonlocal facts
+            facts = await self._learn(app)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(learn)
+            try:  # inside: what leaves a task group is a group of errors
+                job = await self._read(stack, world, ledger, app, files)
+            except BatchResendError as error:
+                failed = error
+                tasks.cancel_scope.cancel()
+        if failed is not None:
+            raise failed
+        assert job is not None  # noqa: S101 - for the type checker: read, or failed
+        assert facts is not None  # noqa: S101 - the same
+        checked = check(facts, wish_of(self.settings, world.region, world.endpoint, job.eligible))
+        job.set_rate(checked.rate)
+        job.facts.update(
+            account=facts.account_id, quota=facts.quota, existence_hidden=facts.hides_existence
+        )
+        return job, checked
+
+    async def _learn(self, app: AppClient) -> Facts:
+        from batch_resend.gather import gather
+
+        settings = self.settings
+        return await gather(
+            place_of(settings),
+            user_pool_id=settings.user_pool_id,
+            client_id=app.client_id,
+            secret=app.secret,
+        )
+
+    def _estimate(self, job: Job, checked: Checked | None) -> Estimate:
+        settings = self.settings
+        if checked is None:
+            return Estimate(
+                users=job.eligible,
+                rate=settings.limits.rate,
+                now=job.now,
+                sent=Messages(unknown=job.eligible),
+                max_sent=settings.max_sent,
+                deadline=settings.deadline,
+            )
+        return estimated(
+            checked.facts,
+            checked.wish,
+            job.eligible,
+            telephones=job.spool.telephones() if settings.users is None else None,
+            max_sent=settings.max_sent,
+            deadline=settings.deadline,
+        )
+
+    async def _read(
+        self,
+        stack: contextlib.AsyncExitStack,
+        world: _World,
+        ledger: SqliteLedger,
+        app: AppClient,
+        files: dict[str, PrivateFile],
+    ) -> Job:
         settings = self.settings
         source = self._source(world)
         stack.push_async_callback(source.aclose)
@@ -214,9 +302,12 @@ class Run:
             "input": printable(source.name),
             "user_pool_id": settings.user_pool_id or None,
             "client_id": app.client_id,
+            "account": None,
             "region": world.region,
             "endpoint": world.endpoint,
             "endpoint_is_aws": aws.is_aws(world.endpoint),
+            "quota": None,
+            "existence_hidden": None,
             "simulated": settings.simulate,
             "dry_run": settings.dry_run,
             "ledger": str(ledger.path) if ledger.path else None,
@@ -237,16 +328,7 @@ class Run:
             note=self._observer.note,
             listener=self._hand_on,
         )
-        counts = await job.plan(source, settings.selection)
-        preview = Preview(
-            counts=counts,
-            eligible=job.eligible,
-            first=spool.first_eligible(3),
-            rate=job.snapshot().rate,
-            facts=facts,
-        )
-        if not await self._observer.confirm(preview):
-            raise Refused("Nobody was written to: the run was not confirmed.")
+        await job.plan(source, settings.selection)
         return job
 
     async def _hand_on(self, result: Result) -> None:
@@ -261,14 +343,7 @@ class Run:
         settings = self.settings
         keep = settings.names
         if settings.users is not None:
-            return CsvSource(
-                settings.users,
-                username_column=settings.username_column,
-                header=settings.header,
-                delimiter=settings.delimiter,
-                encoding=settings.encoding,
-                keep=keep,
-            )
+            return _csv_source(settings, settings.users)
         if settings.one_per_address:
             keep |= {"email", "phone_number"}
         return CognitoSource(
@@ -393,9 +468,54 @@ def default_ledger(region: str, client_id: str, endpoint: str) -> Path:
     return state_folder() / f"{name}.sqlite3"
 
 
+def _csv_source(settings: Settings, users: str) -> CsvSource:
+    return CsvSource(
+        users,
+        username_column=settings.username_column,
+        header=settings.header,
+        delimiter=settings.delimiter,
+        encoding=settings.encoding,
+        keep=settings.names,
+    )
+
+
+async def count_rows(settings: Settings) -> int | None:
+    """Count the rows of the file of users, None without one; raises `InputError`."""
+    if settings.users is None:
+        return None
+    source = _csv_source(settings, settings.users)
+    await source.open()
+    try:
+        return sum([len(batch) async for batch in source.batches()])
+    finally:
+        await source.aclose()
+
+
+def place_of(settings: Settings) -> aws.Place:
+    """Where Cognito is, and who asks."""
+    return aws.Place(settings.pool_region, settings.profile, settings.endpoint_url)
+
+
+def wish_of(settings: Settings, region: str, endpoint: str, users: int | None) -> Wish:
+    """Say to the check what the operator is about to do."""
+    return Wish(
+        user_pool_id=settings.user_pool_id,
+        client_id=settings.client_id,
+        region=region,
+        endpoint=endpoint,
+        endpoint_is_aws=aws.is_aws(endpoint),
+        now=time.time(),
+        listed=settings.users is None,
+        users=users,
+        rate=settings.rate,
+        share=settings.share,
+        default_quota=DEFAULT_QUOTA,
+    )
+
+
 async def client_secret(settings: Settings) -> str | None:
     """Get the app client's secret from where the settings say, if it has one."""
-    place = aws.Place(settings.pool_region, settings.profile, settings.endpoint_url)
+    place = place_of(settings)
     if settings.client_secret_file is not None:
         return _checked(secret_from_file(settings.client_secret_file), "--client-secret-file")
     if settings.client_secret_id is not None:
@@ -456,7 +576,7 @@ async def _world(settings: Settings, now: float) -> AsyncIterator[_World]:
         return
     from batch_resend.sender import AwsSender
 
-    place = aws.Place(settings.pool_region, settings.profile, settings.endpoint_url)
+    place = place_of(settings)
     async with contextlib.AsyncExitStack() as stack:
         client, region, endpoint = await stack.enter_async_context(
             aws.resend_client(place, timeout=settings.timeout, concurrency=settings.concurrency)

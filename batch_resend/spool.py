@@ -137,6 +137,16 @@ class Spool:
         )
         return [_text(name) for (name,) in rows]
 
+    def telephones(self) -> int:
+        """How many of the eligible have a telephone number among their names (listing only)."""
+        (count,) = self._db.execute(
+            "SELECT count(*) FROM planned WHERE reason = ? AND EXISTS ("
+            " SELECT 1 FROM json_each(planned.aliases)"
+            "  WHERE value GLOB '+[0-9]*' AND value NOT GLOB '*[^+0-9]*')",
+            (str(Reason.ELIGIBLE),),
+        ).fetchone()
+        return int(count)
+
     def __iter__(self) -> Iterator[Planned]:
         """Yield the rows in their order."""
         last = -1

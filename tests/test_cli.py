@@ -799,9 +799,9 @@ def test_at_a_terminal_a_person_is_asked_and_sees_how_it_goes(
     asking = ["run", users, *(option for option in at if option != "--yes"), *REPORT]
     no = at_a_terminal(program, "n", *asking)
     assert no.code == 2
-    assert f"client {CLIENT} at us-east-1, http://127.0.0.1" in no.err
-    assert "  to be sent a code  12 at up to " in no.err
-    assert " u***@e***, u***@e***, u***@e***, ...\n" in no.err
+    assert f"client {CLIENT}\n  where      us-east-1, http://127.0.0.1" in no.err
+    names = "u***@e***, u***@e***, u***@e***, ..."
+    assert f"  to send    12 codes ({names})\n" in no.err
     assert "Send 12 codes? [y/N] n\n" in no.err
     assert "Error: Nobody was written to" in no.err
     left = at_a_terminal(program, signal.SIGINT, *asking)

@@ -16,8 +16,10 @@ import pytest
 import typer.main
 
 from batch_resend import cli, config, errors
+from batch_resend.check import Level, check, lines
 from batch_resend.model import Outcome, Reason
 from batch_resend.outcome import Stop
+from batch_resend.preview import plan_lines
 from batch_resend.reports.csv_file import COLUMNS
 from batch_resend.simulator.pool import Kind
 
@@ -137,6 +139,7 @@ def _stable(rows: list[dict[str, str]]) -> set[tuple[str, ...]]:
 def _timeless(line: str) -> str:
     """A line of output without what differs between two runs: lengths, and who came first."""
     line = re.sub(r"\b[0-9.]+ s\b", "# s", line)
+    line = re.sub(r"\b\d{4}-\d\d-\d\d\b", "#-#-#", line)
     return re.sub(r"\(([^()]*)\)", lambda found: str(sorted(found[1].split(", "))), line)
 
 
@@ -162,7 +165,8 @@ def test_every_command_is_documented() -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "heading"), [("run", "option"), ("simulate", "option of `simulate`")]
+    ("command", "heading"),
+    [("run", "option"), ("check", "option of `check`"), ("simulate", "option of `simulate`")],
 )
 def test_every_option_is_in_its_table_and_in_the_order_of_the_help(
     command: str, heading: str
@@ -175,7 +179,8 @@ def test_every_option_that_the_readme_names_exists() -> None:
     group = typer.main.get_command(cli.app)
     known = {name for parameter in group.params for name in parameter.opts} | {"--help"}
     known |= {"--json"}  # of `config show`
-    assert named - FOREIGN <= known | set(_parameters("run")) | set(_parameters("simulate"))
+    commands = (set(_parameters(command)) for command in group.commands)
+    assert named - FOREIGN <= known.union(*commands)
 
 
 # What the code finds out by itself where an option is not given.
@@ -186,7 +191,8 @@ WORKED_OUT = {
 
 
 @pytest.mark.parametrize(
-    ("command", "heading"), [("run", "option"), ("simulate", "option of `simulate`")]
+    ("command", "heading"),
+    [("run", "option"), ("check", "option of `check`"), ("simulate", "option of `simulate`")],
 )
 def test_every_default_is_that_of_the_code(command: str, heading: str) -> None:
     rows = _documented(_table(heading))
@@ -201,12 +207,17 @@ def test_every_default_is_that_of_the_code(command: str, heading: str) -> None:
 
 
 def test_every_option_of_run_has_its_environment_variable_by_the_rule() -> None:
-    for name, parameter in _parameters("run").items():
+    both = [*_parameters("run").items(), *_parameters("check").items()]
+    for name, parameter in both:
         assert parameter.envvar == "BATCH_RESEND_" + name[2:].upper().replace("-", "_")
 
 
 def test_every_variable_that_the_readme_names_is_read() -> None:
-    known = {parameter.envvar for parameter in _parameters("run").values()}
+    known = {
+        parameter.envvar
+        for command in ("run", "check")
+        for parameter in _parameters(command).values()
+    }
     named = set(re.findall(r"BATCH_RESEND_[A-Z_]+[A-Z]", README))
     by_tests = {
         name
@@ -218,7 +229,9 @@ def test_every_variable_that_the_readme_names_is_read() -> None:
 
 
 def test_every_option_shows_its_place_holder_as_the_help_does() -> None:
-    for command, heading in (("run", "option"), ("simulate", "option of `simulate`")):
+    for command, heading in (
+        ("run", "option"), ("check", "option of `check`"), ("simulate", "option of `simulate`"),
+    ):  # fmt: skip
         rows = _documented(_table(heading))
         for name, parameter in _parameters(command).items():
             shown = _code(rows[name][0])[0].replace("\\|", "|")
@@ -272,6 +285,54 @@ def test_every_field_of_the_summary_is_in_its_table(tmp_path: Path) -> None:
     assert [_code(row[0])[0] for row in _table("field")] == list(summary)
 
 
+def test_the_check_that_the_readme_shows_is_what_the_facts_come_to() -> None:
+    from tests.test_check import WISH, own_sender
+
+    assert _block("check") == lines(check(own_sender(), WISH))
+    assert [_code(row[0])[0] for row in _table("field of the check")] == list(
+        check(own_sender(), WISH).as_json()
+    )
+
+
+def test_every_finding_is_in_its_table() -> None:
+    from tests.test_check import FINDINGS
+
+    told = {finding.about for facts, wish, *_ in FINDINGS.values()
+            for finding in check(facts, wish).findings}  # fmt: skip
+    rows = {_code(row[0])[0]: row for row in _table("finding")}
+    assert set(rows) == (told | {"credentials"})
+    for _, _, about, level, _ in FINDINGS.values():
+        if level is not Level.OK:
+            assert rows[about][1 if level is Level.STOP else 2], (about, level)
+
+
+def test_the_plan_that_the_readme_shows_is_that_of_the_test() -> None:
+    from tests.test_preview import PREVIEW
+
+    assert _block("plan") == plan_lines(PREVIEW)
+
+
+def test_the_policies_allow_what_is_asked_for_and_no_more() -> None:
+    source = (ROOT / "batch_resend" / "gather.py").read_text("utf-8")
+    asked = set(re.findall(r'"((?:cognito-idp|servicequotas|cloudwatch|ses):\w+)"', source))
+    asked |= {"servicequotas:GetAWSDefaultServiceQuota"}
+    assert _allowed("policy-list") == {"cognito-idp:ListUsers"}
+    assert _allowed("policy-check") == asked
+    documented = {name for row in _table("permission") for name in _code(row[0])}
+    assert _allowed("policy-all") == documented == asked | {
+        "cognito-idp:ListUsers", "secretsmanager:GetSecretValue",
+    }  # fmt: skip
+
+
+def _allowed(marker: str) -> set[str]:
+    """The actions that a policy of the README allows."""
+    actions: set[str] = set()
+    for statement in json.loads("\n".join(_block(marker)))["Statement"]:
+        given = statement["Action"]
+        actions |= {given} if isinstance(given, str) else set(given)
+    return actions
+
+
 def test_every_example_is_mentioned() -> None:
     names = sorted(path.name for path in (ROOT / "examples").iterdir() if path.is_file())
     assert names == ["batch-resend.toml", "clean-up.sh", "crontab", "embed.py", "users.csv"]
@@ -309,7 +370,9 @@ def test_every_reference_has_its_address_and_every_address_its_use() -> None:
     given = re.findall(r"^\[(\w+)\]: (https://\S+)$", README, re.MULTILINE)
     assert used == {name for name, _ in given}
     assert all(
-        address.startswith(("https://docs.aws.amazon.com/", "https://github.com/"))
+        address.startswith(
+            ("https://docs.aws.amazon.com/", "https://aws.amazon.com/", "https://github.com/")
+        )
         for _, address in given
     )
 

@@ -8,12 +8,13 @@ from typing import Any
 import anyio
 import pytest
 
+from batch_resend.estimate import Estimate, Messages
 from batch_resend.job import Snapshot
 from batch_resend.model import Reason, Result
 from batch_resend.outcome import Stop
-from batch_resend.progress import Console, plan_lines, progress_line, summary_lines
+from batch_resend.preview import Preview
+from batch_resend.progress import Console, progress_line, summary_lines
 from batch_resend.reports.summary import Summary, Tally
-from batch_resend.run import Preview
 
 FACTS: dict[str, Any] = {
     "input": "users.csv",
@@ -27,9 +28,8 @@ FACTS: dict[str, Any] = {
 }
 PREVIEW = Preview(
     counts={Reason.ELIGIBLE: 5, Reason.DUPLICATE: 2, Reason.SEND_CAP: 1, Reason.INTERRUPTED: 1},
-    eligible=5,
     first=["ada@example.com", "bob", "cid"],
-    rate=25.0,
+    estimate=Estimate(users=5, rate=25.0, now=0.0, sent=Messages(unknown=5)),
     facts=FACTS,
 )
 
@@ -39,17 +39,6 @@ def summary(reasons: dict[Reason, int], **given: Any) -> Summary:
         "requests": 9, "throttled": 0, "seconds": 75.0, "started_at": 0.0, "facts": FACTS,
     }  # fmt: skip
     return Summary(reasons=reasons, **(facts | given))
-
-
-def test_the_plan_says_who_and_who_not_and_how_long() -> None:
-    assert plan_lines(PREVIEW) == [
-        "Plan for users.csv: client abc at eu-west-1, https://cognito-idp.eu-west-1.amazonaws.com",
-        "  to be sent a code  5 at up to 25 a second: about 0.2 s",
-        "  the first          a***@e***, b***, c***, ...",
-        "  skipped            3 (duplicate 2, send-cap 1)",
-        "  unknown            1 (interrupted 1)",
-    ]
-    assert "ada@example.com" in plan_lines(PREVIEW, masked=False)[2]
 
 
 def test_the_summary_says_what_happened_and_what_now() -> None:

@@ -14,6 +14,7 @@ import typer
 
 from batch_resend import __version__
 from batch_resend.cli import config, origins
+from batch_resend.cli.check import check
 from batch_resend.cli.run import run
 from batch_resend.cli.simulate import simulate
 from batch_resend.errors import BatchResendError, Exit
@@ -91,5 +92,6 @@ def main(
 
 
 app.command()(run)
+app.command()(check)
 app.command()(simulate)
 app.add_typer(config.app, name="config")

@@ -39,6 +39,7 @@ from tenacity import (
     wait_exponential_jitter,
 )
 
+from batch_resend.aws import BAD_CREDENTIALS, FORBIDDEN, THROTTLED
 from batch_resend.errors import BatchResendError, InputError, SettingsError, StaleListing
 from batch_resend.masking import mask_within, printable
 from batch_resend.model import Candidate
@@ -53,27 +54,6 @@ _OTHER_NAMES = ("sub", "email", "phone_number")
 _TRIES = 10
 _LONGEST_WAIT = 20.0
 
-_THROTTLED = {
-    "TooManyRequestsException",
-    "ThrottlingException",
-    "Throttling",
-    "RequestLimitExceeded",
-}
-_FORBIDDEN = {"NotAuthorizedException", "AccessDeniedException", "AccessDenied"}
-_BAD_CREDENTIALS = {
-    "UnrecognizedClientException",
-    "InvalidClientTokenId",
-    "InvalidSignatureException",
-    "SignatureDoesNotMatch",
-    "IncompleteSignature",
-    "IncompleteSignatureException",
-    "MissingAuthenticationToken",
-    "MissingAuthenticationTokenException",
-    "ExpiredToken",
-    "ExpiredTokenException",
-    "RequestExpired",
-    "AuthFailure",
-}
 # The first is Cognito's ("Paging marker ... is invalid for request ..."), the second that
 # of stand-ins such as moto.
 _BAD_PAGE_TOKEN = {"InvalidParameterException", "InvalidToken"}
@@ -204,7 +184,7 @@ class CognitoSource:
     def _refused(self, error: ClientError, *, first: bool) -> BatchResendError:
         """Say in words what Cognito's error means."""
         code, message, status = _parts(error)
-        if error.operation_name != "ListUsers" or code in _BAD_CREDENTIALS:
+        if error.operation_name != "ListUsers" or code in BAD_CREDENTIALS:
             # Another operation is one by which the SDK gets credentials, as AssumeRole.
             return self._bad_credentials(code)
         if not first and code in _BAD_PAGE_TOKEN:
@@ -217,7 +197,7 @@ class CognitoSource:
                 f"There is no {self.name} in this Region and account: check --user-pool-id,"
                 " --region and the credentials."
             )
-        if code in _FORBIDDEN:
+        if code in FORBIDDEN:
             return SettingsError(
                 f"The credentials may not list the users of {self.name}: allow them"
                 " cognito-idp:ListUsers, or give the users as a CSV file."
@@ -232,8 +212,8 @@ class CognitoSource:
             return SettingsError(
                 f"This Region's copy of {self.name} does not list users: use the primary Region."
             )
-        if code in _THROTTLED or status >= 500:
-            why = "has no room for" if code in _THROTTLED else "fails at"
+        if code in THROTTLED or status >= 500:
+            why = "has no room for" if code in THROTTLED else "fails at"
             return InputError(
                 f"Cognito {why} the listing of {self.name}, asked {_TRIES} times: run again later."
             )
@@ -281,7 +261,7 @@ def _passes(error: BaseException, *, first: bool) -> bool:
     """Whether an error passes by itself: one that lasts must not be waited for."""
     if isinstance(error, ClientError):
         code, _, status = _parts(error)
-        return code in _THROTTLED or status >= 500
+        return code in THROTTLED or status >= 500
     # The endpoint has answered already, so its address is right.
     return isinstance(error, _NO_CONNECTION) and not first
 

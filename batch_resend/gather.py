@@ -1,0 +1,339 @@
+"""The calls that learn what `check` judges: side by side, each bounded in time.
+
+Nothing here fails: whatever a call meets (no credentials, no permission, no room, silence,
+a captive portal's page) becomes an `Unknown` with its reason. Everything only reads. The
+client secret is compared here, in constant time, and goes no further.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import anyio
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    CredentialRetrievalError,
+    NoAuthTokenError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    SSOError,
+    TokenRetrievalError,
+)
+
+from batch_resend import aws
+from batch_resend.check import (
+    ClientFacts,
+    Facts,
+    PoolFacts,
+    Secret,
+    SesFacts,
+    Unknown,
+    Usage,
+    Why,
+)
+from batch_resend.errors import SettingsError
+from batch_resend.masking import printable
+
+WITHIN = 4.0  #: seconds for one question; at most two are asked one after the other
+_ATTEMPTS = 2
+
+#: Where ResendConfirmationCode counts. Cognito Developer Guide, "Quotas".
+CATEGORY = "UserResourceRead"
+#: The same as a quota of the service `cognito-idp` in Service Quotas.
+QUOTA_CODE = "L-55545DC8"
+
+# As the Cognito Developer Guide names them, where Service Quotas does not say.
+_USAGE_DIMENSIONS = {
+    "Service": "Cognito user pool",
+    "Type": "API",
+    "Resource": CATEGORY,
+    "Class": "None",
+}
+_FIVE_MINUTES = 300
+
+_NO_CREDENTIALS = (
+    CredentialRetrievalError,
+    NoAuthTokenError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    SSOError,
+    TokenRetrievalError,
+)
+_NOT_FOUND = {"ResourceNotFoundException", "NoSuchResourceException", "NoSuchResource"}
+
+T = TypeVar("T")
+
+
+async def gather(
+    place: aws.Place,
+    *,
+    user_pool_id: str,
+    client_id: str,
+    secret: str | None,
+    within: float = WITHIN,
+) -> Facts:
+    """Learn what can be learnt; never raises, and takes at most three times `within`."""
+    asking = _Asking(place, within)
+    found: dict[str, Any] = {}
+
+    async def account() -> None:
+        found["account"] = await asking.account()
+
+    async def pool() -> None:
+        found["pool"] = pool = await asking.pool(user_pool_id)
+        found["ses"] = await asking.ses(pool, place.region)
+
+    async def client() -> None:
+        found["client"] = await asking.client(user_pool_id, client_id, secret)
+
+    async def provisioned() -> None:
+        found["provisioned"] = await asking.provisioned()
+
+    async def quota() -> None:
+        found["applied"], dimensions = await asking.applied()
+        found["usage"] = await asking.usage(dimensions)
+
+    await asking.open()
+    async with anyio.create_task_group() as tasks:
+        for question in (account, pool, client, provisioned, quota):
+            tasks.start_soon(question)
+    ses = found["ses"]
+    if isinstance(ses, SesFacts) and _elsewhere(found["pool"], found["account"]):
+        found["ses"] = Unknown(
+            "ses:GetAccount", Why.FAILED, "the SES identity belongs to another account"
+        )
+    return Facts(**found)
+
+
+def _elsewhere(pool: PoolFacts | Unknown, account: str | Unknown) -> bool:
+    """Whether the SES identity that the pool sends with is another account's."""
+    if isinstance(pool, Unknown) or not pool.source_arn:
+        return False
+    ours = pool.account if isinstance(account, Unknown) else account
+    return bool(ours) and _of_arn(pool.source_arn, 4) != ours
+
+
+class _Asking:
+    """The questions, one method each, with one session for all."""
+
+    def __init__(self, place: aws.Place, within: float) -> None:
+        self._place = place
+        self._within = within
+        self._session: Any = None
+        self._none: Unknown | None = None  # why nothing can be asked at all
+
+    async def open(self) -> None:
+        """Find the credentials, once for all."""
+
+        async def credentials() -> Any:
+            self._session = aws.session(self._place)
+            return await self._session.get_credentials()
+
+        found = await self._ask("", credentials)
+        if found is None:
+            self._none = Unknown("", Why.CREDENTIALS)
+        elif isinstance(found, Unknown):
+            self._none = found
+
+    async def account(self) -> str | Unknown:
+        async def ask() -> str:
+            async with self._client("sts") as client:
+                return str((await client.get_caller_identity())["Account"])
+
+        return await self._ask("sts:GetCallerIdentity", ask)
+
+    async def pool(self, user_pool_id: str) -> PoolFacts | Unknown:
+        async def ask() -> PoolFacts:
+            async with self._client("cognito-idp") as client:
+                answer = await client.describe_user_pool(UserPoolId=user_pool_id)
+            return _pool(answer["UserPool"])
+
+        return await self._ask("cognito-idp:DescribeUserPool", ask)
+
+    async def client(
+        self, user_pool_id: str, client_id: str, secret: str | None
+    ) -> ClientFacts | Unknown:
+        async def ask() -> ClientFacts:
+            async with self._client("cognito-idp") as client:
+                answer = await client.describe_user_pool_client(
+                    UserPoolId=user_pool_id, ClientId=client_id
+                )
+            return _app_client(answer["UserPoolClient"], secret)
+
+        return await self._ask("cognito-idp:DescribeUserPoolClient", ask)
+
+    async def provisioned(self) -> float | Unknown:
+        async def ask() -> float:
+            async with self._client("cognito-idp") as client:
+                answer = await client.get_provisioned_limit(
+                    LimitDefinition={
+                        "LimitClass": "API_CATEGORY",
+                        "Attributes": {"Category": CATEGORY},
+                    }
+                )
+            return _positive(answer["Limit"]["ProvisionedLimitValue"])
+
+        return await self._ask("cognito-idp:GetProvisionedLimit", ask)
+
+    async def applied(self) -> tuple[float | Unknown, Mapping[str, str]]:
+        """Ask for the quota, and for the dimensions under which CloudWatch counts its use."""
+        dimensions: Mapping[str, str] = _USAGE_DIMENSIONS
+
+        async def ask() -> float:
+            nonlocal dimensions
+            which = {"ServiceCode": "cognito-idp", "QuotaCode": QUOTA_CODE}
+            async with self._client("service-quotas") as client:
+                try:
+                    answer = await client.get_service_quota(**which)
+                except ClientError as error:
+                    if aws.code_of(error) not in _NOT_FOUND:
+                        raise
+                    answer = await client.get_aws_default_service_quota(**which)
+            quota = answer["Quota"]
+            told = (quota.get("UsageMetric") or {}).get("MetricDimensions")
+            dimensions = told or dimensions
+            return _positive(quota["Value"])
+
+        found = await self._ask("servicequotas:GetServiceQuota", ask)
+        return found, dimensions
+
+    async def ses(self, pool: PoolFacts | Unknown, region: str) -> SesFacts | Unknown | None:
+        if isinstance(pool, Unknown) or not pool.by_ses or "email" not in pool.verifies:
+            return None
+
+        async def ask() -> SesFacts:
+            where = _of_arn(pool.source_arn, 3) or region
+            async with self._client("sesv2", where) as client:
+                answer = await client.get_account()
+            quota = answer["SendQuota"]
+            return SesFacts(
+                sandbox=not answer["ProductionAccessEnabled"],
+                sending=bool(answer["SendingEnabled"]),
+                status=str(answer.get("EnforcementStatus", "HEALTHY")),
+                a_day=float(quota["Max24HourSend"]),
+                sent=float(quota.get("SentLast24Hours", 0)),
+                a_second=float(quota["MaxSendRate"]),
+            )
+
+        return await self._ask("ses:GetAccount", ask)
+
+    async def usage(self, dimensions: Mapping[str, str]) -> Usage | Unknown:
+        async def ask() -> Usage:
+            now = datetime.now(UTC)
+            async with self._client("cloudwatch") as client:
+                answer = await client.get_metric_data(
+                    MetricDataQueries=[
+                        {
+                            "Id": metric.lower(),
+                            "MetricStat": {
+                                "Metric": {
+                                    "Namespace": "AWS/Usage",
+                                    "MetricName": metric,
+                                    "Dimensions": [
+                                        {"Name": name, "Value": value}
+                                        for name, value in dimensions.items()
+                                    ],
+                                },
+                                "Period": _FIVE_MINUTES,
+                                "Stat": "Sum",
+                            },
+                        }
+                        for metric in ("CallCount", "ThrottleCount")
+                    ],
+                    StartTime=now - timedelta(hours=1),
+                    EndTime=now,
+                )
+            counted = {found["Id"]: found["Values"] for found in answer["MetricDataResults"]}
+            return Usage(
+                peak=max(counted["callcount"], default=0.0) / _FIVE_MINUTES,
+                throttled=round(sum(counted["throttlecount"])),
+            )
+
+        return await self._ask("cloudwatch:GetMetricData", ask)
+
+    def _client(self, service: str, region: str = "") -> Any:
+        return aws.signed_client(
+            self._place, service, made=self._session, region=region, attempts=_ATTEMPTS
+        )
+
+    async def _ask(self, permission: str, question: Callable[[], Awaitable[T]]) -> T | Unknown:
+        """Put one question; whatever goes wrong with it is its answer."""
+        if self._none is not None:
+            return Unknown(permission, self._none.why, self._none.detail)
+        try:
+            with anyio.fail_after(self._within):
+                return await question()
+        except TimeoutError:
+            return Unknown(permission, Why.SILENT)
+        except ClientError as error:
+            return Unknown(permission, *_refusal(error))
+        except _NO_CREDENTIALS as error:
+            return Unknown(permission, Why.CREDENTIALS, type(error).__name__)
+        except aws.NotAsked:
+            return Unknown(permission, Why.NOT_ASKED)
+        except (SettingsError, BotoCoreError, OSError) as error:
+            return Unknown(permission, Why.FAILED, type(error).__name__)
+        except Exception as error:  # whatever it is: the check must not harm the run
+            return Unknown(permission, Why.UNREADABLE, type(error).__name__)
+
+
+def _refusal(error: ClientError) -> tuple[Why, str]:
+    code = aws.code_of(error)
+    for why, codes in (
+        (Why.FORBIDDEN, aws.FORBIDDEN),
+        (Why.CREDENTIALS, aws.BAD_CREDENTIALS),
+        (Why.THROTTLED, aws.THROTTLED),
+        (Why.NOT_FOUND, _NOT_FOUND),
+    ):
+        if code in codes:
+            return why, printable(code)
+    if code.isdigit() or not code:
+        return Why.UNREADABLE, printable(code)  # the SDK found no error of AWS's in the answer
+    return Why.FAILED, printable(code)
+
+
+def _pool(told: Mapping[str, Any]) -> PoolFacts:
+    mail = told.get("EmailConfiguration") or {}
+    return PoolFacts(
+        account=_of_arn(told.get("Arn") or "", 4),
+        verifies=tuple(map(str, told.get("AutoVerifiedAttributes") or ())),
+        aliases=tuple(map(str, told.get("AliasAttributes") or ())),
+        by_ses=mail.get("EmailSendingAccount") == "DEVELOPER",
+        source_arn=str(mail.get("SourceArn") or ""),
+        triggers=tuple(name for name, value in (told.get("LambdaConfig") or {}).items() if value),
+        sms_failure=printable(str(told.get("SmsConfigurationFailure") or "")),
+        users=int(told.get("EstimatedNumberOfUsers") or 0),
+        tier=str(told.get("UserPoolTier") or ""),
+    )
+
+
+def _app_client(told: Mapping[str, Any], given: str | None) -> ClientFacts:
+    needed = told.get("ClientSecret")
+    if needed:
+        if given is None:
+            secret = Secret.MISSING
+        else:
+            same = hmac.compare_digest(str(needed).encode(), given.encode())
+            secret = Secret.MATCHES if same else Secret.DIFFERS
+    else:
+        secret = Secret.NOT_NEEDED if given is None else Secret.SUPERFLUOUS
+    return ClientFacts(
+        secret=secret, hides_existence=told.get("PreventUserExistenceErrors") == "ENABLED"
+    )
+
+
+def _of_arn(arn: str, part: int) -> str:
+    """Give a part of an ARN: 3 is the Region, 4 the account."""
+    parts = str(arn).split(":")
+    return parts[part] if len(parts) > part else ""
+
+
+def _positive(value: Any) -> float:
+    number = float(value)
+    if not number > 0:
+        raise ValueError("a quota is above 0")
+    return number

@@ -1,0 +1,189 @@
+"""What is about to happen, in words that a person can approve. Pure.
+
+`confirmation_lines` is what stands before the question: a heading and five lines.
+`plan_lines` is the same in full, for a dry run: why who is not written to, and the
+assumptions behind every figure. Both fit 80 columns.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from batch_resend.estimate import Estimate, Messages, span
+from batch_resend.masking import mask, printable
+from batch_resend.model import Reason
+
+TYPED_FROM = 1000  #: users above which the number must be typed
+_WIDTH = 80
+_INDENT = 13
+
+# Why somebody is not written to, in a few words; the README says it at length.
+_WHY = {
+    Reason.DUPLICATE: "an earlier row names the same user",
+    Reason.SAME_ADDRESS: "a newer account has the same address",
+    Reason.EXCLUDED: "named in the file of --exclude",
+    Reason.NOT_MATCHED: "a --match does not fit",
+    Reason.NOT_UNCONFIRMED: "the listing shows another status",
+    Reason.DISABLED: "the listing shows a disabled user",
+    Reason.TOO_YOUNG: "signed up more recently than --older-than",
+    Reason.TOO_OLD: "signed up longer ago than --newer-than",
+    Reason.COOLING_DOWN: "was sent a code within --cooldown",
+    Reason.SEND_CAP: "was sent as many codes as --max-sends allows",
+    Reason.UNSETTLED: "an earlier request may have sent a code",
+    Reason.OVER_LIMIT: "beyond --limit, or not drawn by --sample",
+    Reason.INVALID_USERNAME: "no name that Cognito could accept",
+    Reason.INTERRUPTED: "a run died with this request open",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """What is about to happen: shown before anybody is written to."""
+
+    counts: dict[Reason, int]
+    first: list[str]  #: a few of the names
+    estimate: Estimate
+    facts: dict[str, Any]
+
+    @property
+    def eligible(self) -> int:
+        """How many are to be sent a code."""
+        return self.estimate.users
+
+    @property
+    def rate(self) -> float:
+        """Requests a second at most."""
+        return self.estimate.rate
+
+    @property
+    def seconds(self) -> float:
+        """How long it takes at least, at this pace."""
+        return self.estimate.seconds
+
+    @property
+    def question(self) -> str:
+        """What a person is asked."""
+        if self.eligible > TYPED_FROM:
+            return f"Type {self.eligible} to send {self.eligible} codes: "
+        return f"Send {_some(self.eligible, 'code')}? [y/N] "
+
+    def approved(self, answer: str) -> bool:
+        """Whether an answer to the question is a yes."""
+        given = answer.strip().lower()
+        if self.eligible > TYPED_FROM:
+            return given == str(self.eligible)
+        return given in {"y", "yes"}
+
+
+def confirmation_lines(preview: Preview, *, masked: bool = True) -> list[str]:
+    """Say in a heading and five lines what is about to happen."""
+    estimate = preview.estimate
+    lines = _heading(preview)
+    medium, names = _medium(estimate.sent), _names(preview, masked=masked)
+    lines += _line(
+        "to send", f"{_some(preview.eligible, 'code')}{medium}{f' ({names})' if names else ''}"
+    )
+    if others := _others(preview):
+        reasons = ", ".join(f"{reason} {count}" for reason, count in others.items())
+        lines += _line("not sent", f"{sum(others.values())} ({reasons})")
+    if preview.eligible:
+        lines += _line("takes", " ".join(_how_long(estimate, short=True)))
+    if estimate.costs:
+        lines += _line("may cost", ", ".join(amount for amount, _ in estimate.costs))
+    return lines
+
+
+def plan_lines(preview: Preview, *, masked: bool = True) -> list[str]:
+    """Say all that a person needs to approve a run."""
+    estimate = preview.estimate
+    lines = _heading(preview)
+    lines += _line("to send", f"{_some(preview.eligible, 'code')}{_medium(estimate.sent)}")
+    if names := _names(preview, masked=masked):
+        lines += _line("the first", names)
+    others = _others(preview)
+    if others:
+        lines += _line("not sent", str(sum(others.values())))
+        width = max(len(str(count)) for count in others.values())
+        longest = max(map(len, others))
+        for reason, count in others.items():
+            why = _WHY.get(reason, "")
+            lines.append(f"    {count:>{width}}  {reason:<{longest}}  {why}".rstrip())
+    if preview.eligible:
+        for n, sentence in enumerate(_how_long(estimate)):
+            lines += _line("" if n else "takes", sentence)
+    for n, (amount, assumption) in enumerate(estimate.costs):
+        lines += _line("" if n else "may cost", f"{amount} ({assumption})")
+    return lines
+
+
+def _heading(preview: Preview) -> list[str]:
+    facts = preview.facts
+    pool = f"pool {facts['user_pool_id']}, " if facts["user_pool_id"] else ""
+    where = [str(facts["endpoint"])]
+    if facts["endpoint_is_aws"]:
+        where = [where[0].removeprefix("https://")]
+    if not facts["simulated"]:
+        where.insert(0, facts["region"])
+    if facts.get("account"):
+        where.insert(0, f"account {facts['account']}")
+    return [
+        f"Plan for {facts['input']}: {pool}client {facts['client_id']}",
+        *_line("where", ", ".join(where)),
+    ]
+
+
+def _medium(sent: Messages) -> str:
+    told = [
+        f"{count} {how}"
+        for count, how in (
+            (sent.mail, "by mail"),
+            (sent.text, "by text message"),
+            (sent.either, "by mail or text message"),
+        )
+        if count
+    ]
+    if len(told) == 1:
+        return " " + told[0].split(" ", 1)[1]
+    return f": {', '.join(told)}" if told else ""
+
+
+def _names(preview: Preview, *, masked: bool) -> str:
+    names = [mask(name) if masked else printable(name) for name in preview.first]
+    return ", ".join([*names, *(["..."] if names and preview.eligible > len(names) else [])])
+
+
+def _others(preview: Preview) -> Mapping[Reason, int]:
+    order = list(Reason)
+    others = {r: n for r, n in preview.counts.items() if r is not Reason.ELIGIBLE and n}
+    return dict(sorted(others.items(), key=lambda pair: order.index(pair[0])))
+
+
+def _how_long(estimate: Estimate, *, short: bool = False) -> list[str]:
+    binding = estimate.binding
+    takes = span(binding.finished_at - estimate.now)
+    told = [f"{takes}, done on {estimate.finished_on}: {binding.words} binds."]
+    if estimate.held_back and not short:
+        told.append(f"The pace of {estimate.pace:g} a second would take {span(estimate.seconds)}.")
+    reached, why = estimate.reached
+    if why:
+        told.append(f"This run reaches {reached} of them at most ({why}).")
+    return told
+
+
+def _line(label: str, text: str) -> list[str]:
+    return textwrap.wrap(
+        text,
+        _WIDTH,
+        initial_indent=f"  {label:<{_INDENT - 2}}",
+        subsequent_indent=" " * _INDENT,
+        break_long_words=False,
+        break_on_hyphens=False,
+        drop_whitespace=True,
+    ) or [f"  {label}"]
+
+
+def _some(count: int, thing: str) -> str:
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"

@@ -1,0 +1,197 @@
+"""How long, which limit, what it costs: by hand, in a table."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batch_resend.estimate import (
+    Estimate,
+    MailQuota,
+    Messages,
+    day,
+    dollars,
+    messages,
+    own_sender,
+    span,
+)
+
+
+def at(text: str) -> float:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
+
+
+NOON = at("2026-11-23 12:00")
+
+
+def ses(a_day: int = 1000, left: int = 1000, a_second: float | None = None) -> MailQuota:
+    return MailQuota(whose="Amazon SES", a_day=a_day, left=left, rolling=True, a_second=a_second)
+
+
+def estimate(users: int = 1200, **given: Any) -> Estimate:
+    facts: dict[str, Any] = {"rate": 25.0, "now": NOON, "sent": Messages(mail=users)}
+    return Estimate(users=users, **(facts | given))
+
+
+@pytest.mark.parametrize(
+    ("mails", "now", "done"),
+    [
+        (50, "2026-11-23 12:00", "2026-11-23 12:00"),
+        # Fifty today, the next fifty from 09:00 of the next day on.
+        (51, "2026-11-23 12:00", "2026-11-24 09:00"),
+        (100, "2026-11-23 12:00", "2026-11-24 09:00"),
+        (101, "2026-11-23 12:00", "2026-11-25 09:00"),
+        # At 08:00 the mail day of yesterday is still going on.
+        (51, "2026-11-23 08:00", "2026-11-23 09:00"),
+        (51, "2026-11-23 09:00", "2026-11-24 09:00"),
+    ],
+)
+def test_cognitos_own_sender_starts_anew_at_nine(mails: int, now: str, done: str) -> None:
+    assert own_sender().finished_at(mails, at(now)) == at(done)
+
+
+@pytest.mark.parametrize(
+    ("mails", "left", "done"),
+    [
+        (300, 300, "2026-11-23 12:00"),
+        (301, 300, "2026-11-24 12:00"),
+        (1300, 300, "2026-11-24 12:00"),
+        (1301, 300, "2026-11-25 12:00"),
+        (1, 0, "2026-11-24 12:00"),
+    ],
+)
+def test_amazon_ses_counts_the_last_24_hours(mails: int, left: int, done: str) -> None:
+    assert ses(left=left).finished_at(mails, NOON) == at(done)
+
+
+@pytest.mark.parametrize(
+    ("verifies", "telephones", "sent"),
+    [
+        (None, None, Messages(unknown=10)),
+        (("email",), None, Messages(mail=10)),
+        (("phone_number",), None, Messages(text=10)),
+        (("email", "phone_number"), None, Messages(either=10)),
+        (("email", "phone_number"), 3, Messages(mail=7, text=3)),
+    ],
+)
+def test_whoever_has_a_telephone_number_gets_a_text_message(
+    verifies: tuple[str, ...] | None, telephones: int | None, sent: Messages
+) -> None:
+    assert messages(10, verifies, telephones) == sent
+
+
+@pytest.mark.parametrize(
+    ("given", "words", "done"),
+    [
+        ({}, "the pace of 25 a second", "2026-11-23"),
+        ({"rate": 100.0, "quota": 50.0}, "the quota of 50 a second", "2026-11-23"),
+        ({"mail": own_sender()}, "the mail quota of 50 a day", "2026-12-16"),
+        ({"mail": ses(2000, 2000)}, "the pace of 25 a second", "2026-11-23"),
+        ({"mail": ses(2000, 2000, 14)}, "Amazon SES's rate of 14 mails a second", "2026-11-23"),
+        ({"mail": ses(500, 500, 14)}, "the mail quota of 500 a day", "2026-11-25"),
+        # Text messages take no mail quota.
+        ({"mail": own_sender(), "sent": Messages(text=1200)}, "the pace of 25 a second",
+         "2026-11-23"),
+        # Who may get either, or nobody knows, may get a mail.
+        ({"mail": own_sender(), "sent": Messages(either=1200)}, "the mail quota of 50 a day",
+         "2026-12-16"),
+        ({"mail": own_sender(), "sent": Messages(unknown=1200)}, "the mail quota of 50 a day",
+         "2026-12-16"),
+    ],
+)  # fmt: skip
+def test_the_limit_that_ends_last_binds(given: dict[str, Any], words: str, done: str) -> None:
+    found = estimate(**given)
+    assert (found.binding.words, found.finished_on) == (words, done)
+    assert found.held_back == (words.split()[1] not in {"pace", "quota"})
+
+
+def test_the_first_of_the_users_leaves_at_once() -> None:
+    assert estimate(1201).seconds == 48.0
+    assert estimate(1).seconds == 0.0
+    assert estimate(0).seconds == 0.0
+
+
+@pytest.mark.parametrize(
+    ("given", "reached"),
+    [
+        ({}, (1200, "")),
+        ({"max_sent": 40}, (40, "--max-sent")),
+        ({"max_sent": 1200}, (1200, "")),
+        ({"deadline": 10.0}, (251, "--deadline")),
+        ({"mail": own_sender()}, (50, "the mail quota")),
+        ({"mail": ses(1000, 300)}, (300, "the mail quota")),
+        ({"mail": own_sender(), "max_sent": 40}, (40, "--max-sent")),
+        # Two hundred get a text message, and of the rest fifty a mail.
+        ({"mail": own_sender(), "sent": Messages(mail=1000, text=200)}, (250, "the mail quota")),
+    ],
+)
+def test_what_ends_this_run_first_is_named(given: dict[str, Any], reached: tuple[int, str]) -> None:
+    assert estimate(**given).reached == reached
+
+
+@pytest.mark.parametrize(
+    ("given", "amounts"),
+    [
+        ({}, []),
+        ({"by_ses": True}, ["$0.12 for mail"]),
+        ({"by_ses": False}, ["nothing for mail"]),
+        ({"by_ses": True, "sent": Messages(text=1200)}, ["from $12.00 for text messages"]),
+        (
+            {"by_ses": True, "sent": Messages(mail=1000, text=200)},
+            ["$0.10 for mail", "from $2.00 for text messages"],
+        ),
+        ({"tier": "ESSENTIALS"}, ["up to $18.00 for active users"]),
+        ({"tier": "LITE"}, ["up to $6.60 for active users"]),
+        ({"tier": "PLUS"}, ["up to $24.00 for active users"]),
+        ({"tier": "SOMETHING NEW"}, []),
+    ],
+)
+def test_the_cost_is_rough_and_names_what_it_assumes(
+    given: dict[str, Any], amounts: list[str]
+) -> None:
+    found = estimate(**given).costs
+    assert [amount for amount, _ in found] == amounts
+    assert all(assumption for _, assumption in found)
+
+
+def test_nobody_to_write_to_costs_nothing() -> None:
+    found = estimate(0, by_ses=True, tier="PLUS", mail=own_sender())
+    assert found.costs == []
+    assert found.finished_on == "2026-11-23"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0.0 s"), (9.94, "9.9 s"), (89, "89 s"), (90, "2 min"), (89 * 60, "89 min"),
+        (90 * 60, "1 h 30 min"), (47 * 3600, "47 h 00 min"), (48 * 3600, "2 d 0 h"),
+        (23 * 86400 + 4 * 3600, "23 d 4 h"),
+    ],
+)  # fmt: skip
+def test_a_span_is_told_in_the_units_that_matter(seconds: float, words: str) -> None:
+    assert span(seconds) == words
+
+
+def test_a_day_is_that_of_utc_and_little_money_is_not_nothing() -> None:
+    assert day(at("2026-11-23 23:59")) == "2026-11-23"
+    assert dollars(0.004) == "less than $0.01"
+    assert dollars(0) == "$0.00"
+    assert dollars(12345.678) == "$12,345.68"
+
+
+@given(
+    st.integers(0, 10**6), st.integers(1, 10**5), st.integers(0, 10**5), st.booleans(),
+    st.floats(0, 2e9),
+)  # fmt: skip
+def test_a_mail_quota_is_never_overdrawn(
+    mails: int, a_day: int, left: int, rolling: bool, now: float
+) -> None:
+    quota = MailQuota(whose="any", a_day=a_day, left=min(left, a_day), rolling=rolling)
+    done = quota.finished_at(mails, now)
+    days = max(0, round((done - now) / 86400 + 0.5)) if done > now else 0
+    assert done >= now
+    assert mails <= quota.left + days * a_day

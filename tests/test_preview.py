@@ -1,0 +1,155 @@
+"""What a person approves: the plan in full, and the few lines before the question."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from batch_resend.estimate import Estimate, Messages, own_sender
+from batch_resend.model import Outcome, Reason
+from batch_resend.preview import _WHY, Preview, confirmation_lines, plan_lines
+
+NOW = 1795435200.0  #: 2026-11-23 12:00 UTC
+FACTS: dict[str, Any] = {
+    "input": "users.csv",
+    "user_pool_id": "eu-west-1_AbCdEf123",
+    "client_id": "abc",
+    "account": "123456789012",
+    "region": "eu-west-1",
+    "endpoint": "https://cognito-idp.eu-west-1.amazonaws.com",
+    "endpoint_is_aws": True,
+    "simulated": False,
+}
+ESTIMATE = Estimate(
+    users=1200,
+    rate=25.0,
+    quota=50.0,
+    now=NOW,
+    sent=Messages(mail=1000, text=200),
+    mail=own_sender(),
+    max_sent=40,
+    tier="ESSENTIALS",
+    by_ses=False,
+)
+PREVIEW = Preview(
+    counts={
+        Reason.ELIGIBLE: 1200, Reason.INVALID_USERNAME: 1, Reason.SEND_CAP: 12,
+        Reason.DUPLICATE: 3, Reason.DISABLED: 0,
+    },
+    first=["ada@example.com", "bob", "cid"],
+    estimate=ESTIMATE,
+    facts=FACTS,
+)  # fmt: skip
+PLAIN = Preview(
+    counts={Reason.ELIGIBLE: 5},
+    first=["ada@example.com", "bob", "cid"],
+    estimate=Estimate(users=5, rate=25.0, now=NOW, sent=Messages(unknown=5)),
+    facts=FACTS | {"user_pool_id": None, "account": None},
+)
+
+
+def test_the_plan_says_all_that_a_person_needs_to_approve_it() -> None:
+    assert plan_lines(PREVIEW) == [
+        "Plan for users.csv: pool eu-west-1_AbCdEf123, client abc",
+        "  where      account 123456789012, eu-west-1,",
+        "             cognito-idp.eu-west-1.amazonaws.com",
+        "  to send    1200 codes: 1000 by mail, 200 by text message",
+        "  the first  a***@e***, b***, c***, ...",
+        "  not sent   16",
+        "     3  duplicate         an earlier row names the same user",
+        "    12  send-cap          was sent as many codes as --max-sends allows",
+        "     1  invalid-username  no name that Cognito could accept",
+        "  takes      18 d 21 h, done on 2026-12-12: the mail quota of 50 a day binds.",
+        "             The pace of 25 a second would take 48 s.",
+        "             This run reaches 40 of them at most (--max-sent).",
+        "  may cost   nothing for mail (Cognito's own sender is free)",
+        "             from $2.00 for text messages (at $0.01 each; the country decides,",
+        "             and some cost far more)",
+        "             up to $18.00 for active users (Essentials at $0.015, if all confirm",
+        "             and none is free)",
+    ]
+
+
+def test_the_confirmation_says_the_same_under_five_words() -> None:
+    assert confirmation_lines(PREVIEW) == [
+        "Plan for users.csv: pool eu-west-1_AbCdEf123, client abc",
+        "  where      account 123456789012, eu-west-1,",
+        "             cognito-idp.eu-west-1.amazonaws.com",
+        "  to send    1200 codes: 1000 by mail, 200 by text message (a***@e***, b***,",
+        "             c***, ...)",
+        "  not sent   16 (duplicate 3, send-cap 12, invalid-username 1)",
+        "  takes      18 d 21 h, done on 2026-12-12: the mail quota of 50 a day binds.",
+        "             This run reaches 40 of them at most (--max-sent).",
+        "  may cost   nothing for mail, from $2.00 for text messages, up to $18.00 for",
+        "             active users",
+    ]
+
+
+def test_of_a_pool_that_was_not_asked_only_what_is_known_is_said() -> None:
+    assert confirmation_lines(PLAIN) == [
+        "Plan for users.csv: client abc",
+        "  where      eu-west-1, cognito-idp.eu-west-1.amazonaws.com",
+        "  to send    5 codes (a***@e***, b***, c***, ...)",
+        "  takes      0.2 s, done on 2026-11-23: the pace of 25 a second binds.",
+    ]
+    nobody = replace(
+        PLAIN,
+        counts={Reason.DUPLICATE: 1},
+        first=[],
+        estimate=replace(PLAIN.estimate, users=0, sent=Messages()),
+        facts=PLAIN.facts | {"endpoint": "http://127.0.0.1:4570", "endpoint_is_aws": False},
+    )
+    assert confirmation_lines(nobody)[1:] == [
+        "  where      eu-west-1, http://127.0.0.1:4570",
+        "  to send    0 codes",
+        "  not sent   1 (duplicate 1)",
+    ]
+    assert plan_lines(nobody)[2:] == [
+        "  to send    0 codes",
+        "  not sent   1",
+        "    1  duplicate  an earlier row names the same user",
+    ]
+
+
+def test_names_are_masked_unless_asked_otherwise() -> None:
+    for said in (confirmation_lines, plan_lines):
+        assert "ada@example.com" not in "\n".join(said(PREVIEW))
+        assert "ada@example.com" in "\n".join(said(PREVIEW, masked=False))
+    hostile = replace(PLAIN, first=["\x1b[31m\nx"])
+    assert all("\x1b" not in line for line in plan_lines(hostile, masked=False))
+
+
+@pytest.mark.parametrize(
+    ("sent", "told"),
+    [
+        (Messages(mail=5), "5 codes by mail ("),
+        (Messages(text=5), "5 codes by text message ("),
+        (Messages(either=5), "5 codes by mail or text message ("),
+        (Messages(mail=4, text=1), "5 codes: 4 by mail, 1 by text message ("),
+    ],
+)
+def test_the_messages_are_told_by_medium(sent: Messages, told: str) -> None:
+    preview = replace(PLAIN, estimate=replace(PLAIN.estimate, sent=sent))
+    assert f"  to send    {told}" in "\n".join(confirmation_lines(preview))
+
+
+def test_of_many_users_the_number_is_typed() -> None:
+    assert PREVIEW.question == "Type 1200 to send 1200 codes: "
+    assert PREVIEW.approved(" 1200\n")
+    assert not any(PREVIEW.approved(answer) for answer in ("y\n", "yes", "120", "", "12000"))
+    assert PLAIN.question == "Send 5 codes? [y/N] "
+    assert [PLAIN.approved(answer) for answer in ("y\n", "YES", "n", "", "5")] == [
+        True, True, False, False, False,
+    ]  # fmt: skip
+    one = replace(PLAIN, estimate=replace(PLAIN.estimate, users=1))
+    assert one.question == "Send 1 code? [y/N] "
+    thousand = replace(PLAIN, estimate=replace(PLAIN.estimate, users=1000))
+    assert thousand.approved("y")
+
+
+def test_every_reason_that_a_plan_can_have_is_explained() -> None:
+    of_plans = {reason for reason in Reason if reason.outcome is Outcome.SKIPPED}
+    of_plans -= {Reason.ALREADY_CONFIRMED}  # only Cognito knows
+    assert set(_WHY) == of_plans | {Reason.INVALID_USERNAME, Reason.INTERRUPTED}
