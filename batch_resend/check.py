@@ -551,8 +551,8 @@ def _ses(ses: SesFacts, rate: float) -> Iterator[Finding]:
     if 0 < ses.a_second < rate:
         yield _warning(
             "ses rate",
-            f"Amazon SES takes {ses.a_second:g} mails a second, below the pace of {rate:g}: give"
-            f" --rate {ses.a_second:g}.",
+            f"Amazon SES takes {_some(ses.a_second, 'mail')} a second, below the pace of {rate:g}:"
+            f" give --rate {ses.a_second:g}.",
         )
 
 
@@ -619,8 +619,9 @@ def _people(facts: Facts, wish: Wish, *, start: bool = False) -> str:
     return f"{'All' if start else 'all'} of the pool's {users}"
 
 
-def _some(count: int, thing: str) -> str:
-    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
+def _some(count: float, thing: str) -> str:
+    number = f"{count:,.0f}" if count == int(count) else f"{count:,.1f}"
+    return f"{number} {thing}" if count == 1 else f"{number} {thing}s"
 
 
 def _and(words: Sequence[str]) -> str:

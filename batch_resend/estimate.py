@@ -135,7 +135,7 @@ class Estimate:
             if self.mail.a_second:
                 limits.append(
                     Limit(
-                        f"{self.mail.whose}'s rate of {self.mail.a_second:g} mails a second",
+                        f"{self.mail.whose}'s rate of {self.mail.a_second:g} a second",
                         self.now + max(0, mails - 1) / self.mail.a_second,
                     )
                 )

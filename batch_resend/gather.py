@@ -304,7 +304,9 @@ def _pool(told: Mapping[str, Any]) -> PoolFacts:
         aliases=tuple(map(str, told.get("AliasAttributes") or ())),
         by_ses=mail.get("EmailSendingAccount") == "DEVELOPER",
         source_arn=str(mail.get("SourceArn") or ""),
-        triggers=tuple(name for name, value in (told.get("LambdaConfig") or {}).items() if value),
+        triggers=tuple(
+            sorted(name for name, value in (told.get("LambdaConfig") or {}).items() if value)
+        ),
         sms_failure=printable(str(told.get("SmsConfigurationFailure") or "")),
         users=int(told.get("EstimatedNumberOfUsers") or 0),
         tier=str(told.get("UserPoolTier") or ""),

@@ -177,6 +177,7 @@ def test_every_option_is_in_its_table_and_in_the_order_of_the_help(
 def test_every_option_that_the_readme_names_exists() -> None:
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", README))
     group = typer.main.get_command(cli.app)
+    assert isinstance(group, typer.core.TyperGroup)
     known = {name for parameter in group.params for name in parameter.opts} | {"--help"}
     known |= {"--json"}  # of `config show`
     commands = (set(_parameters(command)) for command in group.commands)

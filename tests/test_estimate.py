@@ -91,7 +91,7 @@ def test_whoever_has_a_telephone_number_gets_a_text_message(
         ({"rate": 100.0, "quota": 50.0}, "the quota of 50 a second", "2026-11-23"),
         ({"mail": own_sender()}, "the mail quota of 50 a day", "2026-12-16"),
         ({"mail": ses(2000, 2000)}, "the pace of 25 a second", "2026-11-23"),
-        ({"mail": ses(2000, 2000, 14)}, "Amazon SES's rate of 14 mails a second", "2026-11-23"),
+        ({"mail": ses(2000, 2000, 14)}, "Amazon SES's rate of 14 a second", "2026-11-23"),
         ({"mail": ses(500, 500, 14)}, "the mail quota of 500 a day", "2026-11-25"),
         # Text messages take no mail quota.
         ({"mail": own_sender(), "sent": Messages(text=1200)}, "the pace of 25 a second",

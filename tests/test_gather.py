@@ -1,0 +1,491 @@
+"""What is asked of AWS, and that whatever comes back is a fact or an `Unknown`, never more."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import parse_qs
+
+import boto3
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from batch_resend.aws import Place
+from batch_resend.check import (
+    ClientFacts,
+    Facts,
+    PoolFacts,
+    Secret,
+    SesFacts,
+    Unknown,
+    Usage,
+    Why,
+    Wish,
+    check,
+)
+from batch_resend.gather import CATEGORY, QUOTA_CODE, gather
+
+pytestmark = pytest.mark.anyio
+
+KEYS = {"aws_access_key_id": "x", "aws_secret_access_key": "x"}
+POOL, CLIENT, SECRET = "eu-west-1_AbCdEf123", "abc", "9example87654321"
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+
+
+# -- against moto ------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Moto:
+    url: str
+    pool: str
+    confidential: str
+    secret: str
+    public: str
+
+
+@pytest.fixture(scope="module")
+def at_moto(moto_url: str) -> Moto:
+    def client(service: str) -> Any:
+        return boto3.client(service, region_name="us-east-1", endpoint_url=moto_url, **KEYS)
+
+    cognito, watch = client("cognito-idp"), client("cloudwatch")
+    pool = cognito.create_user_pool(
+        PoolName="shop",
+        AliasAttributes=["email"],
+        AutoVerifiedAttributes=["email", "phone_number"],
+        LambdaConfig={
+            "CustomMessage": "arn:aws:lambda:us-east-1:123456789012:function:message",
+            "PreSignUp": "arn:aws:lambda:us-east-1:123456789012:function:door",
+        },
+    )["UserPool"]["Id"]
+    confidential = cognito.create_user_pool_client(
+        UserPoolId=pool,
+        ClientName="web",
+        GenerateSecret=True,
+        PreventUserExistenceErrors="ENABLED",
+    )["UserPoolClient"]
+    public = cognito.create_user_pool_client(UserPoolId=pool, ClientName="app")["UserPoolClient"]
+    now = datetime.now(UTC)
+    for metric, ago, value in (
+        ("CallCount", 50, 600.0),
+        ("CallCount", 20, 3000.0),
+        ("ThrottleCount", 20, 7.0),
+        ("CallCount", 90, 90000.0),  # longer ago than an hour
+    ):
+        watch.put_metric_data(
+            Namespace="AWS/Usage",
+            MetricData=[
+                {
+                    "MetricName": metric,
+                    "Dimensions": [
+                        {"Name": name, "Value": text}
+                        for name, text in (
+                            ("Service", "Cognito user pool"), ("Type", "API"),
+                            ("Resource", CATEGORY), ("Class", "None"),
+                        )
+                    ],
+                    "Timestamp": now - timedelta(minutes=ago),
+                    "Value": value,
+                }
+            ],
+        )  # fmt: skip
+    return Moto(
+        moto_url, pool, confidential["ClientId"], confidential["ClientSecret"], public["ClientId"]
+    )
+
+
+async def asked_of_moto(
+    moto: Moto, client_id: str = "", secret: str | None = None, pool: str = ""
+) -> Facts:
+    return await gather(
+        Place("us-east-1", "", moto.url),
+        user_pool_id=pool or moto.pool,
+        client_id=client_id or moto.confidential,
+        secret=secret,
+        within=20,
+    )
+
+
+@pytest.fixture
+def services(keys: None, monkeypatch: pytest.MonkeyPatch, moto_url: str) -> None:
+    for service in ("STS", "CLOUDWATCH"):
+        monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service}", moto_url)
+
+
+@pytest.mark.usefixtures("services")
+async def test_pool_client_account_and_usage_are_learnt(at_moto: Moto) -> None:
+    facts = await asked_of_moto(at_moto, secret=at_moto.secret)
+    assert facts.pool == PoolFacts(
+        account="123456789012",
+        verifies=("email", "phone_number"),
+        aliases=("email",),
+        triggers=("CustomMessage", "PreSignUp"),
+    )
+    assert facts.client == ClientFacts(secret=Secret.MATCHES, hides_existence=True)
+    assert facts.account == "123456789012"
+    assert facts.usage == Usage(peak=10.0, throttled=7)
+    assert facts.ses is None
+    assert isinstance(facts.applied, Unknown)
+    assert facts.applied.why is Why.NOT_ASKED  # its address is not set
+
+
+@pytest.mark.usefixtures("services")
+async def test_the_secret_is_compared_and_kept_out_of_the_facts(at_moto: Moto) -> None:
+    for client, given, secret in (
+        (at_moto.confidential, None, Secret.MISSING),
+        (at_moto.confidential, "another", Secret.DIFFERS),
+        (at_moto.confidential, at_moto.secret, Secret.MATCHES),
+        (at_moto.public, None, Secret.NOT_NEEDED),
+        (at_moto.public, "another", Secret.SUPERFLUOUS),
+    ):
+        facts = await asked_of_moto(at_moto, client, given)
+        assert isinstance(facts.client, ClientFacts)
+        assert facts.client.secret is secret
+        assert at_moto.secret not in repr(facts)
+
+
+@pytest.mark.usefixtures("services")
+async def test_what_is_not_there_is_not_found(at_moto: Moto) -> None:
+    facts = await asked_of_moto(at_moto, "nosuchclient", pool="us-east-1_Nowhere")
+    for found in (facts.pool, facts.client):
+        assert isinstance(found, Unknown)
+        assert found.why is Why.NOT_FOUND
+
+
+async def test_without_credentials_nothing_is_asked(at_moto: Moto) -> None:
+    facts = await asked_of_moto(at_moto)
+    found = (facts.pool, facts.client, facts.provisioned, facts.applied, facts.usage, facts.account)
+    assert {unknown.why for unknown in found if isinstance(unknown, Unknown)} == {Why.CREDENTIALS}
+    assert all(isinstance(unknown, Unknown) for unknown in found)
+
+
+# -- against a small AWS of our own ------------------------------------------------
+
+
+@dataclass
+class Asked:
+    operation: str
+    region: str  #: in the signature's scope
+    service: str
+    body: Any
+
+
+Handler = Callable[[str, web.Request], Awaitable[web.StreamResponse | None]]
+
+
+@dataclass
+class SmallAws:
+    """Answers for all services; `instead` may answer in its place."""
+
+    instead: Handler | None = None
+    answers: dict[str, Any] = field(default_factory=dict)
+    asked: list[Asked] = field(default_factory=list)
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        body = await request.text()
+        target = request.headers.get("X-Amz-Target", "")
+        if target:
+            operation, told = target.rpartition(".")[2], json.loads(body)
+        elif request.path == "/v2/email/account":
+            operation, told = "GetAccount", None
+        else:
+            told = parse_qs(body)
+            operation = told["Action"][0]
+        scope = re.search(
+            r"Credential=[^/]+/\d+/([^/]+)/([^/]+)/", request.headers["Authorization"]
+        )
+        assert scope
+        self.asked.append(Asked(operation, scope[1], scope[2], told))
+        if self.instead and (response := await self.instead(operation, request)):
+            return response
+        if operation in XML:
+            return web.Response(text=XML[operation], content_type="text/xml")
+        answer = (JSON | self.answers)[operation]
+        if isinstance(answer, str):
+            return refuse(operation, answer)
+        return web.json_response(answer)
+
+    def of(self, operation: str) -> Asked:
+        (found,) = [asked for asked in self.asked if asked.operation == operation]
+        return found
+
+
+JSON: dict[str, Any] = {
+    "DescribeUserPool": {
+        "UserPool": {
+            "Id": POOL,
+            "Arn": f"arn:aws:cognito-idp:eu-west-1:123456789012:userpool/{POOL}",
+            "AutoVerifiedAttributes": ["email"],
+            "EmailConfiguration": {
+                "EmailSendingAccount": "DEVELOPER",
+                "SourceArn": "arn:aws:ses:us-east-1:123456789012:identity/example.com",
+            },
+            "LambdaConfig": {"CustomMessage": ""},
+            "SmsConfigurationFailure": "SNSSandbox",
+            "EstimatedNumberOfUsers": 5000,
+            "UserPoolTier": "PLUS",
+        }
+    },
+    "DescribeUserPoolClient": {"UserPoolClient": {"ClientId": CLIENT, "ClientSecret": SECRET}},
+    "GetProvisionedLimit": {"Limit": {"ProvisionedLimitValue": 120, "FreeLimitValue": 50}},
+    "GetServiceQuota": {
+        "Quota": {
+            "Value": 200.0,
+            "UsageMetric": {
+                "MetricNamespace": "AWS/Usage",
+                "MetricDimensions": {"Service": "Cognito", "Resource": CATEGORY},
+            },
+        }
+    },
+    "GetAccount": {
+        "ProductionAccessEnabled": False,
+        "SendingEnabled": True,
+        "EnforcementStatus": "PROBATION",
+        "SendQuota": {"Max24HourSend": 200.0, "MaxSendRate": 1.0, "SentLast24Hours": 20.0},
+    },
+}
+XML = {
+    "GetCallerIdentity": '<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">'
+    "<GetCallerIdentityResult><Account>123456789012</Account></GetCallerIdentityResult>"
+    "</GetCallerIdentityResponse>",
+    "GetMetricData": '<GetMetricDataResponse xmlns="http://monitoring.amazonaws.com/doc/2010-08-01/">'
+    "<GetMetricDataResult><MetricDataResults>"
+    "<member><Id>callcount</Id><Values><member>3000</member><member>900</member></Values></member>"
+    "<member><Id>throttlecount</Id><Values/></member>"
+    "</MetricDataResults></GetMetricDataResult></GetMetricDataResponse>",
+}  # fmt: skip
+
+
+def refuse(operation: str, code: str) -> web.Response:
+    if operation in XML:
+        error = f"<Error><Code>{code}</Code><Message>no</Message></Error>"
+        text = f"<ErrorResponse>{error}</ErrorResponse>"
+        return web.Response(status=400, text=text, content_type="text/xml")
+    return web.json_response({"__type": code, "message": "no"}, status=400)
+
+
+@asynccontextmanager
+async def small_aws(monkeypatch: pytest.MonkeyPatch, aws: SmallAws) -> AsyncIterator[Place]:
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", aws.answer)
+    async with TestServer(app) as server:
+        url = str(server.make_url("/")).rstrip("/")
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        yield Place("eu-west-1", "", url)
+
+
+async def learn(place: Place, within: float = 20, secret: str | None = SECRET) -> Facts:
+    return await gather(place, user_pool_id=POOL, client_id=CLIENT, secret=secret, within=within)
+
+
+@pytest.mark.usefixtures("keys")
+async def test_every_answer_becomes_a_fact(monkeypatch: pytest.MonkeyPatch) -> None:
+    aws = SmallAws()
+    async with small_aws(monkeypatch, aws) as place:
+        facts = await learn(place)
+    assert facts == Facts(
+        pool=PoolFacts(
+            account="123456789012",
+            verifies=("email",),
+            by_ses=True,
+            source_arn="arn:aws:ses:us-east-1:123456789012:identity/example.com",
+            sms_failure="SNSSandbox",
+            users=5000,
+            tier="PLUS",
+        ),
+        client=ClientFacts(secret=Secret.MATCHES),
+        provisioned=120.0,
+        applied=200.0,
+        ses=SesFacts(sandbox=True, status="PROBATION", a_day=200.0, sent=20.0, a_second=1.0),
+        usage=Usage(peak=10.0),
+        account="123456789012",
+    )
+    assert facts.quota == 120.0
+
+
+@pytest.mark.usefixtures("keys")
+async def test_the_questions_are_those_of_the_documentation_and_signed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    aws = SmallAws()
+    async with small_aws(monkeypatch, aws) as place:
+        await learn(place)
+    limit = aws.of("GetProvisionedLimit")
+    assert limit.body == {
+        "LimitDefinition": {"LimitClass": "API_CATEGORY", "Attributes": {"Category": CATEGORY}}
+    }
+    assert (limit.service, limit.region) == ("cognito-idp", "eu-west-1")
+    assert aws.of("GetServiceQuota").body == {"ServiceCode": "cognito-idp", "QuotaCode": QUOTA_CODE}
+    # SES is asked where the identity is, and CloudWatch under the names that Service Quotas gave.
+    assert aws.of("GetAccount").region == "us-east-1"
+    metric = aws.of("GetMetricData").body
+    assert sorted(text for key, (text,) in metric.items() if key.endswith("1.MetricStat.Stat")) == [
+        "Sum"
+    ]
+    dimensions = {text for key, (text,) in metric.items() if "Dimensions" in key}
+    assert dimensions == {"Service", "Cognito", "Resource", CATEGORY}
+
+
+@pytest.mark.usefixtures("keys")
+async def test_where_nothing_was_applied_the_default_quota_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    aws = SmallAws(
+        answers={
+            "GetProvisionedLimit": "AccessDeniedException",
+            "GetServiceQuota": "NoSuchResourceException",
+            "GetAWSDefaultServiceQuota": {"Quota": {"Value": 50.0}},
+        }
+    )
+    async with small_aws(monkeypatch, aws) as place:
+        facts = await learn(place)
+    assert (facts.applied, facts.quota) == (50.0, 50.0)
+    assert isinstance(facts.provisioned, Unknown)
+    assert facts.provisioned.why is Why.FORBIDDEN
+    dimensions = {t for key, (t,) in aws.of("GetMetricData").body.items() if "Dimensions" in key}
+    assert "Cognito user pool" in dimensions
+
+
+@pytest.mark.usefixtures("keys")
+@pytest.mark.parametrize("arn", ["", "arn:aws:ses:us-east-1:999999999999:identity/example.com"])
+async def test_another_accounts_ses_tells_nothing_of_the_pools(
+    monkeypatch: pytest.MonkeyPatch, arn: str
+) -> None:
+    pool = json.loads(json.dumps(JSON["DescribeUserPool"]))
+    pool["UserPool"]["EmailConfiguration"]["SourceArn"] = arn
+    aws = SmallAws(answers={"DescribeUserPool": pool})
+    async with small_aws(monkeypatch, aws) as place:
+        facts = await learn(place)
+    if arn:
+        assert isinstance(facts.ses, Unknown)
+        assert "another account" in facts.ses.detail
+    else:
+        assert isinstance(facts.ses, SesFacts)
+        assert aws.of("GetAccount").region == "eu-west-1"
+
+
+async def hang(operation: str, request: web.Request) -> None:
+    await asyncio.sleep(60)
+
+
+def with_code(code: str) -> Handler:
+    async def answer(operation: str, request: web.Request) -> web.Response:
+        return refuse(operation, code)
+
+    return answer
+
+
+async def a_page(operation: str, request: web.Request) -> web.Response:
+    return web.Response(text="<!DOCTYPE html><p>Please sign in.</p>", content_type="text/html")
+
+
+async def nothing(operation: str, request: web.Request) -> web.Response:
+    return web.json_response({})
+
+
+async def nonsense(operation: str, request: web.Request) -> web.Response:
+    return web.json_response(
+        {
+            "UserPool": {"EstimatedNumberOfUsers": "many", "EmailConfiguration": 7},
+            "UserPoolClient": [1],
+            "Limit": {"ProvisionedLimitValue": 0},
+            "Quota": {"Value": "fast"},
+            "SendQuota": None,
+        }
+    )
+
+
+async def a_breakdown(operation: str, request: web.Request) -> web.Response:
+    return web.Response(status=500, text="<html>")
+
+
+async def a_closed_door(operation: str, request: web.Request) -> web.Response:
+    assert request.transport
+    request.transport.close()
+    return web.Response()
+
+
+FAILURES: dict[str, tuple[Handler, set[Why]]] = {
+    "not allowed": (with_code("AccessDeniedException"), {Why.FORBIDDEN}),
+    "throttled": (with_code("ThrottlingException"), {Why.THROTTLED}),
+    "expired": (with_code("ExpiredTokenException"), {Why.CREDENTIALS}),
+    "an unknown error": (with_code("SomethingNew\u202e"), {Why.FAILED}),
+    "silence": (hang, {Why.SILENT}),
+    "a captive portal": (a_page, {Why.UNREADABLE}),
+    "an empty object": (nothing, {Why.UNREADABLE}),
+    "nonsense": (nonsense, {Why.UNREADABLE}),
+    "a breakdown": (a_breakdown, {Why.UNREADABLE, Why.FAILED}),
+    "a closed door": (a_closed_door, {Why.FAILED}),
+}
+
+
+@pytest.mark.usefixtures("keys")
+@pytest.mark.parametrize("name", FAILURES)
+async def test_whatever_fails_is_a_finding_and_no_failure(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    instead, whys = FAILURES[name]
+    async with small_aws(monkeypatch, SmallAws(instead=instead)) as place:
+        facts = await learn(place, within=0.5 if name == "silence" else 20)
+    found = (facts.pool, facts.client, facts.provisioned, facts.applied, facts.usage, facts.account)
+    assert all(isinstance(unknown, Unknown) for unknown in found), found
+    assert {unknown.why for unknown in found if isinstance(unknown, Unknown)} <= whys, found
+    assert (facts.ses, facts.quota) == (None, None)
+    checked = check(
+        facts,
+        Wish(
+            user_pool_id=POOL, client_id=CLIENT, region="eu-west-1", endpoint=place.endpoint_url,
+            endpoint_is_aws=False, now=0.0,
+        ),
+    )  # fmt: skip
+    assert checked.exit_code == 1
+    assert all(finding.text.isprintable() for finding in checked.findings)
+
+
+@pytest.mark.usefixtures("keys")
+async def test_ses_alone_may_be_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def instead(operation: str, request: web.Request) -> None:
+        if operation == "GetAccount":
+            await asyncio.sleep(60)
+
+    async with small_aws(monkeypatch, SmallAws(instead=instead)) as place:
+        facts = await learn(place, within=2)
+    assert facts.ses == Unknown("ses:GetAccount", Why.SILENT)
+    assert facts.quota == 120.0
+
+
+@pytest.mark.parametrize(
+    ("place", "env"),
+    [
+        (Place("eu-west-1", "nosuchprofile"), {}),
+        (Place("cn-north-1"), {}),
+        (Place("eu-west-1", "", "http://127.0.0.1:1"), {"AWS_ACCESS_KEY_ID": "x"}),
+        (Place(), {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}),
+    ],
+)
+async def test_settings_that_cannot_work_are_unknown_too(
+    monkeypatch: pytest.MonkeyPatch, place: Place, env: dict[str, str]
+) -> None:
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    facts = await learn(place)
+    assert isinstance(facts.pool, Unknown)
+    assert facts.pool.why in {Why.FAILED, Why.CREDENTIALS}
