@@ -25,17 +25,8 @@ from botocore.exceptions import (
 )
 
 from batch_resend import aws
-from batch_resend.check import (
-    ClientFacts,
-    Facts,
-    PoolFacts,
-    Secret,
-    SesFacts,
-    Unknown,
-    Usage,
-    Why,
-)
 from batch_resend.errors import SettingsError
+from batch_resend.facts import ClientFacts, Facts, PoolFacts, Secret, SesFacts, Unknown, Usage, Why
 from batch_resend.masking import printable
 
 WITHIN = 4.0  #: seconds for one question; at most two are asked one after the other

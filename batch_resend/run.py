@@ -23,7 +23,7 @@ import anyio.abc
 import anyio.streams.memory
 
 from batch_resend import __version__, aws
-from batch_resend.check import Checked, Facts, Level, Wish, check, estimated
+from batch_resend.check import Checked, Level, Wish, check, estimated
 from batch_resend.config import UNCONFIRMED_FILTER, Settings, state_folder
 from batch_resend.errors import (
     BatchResendError,
@@ -33,6 +33,7 @@ from batch_resend.errors import (
     UsageError,
 )
 from batch_resend.estimate import Estimate, Messages
+from batch_resend.facts import Facts
 from batch_resend.job import Job, Sender
 from batch_resend.ledger.sqlite import SqliteLedger, files_of
 from batch_resend.masking import printable

@@ -9,23 +9,8 @@ from typing import Any
 
 import pytest
 
-from batch_resend.check import (
-    Checked,
-    ClientFacts,
-    Facts,
-    Finding,
-    Level,
-    PoolFacts,
-    Secret,
-    SesFacts,
-    Unknown,
-    Usage,
-    Why,
-    Wish,
-    check,
-    estimated,
-    lines,
-)
+from batch_resend.check import Checked, Finding, Level, Wish, check, estimated, lines
+from batch_resend.facts import ClientFacts, Facts, PoolFacts, Secret, SesFacts, Unknown, Usage, Why
 
 POOL = PoolFacts(
     account="123456789012", verifies=("email",), by_ses=True, users=5000, tier="ESSENTIALS"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -21,14 +21,16 @@ from tests.test_cli import (
     Program,
     at_a_terminal,
     elsewhere,
+    ended,
     numbered,
     once,
     program,
     serving,
+    until,
 )
 from tests.test_gather import CLIENT as SMALL_CLIENT
 from tests.test_gather import POOL as SMALL_POOL
-from tests.test_gather import SmallAws
+from tests.test_gather import SmallAws, hang
 
 __all__ = ["elsewhere", "program"]  # fixtures
 
@@ -229,10 +231,6 @@ def test_services_that_are_silent_or_refuse_do_not_harm_a_run(
 ) -> None:
     users = program.users(numbered(20))
 
-    async def hang(operation: str, request: web.Request) -> web.StreamResponse | None:
-        await asyncio.sleep(60)
-        return None
-
     cognito = simulated()
     with (
         serving(elsewhere, cognito) as url,
@@ -248,6 +246,24 @@ def test_services_that_are_silent_or_refuse_do_not_harm_a_run(
     assert cognito.deliveries == once(numbered(20))
     assert "Check: Not learnt: the account; no answer in time." in told.err
     assert "Check: Not learnt: the quota; AWS cannot be asked" in told.err
+
+
+def test_ctrl_c_while_aws_is_silent_ends_at_once(
+    program: Program, elsewhere: BlockingPortal
+) -> None:
+    users = program.users(numbered(20))
+    silent = SmallAws(instead=hang)
+    with serving_aws(elsewhere, silent) as url:
+        process = program.start(
+            "run", users, *AT_SMALL, "--endpoint-url", url, "--yes", *REPORT,
+            env=KEYS | {"AWS_ENDPOINT_URL": url},
+        )  # fmt: skip
+        until(lambda: len(silent.asked) >= 5, process)
+        process.send_signal(signal.SIGINT)
+        told = ended(process)
+    assert told.code == 130
+    assert "Nobody was written to." in told.errors[0]
+    assert not (program.folder / "report.csv").exists()
 
 
 def test_a_csv_run_without_credentials_goes_on_unchecked(

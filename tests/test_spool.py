@@ -112,3 +112,20 @@ def test_no_file_of_the_spool_can_be_found(tmp_path: Path, monkeypatch: pytest.M
             for row in range(20_000)
         )
         assert list(tmp_path.iterdir()) == []
+
+
+def test_whoever_has_a_telephone_number_among_their_names_is_counted() -> None:
+    users = [
+        (Reason.ELIGIBLE, ("some-id", "ada@example.com", "+15550100")),
+        (Reason.ELIGIBLE, ("some-id", "+tag@example.com")),
+        (Reason.ELIGIBLE, ("some-id", "+1tag@example.com")),
+        (Reason.ELIGIBLE, ()),
+        (Reason.DISABLED, ("+15550101",)),
+        (Reason.ELIGIBLE, ("+15550102",)),
+    ]
+    with Spool() as spool:
+        spool.add(
+            (Planned(row, f"user{row}", reason, aliases=aliases), "", None)
+            for row, (reason, aliases) in enumerate(users, 1)
+        )
+        assert spool.telephones() == 2

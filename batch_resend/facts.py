@@ -1,0 +1,157 @@
+"""What was learnt of pool, client and account. Pure values.
+
+`gather` fills them in, `check` judges them. What could not be learnt is an `Unknown`, with
+the permission that the question needs and the reason why there is no answer: never a guess.
+The client secret is no fact: only how the one that was given compares with it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from batch_resend.estimate import MailQuota, Messages, messages, own_sender
+
+#: The triggers that a resend calls (Cognito Developer Guide, "Custom message", "Custom
+#: sender"); the others of the pool do not run.
+CUSTOM_MESSAGE, CUSTOM_MAIL, CUSTOM_TEXT = "CustomMessage", "CustomEmailSender", "CustomSMSSender"
+TRIGGERS = (CUSTOM_MESSAGE, CUSTOM_MAIL, CUSTOM_TEXT)
+
+
+class Why(StrEnum):
+    """Why something could not be learnt."""
+
+    CREDENTIALS = "no valid AWS credentials"
+    FORBIDDEN = "not allowed"
+    NOT_FOUND = "not found"
+    THROTTLED = "AWS has no room for the question now"
+    SILENT = "no answer in time"
+    UNREADABLE = "the answer is none of AWS's"
+    NOT_ASKED = "not asked, because Cognito's endpoint is not AWS's"
+    FAILED = "AWS cannot be asked"
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """What could not be learnt: the permission that the question needs, and why not."""
+
+    permission: str
+    why: Why
+    detail: str = ""
+
+    def __str__(self) -> str:
+        """Say why in a few words."""
+        return f"{self.why} ({self.detail})" if self.detail else str(self.why)
+
+
+class Secret(StrEnum):
+    """How the client secret that was given fits the one that the app client has."""
+
+    NOT_NEEDED = "not needed"
+    MISSING = "missing"
+    MATCHES = "matches"
+    DIFFERS = "differs"
+    SUPERFLUOUS = "superfluous"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolFacts:
+    """What DescribeUserPool says."""
+
+    account: str = ""
+    verifies: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    by_ses: bool = False
+    source_arn: str = ""  #: the SES identity
+    triggers: tuple[str, ...] = ()
+    sms_failure: str = ""
+    users: int = 0  #: AWS's estimate of all users, confirmed ones included
+    tier: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientFacts:
+    """What DescribeUserPoolClient says, the secret itself left out."""
+
+    secret: Secret = Secret.NOT_NEEDED
+    hides_existence: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SesFacts:
+    """What SES says of the account; a quota of -1 is none."""
+
+    sandbox: bool = False
+    sending: bool = True
+    status: str = "HEALTHY"
+    a_day: float = -1
+    sent: float = 0  #: within the last 24 hours
+    a_second: float = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What CloudWatch counted in the last hour, for the whole account and Region."""
+
+    peak: float = 0.0  #: requests a second over the busiest five minutes
+    throttled: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What was learnt of pool, client and account. `ses` is None where SES sends nothing."""
+
+    pool: PoolFacts | Unknown
+    client: ClientFacts | Unknown
+    provisioned: float | Unknown  #: requests a second that Cognito enforces now
+    applied: float | Unknown  #: Service Quotas' value: what may be provisioned at most
+    ses: SesFacts | Unknown | None
+    usage: Usage | Unknown
+    account: str | Unknown
+
+    @property
+    def quota(self) -> float | None:
+        """The quota in requests a second, from the best source that answered."""
+        for found in (self.provisioned, self.applied):
+            if not isinstance(found, Unknown):
+                return found
+        return None
+
+    @property
+    def hides_existence(self) -> bool | None:
+        """Whether the client hides who exists (PreventUserExistenceErrors)."""
+        return None if isinstance(self.client, Unknown) else self.client.hides_existence
+
+    @property
+    def account_id(self) -> str | None:
+        """The AWS account, where anybody named it."""
+        if not isinstance(self.account, Unknown):
+            return self.account
+        return (isinstance(self.pool, PoolFacts) and self.pool.account) or None
+
+    @property
+    def by_ses(self) -> bool | None:
+        """Whether Amazon SES sends the mail; None where a function does, or nobody knows."""
+        if isinstance(self.pool, Unknown) or CUSTOM_MAIL in self.pool.triggers:
+            return None
+        return self.pool.by_ses
+
+    @property
+    def mail_quota(self) -> MailQuota | None:
+        """What a day allows in mails; None where there is no quota, or nobody knows it."""
+        if self.by_ses is False:
+            return own_sender()
+        if isinstance(self.ses, SesFacts) and self.ses.a_day >= 0:
+            return MailQuota(
+                whose="Amazon SES",
+                a_day=max(1, int(self.ses.a_day)),
+                left=max(0, int(self.ses.a_day - self.ses.sent)),
+                rolling=True,
+                a_second=self.ses.a_second if self.ses.a_second > 0 else None,
+            )
+        return None
+
+    def messages(self, users: int, telephones: int | None = None) -> Messages:
+        """Sort users by the message that they would get."""
+        verifies = None if isinstance(self.pool, Unknown) else self.pool.verifies
+        return messages(users, verifies, telephones)
