@@ -362,7 +362,8 @@ def _sender(pool: PoolFacts, facts: Facts, wish: Wish) -> Iterator[Finding]:
         return
     ses = facts.ses
     if isinstance(ses, SesFacts):
-        yield from _ses(ses, ceiling(facts, wish))
+        only_mail = "phone_number" not in pool.verifies
+        yield from _ses(ses, ceiling(facts, wish), Level.STOP if only_mail else Level.WARNING)
     users = _users(facts, wish)
     quota = facts.mail_quota
     if quota is None:
@@ -391,10 +392,12 @@ def _sender(pool: PoolFacts, facts: Facts, wish: Wish) -> Iterator[Finding]:
     )
 
 
-def _ses(ses: SesFacts, rate: float) -> Iterator[Finding]:
+def _ses(ses: SesFacts, rate: float, paused: Level) -> Iterator[Finding]:
     if not ses.sending or ses.status == "SHUTDOWN":
-        yield _stop(
-            "ses", "Amazon SES has paused this account's sending: see SES's console for the reason."
+        yield Finding(
+            paused,
+            "ses",
+            "Amazon SES has paused this account's sending: see SES's console for the reason.",
         )
     elif ses.status == "PROBATION":
         yield _warning(

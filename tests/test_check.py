@@ -198,6 +198,11 @@ FINDINGS: dict[str, tuple[Facts, Wish, str, Level, str]] = {
     "SES paused": (
         facts(ses=replace(SES, sending=False)), WISH, "ses", STOP, "has paused",
     ),
+    "SES paused, and some get text messages": (
+        facts(pool=replace(POOL, verifies=("email", "phone_number")),
+              ses=replace(SES, sending=False)),
+        WISH, "ses", WARNING, "has paused",
+    ),
     "SES shut down": (
         facts(ses=replace(SES, status="SHUTDOWN")), WISH, "ses", STOP, "has paused",
     ),

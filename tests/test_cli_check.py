@@ -177,12 +177,13 @@ def test_a_run_stops_on_a_stop_before_anybody_is_asked_for(
 ) -> None:
     users = program.users(numbered(5))
     secret = Client(CLIENT, "9example87654321")
-    for cognito, sentence in (
-        (simulated(auto_verified=()), "The pool verifies nothing"),
-        (simulated(client=secret), "The app client has a secret and none is given"),
+    for cognito, more, sentence in (
+        (simulated(auto_verified=()), [], "The pool verifies nothing"),
+        (simulated(auto_verified=()), ["--dry-run"], "The pool verifies nothing"),
+        (simulated(client=secret), [], "The app client has a secret and none is given"),
     ):
         with serving(elsewhere, cognito) as url:
-            told = program("run", users, *as_run(url), env=KEYS)
+            told = program("run", users, *as_run(url), *more, env=KEYS)
         assert (told.code, len(told.errors)) == (4, 1)
         assert sentence in told.errors[0]
         assert told.errors[0].endswith("Nobody was written to.")

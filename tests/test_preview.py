@@ -113,6 +113,16 @@ def test_of_a_pool_that_was_not_asked_only_what_is_known_is_said() -> None:
     ]
 
 
+def test_a_simulation_is_nowhere() -> None:
+    simulated = {"simulated": True, "endpoint": "the simulator", "endpoint_is_aws": False}
+    preview = replace(PLAIN, facts=PLAIN.facts | simulated)
+    assert plan_lines(preview)[1] == "  where      the simulator"
+
+
+def test_an_observer_is_told_the_numbers() -> None:
+    assert (PREVIEW.eligible, PREVIEW.rate, PREVIEW.seconds) == (1200, 25.0, 47.96)
+
+
 def test_names_are_masked_unless_asked_otherwise() -> None:
     for said in (confirmation_lines, plan_lines):
         assert "ada@example.com" not in "\n".join(said(PREVIEW))
