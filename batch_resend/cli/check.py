@@ -28,6 +28,8 @@ def check(
         ),
     ] = None,
     *,
+    config: options.Config = None,
+    pool: options.Pool = None,
     user_pool_id: options.UserPoolId = "",
     username_column: options.UsernameColumn = None,
     no_header: options.NoHeader = False,
@@ -48,7 +50,8 @@ def check(
 ) -> int:
     """Say what would go wrong, and why, before anybody is written to."""
     given = dict(locals())
-    del given["context"]
+    for name in ("context", "config", "pool"):
+        del given[name]
     options.check_variables(context)
     as_json = given.pop("json")
     if not user_pool_id:
