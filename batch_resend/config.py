@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from batch_resend import s3
 from batch_resend.errors import UsageError
 from batch_resend.job import Limits, Selection
 from batch_resend.pacing import DEFAULT_QUOTA
@@ -155,6 +156,10 @@ class Settings:
             raise UsageError("--fetch-client-secret needs --user-pool-id.")
 
     def _check_files(self) -> None:
+        if s3.is_address(self.ledger):
+            raise UsageError(
+                f"--ledger {self.ledger} cannot lie in S3, which knows no locks: name a file."
+            )
         files = [
             ("the input", self.users if self.users != "-" else None),
             ("--exclude", self.exclude),
@@ -167,13 +172,23 @@ class Settings:
         for option, path in files:
             if path is None:
                 continue
-            place = path if path == "-" else os.path.realpath(path)
+            if s3.is_address(path) and option != "--client-secret-file":
+                place = str(s3.address("USERS" if option == "the input" else option, path))
+            else:
+                place = path if path == "-" else os.path.realpath(path)
             reads = option in {"the input", "--exclude", "--client-secret-file"}
             if place in seen and not reads and place != "/dev/null":
                 raise UsageError(
                     f"{option} {path} is {seen[place]} too: give each a place of its own."
                 )
             seen.setdefault(place, option)
+
+    @property
+    def uses_s3(self) -> bool:
+        """Whether anything is read from or written to S3."""
+        return any(
+            map(s3.is_address, (self.users, self.exclude, self.report, self.failed, self.summary))
+        )
 
     @property
     def names(self) -> frozenset[str]:

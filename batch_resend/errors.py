@@ -13,7 +13,7 @@ class Exit(IntEnum):
     """The exit codes of the program."""
 
     DONE = 0  #: every user was sent a code or skipped
-    SOME_FAILED = 1  #: finished, but some users failed or are unknown
+    SOME_FAILED = 1  #: finished, but some users failed or are unknown, or a file is not in place
     USAGE = 2  #: wrong usage, unreadable input, or refused without --yes
     STOPPED = 3  #: stopped early on purpose: run again to continue
     SETTINGS = 4  #: settings that cannot work

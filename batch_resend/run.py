@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import stat
+import tempfile
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ import anyio
 import anyio.abc
 import anyio.streams.memory
 
-from batch_resend import __version__, aws
+from batch_resend import __version__, aws, s3
 from batch_resend.check import Checked, Level, Wish, check, estimated
 from batch_resend.config import UNCONFIRMED_FILTER, Settings, state_folder
 from batch_resend.errors import (
@@ -42,11 +43,12 @@ from batch_resend.outcome import Stop
 from batch_resend.pacing import DEFAULT_QUOTA
 from batch_resend.preview import Preview
 from batch_resend.reports.csv_file import CsvReport, FailedRows
+from batch_resend.reports.delivery import Deliveries
 from batch_resend.reports.files import PrivateFile
 from batch_resend.reports.summary import Summary
 from batch_resend.request import AppClient
 from batch_resend.sources.cognito import CognitoSource
-from batch_resend.sources.csv_file import CsvSource, read_names
+from batch_resend.sources.csv_file import CsvSource, Opener, read_names
 from batch_resend.spool import Spool
 
 SIMULATED_CLIENT = "simulated"
@@ -116,6 +118,8 @@ class Run:
         self._sending = False
         self._stop: Stop | None = None
         self._before = anyio.CancelScope()
+        self._store: s3.Store | None = None
+        self._deliveries: Deliveries | None = None
 
     @property
     def sending(self) -> bool:
@@ -125,6 +129,8 @@ class Run:
     def stop(self, stop: Stop = Stop.CALLER) -> None:
         """End the run gently: settle what is in flight, report the rest as not attempted."""
         self._stop = self._stop or stop
+        if self._deliveries is not None:
+            self._deliveries.hurry()
         if self._job is not None and self._sending:
             self._job.stop(stop)
         else:
@@ -154,7 +160,7 @@ class Run:
         report_path = settings.report or time.strftime(
             "resend-report-%Y%m%dT%H%M%SZ.csv", time.gmtime(now)
         )
-        files: dict[str, PrivateFile] = {}
+        self._deliveries = deliveries = await self._open_places(stack, ledger)
         try:
             for what, path in (
                 ("--report", report_path),
@@ -162,12 +168,12 @@ class Run:
                 ("--summary", settings.summary),
             ):
                 if path is not None:
-                    file = PrivateFile(path, what=what, overwrite=settings.overwrite)
-                    files[what] = stack.enter_context(file)
-            job = await self._plan(stack, world, ledger, AppClient(client_id, secret), files)
+                    await deliveries.open(what, path)
+            job = await self._plan(
+                stack, world, ledger, AppClient(client_id, secret), deliveries.files
+            )
         except BaseException:
-            for file in files.values():
-                file.discard()
+            deliveries.discard()
             raise
         if settings.dry_run:
             summary = await job.dry_run()
@@ -179,9 +185,24 @@ class Run:
             with anyio.CancelScope(shield=True):
                 self._observer.began(job)
                 summary = await job.run(world.sender)
-        if "--summary" in files:
-            files["--summary"].append((json.dumps(summary.as_json()) + "\n").encode())
-        return summary
+        return await deliveries.finish(summary)
+
+    async def _open_places(
+        self, stack: contextlib.AsyncExitStack, ledger: SqliteLedger
+    ) -> Deliveries:
+        settings = self.settings
+        if settings.uses_s3:
+            self._store = await stack.enter_async_context(s3.open_store(place_of(settings)))
+        folder = Path(tempfile.gettempdir())
+        if ledger.path is not None and not settings.dry_run:
+            folder = ledger.path.resolve().parent  # private, and there to stay
+        return Deliveries(
+            stack,
+            store=self._store,
+            folder=folder,
+            overwrite=settings.overwrite,
+            note=self._observer.note,
+        )
 
     async def _plan(
         self,
@@ -287,13 +308,14 @@ class Run:
         files: dict[str, PrivateFile],
     ) -> Job:
         settings = self.settings
-        source = self._source(world)
+        source = self._source(world, await _opener(stack, self._store, "USERS", settings.users))
         stack.push_async_callback(source.aclose)
         await source.open()
         _check_columns(settings, source.name, source.columns)
         spool = stack.enter_context(Spool(case_sensitive=settings.case_sensitive))
         if settings.exclude is not None:
-            async for name in read_names(settings.exclude):
+            opener = await _opener(stack, self._store, "--exclude", settings.exclude)
+            async for name in read_names(settings.exclude, opener):
                 spool.exclude([name])
         reports: list[CsvReport | FailedRows] = [CsvReport(files["--report"])]
         if "--failed" in files:
@@ -312,7 +334,7 @@ class Run:
             "simulated": settings.simulate,
             "dry_run": settings.dry_run,
             "ledger": str(ledger.path) if ledger.path else None,
-            "report": files["--report"].path,
+            "report": files["--report"].address,
             "failed": settings.failed,
         }
         self._job = job = Job(
@@ -340,11 +362,11 @@ class Run:
             except anyio.BrokenResourceError:
                 self.stop()  # nobody listens any more
 
-    def _source(self, world: _World) -> CsvSource | CognitoSource:
+    def _source(self, world: _World, opener: Opener | None) -> CsvSource | CognitoSource:
         settings = self.settings
         keep = settings.names
         if settings.users is not None:
-            return _csv_source(settings, settings.users)
+            return _csv_source(settings, settings.users, opener)
         if settings.one_per_address:
             keep |= {"email", "phone_number"}
         return CognitoSource(
@@ -382,7 +404,9 @@ def _keep_apart(settings: Settings, ledger: Path | None) -> None:
         ("--failed", settings.failed),
         ("--summary", settings.summary),
     ):
-        if path is not None and path != "-" and os.path.realpath(path) in own:
+        if path is None or path == "-" or s3.is_address(path):
+            continue
+        if os.path.realpath(path) in own:
             raise UsageError(
                 f"{option} {path} belongs to the ledger {ledger}: give it a place of its own."
             )
@@ -469,7 +493,7 @@ def default_ledger(region: str, client_id: str, endpoint: str) -> Path:
     return state_folder() / f"{name}.sqlite3"
 
 
-def _csv_source(settings: Settings, users: str) -> CsvSource:
+def _csv_source(settings: Settings, users: str, opener: Opener | None = None) -> CsvSource:
     return CsvSource(
         users,
         username_column=settings.username_column,
@@ -477,6 +501,7 @@ def _csv_source(settings: Settings, users: str) -> CsvSource:
         delimiter=settings.delimiter,
         encoding=settings.encoding,
         keep=settings.names,
+        opener=opener,
     )
 
 
@@ -484,12 +509,25 @@ async def count_rows(settings: Settings) -> int | None:
     """Count the rows of the file of users, None without one; raises `InputError`."""
     if settings.users is None:
         return None
-    source = _csv_source(settings, settings.users)
-    await source.open()
-    try:
+    async with contextlib.AsyncExitStack() as stack:
+        store = None
+        if s3.is_address(settings.users):
+            store = await stack.enter_async_context(s3.open_store(place_of(settings)))
+        opener = await _opener(stack, store, "USERS", settings.users)
+        source = _csv_source(settings, settings.users, opener)
+        stack.push_async_callback(source.aclose)
+        await source.open()
         return sum([len(batch) async for batch in source.batches()])
-    finally:
-        await source.aclose()
+
+
+async def _opener(
+    stack: contextlib.AsyncExitStack, store: s3.Store | None, option: str, path: str | None
+) -> Opener | None:
+    """Fetch an input that lies in S3; None for any other."""
+    if store is None or path is None or not s3.is_address(path):
+        return None
+    file = stack.enter_context(await store.fetch(option, path))
+    return lambda _path, _flags: os.dup(file.fileno())
 
 
 def place_of(settings: Settings) -> aws.Place:

@@ -263,6 +263,7 @@ def test_the_summary_for_programs_adds_up_and_names_every_outcome() -> None:
         "stopped_by": "deadline",
         "detail": None,
         "unsettled": 0,
+        "not_delivered": [],
         "exit_code": 3,
         "input": "users.csv",
     }

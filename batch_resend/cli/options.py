@@ -71,8 +71,8 @@ Users = Annotated[
     str | None,
     typer.Argument(
         metavar="USERS",
-        help="A CSV file, or - for standard input. Without it the users are listed from"
-        " --user-pool-id.",
+        help="A CSV file, - for standard input, or s3://bucket/key. Without it the users are"
+        " listed from --user-pool-id.",
         show_default=False,
     ),
 ]

@@ -22,9 +22,13 @@ from batch_resend.errors import ReportError
 class PrivateFile:
     """A file that only grows, by whole lines. Use as a context manager."""
 
-    def __init__(self, path: str, *, what: str, overwrite: bool = False) -> None:
-        """Name the file; `what` is its option, for messages."""
+    def __init__(self, path: str, *, what: str, overwrite: bool = False, address: str = "") -> None:
+        """Name the file; `what` is its option, for messages.
+
+        `address` is where it will be found in the end, if that is elsewhere.
+        """
         self.path = path
+        self.address = address or path
         self._what = what
         self._overwrite = overwrite
         self._descriptor = -1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from batch_resend.errors import Exit
@@ -60,6 +60,15 @@ class MaxFailures:
         return tally.failures > self.part * tally.requested
 
 
+@dataclass(frozen=True, slots=True)
+class NotDelivered:
+    """A file of results that did not arrive where it was asked for."""
+
+    to: str
+    file: str  #: where it is instead
+    why: str  #: a sentence
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """What a run came to. Times in seconds since the epoch; `seconds` is the run's length."""
@@ -72,6 +81,7 @@ class Summary:
     stopped_by: Stop | None = None
     detail: str = ""  #: what stopped the run, in its own words
     unsettled: int = 0  #: over all runs of this ledger
+    not_delivered: tuple[NotDelivered, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)  #: input, client, endpoint, files
 
     @property
@@ -91,7 +101,8 @@ class Summary:
         if self.stopped_by is not None:
             return self.stopped_by.exit_code
         counts = self.counts
-        return Exit.SOME_FAILED if counts[Outcome.FAILED] + counts[Outcome.UNKNOWN] else Exit.DONE
+        left = counts[Outcome.FAILED] + counts[Outcome.UNKNOWN] + len(self.not_delivered)
+        return Exit.SOME_FAILED if left else Exit.DONE
 
     def as_json(self) -> dict[str, Any]:
         """Give the summary in the form for programs."""
@@ -110,6 +121,7 @@ class Summary:
             "stopped_by": None if self.stopped_by is None else str(self.stopped_by),
             "detail": self.detail or None,
             "unsettled": self.unsettled,
+            "not_delivered": [asdict(left) for left in self.not_delivered],
             "exit_code": int(self.exit_code),
             **self.facts,
         }

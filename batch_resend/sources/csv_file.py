@@ -71,6 +71,9 @@ _LIKE_A_USER = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 
+#: Gives an open file for a path, as that of `io.FileIO`.
+Opener = Callable[[str, int], int]
+
 _T = TypeVar("_T")
 
 
@@ -79,7 +82,8 @@ class CsvSource:
 
     `path` "-" is standard input. `header` None means: the first record is a header if
     it has a known name of the username's column, and there may be no rows. `keep` names
-    the columns that become attributes; without it, all but the username's do.
+    the columns that become attributes; without it, all but the username's do. `opener`
+    opens a path that is none of a file.
     """
 
     def __init__(
@@ -91,6 +95,7 @@ class CsvSource:
         delimiter: str | None = None,
         encoding: str | None = None,
         keep: frozenset[str] | None = None,
+        opener: Opener | None = None,
     ) -> None:
         self.name = "standard input" if path == STANDARD_INPUT else printable(path)
         self.columns: frozenset[str] | None = None
@@ -103,6 +108,7 @@ class CsvSource:
         self._may_be_empty = header is None
         self._delimiter = _as_delimiter(delimiter)
         self._keep = keep
+        self._opener = opener or without_waiting
 
         self._file: io.FileIO | None = None
         self._busy = False  # a worker thread is reading
@@ -179,7 +185,7 @@ class CsvSource:
             self._file = io.FileIO(0, closefd=False)
         else:
             try:
-                self._file = io.FileIO(self._path, opener=_without_waiting)
+                self._file = io.FileIO(self._path, opener=self._opener)
             except ValueError as error:  # a NUL, or what the file system cannot encode
                 raise InputError(f"{self.name} is no file's name: give another.") from error
         patient = io.BufferedReader(_Patient(self._file, lambda: self._abandoned), 1 << 16)
@@ -307,14 +313,14 @@ class CsvSource:
             ) from error
 
 
-async def read_names(path: str) -> AsyncIterator[str]:
+async def read_names(path: str, opener: Opener | None = None) -> AsyncIterator[str]:
     """Give the usernames of a list, such as that of --exclude.
 
     It is a bare list, or a CSV file whose header has a known name of the username's
     column. A header without rows is an empty list; a file with nothing in it is refused,
     for it may be an export that failed.
     """
-    source = CsvSource(path, header=None, keep=frozenset())
+    source = CsvSource(path, header=None, keep=frozenset(), opener=opener)
     try:
         await source.open()
         async for batch in source.batches():
@@ -399,8 +405,8 @@ class _Rejoined(io.BufferedIOBase):
         return start or self._rest.read1(size)
 
 
-def _without_waiting(path: str, flags: int) -> int:
-    # Opening a named pipe would wait, out of reach of any signal, for its writer.
+def without_waiting(path: str, flags: int) -> int:
+    """Open a file, or a named pipe, on whose writer one would wait out of any signal's reach."""
     return os.open(path, flags | os.O_NONBLOCK)
 
 

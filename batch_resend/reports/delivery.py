@@ -1,0 +1,169 @@
+"""Results that end up elsewhere: in S3, or compressed.
+
+Rows must be on the disk as they come, S3 knows no appending, and a gzip file that was
+not ended is a damaged one. So whatever is asked for at an `s3://` address or with a name
+that ends in `.gz` is first a plain private file on this machine, and is compressed and
+taken to its place at the end, whatever ended the run. The promises: that the place can
+be had is found out before anybody is written to; until a file has arrived whole, the
+plain one stays, even where the process dies.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import re
+import secrets
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import anyio
+from anyio import to_thread
+
+from batch_resend import s3
+from batch_resend.errors import BatchResendError
+from batch_resend.masking import printable
+from batch_resend.reports.files import PrivateFile
+from batch_resend.reports.summary import NotDelivered, Summary
+
+AT_MOST = 15.0  #: seconds for all deliveries together, once a signal has come
+
+_SUMMARY = "--summary"  # written last: it tells of the others
+_KIND = re.compile(r"\.[A-Za-z]{1,5}\Z")  # such as .csv: only for people, who look at the file
+_READ_AT_ONCE = 1 << 20
+_GZIP = 16 + zlib.MAX_WBITS  #: zlib's way to say: with gzip's header, which names nothing
+
+
+class Deliveries:
+    """The files of results of one run."""
+
+    def __init__(
+        self,
+        stack: contextlib.ExitStack | contextlib.AsyncExitStack,
+        *,
+        store: s3.Store | None,
+        folder: Path,
+        overwrite: bool,
+        note: Callable[[str], None],
+    ) -> None:
+        """`stack` closes the files; `folder` takes the plain ones until they are delivered.
+
+        `note` hears where these are.
+        """
+        self.files: dict[str, PrivateFile] = {}  #: by option: what the reports write to
+        self._stack = stack
+        self._store = store
+        self._folder = folder
+        self._overwrite = overwrite
+        self._note = note
+        self._pending: dict[str, tuple[PrivateFile, PrivateFile | None]] = {}
+        self._hurried = False
+        self._until = math.inf
+        self._delivering: anyio.CancelScope | None = None
+
+    async def open(self, option: str, path: str) -> None:
+        """Open the file that an option names, or the one that stands in for it.
+
+        Raises `ReportError` and `SettingsError`.
+        """
+        zipped = path.lower().endswith(".gz")
+        if s3.is_address(path):
+            if self._store is not None:
+                await self._store.check(option, path, overwrite=self._overwrite)
+            place = None
+        else:
+            place = self._private(option, path, overwrite=self._overwrite)
+            if not zipped:
+                return
+        found = _KIND.search(path[:-3] if zipped else path)
+        now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        name = f"{option.lstrip('-')}-{now}-{secrets.token_hex(4)}{found[0] if found else ''}"
+        file = self._private(option, str(self._folder / name), address=path)
+        self._pending[option] = file, place
+        self._note(f"{option} {printable(path)} is kept at {file.path} until the end.")
+
+    def _private(
+        self, option: str, path: str, *, overwrite: bool = False, address: str = ""
+    ) -> PrivateFile:
+        file = PrivateFile(path, what=option, overwrite=overwrite, address=address)
+        self.files[option] = self._stack.enter_context(file)
+        return file
+
+    def discard(self) -> None:
+        """Leave nothing behind, because there was nothing to tell."""
+        for file in self.files.values():
+            file.discard()
+        for _, place in self._pending.values():
+            if place is not None:
+                place.discard()
+
+    async def finish(self, summary: Summary) -> Summary:
+        """Write the summary and take all files to their places; say which did not arrive."""
+        for option in self.files:
+            if option != _SUMMARY:
+                summary = await self._deliver(option, summary)
+        if _SUMMARY in self.files:
+            self.files[_SUMMARY].append((json.dumps(summary.as_json()) + "\n").encode())
+            summary = await self._deliver(_SUMMARY, summary)
+        return summary
+
+    def hurry(self) -> None:
+        """From now on there are only `AT_MOST` seconds, for the process is to end."""
+        self._hurried = True
+        if self._delivering is not None:
+            self._delivering.deadline = self._end()
+
+    async def _deliver(self, option: str, summary: Summary) -> Summary:
+        if option not in self._pending:
+            return summary
+        file, place = self._pending[option]
+        why = f"{option} {printable(file.address)} was given up, for the run was to end."
+        self._delivering = anyio.CancelScope(shield=True, deadline=self._end())
+        with self._delivering:
+            try:
+                await self._take(option, file, place)
+            except BatchResendError as error:
+                why = str(error)
+            except OSError as error:
+                why = f"{option} cannot be read again ({error.strerror})."
+            except Exception as error:  # whatever it is, the run's end is told
+                why = f"{option} {printable(file.address)} failed ({type(error).__name__})."
+            else:
+                file.discard()
+                return summary
+        if place is not None:
+            place.discard()
+        left = NotDelivered(file.address, file.path, why)
+        return replace(summary, not_delivered=(*summary.not_delivered, left))
+
+    async def _take(self, option: str, file: PrivateFile, place: PrivateFile | None) -> None:
+        pieces = _pieces(file.path, zipped=file.address.lower().endswith(".gz"))
+        if place is not None:
+            await to_thread.run_sync(_write, place, pieces)
+        elif self._store is not None:
+            await self._store.put(option, file.address, pieces, overwrite=self._overwrite)
+
+    def _end(self) -> float:
+        """Until when there is time, on the event loop's clock."""
+        if self._hurried and math.isinf(self._until):
+            self._until = anyio.current_time() + AT_MOST
+        return self._until
+
+
+def _write(place: PrivateFile, pieces: Iterator[bytes]) -> None:
+    for piece in pieces:
+        place.append(piece)
+
+
+def _pieces(path: str, *, zipped: bool) -> Iterator[bytes]:
+    """Read a file, compressed if that is wanted."""
+    squeeze = zlib.compressobj(wbits=_GZIP) if zipped else None
+    with Path(path).open("rb") as file:
+        while piece := file.read(_READ_AT_ONCE):
+            yield squeeze.compress(piece) if squeeze else piece
+    if squeeze:
+        yield squeeze.flush()

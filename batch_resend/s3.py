@@ -1,0 +1,359 @@
+"""Objects in S3 as places for users and results: `s3://bucket/key`.
+
+The promises: an object is read whole, as one version of it, into a temporary file that
+has no name, a piece at a time; one that changes meanwhile or breaks off is not taken
+for a whole one. What is written appears whole or not at all, and replaces nothing
+unasked. Whether a place can be written to is found out before anybody is written to,
+without leaving anything there. No exception of the AWS SDK leaves this module.
+
+Encryption is the bucket's own default, checksums are the SDK's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mimetypes
+import re
+import secrets
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from typing import IO, Any
+
+import anyio
+from anyio import to_thread
+
+from batch_resend import aws
+from batch_resend.errors import (
+    BatchResendError,
+    InputError,
+    ReportError,
+    SettingsError,
+    UsageError,
+)
+from batch_resend.masking import printable
+
+#: Bytes of a part that is uploaded; S3 takes at least 5 MiB and at most 10,000 of them.
+PART = 8 << 20
+
+_READ_AT_ONCE = 1 << 18
+_TRIES = 4  #: how often a download that broke off is begun or continued
+_TO_ABORT = 3.0  #: seconds
+_OURS = "batch-resend"  #: the metadata by which an upload knows its own object again
+
+_ADDRESS = re.compile(
+    r"s3://([a-z0-9][a-z0-9._-]{1,61}[a-z0-9])/(.*[^/])", re.IGNORECASE | re.DOTALL
+)
+_LONGEST_KEY = 1024  #: bytes
+
+_DENIED = {"AccessDenied", "AllAccessDisabled", "403"}
+_MISSING = {"NoSuchKey", "404"}
+_EXISTS = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
+_BAD_CREDENTIALS = {
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+    "ExpiredToken",
+    "InvalidToken",
+    "TokenRefreshRequired",
+    "RequestTimeTooSkewed",
+    "UnrecognizedClientException",
+}
+_FOR_CREDENTIALS = {"AssumeRole", "AssumeRoleWithWebIdentity", "GetRoleCredentials"}
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where an object is."""
+
+    bucket: str
+    key: str
+
+    def __str__(self) -> str:
+        """Write it as it is typed."""
+        return f"s3://{self.bucket}/{self.key}"
+
+
+def is_address(path: str | None) -> bool:
+    """Whether a path means an object in S3."""
+    return path is not None and path.lower().startswith("s3://")
+
+
+def address(option: str, path: str) -> Address:
+    """Read an address; raises `UsageError`."""
+    found = _ADDRESS.fullmatch(path)
+    if found is None or len(found[2].encode("utf-8", "replace")) > _LONGEST_KEY:
+        raise UsageError(
+            f"{option} {printable(path)!r} is no object's address in S3: give it as"
+            " s3://bucket/folder/name.csv."
+        )
+    return Address(found[1], found[2])
+
+
+@contextlib.asynccontextmanager
+async def open_store(place: aws.Place) -> AsyncIterator[Store]:
+    """Open S3, with the usual credentials; `place` is that of Cognito."""
+    async with aws.signed_client(place, "s3") as client:
+        yield Store(client)
+
+
+class Store:
+    """S3, for whoever reads and writes whole objects."""
+
+    def __init__(self, client: Any) -> None:
+        """Speak through this client of aioboto3's."""
+        self._client = client
+
+    async def fetch(self, option: str, path: str) -> IO[bytes]:
+        """Read an object into a temporary file, at its beginning.
+
+        Raises `InputError`, or `SettingsError` where the credentials are at fault.
+        """
+        where = address(option, path)
+        try:
+            file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - the caller closes it
+        except OSError as error:
+            raise _no_room(where, error) from error
+        try:
+            await self._download(where, file)
+        except BaseException:
+            file.close()
+            raise
+        file.seek(0)
+        return file
+
+    async def _download(self, where: Address, file: IO[bytes]) -> None:
+        name = printable(str(where))
+        version: dict[str, str] = {}
+        for attempt in range(_TRIES):
+            await anyio.sleep(attempt * 0.5)
+            begun = file.tell()
+            rest = {"Range": f"bytes={begun}-"} if begun else {}
+            with _in_words(_reading(where)):
+                answer = await self._client.get_object(
+                    Bucket=where.bucket, Key=where.key, **version, **rest
+                )
+                version = {"IfMatch": answer["ETag"]}
+            if begun and answer["ResponseMetadata"]["HTTPStatusCode"] != 206:
+                file.seek(0)  # all of it came again
+                file.truncate()
+            if await _pour(answer["Body"], file, where):
+                return
+        raise InputError(
+            f"{name} broke off {_TRIES} times while it was read: check the network, then run again."
+        )
+
+    async def check(self, option: str, path: str, *, overwrite: bool) -> None:
+        """Find out whether an object can be written there; leaves nothing behind.
+
+        Raises `ReportError`, or `SettingsError` where the credentials are at fault.
+        """
+        where = address(option, path)
+        with _in_words(_writing(option, where)):
+            if not overwrite and await self._metadata(where) is not None:
+                raise _exists(option, where)
+            upload = await self._begin(where, {})
+            await self._abort(upload)
+
+    async def put(
+        self, option: str, path: str, pieces: Iterator[bytes], *, overwrite: bool
+    ) -> None:
+        """Write an object whole; the pieces are made in a thread. Raises as `check` does."""
+        where = address(option, path)
+        mark = {_OURS: secrets.token_hex(8)}
+        with _in_words(_writing(option, where)):
+            upload, arrived = await self._begin(where, mark), False
+            try:
+                known = await self._upload(upload, pieces)
+                await self._complete(upload, known, overwrite=overwrite)
+                arrived = True
+            except Exception as error:
+                # The answer to one that succeeded may have been lost.
+                arrived = await self._is_marked(where, mark)
+                if not arrived and _code(error) in _EXISTS:
+                    raise _exists(option, where) from error
+                if not arrived:
+                    raise
+            finally:
+                if not arrived:
+                    await self._abort(upload)
+
+    async def _is_marked(self, where: Address, mark: dict[str, str]) -> bool:
+        with contextlib.suppress(Exception):
+            return mark.items() <= (await self._metadata(where) or {}).items()
+        return False
+
+    async def _metadata(self, where: Address) -> dict[str, str] | None:
+        """Get an object's metadata; None where there is none, or S3 does not say."""
+        from botocore.exceptions import ClientError
+
+        try:
+            answer = await self._client.head_object(Bucket=where.bucket, Key=where.key)
+        except ClientError:
+            return None  # an answer without words: what is wrong the next request will tell
+        found: dict[str, str] = answer.get("Metadata", {})
+        return found
+
+    async def _begin(self, where: Address, metadata: dict[str, str]) -> dict[str, str]:
+        kind = "application/gzip" if where.key.lower().endswith(".gz") else None
+        answer = await self._client.create_multipart_upload(
+            Bucket=where.bucket,
+            Key=where.key,
+            Metadata=metadata,
+            ContentType=kind or mimetypes.guess_type(where.key)[0] or "application/octet-stream",
+        )
+        return {"Bucket": where.bucket, "Key": where.key, "UploadId": answer["UploadId"]}
+
+    async def _upload(
+        self, upload: dict[str, str], pieces: Iterator[bytes]
+    ) -> list[dict[str, Any]]:
+        known: list[dict[str, Any]] = []
+        # An object without a single byte has one part, too.
+        while (part := await to_thread.run_sync(_part, pieces)) or not known:
+            number = len(known) + 1
+            answer = await self._client.upload_part(**upload, PartNumber=number, Body=part)
+            told = {
+                name: value
+                for name, value in answer.items()
+                if name == "ETag" or name.startswith("Checksum")
+            }
+            known.append({"PartNumber": number, **told})
+        return known
+
+    async def _complete(
+        self, upload: dict[str, str], known: list[dict[str, Any]], *, overwrite: bool
+    ) -> None:
+        whole = {"MultipartUpload": {"Parts": known}}
+        if not overwrite:
+            try:
+                await self._client.complete_multipart_upload(**upload, **whole, IfNoneMatch="*")
+            except Exception as error:
+                if _code(error) != "NotImplemented":  # as some that speak S3's language have it
+                    raise
+            else:
+                return
+        await self._client.complete_multipart_upload(**upload, **whole)
+
+    async def _abort(self, upload: dict[str, str]) -> None:
+        """Throw away what was uploaded; whoever may not leaves it to the bucket's rules."""
+        with anyio.move_on_after(_TO_ABORT, shield=True), contextlib.suppress(Exception):
+            await self._client.abort_multipart_upload(**upload)
+
+
+def _part(pieces: Iterator[bytes]) -> bytes:
+    """Gather the next part, of about `PART` bytes; empty at the end."""
+    part = bytearray()
+    while len(part) < PART and (piece := next(pieces, None)) is not None:
+        part += piece
+    return bytes(part)
+
+
+async def _pour(body: Any, file: IO[bytes], where: Address) -> bool:
+    """Write what comes to the file; say whether it came to its end."""
+    import aiohttp
+    from botocore.exceptions import BotoCoreError
+
+    async with body:
+        while True:
+            try:
+                piece = await body.read(_READ_AT_ONCE)
+            except (aiohttp.ClientError, BotoCoreError, TimeoutError, ConnectionError):
+                return False
+            if not piece:
+                return True
+            try:
+                file.write(piece)
+            except OSError as error:
+                raise _no_room(where, error) from error
+
+
+def _no_room(where: Address, error: OSError) -> InputError:
+    return InputError(
+        f"{printable(str(where))} cannot be kept in a temporary file ({error.strerror}): make"
+        " room, or set TMPDIR to a folder that has some."
+    )
+
+
+def _exists(option: str, where: Address) -> ReportError:
+    return ReportError(
+        f"{option} {printable(str(where))} exists already: name another object, or give"
+        " --overwrite to replace it."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Doing:
+    """What is done with an object, and the words for where it fails."""
+
+    what: str
+    where: Address
+    done: str
+    permission: str
+    error: type[BatchResendError]
+
+    def refused(self, error: Any) -> BatchResendError:
+        """Say in words what S3's error means."""
+        code = _code(error)
+        if code in _BAD_CREDENTIALS or error.operation_name in _FOR_CREDENTIALS:
+            return self.no_credentials(code)
+        if code == "NoSuchBucket":
+            return self.cannot(f"there is no bucket {self.where.bucket}")
+        if code in _MISSING:
+            return self.cannot("there is no such object in the bucket")
+        if code in _EXISTS:
+            return self.error(f"{self.what} changed while it was {self.done}: run again.")
+        if code in _DENIED:
+            hidden = " (without s3:ListBucket it may also be missing)" * (self.done == "read")
+            return self.error(
+                f"{self.what} may not be {self.done}: allow the credentials"
+                f" {self.permission}{hidden}."
+            )
+        return self.cannot(f"{printable(code)}; check the address, --region and S3's endpoint")
+
+    def cannot(self, why: str) -> BatchResendError:
+        """Say that it cannot be done."""
+        return self.error(f"{self.what} cannot be {self.done}: {why}.")
+
+    def no_credentials(self, why: str) -> SettingsError:
+        """Say that nobody may ask."""
+        return SettingsError(
+            f"The AWS credentials for {self.what} are missing, invalid or expired"
+            f" ({printable(why)}): renew them or choose others with --profile."
+        )
+
+
+@contextlib.contextmanager
+def _in_words(doing: _Doing) -> Iterator[None]:
+    """Turn what goes wrong with S3 into a sentence for a person."""
+    from botocore import exceptions as sdk
+    from botocore.parsers import ResponseParserError
+
+    try:
+        yield
+    except sdk.ClientError as error:
+        raise doing.refused(error) from error
+    except (
+        sdk.NoCredentialsError,
+        sdk.PartialCredentialsError,
+        sdk.CredentialRetrievalError,
+        sdk.TokenRetrievalError,
+        sdk.SSOError,
+    ) as error:
+        raise doing.no_credentials(type(error).__name__) from error
+    except (sdk.BotoCoreError, ResponseParserError, ValueError, TypeError, KeyError) as error:
+        raise doing.cannot(
+            f"S3 gives no answer that can be read ({type(error).__name__}); check the network,"
+            " --region and S3's endpoint"
+        ) from error
+
+
+def _reading(where: Address) -> _Doing:
+    return _Doing(printable(str(where)), where, "read", "s3:GetObject", InputError)
+
+
+def _writing(option: str, where: Address) -> _Doing:
+    what = f"{option} {printable(str(where))}"
+    return _Doing(what, where, "written", "s3:PutObject", ReportError)
+
+
+def _code(error: BaseException) -> str:
+    return str(getattr(error, "response", {}).get("Error", {}).get("Code", ""))

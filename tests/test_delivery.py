@@ -1,0 +1,194 @@
+"""Delivery: a result is in its place whole, or the plain file stays and is named."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, cast
+
+import anyio
+import pytest
+import trio.testing
+
+from batch_resend import s3
+from batch_resend.errors import ReportError
+from batch_resend.model import Reason
+from batch_resend.reports.delivery import AT_MOST, Deliveries
+from batch_resend.reports.summary import Summary
+
+pytestmark = pytest.mark.anyio
+
+PLACE = "s3://bucket/report.csv"
+SUMMARY = Summary(reasons={Reason.ACCEPTED: 1}, requests=1, throttled=0, seconds=1, started_at=0)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def virtually(work: Callable[[], Awaitable[Any]]) -> Any:
+    clock = trio.testing.MockClock(autojump_threshold=0)
+    return anyio.run(work, backend="trio", backend_options={"clock": clock})
+
+
+class SlowStore:
+    """Takes an hour for an upload."""
+
+    def __init__(self, within: Callable[[], None] = lambda: None) -> None:
+        self.objects: dict[str, bytes] = {}
+        self._within = within
+
+    async def check(self, option: str, path: str, *, overwrite: bool) -> None:
+        """It can be written."""
+
+    async def put(
+        self, option: str, path: str, pieces: Iterator[bytes], *, overwrite: bool
+    ) -> None:
+        self._within()
+        await anyio.sleep(3600)
+        self.objects[path] = b"".join(pieces)
+
+
+def deliveries(stack: ExitStack, folder: Path, store: SlowStore | None = None) -> Deliveries:
+    return Deliveries(
+        stack,
+        store=cast("s3.Store | None", store),
+        folder=folder,
+        overwrite=False,
+        note=lambda _: None,
+    )
+
+
+def test_without_a_signal_an_upload_may_take_its_time(tmp_path: Path) -> None:
+    store = SlowStore()
+
+    async def work() -> Summary:
+        with ExitStack() as stack:
+            made = deliveries(stack, tmp_path, store)
+            await made.open("--report", PLACE)
+            made.files["--report"].append(b"row\n")
+            return await made.finish(SUMMARY)
+
+    assert virtually(work) == SUMMARY
+    assert store.objects == {PLACE: b"row\n"}
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("when", ["before", "within"])
+def test_after_a_signal_uploads_have_fifteen_seconds_together(tmp_path: Path, when: str) -> None:
+    async def work() -> tuple[Summary, float]:
+        with ExitStack() as stack:
+            store = SlowStore(lambda: made.hurry() if when == "within" else None)
+            made = deliveries(stack, tmp_path, store)
+            for option in ("--report", "--failed"):
+                await made.open(option, f"s3://bucket/{option[2:]}.csv")
+                made.files[option].append(b"row\n")
+            await anyio.sleep(100)
+            if when == "before":
+                made.hurry()
+            await anyio.sleep(7)
+            began = anyio.current_time()
+            return await made.finish(SUMMARY), anyio.current_time() - began
+
+    summary, seconds = virtually(work)
+    assert seconds == pytest.approx(AT_MOST)
+    assert summary.exit_code == 1
+    assert [(left.to, left.why) for left in summary.not_delivered] == [
+        (
+            f"s3://bucket/{what}.csv",
+            f"--{what} s3://bucket/{what}.csv was given up, for the run was to end.",
+        )
+        for what in ("report", "failed")
+    ]
+    assert [Path(left.file).read_bytes() for left in summary.not_delivered] == [b"row\n"] * 2
+
+
+def test_the_summary_tells_of_what_did_not_arrive(tmp_path: Path) -> None:
+    async def work() -> Summary:
+        with ExitStack() as stack:
+            made = deliveries(stack, tmp_path, SlowStore())
+            await made.open("--summary", str(tmp_path / "summary.json"))
+            await made.open("--report", PLACE)
+            made.hurry()
+            return await made.finish(SUMMARY)
+
+    summary = virtually(work)
+    (left,) = summary.not_delivered
+    assert f'"file": "{left.file}"' in (tmp_path / "summary.json").read_text()
+
+
+@pytest.mark.parametrize("name", ["report.csv.gz", "REPORT.CSV.GZ", ".gz"])
+async def test_a_name_that_ends_in_gz_means_gzip(tmp_path: Path, name: str) -> None:
+    (tmp_path / "plain").mkdir()
+    with ExitStack() as stack:
+        made = deliveries(stack, tmp_path / "plain")
+        await made.open("--report", str(tmp_path / name))
+        made.files["--report"].append(b"one\n" * 1_000_000)
+        made.files["--report"].append(b"two\n")
+        assert await made.finish(SUMMARY) == SUMMARY
+    assert gzip.decompress((tmp_path / name).read_bytes()) == b"one\n" * 1_000_000 + b"two\n"
+    assert list((tmp_path / "plain").iterdir()) == []
+
+
+async def test_where_the_compressed_file_does_not_fit_the_plain_one_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "plain").mkdir()
+    place = tmp_path / "report.csv.gz"
+    with ExitStack() as stack:
+        made = deliveries(stack, tmp_path / "plain")
+        await made.open("--report", str(place))
+        made.files["--report"].append(os.urandom(1 << 21))
+
+        def full(*_: Any) -> int:
+            raise OSError(28, "No space left on device")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "write", full)
+            summary = await made.finish(SUMMARY)
+    (left,) = summary.not_delivered
+    assert "No space left on device" in left.why
+    assert Path(left.file).stat().st_size == 1 << 21
+    assert not place.exists()
+
+
+async def test_a_plain_file_that_is_gone_is_told(tmp_path: Path) -> None:
+    (tmp_path / "plain").mkdir()
+    with ExitStack() as stack:
+        made = deliveries(stack, tmp_path / "plain")
+        await made.open("--report", str(tmp_path / "report.csv.gz"))
+        Path(made.files["--report"].path).unlink()
+        summary = await made.finish(SUMMARY)
+    assert "cannot be read again (No such file or directory)" in summary.not_delivered[0].why
+
+
+async def test_nothing_is_left_where_there_was_nothing_to_tell(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        made = deliveries(stack, tmp_path, SlowStore())
+        await made.open("--report", str(tmp_path / "report.csv.gz"))
+        await made.open("--failed", "s3://bucket/failed.csv")
+        await made.open("--summary", str(tmp_path / "summary.json"))
+        made.discard()
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_compressed_file_that_exists_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "report.csv.gz").write_bytes(b"older")
+    with ExitStack() as stack:
+        made = deliveries(stack, tmp_path)
+        with pytest.raises(ReportError, match=r"report\.csv\.gz exists already"):
+            await made.open("--report", str(tmp_path / "report.csv.gz"))
+        made.discard()
+    assert (tmp_path / "report.csv.gz").read_bytes() == b"older"
+
+
+async def test_two_runs_at_the_same_time_keep_their_plain_files_apart(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        for n in range(2):
+            made = deliveries(stack, tmp_path)
+            await made.open("--report", str(tmp_path / f"{n}.csv.gz"))
+    assert len(list(tmp_path.glob("report-*.csv"))) == 2
