@@ -297,6 +297,7 @@ class Judge:
         self._answered = False
         self._stop: Stop | None = None
         self._in_a_row = 0
+        self._unreadable = 0
 
     def heard(self, verdict: Verdict) -> Stop | None:
         """Take note of a verdict; return what ends the run now, if anything does."""
@@ -305,6 +306,11 @@ class Judge:
         if verdict.stop is None:
             if verdict.signal is Signal.ANSWERED:
                 self._answered, self._stop, self._in_a_row = True, None, 0
+            elif verdict.reason is Reason.UNREADABLE_ANSWER and not self._answered:
+                # Whatever answers there, it has never shown that it is Cognito.
+                self._unreadable += 1
+                if self._unreadable >= IN_A_ROW:
+                    return Stop.NOT_COGNITO
             return None
         first, self._answered = not self._answered, True
         self._in_a_row = self._in_a_row + 1 if verdict.stop is self._stop else 1

@@ -201,6 +201,8 @@ TRIGGER = refused("UnexpectedLambdaException")
 CLIENT = refused("ResourceNotFoundException")
 BUSY = refused("TooManyRequestsException")
 SILENCE = Reply(Wire.NO_ANSWER)
+PAGE = Reply(Wire.ANSWERED, 404)
+HALF = Reply(Wire.UNREADABLE)
 
 
 @pytest.mark.parametrize(
@@ -218,6 +220,11 @@ SILENCE = Reply(Wire.NO_ANSWER)
         ([TRIGGER] * IN_A_ROW, Stop.TRIGGER, IN_A_ROW),
         ([TRIGGER, SECRET, TRIGGER, SECRET, TRIGGER, SECRET, TRIGGER], None, 0),
         ([SENT, TRIGGER, TRIGGER, SILENCE, TRIGGER, TRIGGER, TRIGGER], Stop.TRIGGER, 7),
+        ([PAGE, HALF, PAGE, PAGE], None, 0),
+        ([PAGE, HALF, SILENCE, PAGE, BUSY, PAGE, PAGE], Stop.NOT_COGNITO, 7),
+        ([SENT, *[PAGE] * 2 * IN_A_ROW], None, 0),
+        ([PAGE, SECRET, *[PAGE] * 2 * IN_A_ROW], Stop.WRONG_SECRET, 2),
+        ([PAGE, PAGE, PAGE, PAGE, SENT, *[PAGE] * 2 * IN_A_ROW], None, 0),
     ],
 )
 def test_the_run_ends_when_the_settings_and_not_the_users_are_to_blame(

@@ -1,0 +1,56 @@
+"""What a new user gets wrong, by real processes: one sentence each, and nobody written to."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.test_cli import REPORT, SUMMARY, Program, numbered, program, tallied
+
+__all__ = ["program"]  # a fixture
+
+
+@contextmanager
+def answering(status: int, body: bytes, kind: str) -> Iterator[tuple[str, list[bytes]]]:
+    """A server that is none of AWS's; what it heard."""
+    heard: list[bytes] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            heard.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}", heard
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_an_endpoint_that_is_no_cognito_ends_the_run_after_five_users(program: Program) -> None:
+    users = program.users(numbered(50))
+    with answering(404, b"<title>Not here</title>", "text/html") as (url, heard):
+        wrong = program(
+            "run", users, "--client-id", "web", "--region", "us-east-1", "--yes",
+            "--endpoint-url", f"{url}/wrong/path", *REPORT, *SUMMARY,
+        )  # fmt: skip
+    assert wrong.code == 4
+    assert "The endpoint does not answer as Amazon Cognito does" in wrong.err
+    assert program.summary()["stopped_by"] == "endpoint"
+    assert tallied(program.report()) == {
+        "unknown/unreadable-answer": 5, "not-attempted/stopped": 45,
+    }  # fmt: skip
+    assert len(heard) == len(set(heard)) == 5
