@@ -54,3 +54,19 @@ def test_an_endpoint_that_is_no_cognito_ends_the_run_after_five_users(program: P
         "unknown/unreadable-answer": 5, "not-attempted/stopped": 45,
     }  # fmt: skip
     assert len(heard) == len(set(heard)) == 5
+
+
+def test_a_listing_with_a_date_that_is_none_exits_4(program: Program) -> None:
+    body = b'{"Users": [{"Username": "ada", "UserCreateDate": 1e300}]}'
+    with answering(200, body, "application/x-amz-json-1.1") as (url, heard):
+        wrong = program(
+            "run", "--user-pool-id", "us-east-1_Pool", "--client-id", "web", "--yes",
+            "--endpoint-url", url, *REPORT,
+            env={"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"},
+        )  # fmt: skip
+    assert wrong.code == 4
+    assert wrong.errors == [
+        "Error: The endpoint that should list user pool us-east-1_Pool does not answer as Amazon"
+        " Cognito does: check --endpoint-url, the Region and any proxy."
+    ]
+    assert len(heard) == 1

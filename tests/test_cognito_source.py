@@ -21,6 +21,7 @@ from moto.server import ThreadedMotoServer
 
 from batch_resend.errors import BatchResendError, Exit, InputError, SettingsError, StaleListing
 from batch_resend.model import Candidate
+from batch_resend.sources import cognito
 from batch_resend.sources.cognito import CognitoSource
 from batch_resend.sources.csv_file import CsvSource
 
@@ -173,6 +174,19 @@ async def test_a_listing_that_does_not_advance_is_not_followed_for_ever() -> Non
     assert not isinstance(refused.value, StaleListing)
 
 
+async def test_pages_that_stay_empty_are_followed_as_far_as_the_biggest_pool_could_need(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert cognito._MOST_PAGES * cognito.PAGE > 40_000_000  # Cognito's quota of users in a pool
+    monkeypatch.setattr(cognito, "_MOST_PAGES", 5)
+    empty = [page(token=str(n)) for n in range(20)]
+    assert await names(
+        listing(Pages(*empty[:5], page("a", token="a"), *empty[5:10], page("b")))
+    ) == ["a", "b"]
+    with pytest.raises(InputError, match="does not advance, for its pages stay empty"):
+        await read(listing(Pages(page("a", token="a"), *empty)))
+
+
 @pytest.mark.parametrize(
     "stale",
     [
@@ -220,6 +234,8 @@ NOT_FOUND = error("ResourceNotFoundException", f"User pool {POOL} does not exist
         (error("UnknownOperationException"), SettingsError, "does not answer as Amazon Cognito"),
         (ResponseParserError("<html>"), SettingsError, "does not answer as Amazon Cognito"),
         (ValueError("Invalid timestamp"), SettingsError, "does not answer as Amazon Cognito"),
+        (RuntimeError("offset for 1e300"), SettingsError, "does not answer as Amazon Cognito"),
+        (OverflowError("too large"), SettingsError, "does not answer as Amazon Cognito"),
         ({"ResponseMetadata": {}}, SettingsError, "does not answer as Amazon Cognito"),
         (
             botocore.exceptions.EndpointConnectionError(endpoint_url="https://x"),

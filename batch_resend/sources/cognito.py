@@ -68,7 +68,20 @@ _NO_CREDENTIALS = (
 )
 _NO_CONNECTION = (ConnectionError, HTTPClientError)
 # What the SDK's parsers make of an answer that is no service's.
-_UNREADABLE = (ResponseParserError, ValueError, TypeError, AttributeError, KeyError)
+# (RuntimeError and OverflowError: of a date that is none.)
+_UNREADABLE = (
+    ResponseParserError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    KeyError,
+    OverflowError,
+    RuntimeError,
+)
+
+# A filtered page may be empty, and in a big pool very many in a row may be. No pool has
+# more pages than this: 40 million users (Cognito's quota for a pool), 60 a page.
+_MOST_PAGES = 700_000
 
 
 class Client(Protocol):
@@ -111,9 +124,10 @@ class CognitoSource:
     async def batches(self) -> AsyncIterator[list[Candidate]]:
         """Give the candidates in the order of the listing, a page at a time."""
         page = self._first
-        row = 0
+        row = empty = 0
         seen: set[bytes] = set()
         while True:
+            empty = 0 if page.get("Users") else empty + 1
             if users := page.get("Users"):
                 yield [self._candidate(row + n, user) for n, user in enumerate(users, start=1)]
                 row += len(users)
@@ -122,10 +136,11 @@ class CognitoSource:
                 return
             # A million users are 17,000 tokens of several hundred characters each.
             digest = hashlib.blake2b(token.encode(), digest_size=8).digest()
-            if digest in seen:
+            if digest in seen or empty > _MOST_PAGES:
+                why = "a page's token came back" if digest in seen else "its pages stay empty"
                 raise InputError(
-                    f"The listing of {self.name} does not advance, for a page's token came"
-                    " back: check --endpoint-url, or give the users as a CSV file."
+                    f"The listing of {self.name} does not advance, for {why}: check"
+                    " --endpoint-url, or give the users as a CSV file."
                 )
             seen.add(digest)
             page = await self._page(token)
