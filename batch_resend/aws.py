@@ -8,10 +8,13 @@ may retry, for they only read.
 from __future__ import annotations
 
 import contextlib
+import difflib
 import logging
 import os
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+import re
+import ssl
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,6 +24,15 @@ from batch_resend.errors import SettingsError
 
 _KEEP_ALIVE = 10.0  #: seconds; shorter than a server's, so that no stale connection is used
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+_COGNITO_VARIABLE = "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER"
+
+# The partitions' names for hosts (botocore's `partitions.json`), and those of interface
+# VPC endpoints.
+_AMAZON = re.compile(r"\.(amazonaws\.com(\.cn)?|api\.aws|amazonaws\.eu)(?=[:/]|\Z)")
+_COGNITO = re.compile(
+    r"(vpce-[a-z0-9-]+\.)?cognito-idp(-fips)?\.[a-z0-9-]+\.(vpce\.)?"
+    r"(amazonaws\.com(\.cn)?|api\.aws|amazonaws\.eu)"
+)
 _TAUGHT = Path(__file__).with_name("models")  #: operations that an older SDK does not know
 
 # What AWS's services answer, by what it means.
@@ -58,6 +70,7 @@ class Place:
     region: str = ""
     profile: str = ""
     endpoint_url: str = ""
+    origin: str = "--endpoint-url"  #: what the endpoint was given by
 
     def __post_init__(self) -> None:
         """Refuse plain http to any address but the loopback."""
@@ -65,24 +78,24 @@ class Place:
             parts = urlsplit(self.endpoint_url)
             _ = parts.port
         except ValueError as error:
-            raise SettingsError(f"--endpoint-url is no address ({error}).") from error
+            raise SettingsError(f"{self.origin} is no address ({error}).") from error
         if self.endpoint_url and (parts.scheme not in {"http", "https"} or not parts.hostname):
             raise SettingsError(
-                f"--endpoint-url {self.endpoint_url!r} is no address: give it as"
+                f"{self.origin} {self.endpoint_url!r} is no address: give it as"
                 " https://host or, on this machine, http://127.0.0.1:PORT."
             )
         if parts.username or parts.password:
-            raise SettingsError("--endpoint-url holds a user name or password: leave them out.")
+            raise SettingsError(f"{self.origin} holds a user name or password: leave them out.")
         if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
             raise SettingsError(
-                f"--endpoint-url {self.endpoint_url} would send names and secret hashes"
+                f"{self.origin} {self.endpoint_url} would send names and secret hashes"
                 " unencrypted: use https (plain http only to 127.0.0.1)."
             )
 
     @property
     def cognito_endpoint(self) -> str:
         """Cognito's address where it is set: by the option, else by AWS's own variable."""
-        return self.endpoint_url or os.environ.get("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", "")
+        return self.endpoint_url or os.environ.get(_COGNITO_VARIABLE, "")
 
 
 def quiet() -> None:
@@ -122,14 +135,57 @@ def session(place: Place) -> Any:
         raise SettingsError(
             f"Region {region}: Cognito has no user pools in China, so there is nobody to write to."
         )
+    try:
+        made.get_partition_for_region(region)
+    except BotoCoreError as error:
+        if not place.cognito_endpoint:
+            raise SettingsError(
+                f"There is no Region {region!r}: give one such as eu-west-1, with --region."
+            ) from error
+    _check_bundle(place)
     return made
+
+
+def _check_bundle(place: Place) -> None:
+    """Refuse a CA bundle that cannot be used, by its name, which the SDK does not tell."""
+    import botocore.session
+
+    path = botocore.session.Session(profile=place.profile or None).get_config_variable("ca_bundle")
+    if not path:
+        return
+    try:
+        ssl.create_default_context(cafile=path)
+    except OSError as error:
+        raise SettingsError(
+            f"The CA bundle {path} (AWS_CA_BUNDLE, or ca_bundle in AWS's own settings) cannot be"
+            f" used ({error.strerror}): name a file of certificates in PEM form."
+        ) from error
+
+
+async def _doubt(made: Any) -> str:
+    """Say what is odd about the Region, if anything is; AWS may have one that is new."""
+    region = str(made.region_name)
+    partition = made.get_partition_for_region(region)
+    known = await made.get_available_regions("cognito-idp", partition)
+    if not known or region in known:
+        return ""
+    near = difflib.get_close_matches(region, known)
+    hint = f" (did you mean {' or '.join(near)}?)" if near else ""
+    return f"Region {region} is not known to have Amazon Cognito{hint}: it is asked all the same."
 
 
 @contextlib.asynccontextmanager
 async def resend_client(
-    place: Place, *, timeout: float, concurrency: int
+    place: Place,
+    *,
+    timeout: float,
+    concurrency: int,
+    note: Callable[[str], None] = lambda _: None,
 ) -> AsyncIterator[tuple[Any, str, str]]:
-    """Open the client for resending; yield it with its Region and its endpoint's address."""
+    """Open the client for resending; yield it with its Region and its endpoint's address.
+
+    `note` hears what is odd about the Region.
+    """
     from aiobotocore.config import AioConfig
     from botocore import UNSIGNED
     from botocore.exceptions import BotoCoreError
@@ -154,10 +210,18 @@ async def resend_client(
             client = await stack.enter_async_context(
                 made.client("cognito-idp", endpoint_url=place.endpoint_url or None, config=config)
             )
-        except (BotoCoreError, ValueError, OSError) as error:
+        except ValueError as error:
+            raise SettingsError(
+                f"Cognito's client cannot be made ({error}): check"
+                f" {_origin(place, _COGNITO_VARIABLE)}."
+            ) from error
+        except (BotoCoreError, OSError) as error:
             raise SettingsError(f"Cognito's client cannot be made: {error}") from error
         endpoint = str(client.meta.endpoint_url)
-        Place(endpoint_url=endpoint)  # an address from the environment is held to the same rule
+        # An address from elsewhere is held to the same rule.
+        Place(endpoint_url=endpoint, origin=_origin(place, _COGNITO_VARIABLE))
+        if is_aws(endpoint) and (doubt := await _doubt(made)):
+            note(doubt)
         yield client, made.region_name, endpoint
 
 
@@ -196,11 +260,13 @@ async def signed_client(
         except (BotoCoreError, ValueError, OSError) as error:
             raise SettingsError(f"The client for {service} cannot be made: {error}") from error
         endpoint = str(client.meta.endpoint_url)
-        Place(endpoint_url=endpoint)
-        if not cognito and is_aws(endpoint) and not is_aws(place.cognito_endpoint or endpoint):
-            variable = "AWS_ENDPOINT_URL_" + client.meta.service_model.service_id.upper().replace(
-                " ", "_"
-            )
+        variable = "AWS_ENDPOINT_URL_" + client.meta.service_model.service_id.upper().replace(
+            " ", "_"
+        )
+        given = place if cognito else replace(place, endpoint_url="")
+        Place(endpoint_url=endpoint, origin=_origin(given, variable))
+        foreign = place.cognito_endpoint and not is_aws(place.cognito_endpoint)
+        if not cognito and foreign and _AMAZON.search(endpoint):
             raise NotAsked(
                 f"AWS's own {service} is not asked while Cognito's endpoint is another"
                 f" ({place.cognito_endpoint}): set {variable} to where it is."
@@ -224,9 +290,19 @@ def same_endpoint(endpoint: str) -> str:
 
 
 def is_aws(endpoint: str) -> bool:
-    """Whether an endpoint's address is one of AWS's own."""
-    host = urlsplit(endpoint).hostname or ""
-    return host.endswith((".amazonaws.com", ".api.aws", ".amazonaws.eu", ".amazonaws.com.cn"))
+    """Whether an endpoint's address is one of AWS's own for Cognito user pools.
+
+    Not every host below amazonaws.com is AWS's: anybody can have one (EC2, API Gateway).
+    """
+    return _COGNITO.fullmatch(urlsplit(endpoint).hostname or "") is not None
+
+
+def _origin(place: Place, variable: str) -> str:
+    """Name what an endpoint was given by: the option, a variable, or AWS's own files."""
+    if place.endpoint_url:
+        return place.origin
+    found = (name for name in (variable, "AWS_ENDPOINT_URL") if os.environ.get(name))
+    return next(found, "endpoint_url in AWS's own settings")
 
 
 def _fips(region: str, place: Place) -> bool | None:

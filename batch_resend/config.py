@@ -240,9 +240,14 @@ class Settings:
 
     @property
     def pool_region(self) -> str:
-        """The Region of --region, else the one that the pool's id begins with, else ""."""
+        """The Region of --region, else the pool's home, else ""."""
+        return self.region or self.pool_home
+
+    @property
+    def pool_home(self) -> str:
+        """The Region that the pool's id begins with, else ""."""
         found = _POOL_ID.fullmatch(self.user_pool_id)
-        return self.region or (found[1] if found else "")
+        return found[1] if found else ""
 
 
 def duration(option: str, text: str) -> float:

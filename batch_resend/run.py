@@ -14,7 +14,7 @@ import os
 import stat
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -152,7 +152,12 @@ class Run:
         settings = self.settings
         client_id = settings.client_id or SIMULATED_CLIENT
         secret = await client_secret(settings)
-        world = await stack.enter_async_context(_world(settings, now))
+        world = await stack.enter_async_context(_world(settings, now, self._observer.note))
+        if aws.is_aws(world.endpoint) and world.region != settings.pool_home != "":
+            self._observer.note(
+                f"The home of {settings.user_pool_id} is {settings.pool_home}, and {world.region}"
+                " is asked: right only for a replica of the pool."
+            )
         ledger = stack.enter_context(self._ledger(world))
         if ledger.is_new and ledger.path and not settings.dry_run:
             self._observer.note(f"A new ledger was begun: {ledger.path}")
@@ -608,7 +613,9 @@ def _check_columns(settings: Settings, name: str, columns: frozenset[str] | None
 
 
 @contextlib.asynccontextmanager
-async def _world(settings: Settings, now: float) -> AsyncIterator[_World]:
+async def _world(
+    settings: Settings, now: float, note: Callable[[str], None]
+) -> AsyncIterator[_World]:
     if settings.simulate:
         async with _simulated_world(settings, now) as world:
             yield world
@@ -618,7 +625,9 @@ async def _world(settings: Settings, now: float) -> AsyncIterator[_World]:
     place = place_of(settings)
     async with contextlib.AsyncExitStack() as stack:
         client, region, endpoint = await stack.enter_async_context(
-            aws.resend_client(place, timeout=settings.timeout, concurrency=settings.concurrency)
+            aws.resend_client(
+                place, timeout=settings.timeout, concurrency=settings.concurrency, note=note
+            )
         )
         listing = None
         if settings.users is None:

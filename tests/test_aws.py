@@ -477,13 +477,82 @@ async def test_an_address_from_the_environment_is_held_to_the_same_rule(
 ) -> None:
     monkeypatch.setenv(variable, "http://cognito.example.com")
     place = aws.Place("us-east-1")
-    with pytest.raises(SettingsError, match=r"http://cognito\.example\.com would send") as caught:
+    told = rf"^{variable} http://cognito\.example\.com would send"
+    with pytest.raises(SettingsError, match=told) as caught:
         async with aws.resend_client(place, timeout=1, concurrency=1):
             pass
     assert is_one_sentence(caught.value)
-    with pytest.raises(SettingsError, match=r"http://cognito\.example\.com would send"):
+    with pytest.raises(SettingsError, match=told):
         async with aws.signed_client(place, "cognito-idp"):
             pass
+    monkeypatch.setenv(variable, "garbage")
+    with pytest.raises(SettingsError, match=rf"garbage\): check {variable}\.") as caught:
+        async with aws.resend_client(place, timeout=1, concurrency=1):
+            pass
+    assert is_one_sentence(caught.value)
+
+
+async def test_an_address_from_aws_s_own_files_is_named_as_that(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "config").write_text("[default]\nendpoint_url = http://cognito.example.com\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    with pytest.raises(SettingsError, match=r"^endpoint_url in AWS's own settings http://"):
+        async with aws.resend_client(aws.Place("us-east-1"), timeout=1, concurrency=1):
+            pass
+
+
+@pytest.mark.parametrize("region", ["eu-west", "europe-west1", "x", "eu_west_1"])
+def test_a_region_that_there_cannot_be_is_refused(
+    region: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SettingsError, match=f"There is no Region '{region}'") as caught:
+        aws.session(aws.Place(region))
+    assert is_one_sentence(caught.value)
+    # Whoever has an endpoint of their own may call its Region what they like.
+    aws.session(aws.Place(region, endpoint_url="http://127.0.0.1:1"))
+    monkeypatch.setenv("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", "http://127.0.0.1:1")
+    aws.session(aws.Place(region))
+
+
+@pytest.mark.parametrize(
+    ("region", "told"),
+    [
+        ("eu-west-1", ""),
+        ("us-gov-west-1", ""),
+        ("eusc-de-east-1", ""),  # of that partition the SDK knows no Region
+        ("eu-wset-1", "did you mean eu-west-1 or "),
+        ("us-east-21", "did you mean us-east-2 or us-east-1"),
+        ("il-northwest-7", "Region il-northwest-7 is not known"),
+    ],
+)
+async def test_a_region_that_is_not_known_is_doubted_and_asked(region: str, told: str) -> None:
+    notes: list[str] = []
+    async with aws.resend_client(
+        aws.Place(region), timeout=1, concurrency=1, note=notes.append
+    ) as (_, used, _):
+        assert used == region
+    assert len(notes) == bool(told)
+    assert all(told in note and note.endswith("it is asked all the same.") for note in notes)
+
+
+@pytest.mark.parametrize("content", [None, "no certificate\n"])
+@pytest.mark.parametrize("origin", ["variable", "file"])
+async def test_a_ca_bundle_that_cannot_be_used_is_named(
+    content: str | None, origin: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    bundle = tmp_path / "ca.pem"
+    if content is not None:
+        bundle.write_text(content)
+    if origin == "variable":
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(bundle))
+    else:
+        (tmp_path / "config").write_text(f"[default]\nca_bundle = {bundle}\n")
+        monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    with pytest.raises(SettingsError, match=rf"The CA bundle {bundle} \(AWS_CA_BUNDLE") as caught:
+        async with aws.resend_client(aws.Place("us-east-1"), timeout=1, concurrency=1):
+            pass
+    assert is_one_sentence(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -493,6 +562,15 @@ async def test_an_address_from_the_environment_is_held_to_the_same_rule(
         ("https://cognito-idp-fips.us-gov-west-1.amazonaws.com/", True),
         ("https://cognito-idp.eu-west-1.api.aws", True),
         ("https://cognito-idp.eusc-de-east-1.amazonaws.eu", True),
+        ("https://vpce-0a1b-2c3d.cognito-idp.us-east-1.vpce.amazonaws.com", True),
+        ("https://COGNITO-IDP.us-east-1.amazonaws.com:443", True),
+        ("https://cognito-idp.us-gov-west-1.amazonaws.com.cn", True),
+        # Names below amazonaws.com that anybody can have.
+        ("https://a1b2.execute-api.us-east-1.amazonaws.com", False),
+        ("https://ec2-192-0-2-1.compute-1.amazonaws.com", False),
+        ("https://cognito-idp.s3.us-east-1.amazonaws.com", False),
+        ("https://x.cognito-idp.us-east-1.amazonaws.com", False),
+        ("https://secretsmanager.us-east-1.amazonaws.com", False),
         ("https://amazonaws.com.example.com", False),
         ("https://example.com/cognito-idp.us-east-1.amazonaws.com", False),
         ("https://notamazonaws.com", False),

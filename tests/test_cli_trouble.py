@@ -70,3 +70,24 @@ def test_a_listing_with_a_date_that_is_none_exits_4(program: Program) -> None:
         " Cognito does: check --endpoint-url, the Region and any proxy."
     ]
     assert len(heard) == 1
+
+
+def test_an_odd_region_is_said_before_it_looks_like_a_broken_network(program: Program) -> None:
+    users = program.users(["ada"])
+    dry = ("run", users, "--client-id", "web", "--dry-run", "--report", "/dev/null")
+    odd = program(*dry, "--region", "eu-wset-1")
+    assert odd.code == 0
+    assert "Region eu-wset-1 is not known to have Amazon Cognito (did you mean eu-west-1" in odd.err
+    none = program(*dry, "--region", "europe-west1")
+    assert none.code == 4
+    assert none.errors == [
+        "Error: There is no Region 'europe-west1': give one such as eu-west-1, with --region."
+    ]
+    away = program(*dry, "--region", "eu-west-1", "--user-pool-id", "us-east-1_Pool")
+    assert away.code == 0
+    assert (
+        "The home of us-east-1_Pool is us-east-1, and eu-west-1 is asked: right only for a replica"
+        in away.err
+    )
+    home = program(*dry, "--region", "us-east-1", "--user-pool-id", "us-east-1_Pool")
+    assert "replica" not in home.err
