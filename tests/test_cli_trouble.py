@@ -7,6 +7,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from tests.test_cli import REPORT, SUMMARY, Program, numbered, program, tallied
 
 __all__ = ["program"]  # a fixture
@@ -91,3 +93,22 @@ def test_an_odd_region_is_said_before_it_looks_like_a_broken_network(program: Pr
     )
     home = program(*dry, "--region", "us-east-1", "--user-pool-id", "us-east-1_Pool")
     assert "replica" not in home.err
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("--port", "99999", "--port 99999: give a port up to 65535"),
+        ("--port", "-1", "--port -1: give a port"),
+        ("--users", "-1", "--users -1: give a number of at least 0."),
+        ("--mail-quota", "-1", "--mail-quota -1: give a number of at least 0."),
+        ("--rate", "0", "--rate 0: give requests a second, above 0."),
+        ("--rate", "nan", "--rate nan: give requests a second, above 0."),
+    ],
+)
+def test_a_number_that_the_simulator_cannot_use_is_refused(
+    program: Program, option: str, value: str, told: str
+) -> None:
+    refused = program("simulate", option, value)
+    assert (refused.code, len(refused.errors)) == (2, 1)
+    assert told in refused.errors[0]

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from batch_resend.cli.loop import SIGNALS, in_loop
-from batch_resend.errors import Refused
+from batch_resend.errors import Refused, UsageError
 
 
 def simulate(
@@ -26,6 +26,13 @@ def simulate(
     """Run a local Cognito to try things against. Ends with Ctrl-C."""
     if host not in {"127.0.0.1", "::1", "localhost"}:
         raise Refused(f"--host {host} is not a loopback address: the simulator serves nobody else.")
+    if not 0 <= port <= 65535:
+        raise UsageError(f"--port {port}: give a port up to 65535, or 0 for any free one.")
+    for option, number in (("--users", users), ("--mail-quota", mail_quota)):
+        if number < 0:
+            raise UsageError(f"{option} {number}: give a number of at least 0.")
+    if not rate > 0:
+        raise UsageError(f"--rate {rate:g}: give requests a second, above 0.")
 
     async def serve() -> int:
         import anyio
