@@ -13,6 +13,7 @@ import unicodedata
 _PLAIN = re.compile(r"[ -~]*")
 _TELEPHONE = re.compile(r"\+[0-9]{3,15}")  # E.164, as Cognito wants them
 _ADDRESS = re.compile(r"[^\s@<>\"',;:()]+@[^\s@<>\"',;:()]+")
+_AFTER_SEMICOLON = re.compile(r""";(?=["'\s]*[=+\-@\uff1d\uff0b\uff0d\uff20])""")
 _NUMBER = re.compile(r"\+[0-9]{6,}")
 
 
@@ -51,9 +52,11 @@ def cell(text: str) -> str:
     """Make a text safe as a CSV cell: one line, and no formula for a spreadsheet.
 
     A cell that begins with `=`, `+`, `-` or `@` (or their full-width forms) gets a
-    leading apostrophe; telephone numbers do not, for `+1555...` is a user name.
+    leading apostrophe; telephone numbers do not, for `+1555...` is a user name. So does
+    one after a semicolon: where that is the list separator, a spreadsheet opens the file
+    by splitting there, and heeds no quote that does not begin a cell.
     """
-    text = printable(text)
+    text = _AFTER_SEMICOLON.sub(r";'", printable(text))
     start = text.lstrip()[:1]
     if start and start in "=+-@\uff1d\uff0b\uff0d\uff20" and not _TELEPHONE.fullmatch(text):
         return "'" + text

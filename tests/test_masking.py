@@ -40,6 +40,12 @@ def test_a_name_is_masked_as_cognito_does_it(name: str, masked: str) -> None:
         ("+1555-0100", "'+1555-0100"),
         ("+1", "'+1"),
         ("ada@example.com", "ada@example.com"),
+        ("x;=1+1", "x;'=1+1"),
+        ('x; "=1+1"', 'x;\' "=1+1"'),
+        (";@SUM(1);-2;3", ";'@SUM(1);'-2;3"),
+        ("=a;b", "'=a;b"),
+        ("a;b=c; d", "a;b=c; d"),
+        ("x;\uff1d1", "x;'\uff1d1"),
         ("a\nb", "a\\nb"),
         ("a\u2028b\x85c\x9bd\u202ee", "a\\u2028b\\x85c\\x9bd\\u202ee"),
         ("Zoë 日本 🙂", "Zoë 日本 🙂"),
@@ -61,6 +67,8 @@ def test_no_cell_is_a_formula(text: str) -> None:
     if written.lstrip()[:1] in {"=", "+", "-", "@"}:
         assert written[0] == "+"
         assert written[1:].isdigit()
+    for split in written.split(";")[1:]:
+        assert split.lstrip("\"' ")[:1] not in {"=", "+", "-", "@"} or split.startswith("'")
 
 
 def test_foreign_texts_lose_names_addresses_and_numbers() -> None:
