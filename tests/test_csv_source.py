@@ -195,6 +195,50 @@ def test_what_delimits_nothing_is_wrong_usage(given: str) -> None:
         CsvSource("users.csv", delimiter=given)
 
 
+@pytest.mark.parametrize("header", [True, False])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+async def test_excel_s_own_word_on_the_delimiter_is_honoured_and_handed_on(
+    users: Path, header: bool, encoding: str
+) -> None:
+    heading = "SEP=;\r\n" + ("username;a,b,c\r\n" if header else "")
+    users.write_bytes((heading + "ada;x,y,z\r\nbob;\r\n").encode(encoding))
+    source, rows = await read(users, header=header)
+    assert [row.username for row in rows] == ["ada", "bob"]
+    assert rows[0].attributes == {"a,b,c" if header else "2": "x,y,z"}
+    assert source.heading == heading
+    # What is given beats it.
+    column = "username;a" if header else "1"
+    _, rows = await read(users, header=header, delimiter=",", username_column=column)
+    assert [row.username for row in rows] == ["ada;x", "bob;"]
+
+
+async def test_behind_excel_s_own_word_lines_are_counted_as_they_stand(users: Path) -> None:
+    users.write_text("sep=;\nusername;a\nada;1;2\n")
+    assert "row 1 (line 3) has 3 fields" in await refusal(users)
+    users.write_text('sep=;\nusername;a\nada;1\n"x"y;1')
+    assert "row 2 (line 4) is quoted wrongly" in await refusal(users)
+    users.write_text("sep=;\n")
+    assert await refusal(users) == " is empty: give a file with at least one user."
+    users.write_text("username\nsep=;\n")
+    assert await names(users) == ["sep=;"]
+
+
+@pytest.mark.parametrize(
+    ("start", "told"),
+    [
+        (b"PK\x03\x04\x14\x00", "an Excel workbook or another ZIP file, and no text: save it as"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1", "an old Excel workbook, and no text: save it as CSV."),
+        (gzip.compress(b"username\n"), "gzip, and its name does not say so: let it end in .gz"),
+    ],
+)
+async def test_what_is_no_text_at_all_is_called_by_its_name(
+    users: Path, start: bytes, told: str
+) -> None:
+    users.write_bytes(start + bytes(range(256)))
+    for options in ({}, {"encoding": "latin-1"}):
+        assert (await refusal(users, **options)).startswith(f" is {told}")
+
+
 @pytest.mark.parametrize(
     ("header", "column"),
     [

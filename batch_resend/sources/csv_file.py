@@ -52,6 +52,16 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 
+# Excel's own way to say what delimits: the first line, and no record.
+_DECLARED = re.compile(r"sep=([^\"\r\n])[\r\n]*", re.IGNORECASE)
+
+# What people give in place of a CSV file, by its first bytes.
+_NO_TEXT = (
+    (b"PK\x03\x04", "an Excel workbook or another ZIP file, and no text: save it as CSV"),
+    (b"\xd0\xcf\x11\xe0", "an old Excel workbook, and no text: save it as CSV"),
+    (b"\x1f\x8b", "gzip, and its name does not say so: let it end in .gz, or unpack it"),
+)
+
 # Pasted names bring along no-break spaces and byte order marks; no username has any.
 _AROUND_NAMES = " \t\r\n\u00a0\ufeff"
 _AROUND_CELLS = " \t"
@@ -159,7 +169,12 @@ class CsvSource:
     def _open(self) -> None:
         lines = self._lines()
         ahead = _first_record(lines)
-        self._records = _Records(chain(ahead, lines), self._delimiter or _sniff(ahead))
+        declared = _DECLARED.fullmatch(ahead[0]) if ahead else None
+        preface = declared[0] if declared else ""
+        if declared:
+            ahead = _first_record(lines)
+        delimiter = self._delimiter or (declared[1] if declared else _sniff(ahead))
+        self._records = _Records(chain(ahead, lines), delimiter, begun=bool(declared))
         first = self._records.read()
         while self._header and first is not None and not any(map(str.strip, first)):
             first = self._records.read()  # nothing but delimiters names no column
@@ -170,8 +185,9 @@ class CsvSource:
             self._header = self._is_header(names)
         if self._header:
             place = self._find_username(names)
-            self.heading = self._records.verbatim()
+            self.heading = preface + self._records.verbatim()
         else:
+            self.heading = preface
             names = [str(number) for number in range(1, len(first) + 1)]
             place = 0 if self._username_column is None else self._find_username(names)
         self.columns = frozenset(filter(None, names))
@@ -192,6 +208,9 @@ class CsvSource:
         zipped = self._path.lower().endswith(".gz")
         unzipped = gzip.GzipFile(fileobj=patient) if zipped else patient
         start = unzipped.read(4)
+        for mark, told in _NO_TEXT:
+            if start.startswith(mark):
+                raise InputError(f"{self.name} is {told}.")
         if not self.encoding:
             marked = (codec for mark, codec in _MARKS if start.startswith(mark))
             self.encoding = next(marked, "utf-8")
@@ -333,9 +352,9 @@ async def read_names(path: str, opener: Opener | None = None) -> AsyncIterator[s
 class _Records:
     """The records of CSV lines, each with its text as it stood there."""
 
-    def __init__(self, lines: Iterable[str], delimiter: str) -> None:
+    def __init__(self, lines: Iterable[str], delimiter: str, *, begun: bool = False) -> None:
         self.line = 1  #: the line that the present record begins with
-        self.lines = 0  #: lines read so far
+        self.lines = int(begun)  #: lines read so far
         self._raw: list[str] = []  # the lines of the present record
         self._size = 0  # and their characters
         self._reader = csv.reader(self._noted(lines), delimiter=delimiter, strict=True)
