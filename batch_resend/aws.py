@@ -2,7 +2,7 @@
 
 Two kinds. The client for resending is unsigned (the operation takes no credentials),
 tries once, follows no redirect and validates nothing again. All others are signed and
-may retry, for they only read.
+may retry, for they only read, or write what may be written twice.
 """
 
 from __future__ import annotations
@@ -229,7 +229,7 @@ async def resend_client(
 async def signed_client(
     place: Place, service: str, *, made: Any = None, region: str = "", attempts: int = 8
 ) -> AsyncIterator[Any]:
-    """Open a signed client that only reads. `--endpoint-url` is Cognito's alone.
+    """Open a signed client which may retry. `--endpoint-url` is Cognito's alone.
 
     `made` is a session to share, `region` another one than the session's.
     """

@@ -156,6 +156,20 @@ async def test_where_the_compressed_file_does_not_fit_the_plain_one_stays(
     assert not place.exists()
 
 
+async def test_whatever_an_upload_ends_with_the_file_stays_and_is_named(tmp_path: Path) -> None:
+    def odd() -> None:
+        raise RuntimeError("private")
+
+    with ExitStack() as stack:
+        made = deliveries(stack, tmp_path, SlowStore(odd))
+        await made.open("--report", PLACE)
+        made.files["--report"].append(b"row\n")
+        summary = await made.finish(SUMMARY)
+    (left,) = summary.not_delivered
+    assert left.why == f"--report {PLACE} failed (RuntimeError)."
+    assert Path(left.file).read_bytes() == b"row\n"
+
+
 async def test_a_plain_file_that_is_gone_is_told(tmp_path: Path) -> None:
     (tmp_path / "plain").mkdir()
     with ExitStack() as stack:

@@ -211,6 +211,7 @@ class Failing:
     heeds_ranges: bool = True
     lost: bool = False  #: the answers to CompleteMultipartUpload
     unknown_header: bool = False  #: If-None-Match is not implemented
+    refuses_parts: str = ""  #: with this code
     answers: int = 0
     written: bytes | None = None
     metadata: dict[str, str] = field(default_factory=dict)
@@ -265,6 +266,8 @@ class Failing:
 
     async def put(self, request: web.Request) -> web.Response:
         self.parts[request.query["partNumber"]] = await request.read()
+        if self.refuses_parts:
+            return _error(400, self.refuses_parts)
         return web.Response(headers={"ETag": '"part"'})
 
     async def delete(self, _: web.Request) -> web.Response:
@@ -358,6 +361,39 @@ async def test_a_page_in_place_of_s3_is_told_in_one_sentence(
     monkeypatch.setattr(failing, "get", page)
     async with at(failing, monkeypatch) as store:
         with pytest.raises(InputError, match="cannot be read: S3 gives no answer") as caught:
+            await store.fetch("USERS", "s3://bucket/users.csv")
+    assert is_one_sentence(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("AccessDenied", "may not be written: allow the credentials s3:PutObject."),
+        ("InvalidDigest", "cannot be written: InvalidDigest; check the address, --region and S3's"),
+        ("NoSuchBucket", "cannot be written: there is no bucket bucket."),
+    ],
+)
+async def test_an_upload_that_fails_half_way_leaves_nothing_and_is_told(
+    monkeypatch: pytest.MonkeyPatch, code: str, told: str
+) -> None:
+    failing = Failing(refuses_parts=code)
+    async with at(failing, monkeypatch) as store:
+        with pytest.raises(ReportError) as caught:
+            await store.put("--report", "s3://bucket/r.csv", iter([b"mine"]), overwrite=False)
+    assert f"--report s3://bucket/r.csv {told}" in str(caught.value)
+    assert is_one_sentence(caught.value)
+    assert (failing.written, failing.aborted) == (None, 1)
+
+
+async def test_without_a_temporary_folder_nothing_is_fetched(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def none(**_: Any) -> Any:
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", none)
+    async with at(Failing(text=b"username\n"), monkeypatch) as store:
+        with pytest.raises(InputError, match="No usable temporary directory") as caught:
             await store.fetch("USERS", "s3://bucket/users.csv")
     assert is_one_sentence(caught.value)
 
