@@ -20,6 +20,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 _BODY = (
@@ -109,8 +110,8 @@ def _cpu(arguments: list[str], environment: dict[str, str]) -> float:
 
 
 def main() -> None:
-    users = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
-    rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 5
+    users = int(sys.argv[1]) if len(sys.argv) > 1 else 40_000
+    rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 3
     cores = sorted(os.sched_getaffinity(0))
     server = subprocess.Popen(
         [sys.executable, "-m", "tests.benchmarks.engine", "--serve"],
@@ -136,7 +137,7 @@ def main() -> None:
                     "simulated", "--region", "us-east-1", "--endpoint-url", url, "--rate", "50000",
                     "--concurrency", "32", "--overwrite", "--report", str(folder / "report.csv"),
                     "--ledger"]  # fmt: skip
-            clients = {
+            clients: dict[str, Callable[[int], list[str]]] = {
                 "boto3, defaults, 32 threads": lambda _: [
                     sys.executable, "-c", _BOTO3, str(users), url
                 ],
