@@ -1,19 +1,23 @@
 """What a person sees of a run, on standard error; standard output carries data only.
 
-On a terminal one live line; elsewhere a plain line every half minute; with
-`--log-format json` one object a line. Names are masked unless asked otherwise.
+On a terminal a live display (`display`), drawn four times a second; elsewhere a plain
+line every half minute; with `--log-format json` one object a line. Names are masked
+unless asked otherwise.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
+import os
 import sys
 import time
 from collections.abc import AsyncIterator
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import anyio
+import anyio.to_thread
 
 from batch_resend.errors import Exit
 from batch_resend.job import Job, Snapshot
@@ -23,8 +27,12 @@ from batch_resend.preview import Preview, confirmation_lines, plan_lines
 from batch_resend.reports.summary import Summary
 from batch_resend.run import Observer
 
-_LIVE_EVERY = 0.1  #: seconds
+if TYPE_CHECKING:
+    from batch_resend.display import Display
+
+_LIVE_EVERY = 0.25  #: seconds
 _PLAIN_EVERY = 30.0
+_DISPLAY = "batch_resend.display"
 
 
 class Console(Observer):
@@ -41,7 +49,7 @@ class Console(Observer):
         masked: bool = True,
         stream: IO[str] | None = None,
     ) -> None:
-        """`yes` asks no question; `live` allows the live line where there is a terminal.
+        """`yes` asks no question; `live` allows the live display where there is a terminal.
 
         `verbose` says a line for every row that was not sent a code.
         """
@@ -51,10 +59,13 @@ class Console(Observer):
         self._verbose = verbose
         self._json = json_lines
         self._masked = masked
-        self._live = live and not quiet and not json_lines and self._stream.isatty()
-        self._line = ""  # the live line as it stands on the terminal
+        able = os.environ.get("TERM", "dumb") not in {"dumb", "unknown"}
+        self._live = live and not quiet and not json_lines and able and self._stream.isatty()
+        self._display: Display | None = None
         self._asking = False
         self._job: Job | None = None
+        self._began = 0.0
+        self._latest: dict[Reason, None] = {}  # why it went wrong, in the order of the last time
         self._waiting = ("", 0.0)
 
     # -- what the run tells --------------------------------------------------------
@@ -65,7 +76,7 @@ class Console(Observer):
 
     def began(self, job: Job) -> None:
         """Take note of the job, for the progress."""
-        self._job = job
+        self._job, self._began = job, time.monotonic()
 
     def waiting(self, why: str, seconds: float) -> None:
         """Say aloud what is waited for."""
@@ -75,6 +86,9 @@ class Console(Observer):
 
     def settled(self, result: Result) -> None:
         """Say a line for a row that was not sent a code, where that is wanted."""
+        if result.outcome in {Outcome.FAILED, Outcome.UNKNOWN}:
+            self._latest.pop(result.reason, None)
+            self._latest[result.reason] = None
         if self._verbose and result.outcome is not Outcome.SENT:
             name = mask(result.username) if self._masked else printable(result.username)
             told = (
@@ -100,7 +114,7 @@ class Console(Observer):
 
     def ended(self, summary: Summary) -> None:
         """Show what the run came to."""
-        self._clear()
+        self.close()
         if self._json:
             self._say("summary", "", **summary.as_json())
             return
@@ -109,7 +123,7 @@ class Console(Observer):
 
     def error(self, text: str) -> None:
         """Say what went wrong."""
-        self._clear()
+        self.close()
         self._say("error", f"Error: {text}", important=True)
 
     # -- progress ------------------------------------------------------------------
@@ -123,38 +137,44 @@ class Console(Observer):
                 yield
             finally:
                 tasks.cancel_scope.cancel()
-                self._clear()
+                self.close()
+
+    def close(self) -> None:
+        """End the progress, and leave the terminal as it was."""
+        if self._asking:
+            self._asking = False
+            self._write("")
+        self._job = None
+        if self._display is not None:
+            self._display.close()
+            self._display = None
 
     async def _show(self) -> None:
         while True:
             await anyio.sleep(_LIVE_EVERY if self._live else _PLAIN_EVERY)
+            if self._live:
+                # While others send: rich takes longer to import than a request to leave.
+                await anyio.to_thread.run_sync(importlib.import_module, _DISPLAY)
             if self._job is None:
                 continue
             snapshot = self._job.snapshot()
             if self._live:
-                self._draw(progress_line(snapshot, self._wait()))
+                self._draw(snapshot)
             else:
                 self._say("progress", progress_line(snapshot, self._wait()), **_numbers(snapshot))
+
+    def _draw(self, snapshot: Snapshot) -> None:
+        from batch_resend.display import Display, frame
+
+        self._display = self._display or Display(self._stream)
+        gone = time.monotonic() - self._began
+        drawn = frame(snapshot, seconds=gone, latest=self._latest, waiting=self._wait())
+        self._display.show(drawn)
 
     def _wait(self) -> str:
         why, until = self._waiting
         left = until - time.monotonic()
         return f"waiting {left:.0f} s: {why}" if left > 0 else ""
-
-    def _draw(self, line: str) -> None:
-        import shutil
-
-        line = line[: shutil.get_terminal_size().columns - 1]
-        self._write(f"\r{line}\x1b[K", end="")
-        self._line = line
-
-    def _clear(self) -> None:
-        if self._asking:
-            self._asking = False
-            self._write("")
-        if self._line:
-            self._write("\r\x1b[K", end="")
-            self._line = ""
 
     # -- writing -------------------------------------------------------------------
 
@@ -166,11 +186,10 @@ class Console(Observer):
             told = {"time": moment, "event": event, **({"text": text} if text else {}), **more}
             self._write(json.dumps(told))
             return
-        line = self._line
-        self._clear()
-        self._write(text)
-        if line:
-            self._draw(line)
+        if self._display is not None:
+            self._display.say(text)
+        else:
+            self._write(text)
 
     def _write(self, text: str, end: str = "\n") -> None:
         # A closed terminal or a broken pipe must not end a run that is sending.

@@ -775,7 +775,7 @@ def test_without_yes_and_without_a_terminal_nobody_is_written_to(
 def at_a_terminal(program: Program, answer: str | signal.Signals, *arguments: str) -> Ended:
     """Run with a person before it: what is said to them comes back as `err`."""
     ours, theirs = pty.openpty()
-    process = program.start(*arguments, stdin=theirs, stderr=theirs)
+    process = program.start(*arguments, stdin=theirs, stderr=theirs, env={"TERM": "xterm"})
     os.close(theirs)
     said = b""
     with contextlib.suppress(OSError):  # this is how a terminal says that nobody is left
@@ -809,11 +809,12 @@ def test_at_a_terminal_a_person_is_asked_and_sees_how_it_goes(
     assert "Error: Stopped from the keyboard (SIGINT). Nobody was written to.\n" in left.err
     assert cognito.requests == 0
     assert not (program.folder / "report.csv").exists()
-    # 12 users at 10 a second: time enough for the line to be drawn.
+    # 12 users at 10 a second: time enough for the display to be drawn.
     yes = at_a_terminal(program, "y", *asking, "--rate", "10")
     assert yes.code == 0
     assert cognito.deliveries == once(numbered(12))
-    assert re.search(r"\r\d+/12 \d+% \| \d+ sent \| 10/s of 10", yes.err)
+    assert re.search(r"\d+ of 12", yes.err)
+    assert "10.0 a second, ceiling 10" in yes.err
     # Nobody is left to be asked about.
     assert at_a_terminal(program, "", *asking, "--overwrite").code == 0
 

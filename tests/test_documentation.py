@@ -322,6 +322,7 @@ def test_the_policies_allow_what_is_asked_for_and_no_more() -> None:
     documented = {name for row in _table("permission") for name in _code(row[0])}
     assert _allowed("policy-all") == documented == asked | {
         "cognito-idp:ListUsers", "secretsmanager:GetSecretValue",
+        "s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload", "s3:ListBucket",
     }  # fmt: skip
 
 
@@ -336,7 +337,9 @@ def _allowed(marker: str) -> set[str]:
 
 def test_every_example_is_mentioned() -> None:
     names = sorted(path.name for path in (ROOT / "examples").iterdir() if path.is_file())
-    assert names == ["batch-resend.toml", "clean-up.sh", "crontab", "embed.py", "users.csv"]
+    assert names == [
+        "batch-resend.toml", "clean-up.sh", "crontab", "embed.py", "terminal.svg", "users.csv",
+    ]  # fmt: skip
     assert [name for name in names if f"(examples/{name})" not in README] == []
 
 

@@ -2,11 +2,13 @@
 
 import io
 import json
+import re
 from collections import Counter
 from typing import Any
 
 import anyio
 import pytest
+import trio.testing
 
 from batch_resend.estimate import Estimate, Messages
 from batch_resend.job import Snapshot
@@ -125,25 +127,79 @@ class Terminal(io.StringIO):
 
 class Watched:
     def snapshot(self) -> Snapshot:
-        return snapshot()
+        return snapshot(tally=Tally(reasons=Counter({Reason.ACCEPTED: 249, Reason.REJECTED: 1})))
 
 
-def test_the_live_line_is_redrawn_and_does_not_tear_other_lines() -> None:
+def watched(stream: io.StringIO, **given: Any) -> str:
+    """What is written in half a second of a run in which a user fails and a note is told."""
+
     async def work() -> None:
+        console = Console(yes=True, stream=stream, **given)
         async with console.progress():
+            console.began(Watched())  # type: ignore[arg-type]
+            console.settled(Result(1, "ada", Reason.REJECTED))
+            console.waiting("no answer from Cognito", 4.0)
             await anyio.sleep(0.35)
             console.note("a note")
             await anyio.sleep(0.25)
+            console.note("another note")
+            console.ended(summary({Reason.ACCEPTED: 1}))
 
-    stream = Terminal()
-    console = Console(yes=True, stream=stream)
-    console.began(Watched())  # type: ignore[arg-type]
     anyio.run(work)
-    written = stream.getvalue()
-    assert "\r250/1000 25% | 240 sent" in written
-    assert "\r\x1b[Ka note\n\r250/1000" in written
-    assert written.endswith("\r\x1b[K")
-    assert max(len(line) for line in written.replace("\n", "\r").split("\r")) <= 80 + 3
+    return stream.getvalue()
+
+
+def test_on_a_terminal_the_display_is_drawn_and_taken_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "80")
+    written = watched(Terminal())
+    assert "250 of 1,000" in written
+    assert "Cognito refused the request" in written
+    assert re.search(r"waiting [34] s: no answer from Cognito", written)
+    assert written.count("\x1b[?25l") == written.count("\x1b[?25h") == 1  # the cursor
+    end = written.partition("\x1b[?25h")[2]
+    assert end.index("another note\n") < end.index("1 row in 75 s")
+    assert "250 of 1,000" not in end
+
+
+@pytest.mark.parametrize(
+    ("stream", "term", "given"),
+    [
+        (io.StringIO, "xterm", {}),
+        (Terminal, "dumb", {}),
+        (Terminal, "", {}),
+        (Terminal, "xterm", {"live": False}),
+        (Terminal, "xterm", {"quiet": True}),
+        (Terminal, "xterm", {"json_lines": True}),
+    ],
+)
+def test_elsewhere_nothing_is_drawn(
+    stream: type[io.StringIO], term: str, given: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if term:
+        monkeypatch.setenv("TERM", term)
+    else:
+        monkeypatch.delenv("TERM", raising=False)
+    written = watched(stream(), **given)
+    assert "\x1b" not in written
+    assert "\r" not in written
+    assert ("a note" in written) == ("quiet" not in given)
+
+
+def test_elsewhere_a_plain_line_comes_every_half_minute() -> None:
+    async def work() -> None:
+        console = Console(yes=True, stream=stream)
+        async with console.progress():
+            console.began(Watched())  # type: ignore[arg-type]
+            await anyio.sleep(95)
+
+    stream = io.StringIO()
+    clock = trio.testing.MockClock(autojump_threshold=0)
+    anyio.run(work, backend="trio", backend_options={"clock": clock})
+    line = "250/1000 25% | 249 sent | 1 failed | 25/s of 50 | 30 s left\n"
+    assert stream.getvalue() == line * 3
 
 
 def test_json_lines_are_one_object_each() -> None:

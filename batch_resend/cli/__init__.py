@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from batch_resend import __version__
-from batch_resend.cli import config, origins
+from batch_resend.cli import config, options, origins
 from batch_resend.cli.check import check
 from batch_resend.cli.run import run
 from batch_resend.cli.simulate import simulate
@@ -35,7 +35,7 @@ def program(arguments: Sequence[str]) -> int:
     try:
         code = app(list(arguments), standalone_mode=False)
     except BatchResendError as error:
-        _complain(str(error))
+        _complain(str(error), arguments)
         return int(error.exit_code)
     except typer.Exit as left:
         return left.exit_code
@@ -50,15 +50,22 @@ def program(arguments: Sequence[str]) -> int:
             context = getattr(error, "ctx", None)
             command = context.command_path if context else "batch-resend"
             told = f"{sentence().rstrip('.')}."
-            _complain(f"{told}{origins.told(context, told)} See '{command} --help'.")
+            told += f"{origins.told(context, told)} See '{command} --help'."
+            _complain(told, arguments)
             return int(getattr(error, "exit_code", Exit.USAGE))
-        _complain(f"This should not have happened: {_where(error)}. Please report it.")
+        wrong = f"This should not have happened: {_where(error)}. Please report it."
+        _complain(wrong, arguments)
         return int(Exit.SETTINGS)
     return code if isinstance(code, int) else int(Exit.DONE)
 
 
-def _complain(text: str) -> None:
-    sys.stderr.write(f"Error: {text}\n")
+def _complain(text: str, arguments: Sequence[str]) -> None:
+    if options.wants_json(arguments):
+        from batch_resend.progress import Console
+
+        Console(yes=True, json_lines=True).error(text)
+    else:
+        sys.stderr.write(f"Error: {text}\n")
 
 
 def _where(error: BaseException) -> str:

@@ -15,6 +15,8 @@ from batch_resend.masking import printable
 
 _SECRET = "BATCH_RESEND_CLIENT_SECRET"  # noqa: S105 - its name
 
+_TOKENS = {"ping-url"}  #: whose value lets its reader act
+
 app = typer.Typer(no_args_is_help=True)
 
 
@@ -44,6 +46,8 @@ def show(
         value = settings.params[parameter.name]
         value = None if value in ("", []) else value
         name = parameter.opts[0].lstrip("-")
+        if value is not None and name in _TOKENS:
+            value = "set"
         shown[name] = {"value": value, "origin": kind, "where": where or None}
         if name == "client-secret-file":
             given = _SECRET in os.environ

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -42,6 +43,19 @@ def check_variables(context: typer.Context) -> None:
                 f"{name} is set and is no option's variable: unset it"
                 + (f", or did you mean {near[0]}?" if near else ".")
             )
+
+
+def wants_json(arguments: Sequence[str]) -> bool:
+    """Whether `--log-format json` is given, also where the command line cannot be parsed."""
+    given = os.environ.get("BATCH_RESEND_LOG_FORMAT", "")
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        if argument == "--":
+            break
+        if argument == "--log-format":
+            given = following
+        elif argument.startswith("--log-format="):
+            given = argument.partition("=")[2]
+    return given == "json"
 
 
 def read_settings(given: dict[str, Any]) -> Settings:
@@ -387,8 +401,29 @@ LogFormat = Annotated[
         help="json: one object a line. (default: text)",
     ),
 ]
-NoProgress = Annotated[bool, option("--no-progress", panel="Results", help="No live line.")]
+NoProgress = Annotated[
+    bool,
+    option("--no-progress", panel="Results", help="No live display, but a line every 30 seconds."),
+]
 NoMask = Annotated[bool, option("--no-mask", panel="Results", help="Show names in full.")]
+PingUrl = Annotated[
+    str | None,
+    option(
+        "--ping-url",
+        panel="Results",
+        metavar="URL",
+        help="Of a check at healthchecks.io; better in BATCH_RESEND_PING_URL: it is a secret.",
+    ),
+]
+Metrics = Annotated[
+    str | None,
+    option(
+        "--metrics",
+        panel="Results",
+        metavar="emf|textfile:PATH",
+        help="Lines for CloudWatch on standard output, or a file for Prometheus.",
+    ),
+]
 Profile = Annotated[
     str, option("--profile", panel="AWS", metavar="NAME", help="As in the AWS CLI.")
 ]

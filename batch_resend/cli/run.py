@@ -4,15 +4,32 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import typer
 
-from batch_resend.cli import options
+from batch_resend.cli import options, origins
 from batch_resend.cli.loop import SIGNALS, in_loop
-from batch_resend.errors import BatchResendError, Exit, Refused, UsageError
+from batch_resend.errors import BatchResendError, Refused, UsageError
+
+if TYPE_CHECKING:
+    from batch_resend.config import Settings
+    from batch_resend.notify import Notice
+    from batch_resend.progress import Console
 
 _ONE_STORM = 1.0  #: seconds in which several signals are one wish to stop
+
+_NOTICES = ("ping_url", "metrics")
+_FILES = {
+    "users": "the input",
+    "exclude": "--exclude",
+    "client_secret_file": "--client-secret-file",
+    "ledger": "--ledger",
+    "report": "--report",
+    "failed": "--failed",
+    "summary": "--summary",
+}  #: which metrics are kept apart from
 
 
 def run(
@@ -67,6 +84,8 @@ def run(
     log_format: options.LogFormat = "text",
     no_progress: options.NoProgress = False,
     no_mask: options.NoMask = False,
+    ping_url: options.PingUrl = None,
+    metrics: options.Metrics = None,
     profile: options.Profile = "",
     region: options.Region = "",
     endpoint_url: options.EndpointUrl = "",
@@ -78,21 +97,14 @@ def run(
     given = dict(locals())
     for name in ("context", "config", "pool"):  # these have spoken already
         del given[name]
-    options.check_variables(context)
+    from batch_resend import notify
     from batch_resend.progress import Console, can_ask
 
-    shown = ("yes", "quiet", "verbose", "no_progress", "no_mask", "log_format")
-    for name in shown:
+    for name in (*("yes", "quiet", "verbose", "no_progress", "no_mask", "log_format"), *_NOTICES):
         del given[name]
     if log_format not in {"text", "json"}:
         raise UsageError(f"--log-format {log_format!r}: give text or json.")
-    settings = options.read_settings(given)
     yes = yes or dry_run or simulate
-    if not yes and (users == "-" or not can_ask()):
-        raise Refused(
-            "Nobody was written to: there is no terminal to confirm at. Look at --dry-run first,"
-            " then give --yes."
-        )
     console = Console(
         yes=yes,
         quiet=quiet,
@@ -101,16 +113,43 @@ def run(
         live=not no_progress,
         masked=not no_mask,
     )
-    return in_loop(lambda: _run(settings, console))
+    notices: list[notify.Notice] = []
+    if ping_url is not None:
+        notices.append(notify.Ping(ping_url, console.note))
+    if metrics is not None:
+        form = notify.read_metrics(metrics)
+        notify.keep_apart(form, {what: given[name] for name, what in _FILES.items()})
+        notices.append(notify.Metrics(form, console.note))
+
+    def settings() -> Settings:
+        options.check_variables(context)
+        try:
+            settings = options.read_settings(given)
+        except UsageError as error:
+            raise UsageError(f"{error}{origins.told(context, str(error))}") from None
+        if not yes and (users == "-" or not can_ask()):
+            raise Refused(
+                "Nobody was written to: there is no terminal to confirm at. Look at --dry-run"
+                " first, then give --yes."
+            )
+        return settings
+
+    return in_loop(lambda: _run(settings, console, notices))
 
 
-async def _run(settings: Any, console: Any) -> int:
+async def _run(
+    read_settings: Callable[[], Settings], console: Console, notices: list[Notice]
+) -> int:
     import anyio
 
+    from batch_resend.notify import Observers, tell_end
     from batch_resend.outcome import Stop
+    from batch_resend.reports.summary import Summary
     from batch_resend.run import Run
 
-    job = Run(settings, observer=console)
+    job: Run | None = None
+    end: Summary | BatchResendError = BatchResendError("The program failed.")
+    ended = False
 
     async def listen(*, task_status: anyio.abc.TaskStatus[None]) -> None:
         with anyio.open_signal_receiver(*SIGNALS) as signals:
@@ -118,6 +157,8 @@ async def _run(settings: Any, console: Any) -> int:
             first: float | None = None
             async for number in signals:
                 now = time.monotonic()
+                if job is None or ended:
+                    os._exit(end.exit_code)  # only notices are under way
                 if first is None:
                     first = now
                     if job.sending:
@@ -126,19 +167,25 @@ async def _run(settings: Any, console: Any) -> int:
                         )
                     job.stop(Stop[number.name])
                 elif now - first > _ONE_STORM:
+                    console.close()
                     os._exit(128 + number)  # the intents are on disk: the next run names them
 
-    code = Exit.SETTINGS
     async with anyio.create_task_group() as tasks:
         await tasks.start(listen)
-        async with console.progress():
-            try:  # inside: what leaves a task group is a group of errors
-                summary = await job.execute()
-            except BatchResendError as error:
-                console.error(str(error))
-                code = error.exit_code
-            else:
-                console.ended(summary)
-                code = summary.exit_code
+        for notice in notices:
+            tasks.start_soon(notice.begin)
+        try:
+            async with console.progress():
+                try:  # inside: what leaves a task group is a group of errors
+                    job = Run(read_settings(), observer=Observers(console, notices))
+                    end = await job.execute()
+                except BatchResendError as error:
+                    console.error(str(error))
+                    end = error
+                else:
+                    console.ended(end)
+        finally:
+            ended = True
+            await tell_end(notices, end)
         tasks.cancel_scope.cancel()
-    return int(code)
+    return int(end.exit_code)
