@@ -80,7 +80,7 @@ def frame(
     )
     table.add_row()
     table.add_row("sending", bar)
-    table.add_row("done", _done(snapshot, seconds))
+    table.add_row("done", _done(snapshot, seconds, foreseeable=not waiting))
     table.add_row("pace", _pace(snapshot))
     table.add_row("so far", _outcomes(snapshot))
     newest = list(dict.fromkeys(reversed(list(latest))))[:LATEST]
@@ -91,12 +91,12 @@ def frame(
     return Constrain(table, WIDEST)
 
 
-def _done(snapshot: Snapshot, seconds: float) -> Text:
+def _done(snapshot: Snapshot, seconds: float, *, foreseeable: bool) -> Text:
     done, total = snapshot.done, snapshot.eligible
     text = Text(f"{done:,} of {total:,}", "bold")
     text.append(f"   {100 * done // total if total else 100} %", "bold")
     text.append(f"   {about(seconds)} gone", "not bold")
-    if total > done and snapshot.stopped_by is None:
+    if total > done and foreseeable and snapshot.stopped_by is None:
         text.append(f", about {about((total - done) / snapshot.rate)} left", "not bold")
     return text
 

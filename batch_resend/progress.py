@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import json
+import math
 import os
 import sys
 import time
@@ -174,7 +175,7 @@ class Console(Observer):
     def _wait(self) -> str:
         why, until = self._waiting
         left = until - time.monotonic()
-        return f"waiting {left:.0f} s: {why}" if left > 0 else ""
+        return f"waiting {math.ceil(left)} s: {why}" if left > 0 else ""
 
     # -- writing -------------------------------------------------------------------
 

@@ -133,7 +133,7 @@ def test_what_is_being_done_now_is_the_last_line(
 ) -> None:
     lines = drawn(80, snapshot(**given), waiting=waiting)
     assert lines[-1] == now
-    assert ("left" in lines[2]) == (not given)
+    assert ("left" in lines[2]) == (not given and not waiting)
 
 
 def test_a_run_with_nobody_to_write_to_is_done() -> None:
