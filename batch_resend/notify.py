@@ -31,8 +31,9 @@ from batch_resend.errors import BatchResendError, UsageError
 from batch_resend.job import Job
 from batch_resend.masking import mask_within
 from batch_resend.model import Outcome, Result
+from batch_resend.preview import Preview
 from batch_resend.reports.summary import Summary
-from batch_resend.run import Observer, Preview
+from batch_resend.run import Observer
 
 ANSWER_WITHIN = 5.0  #: seconds for one ping
 TRIES = 2

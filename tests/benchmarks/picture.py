@@ -21,8 +21,8 @@ from batch_resend.display import frame
 from batch_resend.job import Job
 from batch_resend.model import Reason, Result
 from batch_resend.outcome import Stop
-from batch_resend.progress import plan_lines
-from batch_resend.run import Observer, Preview, Run
+from batch_resend.preview import Preview, confirmation_lines
+from batch_resend.run import Observer, Run
 
 PICTURE = Path(__file__).resolve().parents[2] / "examples" / "terminal.svg"
 AFTER = 25.0  #: seconds
@@ -43,7 +43,7 @@ class Photographer(Observer):
         self.console.print(Text(text), soft_wrap=True)
 
     async def confirm(self, preview: Preview) -> bool:
-        for line in plan_lines(preview):
+        for line in confirmation_lines(preview):
             self.say(line)
         return True
 
