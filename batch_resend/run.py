@@ -648,6 +648,7 @@ async def _simulated_world(settings: Settings, now: float) -> AsyncIterator[_Wor
         client=Client(settings.client_id or SIMULATED_CLIENT),
         settings=PoolSettings(pool_id=settings.user_pool_id or SIMULATED_POOL),
         quota=Quota(DEFAULT_QUOTA),
+        keep_record=False,  # nobody looks at it, and it would grow with the rows
     )
     async with SimulatedSender(
         cognito, epoch=now, latency=_SIMULATED_LATENCY, timeout=settings.timeout

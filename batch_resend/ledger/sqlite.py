@@ -34,6 +34,7 @@ from batch_resend.plan import NOBODY, History
 
 SCHEMA = 1
 _APPLICATION_ID = 0x42525344  # "BRSD": tells a ledger from any other SQLite file
+_THROWAWAY = ""  #: SQLite's name for a temporary file that vanishes with the connection
 _NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "fuse.sshfs"}
 
 _TABLES = """
@@ -90,7 +91,7 @@ class SqliteLedger:
         must_exist: bool = False,
         read_only: bool = False,
     ) -> None:
-        """Name the ledger; None is a throwaway one in memory.
+        """Name the ledger; None is a throwaway one in a temporary file.
 
         `must_exist` refuses to begin a new ledger; `read_only` is for looking only: a
         ledger that does not exist is not created.
@@ -116,7 +117,7 @@ class SqliteLedger:
         """Lock and open; raises `LedgerHeld` where another run holds it."""
         with self._errors("cannot be opened"), contextlib.ExitStack() as undo:
             undo.callback(self._unlock)
-            target: str | Path = ":memory:"
+            target: str | Path = _THROWAWAY
             if self.path is not None and (self._must_exist or not self._read_only):
                 self._prepare(self.path)
                 target = self.path
@@ -126,7 +127,7 @@ class SqliteLedger:
                 target = self.path
             self._db = sqlite3.connect(target, isolation_level=None, check_same_thread=False)
             undo.callback(self._db.close)
-            if target == ":memory:":
+            if target == _THROWAWAY:
                 self.is_new = True
                 _create(self._db, simulated=self._simulated)
             else:

@@ -156,6 +156,9 @@ class Cognito:
     quota used up, `deliveries` the codes that went out by Username, and `misdirected` the
     requests that followed a redirect (`server` counts them). `request_times` holds when
     the resends arrived, if it was asked for. `outages` may be changed at any time.
+
+    `keep_record=False` is for runs over millions: `deliveries` stays empty, and nobody
+    is tired after five codes.
     """
 
     def __init__(
@@ -167,6 +170,7 @@ class Cognito:
         quota: Quota | None = None,
         outages: Iterable[Outage] = (),
         keep_times: bool = False,
+        keep_record: bool = True,
     ) -> None:
         """Begin with nothing sent; by default every name is an unconfirmed user's."""
         self.pool = Pool(open_to_all=True) if pool is None else pool
@@ -180,6 +184,7 @@ class Cognito:
         self.request_times: list[float] | None = [] if keep_times else None
         self._quota = quota
         self._meter = Meter(quota) if quota else None
+        self._keep_record = keep_record
         self._accepted: dict[str, tuple[float, ...]] = {}  # within the hour before the last one
         self._mail_day = 0
         self._mails = 0
@@ -368,8 +373,9 @@ class Cognito:
         details = self._details(user, kind)
         if details.medium == "EMAIL" and not self._mail(now):
             return Answer(_NO_MAIL_LEFT)
-        self._accepted[user.username] = (*recent, now)
-        self.deliveries[user.username] += 1
+        if self._keep_record:
+            self._accepted[user.username] = (*recent, now)
+            self.deliveries[user.username] += 1
         if kind in _AFTERWARDS:
             return Answer(_AFTERWARDS[kind], kind)
         return Answer(Reply(Wire.ANSWERED, 200, delivery=details))
