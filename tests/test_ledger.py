@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import random
 import sqlite3
 import stat
 import subprocess
@@ -17,8 +18,16 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from batch_resend.errors import LedgerError, LedgerHeld
-from batch_resend.ledger import Intend, Interrupted, Names, Settle
-from batch_resend.ledger.sqlite import SqliteLedger
+from batch_resend.ledger import (
+    Forgotten,
+    Intend,
+    Interrupted,
+    Message,
+    Names,
+    PastRun,
+    Settle,
+)
+from batch_resend.ledger.sqlite import SqliteLedger, files_of
 from batch_resend.model import Outcome, Reason
 from batch_resend.plan import History
 
@@ -398,6 +407,195 @@ def test_the_lock_file_says_who_and_since_when(path: Path) -> None:
         os.close(descriptor)
 
 
+def everything(path: Path) -> bytes:
+    """All bytes of all files that a ledger consists of."""
+    return b"".join(file.read_bytes() for file in files_of(path) if file.exists())
+
+
+def test_a_message_is_told_as_it_was_written_down(path: Path) -> None:
+    with ledger(path) as opened:
+        sent, lost = opened.apply(
+            [Intend(Names("Ada", ("ada@example.com",)), NOW), Intend(Names("bob"), NOW + 1)]
+        )
+        opened.apply([Settle(sent, Reason.ACCEPTED, NOW + 2)])
+        opened.apply([Settle(lost, Reason.NO_ANSWER, NOW + 3), Intend(Names("ada"), NOW + 4)])
+    with ledger(path) as opened:
+        told = [
+            (m.run, m.name, m.state, m.reason, m.intended_at, m.settled_at, m.at, m.is_unsettled)
+            for m in opened.messages()
+        ]
+        assert told == [
+            (1, "Ada", "sent", "accepted", NOW, NOW + 2, NOW + 2, False),
+            (1, "bob", "unknown", "no-answer", NOW + 1, NOW + 3, NOW + 3, True),
+            (1, "ada", "open", None, NOW + 4, None, NOW + 4, True),
+        ]
+        assert [m.name for m in opened.messages(unsettled=True)] == ["bob", "ada"]
+        users = [[m.name for m in messages] for messages in opened.users()]
+        assert sorted(users) == [["Ada", "ada"], ["bob"]]
+        assert "'A***'" in repr(next(opened.messages()))
+        assert "name=None" in repr(Message(1, b"", None, "sent", None, NOW, None))
+        with pytest.raises(LedgerError, match="cannot be read"):
+            list(opened._messages("WHERE"))
+    with ledger(path, case_sensitive=True) as opened:
+        assert sorted([m.name for m in messages] for messages in opened.users()) == [
+            ["Ada"], ["ada"], ["bob"],
+        ]  # fmt: skip
+
+
+def test_runs_are_told_also_those_that_died(path: Path) -> None:
+    with SqliteLedger(path) as opened:
+        opened.begin(NOW)
+        opened.finish('{"exit_code": 3}', NOW + 5)
+        opened.begin(NOW + 9)
+        assert opened.runs() == [PastRun(1, NOW, NOW + 5, {"exit_code": 3}), PastRun(2, NOW + 9)]
+
+
+def test_a_person_is_found_by_any_of_their_names_with_all_their_messages(path: Path) -> None:
+    with ledger(path) as opened:
+        listed = Names("id-1", ("Ada@example.com",), listed=True)
+        other = Names("id-2", ("bob@example.com",), listed=True)
+        opened.apply([Intend(listed, NOW), Intend(other, NOW)])
+        opened.apply([Intend(Names("ada@EXAMPLE.com"), NOW + 1)])
+        for name in ("ID-1", "ada@example.com"):
+            assert [m.name for m in opened.person(name)] == ["id-1", "ada@EXAMPLE.com"], name
+        assert opened.person("nobody") == []
+        # A listing finds what was sent to each name of the user, and nobody else's.
+        (one,), (two,) = ({m.user for m in opened.person(n)} for n in ("id-2", "bob@example.com"))
+        assert opened.find(other) == {one} == {two}
+        assert len(opened.find(listed)) == 2
+        assert opened.find(Names("nobody", listed=True)) == set()
+    with ledger(path, case_sensitive=True) as opened:
+        assert opened.person("ID-1") == []
+        assert [m.name for m in opened.person("id-1")] == ["id-1"]
+    with ledger(None) as opened:
+        assert opened.find(listed) == set()
+
+
+def test_a_forgotten_name_is_nowhere_in_the_files_and_still_counts_as_sent(path: Path) -> None:
+    # As a busy run writes them: pages are split and cells moved, and SQLite leaves copies
+    # of some names between its rows, which secure_delete does not reach.
+    rng = random.Random(4)
+    names = [f"person-{n}-{'x' * rng.randrange(60)}-{n}@example.com" for n in range(3000)]
+    gone, kept = names[::2], names[1::2]
+    ends = [Reason.ACCEPTED, Reason.UNREADABLE_ANSWER, Reason.REJECTED_BY_TRIGGER, None]
+    accepted = set()
+    with ledger(path) as opened:
+        waiting: list[tuple[int, str]] = []
+        for start in range(0, len(names), 40):
+            batch = names[start : start + 40]
+            waiting += zip(
+                opened.apply([Intend(Names(name, (f"+{name}",)), NOW) for name in batch]),
+                batch,
+                strict=True,
+            )
+            rng.shuffle(waiting)
+            settled, waiting = waiting[20:], waiting[:20]
+            reasons = [rng.choice(ends) for _ in settled]
+            opened.apply(
+                [
+                    Settle(n, reason, NOW + 1)
+                    for (n, _), reason in zip(settled, reasons, strict=True)
+                ]
+            )
+            accepted |= {
+                name
+                for (_, name), reason in zip(settled, reasons, strict=True)
+                if reason is Reason.ACCEPTED
+            }
+        before = everything(path)
+        assert all(name.encode() in before for name in accepted)
+        known = {m.name for m in opened.messages()}
+        told = opened.forget([*(f"+{name}" for name in gone[:9]), *gone[9:]])
+        assert told.messages == len(known & set(gone))
+        assert len(told.unknown) == len(set(gone) - known)
+        while_open = everything(path)
+    for files in (while_open, everything(path)):
+        left = [name for name in gone if f"{name[:14]}".encode() in files]
+        assert left == []
+        assert [name for name in gone if name[-18:].encode() in files] == []
+        assert all(name.encode() in files for name in known & set(kept) if name)
+    with ledger(path) as opened:
+        for name in accepted:
+            assert opened.history(Names(name)).sent == [NOW + 1]
+            assert opened.history(Names(f"+{name.upper()}")).sent == [NOW + 1]
+        # Once more is no error, and a name that was never there is told.
+        sent = next(name for name in gone if name in accepted)
+        assert opened.forget([sent, "nobody"]) == Forgotten(0, ("nobody",))
+
+
+def test_an_open_intent_of_a_dead_run_can_be_forgotten_and_is_named_all_the_same(
+    path: Path,
+) -> None:
+    with ledger(path) as opened:
+        opened.apply([Intend(Names("ada"), NOW)])
+    with ledger(path) as opened:
+        opened.forget(["ada"])
+        assert opened.history(Names("ada")) == History([], [NOW], True)
+        opened.apply([Interrupted(Names("ada"), NOW + 1)])
+        assert opened.history(Names("ada")) == History([], [NOW + 1], False)
+
+
+def test_names_that_are_old_are_erased_and_still_count(path: Path) -> None:
+    remember(path, "old@example.com", at=NOW)
+    remember(path, "doubt@example.com", at=NOW + 1, reason=Reason.NO_ANSWER)
+    remember(path, "new@example.com", at=NOW + 9)
+    with ledger(path) as opened:
+        assert opened.older(NOW + 9) == (2, 1)
+        opened.purge(NOW + 9)
+        assert opened.older(NOW + 9) == (0, 0)
+        assert opened.older(NOW + 9, entirely=True) == (2, 1)
+        assert [m.name for m in opened.messages()] == [None, None, "new@example.com"]
+        assert opened.history(Names("old@example.com")).sent == [NOW]
+        assert opened.unsettled() == 1
+    assert b"old@example.com" not in everything(path)
+    assert b"doubt@example.com" not in everything(path)
+
+
+def test_what_is_purged_entirely_counts_no_more(path: Path) -> None:
+    with ledger(path) as opened:
+        old = Names("old@example.com", ("id-1",))
+        (intent,) = opened.apply([Intend(old, NOW)])
+        opened.apply([Settle(intent, Reason.ACCEPTED, NOW)])
+        opened.purge(NOW + 1, entirely=True)
+        assert opened.history(old) == opened.history(Names("id-1")) == History()
+        assert opened._db.execute("SELECT count(*) FROM aliases").fetchone() == (0,)
+    assert b"old@example.com" not in everything(path)
+
+
+def test_what_could_not_be_written_anew_is_said(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remember(path, "ada")
+    real = sqlite3.connect
+
+    class Busy(sqlite3.Connection):
+        def execute(self, sql: str, *given: Any) -> sqlite3.Cursor:
+            return super().execute(
+                "SELECT 1, 2, 3" if sql.startswith("PRAGMA wal_checkpoint") else sql, *given
+            )
+
+    monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: real(*a, **k, factory=Busy))
+    with ledger(path) as opened:
+        with pytest.raises(LedgerError, match="may still hold the names"):
+            opened.forget(["ada"])
+        assert opened.person("ada")[0].name is None
+
+
+def test_forgetting_in_a_file_that_was_replaced_is_refused(path: Path) -> None:
+    with ledger(path) as opened:
+        path.rename(path.with_name("elsewhere"))
+        for erase in (lambda: opened.forget(["ada"]), lambda: opened.purge(NOW)):
+            with pytest.raises(LedgerError, match="removed or replaced"):
+                erase()
+
+
+def test_either_kind_of_ledger_can_be_opened_to_look_and_to_erase(path: Path) -> None:
+    with SqliteLedger(path, simulated=True):
+        pass
+    with SqliteLedger(path, simulated=None) as opened:
+        assert opened.is_simulated
+
+
 names = st.sampled_from(["ada", "Ada", "bob", "cid", "b\u0130"])
 aliases = st.lists(st.sampled_from(["x@example.com", "y@example.com"]), max_size=2, unique=True)
 settled = st.sampled_from([reason for reason in Reason if reason.outcome is not Outcome.PLANNED])
@@ -445,6 +643,7 @@ class LedgerAgainstADict(RuleBasedStateMachine):
                 message |= {"state": "unknown", "at": at}
         self.messages[intent] = {
             "name": name,
+            "shown": name,
             "aliases": other,
             "state": "open",
             "at": at,
@@ -473,6 +672,39 @@ class LedgerAgainstADict(RuleBasedStateMachine):
             if message["state"] == "open" and message["run"] != self.run:
                 message |= {"state": "unknown", "at": at}
 
+    @rule(name=st.one_of(names, st.sampled_from(["x@example.com", "Y@example.com"])))
+    def forget(self, name: str) -> None:
+        mine = self.mine(name)
+        others = {alias.casefold() for message in mine for alias in message["aliases"]}
+        mine += [
+            m for m in self.messages.values()
+            if m["name"].casefold() in others and not any(m is found for found in mine)
+        ]  # fmt: skip
+        told = self.opened.forget([name])
+        assert told.messages == sum(m["shown"] is not None for m in mine)
+        assert told.unknown == (() if mine else (name,))
+        for message in mine:
+            message["shown"] = None
+
+    @rule(age=st.integers(0, 9), entirely=st.booleans())
+    def purge(self, age: int, entirely: bool) -> None:
+        before = self.time - age + 0.5
+        old = {
+            n: m for n, m in self.messages.items()
+            if m["at"] < before and not (entirely and m["state"] == "open" and m["run"] == self.run)
+        }  # fmt: skip
+        if entirely and any(m["at"] < before for n, m in self.messages.items() if n not in old):
+            return  # a run does not forget its own open intents
+        count, unsettled = self.opened.older(before, entirely=entirely)
+        counted = [m for m in old.values() if entirely or m["shown"] is not None]
+        assert count == len(counted)
+        assert unsettled == sum(m["state"] in {"open", "unknown"} for m in counted)
+        self.opened.purge(before, entirely=entirely)
+        for number, message in old.items():
+            message["shown"] = None
+            if entirely:
+                del self.messages[number]
+
     @rule()
     def run_again(self) -> None:
         self.opened.__exit__(None, None, None)
@@ -487,6 +719,14 @@ class LedgerAgainstADict(RuleBasedStateMachine):
             unsure = sorted(at for s, at in expected if s in {"open", "unknown"})
             assert sorted(found.unsettled) == unsure
             assert found.interrupted == any(s == "open" for s, _ in expected)
+        told = [(m.name, m.state, m.run, m.at) for m in self.opened.messages()]
+        kept = self.messages.values()
+        assert sorted(told, key=str) == sorted(
+            ((m["shown"], m["state"], m["run"], m["at"]) for m in kept), key=str
+        )
+        assert sorted(m.at for user in self.opened.users() for m in user) == sorted(
+            m["at"] for m in kept
+        )
         states = [m["state"] for m in self.messages.values()]
         assert self.opened.unsettled() == states.count("open") + states.count("unknown")
 

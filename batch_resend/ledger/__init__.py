@@ -21,8 +21,11 @@ named.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
+from batch_resend.masking import mask
 from batch_resend.model import Reason
 
 
@@ -67,3 +70,57 @@ class Interrupted:
 
 
 Step = Intend | Settle | Interrupted
+
+
+@dataclass(frozen=True, slots=True)
+class PastRun:
+    """A run that the ledger remembers. Times in seconds since the epoch.
+
+    `finished_at` is None while it goes on, and for ever where it died; `summary` is the
+    run's own, empty until it ends.
+    """
+
+    number: int
+    started_at: float
+    finished_at: float | None = None
+    summary: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message, or what might have become one. Times in seconds since the epoch.
+
+    `user` is the same in all messages to one user, and stays when the name is erased
+    (`name` None). `state` is an outcome, or `open`: no answer has been noted yet.
+    """
+
+    run: int
+    user: bytes
+    name: str | None
+    state: str
+    reason: str | None
+    intended_at: float
+    settled_at: float | None
+
+    @property
+    def at(self) -> float:
+        """When it was settled, or else intended."""
+        return self.intended_at if self.settled_at is None else self.settled_at
+
+    @property
+    def is_unsettled(self) -> bool:
+        """Whether nobody can prove or disprove that it was sent."""
+        return self.state in {"open", "unknown"}
+
+    def __repr__(self) -> str:
+        """Show a masked name, never an address."""
+        name = None if self.name is None else mask(self.name)
+        return f"Message(run={self.run}, name={name!r}, state={self.state!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What came of an erasure: messages that lost their name, names never heard of."""
+
+    messages: int
+    unknown: tuple[str, ...] = ()

@@ -9,7 +9,8 @@ renamed into place, and its folder synced. One connection with `locking_mode=EXC
 set before WAL is (SQLite before 3.51.3 can lose a WAL reset between two connections).
 
 Names are looked up by a keyed hash (the key lies in the ledger), so that a person can
-be erased and the promise kept.
+be erased and the promise kept. What is erased is gone from the file, not only from its
+rows: the file is written anew, and the `-wal` emptied.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hmac
+import itertools
+import json
 import os
 import secrets
 import sqlite3
@@ -28,7 +31,7 @@ from types import TracebackType
 from typing import NoReturn
 
 from batch_resend.errors import LedgerError, LedgerHeld
-from batch_resend.ledger import Intend, Interrupted, Names, Step
+from batch_resend.ledger import Forgotten, Intend, Interrupted, Message, Names, PastRun, Step
 from batch_resend.model import Reason
 from batch_resend.plan import NOBODY, History
 
@@ -74,6 +77,26 @@ SELECT m.id, a.exact, m.run, m.state, m.intended_at, m.settled_at
 FROM aliases a JOIN messages m ON m.id = a.message WHERE a.key = ?
 """
 
+_MESSAGES = "SELECT run, key, exact, name, state, reason, intended_at, settled_at FROM messages "
+_COUNT_OLDER = """
+SELECT count(*), count(CASE WHEN state IN ('open', 'unknown') THEN 1 END) FROM messages
+WHERE coalesce(settled_at, intended_at) < ? AND (name IS NOT NULL OR ?)
+"""
+_ERASE_OLDER = "UPDATE messages SET name = NULL WHERE coalesce(settled_at, intended_at) < ?"
+_REMOVE_OLDER = (
+    "DELETE FROM aliases WHERE message IN"
+    " (SELECT id FROM messages WHERE coalesce(settled_at, intended_at) < ?)",
+    "DELETE FROM messages WHERE coalesce(settled_at, intended_at) < ?",
+)
+
+# A person: the messages found under a name, and those to the other names known of them.
+_CHOSEN = "CREATE TEMP TABLE chosen (message INTEGER PRIMARY KEY)"
+_CHOOSE = "INSERT OR IGNORE INTO chosen VALUES (?)"
+_CHOOSE_OTHERS = """
+INSERT OR IGNORE INTO chosen SELECT m.id FROM aliases a JOIN messages m ON m.key = a.key
+WHERE a.message IN (SELECT message FROM chosen) AND (? OR m.exact = a.exact)
+"""
+
 
 class SqliteLedger:
     """An open ledger, locked for this run. Use as a context manager.
@@ -87,16 +110,19 @@ class SqliteLedger:
         path: Path | None,
         *,
         case_sensitive: bool = False,
-        simulated: bool = False,
+        simulated: bool | None = False,
         must_exist: bool = False,
         read_only: bool = False,
+        copy_of: Path | None = None,
     ) -> None:
         """Name the ledger; None is a throwaway one in a temporary file.
 
-        `must_exist` refuses to begin a new ledger; `read_only` is for looking only: a
-        ledger that does not exist is not created.
+        `simulated` None takes either kind. `must_exist` refuses to begin a new ledger;
+        `read_only` is for looking only: a ledger that does not exist is not created.
+        `copy_of` is the ledger that this is a copy of, for messages.
         """
         self.path = path
+        self._called = copy_of or path
         self.is_new = False
         self._case_sensitive = case_sensitive
         self._simulated = simulated
@@ -111,7 +137,12 @@ class SqliteLedger:
     @property
     def name(self) -> str:
         """How messages call the ledger."""
-        return f"ledger {self.path}" if self.path else "throwaway ledger"
+        return f"ledger {self._called}" if self._called else "throwaway ledger"
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether it belongs to simulations."""
+        return bool(self._simulated)
 
     def __enter__(self) -> SqliteLedger:
         """Lock and open; raises `LedgerHeld` where another run holds it."""
@@ -129,7 +160,7 @@ class SqliteLedger:
             undo.callback(self._db.close)
             if target == _THROWAWAY:
                 self.is_new = True
-                _create(self._db, simulated=self._simulated)
+                _create(self._db, simulated=self.is_simulated)
             else:
                 self._configure()
             self._read_meta()
@@ -231,6 +262,105 @@ class SqliteLedger:
             " before anybody else is written to."
         )
 
+    # -- looking back --------------------------------------------------------------
+
+    def runs(self) -> list[PastRun]:
+        """All runs so far, the oldest first."""
+        with self._errors("cannot be read"):
+            return [
+                PastRun(number, started_at, finished_at, json.loads(summary or "{}"))
+                for number, started_at, finished_at, summary in self._db.execute(
+                    "SELECT id, started_at, finished_at, summary FROM runs ORDER BY id"
+                )
+            ]
+
+    def messages(self, *, unsettled: bool = False) -> Iterator[Message]:
+        """Yield all messages, or the unsettled ones, the oldest first."""
+        where = "WHERE state IN ('open', 'unknown')" if unsettled else ""
+        return self._messages(f"{where} ORDER BY id")
+
+    def users(self) -> Iterator[list[Message]]:
+        """Yield the messages to each user, the oldest first."""
+        order = "key, exact, id" if self._case_sensitive else "key, id"
+        found = self._messages(f"ORDER BY {order}")
+        for _, messages in itertools.groupby(found, key=lambda message: message.user):
+            yield list(messages)
+
+    def find(self, names: Names) -> set[bytes]:
+        """The `Message.user` of everything that `history` knows of a user."""
+        if self._empty:
+            return set()
+        with self._errors("cannot be read"):
+            found = self._find(names)
+        return {message.user for n in found for message in self._messages("WHERE id = ?", (n,))}
+
+    def person(self, name: str) -> list[Message]:
+        """All messages to whoever bears the name, under any of their names, oldest first."""
+        with self._errors("cannot be read"), self._chosen([name]):
+            return list(self._messages("WHERE id IN (SELECT message FROM chosen) ORDER BY id"))
+
+    # -- erasing -------------------------------------------------------------------
+
+    def forget(self, names: Sequence[str]) -> Forgotten:
+        """Erase people, under any of their names; what they were sent still counts."""
+        self._check_place()
+        with (
+            self._errors("cannot be written"),
+            self._transaction(),
+            self._chosen(names) as unknown,
+        ):
+            erased = self._db.execute(
+                "UPDATE messages SET name = NULL"
+                " WHERE name IS NOT NULL AND id IN (SELECT message FROM chosen)"
+            ).rowcount
+        self._scrub()
+        return Forgotten(erased, tuple(unknown))
+
+    def older(self, before: float, *, entirely: bool = False) -> tuple[int, int]:
+        """How many messages `purge` would erase, and how many of these are unsettled."""
+        with self._errors("cannot be read"):
+            count, unsettled = self._db.execute(_COUNT_OLDER, (before, entirely)).fetchone()
+        return int(count), int(unsettled)
+
+    def purge(self, before: float, *, entirely: bool = False) -> None:
+        """Erase the names in messages settled before then, or intended if never settled.
+
+        `entirely` forgets that they were sent, too: they count no more.
+        """
+        self._check_place()
+        with self._errors("cannot be written"), self._transaction():
+            for statement in _REMOVE_OLDER if entirely else (_ERASE_OLDER,):
+                self._db.execute(statement, (before,))
+            self._look()
+        self._scrub()
+
+    @contextlib.contextmanager
+    def _chosen(self, names: Sequence[str]) -> Iterator[list[str]]:
+        """Put the messages of some people into the table `chosen`; yield unknown names."""
+        unknown = []
+        self._db.execute(_CHOSEN)
+        for name in names:
+            found = self._find(Names(name))
+            self._db.executemany(_CHOOSE, [(message,) for message in found])
+            if not found:
+                unknown.append(name)
+        self._db.execute(_CHOOSE_OTHERS, (not self._case_sensitive,))
+        yield unknown
+        self._db.execute("DROP TABLE chosen")
+
+    def _messages(self, rest: str, given: tuple[int, ...] = ()) -> Iterator[Message]:
+        with self._errors("cannot be read"):
+            for run, key, exact, *others in self._db.execute(_MESSAGES + rest, given):
+                yield Message(run, exact if self._case_sensitive else key, *others)
+
+    def _scrub(self) -> None:
+        """Write the file anew, for erased names may be left between its rows."""
+        with self._errors("has forgotten them, but its file may still hold the names"):
+            self._db.execute("VACUUM")
+            (busy, _, _) = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            if busy:
+                raise sqlite3.OperationalError("it could not be written in full")
+
     # -- the file ------------------------------------------------------------------
 
     def _prepare(self, path: Path) -> None:
@@ -306,7 +436,7 @@ class SqliteLedger:
         db = sqlite3.connect(aside, isolation_level=None)
         try:
             _pragma(db, "synchronous", "FULL", 2)
-            _create(db, simulated=self._simulated)
+            _create(db, simulated=self.is_simulated)
         finally:
             db.close()
         aside.rename(path)
@@ -345,6 +475,8 @@ class SqliteLedger:
                 " who has been written to."
             )
         meta = dict(self._db.execute("SELECT key, value FROM meta").fetchall())
+        if self._simulated is None:
+            self._simulated = bool(meta["simulated"])
         if bool(meta["simulated"]) != self._simulated:
             other = "a simulation" if meta["simulated"] else "real runs"
             raise LedgerError(
