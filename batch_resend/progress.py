@@ -231,6 +231,8 @@ def summary_lines(summary: Summary) -> list[str]:
             f"Unsettled over all runs: {summary.unsettled}. Nobody can say whether they were sent"
             " a code, so they count as sent."
         )
+        if facts["ledger"]:
+            lines.append(f"  {status_command(facts['ledger'])}")
     if facts.get("existence_hidden") and counts[Outcome.SENT]:
         lines.append(
             "The app client hides who does not exist (PreventUserExistenceErrors), so `sent` proves"
@@ -244,6 +246,13 @@ def summary_lines(summary: Summary) -> list[str]:
     if facts["report"] not in {"-", *(left.to for left in summary.not_delivered)}:
         lines.append(f"Report: {facts['report']}")
     return lines
+
+
+def status_command(ledger: str) -> str:
+    """Give the command that shows who is unsettled."""
+    import shlex
+
+    return f"batch-resend status --ledger {printable(shlex.quote(ledger))}"
 
 
 def progress_line(snapshot: Snapshot, waiting: str = "") -> str:

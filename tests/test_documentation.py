@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer.main
@@ -20,6 +21,7 @@ from batch_resend.check import Level, check, lines
 from batch_resend.model import Outcome, Reason
 from batch_resend.outcome import Stop
 from batch_resend.preview import plan_lines
+from batch_resend.reports import ledger_file
 from batch_resend.reports.csv_file import COLUMNS
 from batch_resend.simulator.pool import Kind
 
@@ -174,14 +176,70 @@ def test_every_option_is_in_its_table_and_in_the_order_of_the_help(
     assert list(_documented(_table(heading))) == list(_parameters(command))
 
 
+def _all_options() -> set[str]:
+    """The options of all commands."""
+
+    def below(command: Any) -> set[str]:
+        found = {name for parameter in command.params for name in parameter.opts}
+        return found.union(*map(below, getattr(command, "commands", {}).values()))
+
+    return below(typer.main.get_command(cli.app))
+
+
+def _of_the_ledger() -> dict[str, dict[str, Any]]:
+    """The options of the commands that look at a ledger, or erase in one."""
+    group: Any = typer.main.get_command(cli.app)
+    inner = group.commands["ledger"].commands
+    commands = {"status": group.commands["status"]} | inner
+    return {
+        name: {
+            parameter.opts[0]: parameter
+            for parameter in command.params
+            if parameter.opts[0].startswith("--") and parameter.opts[0] != "--help"
+        }
+        for name, command in commands.items()
+    }
+
+
+def test_the_options_of_status_and_ledger_are_in_their_table_with_their_commands() -> None:
+    rows = _documented(_table("option of `status`, `ledger`"))
+    commands = _of_the_ledger()
+    expected: dict[str, list[str]] = {}
+    for command, parameters in commands.items():
+        for name in parameters:
+            expected.setdefault(name, []).append(command)
+    assert {name: _code(row[1]) or list(commands) for name, row in rows.items()} == expected
+    for command, parameters in commands.items():
+        for name, parameter in parameters.items():
+            place = "" if parameter.is_flag else f" {parameter.metavar}"
+            assert _code(rows[name][0])[0] == name + place, command
+
+
+def test_every_key_of_the_status_is_in_its_table(tmp_path: Path) -> None:
+    arguments = ["run", str(ROOT / "examples" / "users.csv"), "--simulate", "--limit", "1"]
+    for command in (
+        [*arguments, "--report", "/dev/null", "--ledger", "l.sqlite3"],
+        ["status", "--ledger", "l.sqlite3", "--json"],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "batch_resend", *command],
+            cwd=tmp_path,
+            env=_environment(tmp_path),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+        )
+    assert [_code(row[0])[0] for row in _table("key")] == list(json.loads(done.stdout))
+
+
+def test_every_column_of_the_export_is_in_its_table_in_order() -> None:
+    documented = [_code(row[0])[0] for row in _table("column of the export")]
+    assert documented == list(ledger_file.COLUMNS)
+
+
 def test_every_option_that_the_readme_names_exists() -> None:
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", README))
-    group = typer.main.get_command(cli.app)
-    assert isinstance(group, typer.core.TyperGroup)
-    known = {name for parameter in group.params for name in parameter.opts} | {"--help"}
-    known |= {"--json"}  # of `config show`
-    commands = (set(_parameters(command)) for command in group.commands)
-    assert named - FOREIGN <= known.union(*commands)
+    assert named - FOREIGN <= {"--help"}.union(*_of_the_ledger().values(), _all_options())
 
 
 # What the code finds out by itself where an option is not given.

@@ -15,8 +15,10 @@ import typer
 from batch_resend import __version__
 from batch_resend.cli import config, options, origins
 from batch_resend.cli.check import check
+from batch_resend.cli.ledger import ledger
 from batch_resend.cli.run import run
 from batch_resend.cli.simulate import simulate
+from batch_resend.cli.status import status
 from batch_resend.errors import BatchResendError, Exit
 
 app = typer.Typer(
@@ -100,5 +102,7 @@ def main(
 
 app.command()(run)
 app.command()(check)
+app.command()(status)
+app.add_typer(ledger, name="ledger")
 app.command()(simulate)
 app.add_typer(config.app, name="config")

@@ -81,6 +81,13 @@ def read_settings(given: dict[str, Any]) -> Settings:
     return config.Settings(**given)
 
 
+def ledger_settings(**given: Any) -> Settings:
+    """Make the settings of a run whose ledger is meant; nobody is to be written to."""
+    from batch_resend import config
+
+    return config.Settings(users="-", simulate=not given["client_id"], **given)
+
+
 Users = Annotated[
     str | None,
     typer.Argument(
@@ -463,3 +470,4 @@ Pool = Annotated[
         callback=origins.take,
     ),
 ]
+Json = Annotated[bool, option("--json", panel="Results", help="One JSON object in place of text.")]
