@@ -27,6 +27,7 @@ FACTS: dict[str, Any] = {
     "endpoint_is_aws": True,
     "simulated": False,
     "report": "report.csv",
+    "ledger": None,
 }
 PREVIEW = Preview(
     counts={Reason.ELIGIBLE: 5, Reason.DUPLICATE: 2, Reason.SEND_CAP: 1, Reason.INTERRUPTED: 1},
@@ -60,6 +61,17 @@ def test_the_summary_says_what_happened_and_what_now() -> None:
         " as sent.",
         "Report: report.csv",
     ]
+
+
+def test_the_command_that_shows_who_is_unsettled_is_named_where_the_ledger_is_kept() -> None:
+    reasons = {Reason.NO_ANSWER: 1}
+    kept = summary(reasons, unsettled=1, facts=FACTS | {"ledger": "my state/l.sqlite3"})
+    assert "  batch-resend status --ledger 'my state/l.sqlite3'" in summary_lines(kept)
+    for told in (
+        summary(reasons, unsettled=1, facts=FACTS | {"ledger": None}),
+        summary({}, unsettled=0, facts=FACTS | {"ledger": "l.sqlite3"}),
+    ):
+        assert not any("batch-resend status" in line for line in summary_lines(told))
 
 
 def test_what_weakens_the_result_is_named() -> None:
