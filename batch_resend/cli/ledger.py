@@ -24,7 +24,7 @@ def export(
     context: typer.Context,
     *,
     user_pool_id: options.UserPoolId = "",
-    client_id: options.ClientId = "",
+    client_id: options.LedgerOf = "",
     ledger: options.Ledger = None,
     unsettled: Annotated[
         bool,
@@ -82,7 +82,7 @@ def forget(
     usernames: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[USERNAME]...",
+            metavar="USERNAME",
             help="Whom to erase, by any of their names; - reads a list from standard input."
             " Arguments stay in the shell's history: better --from.",
             show_default=False,
@@ -101,7 +101,7 @@ def forget(
     ] = None,
     user_pool_id: options.UserPoolId = "",
     case_sensitive: options.CaseSensitive = False,
-    client_id: options.ClientId = "",
+    client_id: options.LedgerOf = "",
     ledger: options.Ledger = None,
     no_mask: options.NoMask = False,
     profile: options.Profile = "",
@@ -157,7 +157,7 @@ def purge(
         ),
     ] = "",
     user_pool_id: options.UserPoolId = "",
-    client_id: options.ClientId = "",
+    client_id: options.LedgerOf = "",
     entirely: Annotated[
         bool,
         typer.Option(

@@ -470,4 +470,7 @@ Pool = Annotated[
         callback=origins.take,
     ),
 ]
+LedgerOf = Annotated[
+    str, option("--client-id", panel="Memory", metavar="ID", help="Whose ledger: the app client.")
+]
 Json = Annotated[bool, option("--json", panel="Results", help="One JSON object in place of text.")]

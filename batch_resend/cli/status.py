@@ -30,7 +30,7 @@ def status(
     *,
     user_pool_id: options.UserPoolId = "",
     case_sensitive: options.CaseSensitive = False,
-    client_id: options.ClientId = "",
+    client_id: options.LedgerOf = "",
     ledger: options.Ledger = None,
     max_sends: options.MaxSends = 1,
     json: options.Json = False,
