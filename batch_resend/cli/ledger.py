@@ -48,8 +48,11 @@ def export(
     profile: options.Profile = "",
     region: options.Region = "",
     endpoint_url: options.EndpointUrl = "",
+    config: options.Config = None,
+    pool: options.Pool = None,
 ) -> int:
     """Write every message in the ledger as a CSV row, names in full."""
+    del config, pool  # these have spoken already
     options.check_variables(context)
     settings = options.ledger_settings(
         ledger=ledger, client_id=client_id, user_pool_id=user_pool_id, profile=profile,
@@ -107,8 +110,11 @@ def forget(
     profile: options.Profile = "",
     region: options.Region = "",
     endpoint_url: options.EndpointUrl = "",
+    config: options.Config = None,
+    pool: options.Pool = None,
 ) -> int:
     """Erase people's names for good. What they were sent still counts, by a keyed hash."""
+    del config, pool  # these have spoken already
     options.check_variables(context)
     names = list(usernames or [])
     if names == ["-"] and from_file is None:
@@ -173,8 +179,11 @@ def purge(
     profile: options.Profile = "",
     region: options.Region = "",
     endpoint_url: options.EndpointUrl = "",
+    config: options.Config = None,
+    pool: options.Pool = None,
 ) -> int:
     """Erase the names in old messages for good. What was sent still counts."""
+    del config, pool  # these have spoken already
     options.check_variables(context)
     if not older_than:
         raise UsageError("--older-than is missing: give an age such as 365d.")

@@ -38,12 +38,15 @@ def status(
     profile: options.Profile = "",
     region: options.Region = "",
     endpoint_url: options.EndpointUrl = "",
+    config: options.Config = None,
+    pool: options.Pool = None,
 ) -> int:
     """Show what the ledger knows: runs, users, unsettled ones, one user's history.
 
     With --user-pool-id also how many have confirmed since. Nothing is changed and nobody
     kept waiting: it can be asked while a run goes on.
     """
+    del config, pool  # these have spoken already
     options.check_variables(context)
     if max_sends < 0:
         raise UsageError(f"--max-sends {max_sends}: give a whole number of at least 0.")
