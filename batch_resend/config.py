@@ -75,7 +75,9 @@ class Settings:
     report: str | None = None
     overwrite: bool = False
     failed: str | None = None
+    html: str | None = None
     summary: str | None = None
+    mask: bool = True
     profile: str = ""
     region: str = ""
     endpoint_url: str = ""
@@ -166,8 +168,11 @@ class Settings:
             ("--client-secret-file", self.client_secret_file),
             ("--report", self.report),
             ("--failed", self.failed),
+            ("--html", self.html),
             ("--summary", self.summary),
         ]
+        if self.html is not None and self.report == "-":
+            raise UsageError("--html is made of the report: give --report a file, not -.")
         seen: dict[str, str] = {}
         for option, path in files:
             if path is None:
@@ -186,9 +191,8 @@ class Settings:
     @property
     def uses_s3(self) -> bool:
         """Whether anything is read from or written to S3."""
-        return any(
-            map(s3.is_address, (self.users, self.exclude, self.report, self.failed, self.summary))
-        )
+        places = (self.users, self.exclude, self.report, self.failed, self.html, self.summary)
+        return any(map(s3.is_address, places))
 
     @property
     def names(self) -> frozenset[str]:

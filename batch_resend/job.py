@@ -503,6 +503,7 @@ class Job:
             reasons=dict(self.tally.reasons),
             requests=self.tally.requests,
             throttled=self._gate.throttled,
+            ceiling=self._gate.pace.ceiling,
             seconds=anyio.current_time() - self._began,
             started_at=self.now,
             stopped_by=self.stopped_by,

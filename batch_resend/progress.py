@@ -245,6 +245,8 @@ def summary_lines(summary: Summary) -> list[str]:
     lines += [f"Not delivered: {left.why} It is at {left.file}" for left in summary.not_delivered]
     if facts["report"] not in {"-", *(left.to for left in summary.not_delivered)}:
         lines.append(f"Report: {facts['report']}")
+    if facts.get("html") not in {None, "-"}:
+        lines.append(f"Page: {facts['html']}")
     return lines
 
 

@@ -25,6 +25,7 @@ import anyio.streams.memory
 
 from batch_resend import __version__, aws, s3
 from batch_resend.check import Checked, Level, Wish, check, estimated
+from batch_resend.command import next_command
 from batch_resend.config import UNCONFIRMED_FILTER, Settings, state_folder
 from batch_resend.errors import (
     BatchResendError,
@@ -45,6 +46,7 @@ from batch_resend.preview import Preview
 from batch_resend.reports.csv_file import CsvReport, FailedRows
 from batch_resend.reports.delivery import Deliveries
 from batch_resend.reports.files import PrivateFile
+from batch_resend.reports.samples import Sample, Samples
 from batch_resend.reports.summary import Summary
 from batch_resend.request import AppClient
 from batch_resend.sources.cognito import CognitoSource
@@ -120,6 +122,7 @@ class Run:
         self._before = anyio.CancelScope()
         self._store: s3.Store | None = None
         self._deliveries: Deliveries | None = None
+        self._samples = Samples()
 
     @property
     def sending(self) -> bool:
@@ -170,6 +173,7 @@ class Run:
             for what, path in (
                 ("--report", report_path),
                 ("--failed", settings.failed),
+                ("--html", settings.html),
                 ("--summary", settings.summary),
             ):
                 if path is not None:
@@ -189,7 +193,12 @@ class Run:
             # From here on a stop is a matter of the job, which settles what is in flight.
             with anyio.CancelScope(shield=True):
                 self._observer.began(job)
-                summary = await job.run(world.sender)
+                async with self._sampled(job):
+                    summary = await job.run(world.sender)
+        if "--html" in deliveries.files:
+            with anyio.CancelScope(shield=True):
+                report = deliveries.files["--report"].path
+                await self._write_page(deliveries.files["--html"], report, summary)
         return await deliveries.finish(summary)
 
     async def _open_places(
@@ -208,6 +217,43 @@ class Run:
             overwrite=settings.overwrite,
             note=self._observer.note,
         )
+
+    @contextlib.asynccontextmanager
+    async def _sampled(self, job: Job) -> AsyncIterator[None]:
+        """Take samples for the page while the block runs, where a page is wanted."""
+
+        async def sample() -> None:
+            while True:
+                now = job.snapshot()
+                at = job.now + now.seconds
+                self._samples.add(Sample(at, now.throttled, now.rate, now.ceiling))
+                await anyio.sleep(self._samples.every)
+
+        async with anyio.create_task_group() as tasks:
+            if self.settings.html is not None:
+                tasks.start_soon(sample)
+            yield
+            tasks.cancel_scope.cancel()
+
+    async def _write_page(self, file: PrivateFile, report: str, summary: Summary) -> None:
+        """Write the page; what goes wrong with it is said, and harms nothing."""
+        from batch_resend.reports.html import page
+
+        def write() -> None:
+            told = summary.as_json()
+            samples = self._samples.taken
+            file.append(page([report], summary=told, samples=samples, masked=self.settings.mask))
+
+        try:
+            await anyio.to_thread.run_sync(write)
+        except Exception as error:
+            file.discard()
+            summary.facts["html"] = None
+            why = str(error) if isinstance(error, BatchResendError) else type(error).__name__
+            self._observer.note(
+                f"--html {file.path} could not be made ({why}). The report is whole: try"
+                f" batch-resend report {report}"
+            )
 
     async def _plan(
         self,
@@ -341,6 +387,8 @@ class Run:
             "ledger": str(ledger.path) if ledger.path else None,
             "report": files["--report"].address,
             "failed": settings.failed,
+            "html": settings.html,
+            "next_command": next_command(settings),
         }
         self._job = job = Job(
             ledger=ledger,
@@ -407,6 +455,7 @@ def _keep_apart(settings: Settings, ledger: Path | None) -> None:
     for option, path in (
         ("--report", settings.report),
         ("--failed", settings.failed),
+        ("--html", settings.html),
         ("--summary", settings.summary),
     ):
         if path is None or path == "-" or s3.is_address(path):

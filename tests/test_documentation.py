@@ -17,6 +17,7 @@ import pytest
 import typer.main
 
 from batch_resend import cli, config, errors
+from batch_resend.advice import ADVICE
 from batch_resend.check import Level, check, lines
 from batch_resend.model import Outcome, Reason
 from batch_resend.outcome import Stop
@@ -168,7 +169,12 @@ def test_every_command_is_documented() -> None:
 
 @pytest.mark.parametrize(
     ("command", "heading"),
-    [("run", "option"), ("check", "option of `check`"), ("simulate", "option of `simulate`")],
+    [
+        ("run", "option"),
+        ("check", "option of `check`"),
+        ("report", "option of `report`"),
+        ("simulate", "option of `simulate`"),
+    ],
 )
 def test_every_option_is_in_its_table_and_in_the_order_of_the_help(
     command: str, heading: str
@@ -251,7 +257,12 @@ WORKED_OUT = {
 
 @pytest.mark.parametrize(
     ("command", "heading"),
-    [("run", "option"), ("check", "option of `check`"), ("simulate", "option of `simulate`")],
+    [
+        ("run", "option"),
+        ("check", "option of `check`"),
+        ("report", "option of `report`"),
+        ("simulate", "option of `simulate`"),
+    ],
 )
 def test_every_default_is_that_of_the_code(command: str, heading: str) -> None:
     rows = _documented(_table(heading))
@@ -289,8 +300,11 @@ def test_every_variable_that_the_readme_names_is_read() -> None:
 
 def test_every_option_shows_its_place_holder_as_the_help_does() -> None:
     for command, heading in (
-        ("run", "option"), ("check", "option of `check`"), ("simulate", "option of `simulate`"),
-    ):  # fmt: skip
+        ("run", "option"),
+        ("check", "option of `check`"),
+        ("report", "option of `report`"),
+        ("simulate", "option of `simulate`"),
+    ):
         rows = _documented(_table(heading))
         for name, parameter in _parameters(command).items():
             shown = _code(rows[name][0])[0].replace("\\|", "|")
@@ -321,6 +335,19 @@ def test_every_reason_is_in_its_table_with_its_outcome() -> None:
     tables = _tables(_section("Outcomes and reasons"))
     documented = [(_code(row[0])[0], _code(row[1])[0]) for row in tables[1][1:]]
     assert documented == [(str(reason.outcome), str(reason)) for reason in Reason]
+
+
+def test_every_reason_means_here_what_it_means_on_the_page() -> None:
+    rows = _tables(_section("Outcomes and reasons"))[1][1:]
+    documented = {_code(row[1])[0]: [_unlinked(cell) for cell in row[2:]] for row in rows}
+    assert documented == {
+        str(reason): [advice.meaning, advice.action] for reason, advice in ADVICE.items()
+    }
+
+
+def _unlinked(text: str) -> str:
+    """A text without its links: their words stay."""
+    return re.sub(r"\[([^\]]+)\]\([^)]+\)", r"\1", text)
 
 
 def test_every_kind_of_simulated_user_is_in_its_table() -> None:
@@ -396,7 +423,8 @@ def _allowed(marker: str) -> set[str]:
 def test_every_example_is_mentioned() -> None:
     names = sorted(path.name for path in (ROOT / "examples").iterdir() if path.is_file())
     assert names == [
-        "batch-resend.toml", "clean-up.sh", "crontab", "embed.py", "terminal.svg", "users.csv",
+        "batch-resend.toml", "clean-up.sh", "crontab", "embed.py", "report.png", "terminal.svg",
+        "users.csv",
     ]  # fmt: skip
     assert [name for name in names if f"(examples/{name})" not in README] == []
 
@@ -465,6 +493,8 @@ def test_nothing_in_the_readme_is_of_one_machine_only() -> None:
 
 def test_addresses_and_numbers_in_the_readme_and_the_examples_are_nobodys() -> None:
     for path in (ROOT / "README.md", *(ROOT / "examples").iterdir()):
+        if path.suffix == ".png":
+            continue
         text = path.read_text("utf-8")
         domains = re.findall(r"[\w.+-]+@([\w-]+(?:\.[\w-]+)+)", text)
         assert {name.lower() for name in domains} <= {

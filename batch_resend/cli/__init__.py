@@ -16,6 +16,7 @@ from batch_resend import __version__
 from batch_resend.cli import config, options, origins
 from batch_resend.cli.check import check
 from batch_resend.cli.ledger import ledger
+from batch_resend.cli.report import report
 from batch_resend.cli.run import run
 from batch_resend.cli.simulate import simulate
 from batch_resend.cli.status import status
@@ -104,5 +105,6 @@ app.command()(run)
 app.command()(check)
 app.command()(status)
 app.add_typer(ledger, name="ledger")
+app.command()(report)
 app.command()(simulate)
 app.add_typer(config.app, name="config")

@@ -78,6 +78,8 @@ def read_settings(given: dict[str, Any]) -> Settings:
         given["max_failures"] = config.max_failures(given["max_failures"])
     if "no_header" in given:
         given["header"] = not given.pop("no_header")
+    if "no_mask" in given:
+        given["mask"] = not given.pop("no_mask")
     return config.Settings(**given)
 
 
@@ -379,6 +381,15 @@ Failed = Annotated[
         panel="Results",
         metavar="PATH",
         help="The rows to try again, as they stood in the input.",
+    ),
+]
+Html = Annotated[
+    str | None,
+    option(
+        "--html",
+        panel="Results",
+        metavar="PATH",
+        help="A page for people, made of the report; - for standard output.",
     ),
 ]
 Summary = Annotated[

@@ -28,6 +28,7 @@ _FILES = {
     "ledger": "--ledger",
     "report": "--report",
     "failed": "--failed",
+    "html": "--html",
     "summary": "--summary",
 }  #: which metrics are kept apart from
 
@@ -78,6 +79,7 @@ def run(
     report: options.Report = None,
     overwrite: options.Overwrite = False,
     failed: options.Failed = None,
+    html: options.Html = None,
     summary: options.Summary = None,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -100,7 +102,7 @@ def run(
     from batch_resend import notify
     from batch_resend.progress import Console, can_ask
 
-    for name in (*("yes", "quiet", "verbose", "no_progress", "no_mask", "log_format"), *_NOTICES):
+    for name in (*("yes", "quiet", "verbose", "no_progress", "log_format"), *_NOTICES):
         del given[name]
     if log_format not in {"text", "json"}:
         raise UsageError(f"--log-format {log_format!r}: give text or json.")

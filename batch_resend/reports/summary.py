@@ -78,6 +78,7 @@ class Summary:
     throttled: int
     seconds: float
     started_at: float
+    ceiling: float | None = None  #: of the pace, in requests a second
     stopped_by: Stop | None = None
     detail: str = ""  #: what stopped the run, in its own words
     unsettled: int = 0  #: over all runs of this ledger
@@ -116,6 +117,7 @@ class Summary:
             "rows": self.rows,
             "requests": self.requests,
             "throttled": self.throttled,
+            "ceiling": self.ceiling,
             "seconds": round(self.seconds, 3),
             "started_at": round(self.started_at, 3),
             "stopped_by": None if self.stopped_by is None else str(self.stopped_by),

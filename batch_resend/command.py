@@ -1,0 +1,84 @@
+"""The command that gives these settings: what to type to go on. Pure.
+
+It is complete: what came from variables or from Python is in it. It holds no secret, for
+`Settings` holds none: one that was given by a variable must be given so again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import shlex
+from typing import Any
+
+from batch_resend.config import Settings
+from batch_resend.reports.summary import MaxFailures
+
+_DURATIONS = {"older_than", "newer_than", "timeout", "deadline", "give_up_after", "cooldown"}
+_OUTPUTS = ("report", "failed", "summary", "html")
+_NEGATED = {"header": "--no-header", "mask": "--no-mask"}
+
+
+def next_command(settings: Settings) -> str:
+    """Give the command, ready for a shell, that goes on where a run of these settings ends.
+
+    A dry run is followed by a real one. Files that the run has written are not named
+    again, for they would be refused: `report.csv` is followed by `report-2.csv`.
+    """
+    following: dict[str, Any] = {"dry_run": False}
+    for name in _OUTPUTS:
+        path = getattr(settings, name)
+        if path is not None and not settings.overwrite:
+            following[name] = following_name(path)
+    settings = dataclasses.replace(settings, **following)
+    return shlex.join(["batch-resend", "run", *arguments(settings)])
+
+
+def arguments(settings: Settings) -> list[str]:
+    """Give the arguments of `batch-resend run` for whatever is not the default."""
+    given = []
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        if value == field.default:
+            continue
+        if field.name == "users":
+            given.append(value if value == "-" or not value.startswith("-") else f"./{value}")
+        elif isinstance(value, bool):
+            given.append(_NEGATED.get(field.name, _option(field.name)))
+        else:
+            for text in _texts(field.name, value):
+                # A value that looks like an option is tied to its own.
+                tied = text.startswith("-") and text != "-"
+                name = _option(field.name)
+                given += [f"{name}={text}"] if tied else [name, text]
+    return given
+
+
+def following_name(path: str) -> str:
+    """Name the file after this one: a number before the ending, one higher each time."""
+    if path == "-" or path.startswith("/dev/"):
+        return path
+    found = re.fullmatch(r"(.*?)(?:(?<!\d)-(\d{1,3}))?((?:\.[^./]+){0,2})", path, re.DOTALL)
+    if found is None or not found[1] or found[1].endswith("/"):
+        return f"{path}-2"
+    return f"{found[1]}-{int(found[2] or 1) + 1}{found[3]}"
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _texts(name: str, value: Any) -> list[str]:
+    if isinstance(value, tuple):  # pairs, of which the second can be a pattern
+        return [f"{key}={getattr(text, 'pattern', text)}" for key, text in value]
+    if isinstance(value, MaxFailures):
+        part = value.part
+        return [str(value.number) if part is None else f"{_plain(part * 100)}%"]
+    if name in _DURATIONS:
+        return [f"{_plain(value)}s"]
+    return [_plain(value) if isinstance(value, float) else str(value)]
+
+
+def _plain(number: float) -> str:
+    """Write a number in full and without an exponent."""
+    return f"{number:.10f}".rstrip("0").rstrip(".")

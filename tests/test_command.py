@@ -1,0 +1,119 @@
+"""The next command: complete, without secrets, and never over the files of the last run."""
+
+import dataclasses
+import re
+import shlex
+
+import pytest
+import typer.main
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batch_resend import cli
+from batch_resend.cli import options
+from batch_resend.command import arguments, following_name, next_command
+from batch_resend.config import Settings
+from batch_resend.reports.summary import MaxFailures
+
+
+def understood(given: list[str]) -> Settings:
+    """The settings that the command line makes of these arguments."""
+    group = typer.main.get_command(cli.app)
+    assert isinstance(group, typer.core.TyperGroup)
+    command = group.commands["run"]
+    typed = dict(command.make_context("run", list(given)).params)
+    for name in ("yes", "quiet", "verbose", "no_progress", "log_format"):
+        del typed[name]
+    return options.read_settings(typed)
+
+
+EVERYTHING = Settings(
+    users="users.csv",
+    client_id="1example23456789",
+    user_pool_id="eu-west-1_AbCdEf123",
+    username_column="e mail",
+    header=False,
+    case_sensitive=True,
+    delimiter=";",
+    encoding="cp1252",
+    match=(("locale", re.compile("^d[ea]=")), ("email", re.compile("@example"))),
+    exclude="-never.csv",
+    limit=10,
+    client_secret_file="it's secret",
+    metadata=(("locale", "@locale"), ("note", "a b")),
+    rate=12.5,
+    share=0.25,
+    concurrency=7,
+    timeout=2.5,
+    deadline=3600.0,
+    max_sent=40,
+    max_failures=MaxFailures(part=0.025),
+    give_up_after=60.0,
+    ledger="/somewhere/ledger.sqlite3",
+    require_ledger=True,
+    max_sends=0,
+    cooldown=86400.0 * 7,
+    resend_unsettled=True,
+    report="report.csv",
+    overwrite=True,
+    failed="failed.csv",
+    html="page.html",
+    summary="-",
+    mask=False,
+    region="eu-west-1",
+    simulate=True,
+)
+
+
+def test_the_command_line_makes_the_same_settings_of_the_command() -> None:
+    assert understood(arguments(EVERYTHING)) == EVERYTHING
+    assert understood(arguments(Settings(simulate=True))) == Settings(simulate=True)
+    number = Settings(simulate=True, max_failures=MaxFailures(number=3))
+    assert understood(arguments(number)) == number
+
+
+@given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1))
+def test_whatever_is_in_a_value_comes_back(text: str) -> None:
+    settings = Settings(users=text, simulate=True, filter=None, metadata=(("key", text),))
+    expected = text if text == "-" or not text.startswith("-") else f"./{text}"
+    words = shlex.split(next_command(settings))
+    assert words[:2] == ["batch-resend", "run"]
+    assert understood(words[2:]) == dataclasses.replace(settings, users=expected)
+
+
+def test_what_is_the_default_is_not_said() -> None:
+    assert next_command(Settings(users="a b.csv", client_id="abc", dry_run=True)) == (
+        "batch-resend run 'a b.csv' --client-id abc"
+    )
+
+
+def test_the_files_of_the_last_run_are_not_named_again_unless_they_may_be_replaced() -> None:
+    settings = Settings(
+        users="u.csv", client_id="abc", report="r-9.csv", failed="/dev/null", html="h.html",
+        summary="-",
+    )  # fmt: skip
+    assert next_command(settings) == (
+        "batch-resend run u.csv --client-id abc --report r-10.csv --failed /dev/null"
+        " --html h-2.html --summary -"
+    )
+    replaced = dataclasses.replace(settings, overwrite=True)
+    assert "--report r-9.csv --overwrite" in next_command(replaced)
+
+
+@pytest.mark.parametrize(
+    ("path", "following"),
+    [
+        ("report.csv", "report-2.csv"),
+        ("report-2.csv", "report-3.csv"),
+        ("out.d/report-99.csv.gz", "out.d/report-100.csv.gz"),
+        ("report", "report-2"),
+        ("report-2026-11-23.csv", "report-2026-11-23-2.csv"),
+        (".hidden", ".hidden-2"),
+        ("folder/.csv", "folder/.csv-2"),
+        ("s3://bucket/report.csv", "s3://bucket/report-2.csv"),
+        ("-", "-"),
+        ("/dev/stdout", "/dev/stdout"),
+    ],
+)
+def test_a_file_is_followed_by_the_next_number(path: str, following: str) -> None:
+    assert following_name(path) == following

@@ -1,0 +1,272 @@
+"""The sums of reports: by hand, every row counted, and a sentence for what is no report."""
+
+import gzip
+import tempfile
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from batch_resend.errors import InputError
+from batch_resend.model import Delivery, Outcome, Reason, Result
+from batch_resend.reports import figures
+from batch_resend.reports.csv_file import COLUMNS, CsvReport
+from batch_resend.reports.figures import SIMULATED_ID, Domain, read_reports
+from batch_resend.reports.files import PrivateFile
+from batch_resend.simulator.pool import Pool
+from batch_resend.simulator.quota import Quota
+from batch_resend.simulator.rules import Client, Cognito, PoolSettings
+
+NOON = 1_800_000_000.0
+
+
+def result(row: int, reason: Reason, **given: Any) -> Result:
+    facts: dict[str, Any] = {"username": f"user{row}@example.com", "finished_at": NOON + row}
+    return Result(row, reason=reason, **(facts | given))
+
+
+def write(path: Path, results: Iterable[Result]) -> str:
+    with PrivateFile(str(path), what="--report", overwrite=True) as file:
+        report = CsvReport(file)
+        for one in results:
+            report.write(one)
+    return str(path)
+
+
+def test_the_sums_of_one_report_are_those_counted_by_hand(tmp_path: Path) -> None:
+    delivery = Delivery("EMAIL", "u***@e***", "email")
+    path = write(
+        tmp_path / "report.csv",
+        [
+            result(1, Reason.ACCEPTED, attempts=1, delivery=delivery, latency=0.06),
+            result(2, Reason.ACCEPTED, attempts=3, delivery=delivery, latency=0.08,
+                   username="bob@Example.org"),
+            result(3, Reason.USER_NOT_FOUND, attempts=1, latency=0.06, finished_at=NOON + 2.9,
+                   error_code="UserNotFoundException", error_message="no such user"),
+            result(4, Reason.DUPLICATE, username="user1@example.com"),
+            result(5, Reason.NO_ANSWER, attempts=1, latency=10.0, username="ada"),
+            result(6, Reason.INVALID_USERNAME, username="jo ann@EXAMPLE.ORG"),
+            result(7, Reason.UNSETTLED),
+        ],
+    )  # fmt: skip
+    found = read_reports([path])
+    (report,) = found.reports
+    assert (found.rows, found.users, report.rows, report.requests) == (7, 7, 7, 6)
+    assert found.outcomes == {
+        Outcome.SENT: 2, Outcome.FAILED: 2, Outcome.SKIPPED: 2, Outcome.UNKNOWN: 1,
+    }  # fmt: skip
+    assert found.reasons[Reason.INVALID_USERNAME] == 1
+    noon = int(NOON)
+    assert report.sent == {noon + 1: 1, noon + 2: 1}
+    assert report.other == {noon + 2: 1, noon + 5: 1}
+    assert report.again == {noon + 2: 2}
+    assert found.latencies == {60: 2, 80: 1, 10_000: 1}
+    assert (report.first, report.last) == (NOON + 1, NOON + 7)
+    assert not report.simulated
+    assert found.domains == [
+        Domain("example.com", sent=1, failed=1, row=3),
+        Domain("example.org", sent=1, failed=1, row=6),
+    ]
+    assert found.nameless == 1
+    assert [row.row for row in found.shown] == [3, 6, 5, 4, 7, 1, 2]
+    first = found.shown[0]
+    assert (first.username, first.reason) == ("user3@example.com", Reason.USER_NOT_FOUND)
+    assert (first.error_message, first.latency_ms) == ("no such user", 60)
+    assert found.shown[1].latency_ms is None
+    assert found.shown[-1].destination == "u***@e***"
+    assert [row.row for row in found.unsettled] == [5, 7]
+
+
+def test_of_several_reports_each_user_counts_once_by_what_matters_most(tmp_path: Path) -> None:
+    rows = {
+        "dry": [Reason.ELIGIBLE] * 6,
+        "first": [
+            Reason.ACCEPTED, Reason.NO_ANSWER, Reason.CONNECTION, Reason.STOPPED,
+            Reason.USER_NOT_FOUND, Reason.NO_ANSWER,
+        ],
+        "second": [
+            Reason.COOLING_DOWN, Reason.UNSETTLED, Reason.ACCEPTED, Reason.ATTEMPT_LIMIT,
+            Reason.STOPPED, Reason.ACCEPTED,
+        ],
+    }  # fmt: skip
+    # Whatever the order they are given in.
+    paths = [
+        write(
+            tmp_path / f"{name}.csv",
+            [
+                result(n, reason, finished_at=NOON + 100 * number + n)
+                for n, reason in enumerate(reasons, 1)
+            ],
+        )
+        for number, (name, reasons) in enumerate(rows.items())
+    ]
+    found = read_reports(paths[::-1])
+    assert (found.rows, found.users) == (18, 6)
+    assert {row.row: row.reason for row in found.shown} == {
+        1: Reason.ACCEPTED,
+        2: Reason.NO_ANSWER,
+        3: Reason.ACCEPTED,
+        4: Reason.ATTEMPT_LIMIT,
+        5: Reason.STOPPED,
+        6: Reason.ACCEPTED,
+    }
+    assert [report.outcomes[Outcome.SENT] for report in found.reports] == [2, 1, 0]
+    assert [report.name for report in found.reports] == ["second.csv", "first.csv", "dry.csv"]
+
+
+def test_a_repeated_row_says_nothing_about_its_user_in_several_reports(tmp_path: Path) -> None:
+    again = [
+        result(1, Reason.CONNECTION),
+        result(2, Reason.DUPLICATE, username="user1@example.com", finished_at=NOON + 9),
+    ]
+    paths = [write(tmp_path / "a.csv", again), write(tmp_path / "b.csv", [])]
+    assert read_reports(paths).reasons == {Reason.CONNECTION: 1}
+    assert read_reports(paths[:1]).reasons == {Reason.CONNECTION: 1, Reason.DUPLICATE: 1}
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(
+        st.tuples(
+            st.text(st.characters(exclude_categories=["Cs"])),
+            st.sampled_from(list(Reason)),
+            st.integers(0, 9),
+            st.one_of(st.none(), st.floats(0, 1000)),
+            st.text(),
+        ),
+        max_size=40,
+    ),
+    st.integers(1, 7),
+)
+def test_every_row_is_counted_whatever_is_in_it_and_however_it_is_cut_into_chunks(
+    rows: list[tuple[str, Reason, int, float | None, str]], chunk: int
+) -> None:
+    results = [
+        result(n, reason, username=name, attempts=attempts, latency=latency, error_message=text)
+        for n, (name, reason, attempts, latency, text) in enumerate(rows, 1)
+    ]
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(figures, "_CHUNK", chunk)
+        path = write(Path(folder) / "report.csv", results)
+        found = read_reports([path])
+        both = read_reports([path, write(Path(folder) / "again.csv", results)])
+    reasons = Counter(reason for _, reason, *_ in rows)
+    assert found.reasons == reasons
+    assert found.rows == found.users == len(found.shown) == len(rows)
+    assert sorted(row.row for row in found.shown) == list(range(1, len(rows) + 1))
+    (report,) = found.reports
+    assert report.requests == sum(attempts for _, _, attempts, *_ in rows)
+    asked = [row for row in rows if row[2]]
+    assert report.sent.total() + report.other.total() == len(asked)
+    assert found.latencies.total() == sum(latency is not None for *_, latency, _ in asked)
+    in_vain = sum(n for r, n in reasons.items() if r.outcome in {Outcome.FAILED, Outcome.UNKNOWN})
+    assert sum(domain.in_vain for domain in found.domains) + found.nameless == in_vain
+    assert both.rows == 2 * len(rows)
+    # No more users than rows, for a name that is printed alike is one.
+    assert both.users == len({row.username for row in found.shown})
+
+
+def test_only_so_many_rows_are_kept_and_those_first_that_somebody_must_see(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(figures, "SHOWN", 5)
+    monkeypatch.setattr(figures, "LISTED", 1)
+    monkeypatch.setattr(figures, "_CHUNK", 2)
+    reasons = [Reason.ACCEPTED] * 6 + [Reason.NO_ANSWER] * 2 + [Reason.REJECTED] * 2
+    path = write(tmp_path / "r.csv", [result(n, reason) for n, reason in enumerate(reasons, 1)])
+    found = read_reports([path])
+    assert [row.row for row in found.shown] == [9, 10, 7, 8, 1]
+    assert [row.row for row in found.unsettled] == [7]
+    assert (found.users, found.reasons[Reason.ACCEPTED]) == (10, 6)
+
+
+def test_a_packed_report_is_unpacked_and_an_empty_run_is_a_run(tmp_path: Path) -> None:
+    plain = write(tmp_path / "r.csv", [result(1, Reason.ACCEPTED)])
+    packed = tmp_path / "r.csv.gz"
+    packed.write_bytes(gzip.compress(Path(plain).read_bytes()))
+    assert read_reports([str(packed)]).reasons == {Reason.ACCEPTED: 1}
+    nothing = read_reports([write(tmp_path / "nothing.csv", [])])
+    assert (nothing.rows, nothing.users, nothing.shown, nothing.domains) == (0, 0, [], [])
+
+
+def test_a_report_that_grows_meanwhile_is_read_as_far_as_it_was_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "r.csv", [result(n, Reason.ACCEPTED) for n in range(1, 4)])
+    counting = figures._winners
+
+    def grow(*given: Any) -> Any:
+        with Path(path).open("a") as file:
+            file.write(Path(path).read_text().splitlines()[-1] + "\n")
+        return counting(*given)
+
+    monkeypatch.setattr(figures, "_winners", grow)
+    found = read_reports([path])
+    assert (found.rows, found.users, len(found.shown)) == (3, 3, 3)
+
+
+def test_a_simulated_report_is_known_by_its_request_ids(tmp_path: Path) -> None:
+    cognito = Cognito(
+        Pool(open_to_all=True),
+        client=Client("c"),
+        settings=PoolSettings("us-east-1_x"),
+        quota=Quota(50),
+    )
+    request_id = cognito.resend({"ClientId": "c", "Username": "ada"}, now=0.0).request_id
+    assert request_id.startswith(SIMULATED_ID)
+    path = write(tmp_path / "r.csv", [result(1, Reason.ACCEPTED, request_id=request_id)])
+    assert read_reports([path]).reports[0].simulated
+
+
+HEADER = ",".join(COLUMNS)
+GOOD = "1,ada,sent,accepted,1,EMAIL,a***,email,,,r-1,2026-11-23T07:58:00.691Z,61"
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "is empty"),
+        (b"username\nada\n", "is no report: name one"),
+        (b"\x1f\x8b\x08\x00\x00binary\n", "is no report: name one"),
+        (HEADER.replace(",latency_ms", "").encode() + b"\n", "lacks the column latency_ms"),
+        (f"{HEADER},wave\n".encode(), "has other columns, so another version"),
+        (f"{HEADER}\n{GOOD}\n{GOOD[:40]}".encode(), "ends in the middle of a line"),
+        (f"{HEADER}\n{GOOD}\n{GOOD[:20]}\n".encode(), "line 3: '' is no whole number"),
+        (f"{HEADER}\n{GOOD},7\n".encode(), "more cells"),
+        (f"{HEADER}\n{GOOD}\n{GOOD},7\n".encode(), "a line that is no report's"),
+        (f"{HEADER}\n{GOOD}\n{GOOD.replace('ada', chr(34))}\n".encode(), "no report's"),
+        (f"{HEADER}\n{GOOD}\n".encode().replace(b"ada", b"\xff"), "no report's"),
+        (f"{HEADER}\n{GOOD}\n".replace("accepted", "sneezed").encode(), "'sneezed' is no reason"),
+        (f"{HEADER}\n{GOOD}\n".replace("sent", "failed").encode(), "not the outcome"),
+        (f"{HEADER}\n{GOOD}\n".replace("1,ada", "one,ada").encode(), "'one' is no whole number"),
+        (f"{HEADER}\n{GOOD}\n".replace(",1,EMAIL", ",1e300,EMAIL").encode(), "no whole number"),
+        (f"{HEADER}\n{GOOD}\n".replace(",61", ",-61").encode(), "'-61' is no whole number"),
+        (f"{HEADER}\n{GOOD}\n".replace("2026-11", "yesterday").encode(), "is no time"),
+    ],
+)
+def test_what_is_no_report_gets_a_sentence_that_names_it(
+    tmp_path: Path, content: bytes, told: str
+) -> None:
+    path = tmp_path / "bad.csv"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=told) as refused:
+        read_reports([str(path)])
+    assert str(refused.value).startswith(str(path))
+    assert "ada" not in str(refused.value)
+
+
+@pytest.mark.parametrize("what", ["missing", "folder", "torn", "not packed"])
+def test_what_cannot_be_read_gets_a_sentence_that_names_it(tmp_path: Path, what: str) -> None:
+    path = tmp_path / "bad.csv.gz"
+    if what == "folder":
+        path.mkdir()
+    elif what == "torn":
+        path.write_bytes(gzip.compress(f"{HEADER}\n{GOOD}\n".encode() * 100)[:-20])
+    elif what == "not packed":
+        path.write_text(f"{HEADER}\n{GOOD}\n")
+    with pytest.raises(InputError, match=r"cannot be read|is no whole \.gz file"):
+        read_reports([str(path)])
