@@ -75,7 +75,7 @@ ADVICE: dict[Reason, Advice] = {
         _ASK,
     ),
     Reason.OVER_LIMIT: Advice(
-        "beyond `--limit`, or not drawn by `--sample`",
+        "beyond `--limit` or the last of `--waves`, or not drawn by `--sample`",
         "run again",
     ),
     Reason.ALREADY_CONFIRMED: Advice(

@@ -1,4 +1,4 @@
-"""The picture of the live display: `python -m tests.benchmarks.picture` takes it anew.
+"""The picture of the live display: `python -m tests.benchmarks.picture_of_terminal` takes it anew.
 
 It is a frame of a real run against the simulator, 25 seconds after its beginning, with
 nothing in it but what the program showed. A picture of another run differs in numbers.
