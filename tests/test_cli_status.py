@@ -286,9 +286,9 @@ def test_who_has_confirmed_since_is_counted_at_the_pool(
         aws_access_key_id="x",
         aws_secret_access_key="x",
     )
-    pool_id = pool.create_user_pool(PoolName="status", UsernameAttributes=["email"])["UserPool"][
-        "Id"
-    ]
+    pool_id = pool.create_user_pool(
+        PoolName="status", UsernameAttributes=["email"], AutoVerifiedAttributes=["email"]
+    )["UserPool"]["Id"]
     client = pool.create_user_pool_client(UserPoolId=pool_id, ClientName="web")["UserPoolClient"]
     for n in range(100):
         user = {"Username": f"user{n}@example.com", "Password": "Passw0rd!"}
