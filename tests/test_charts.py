@@ -120,6 +120,21 @@ def test_what_took_longest_stands_in_the_last_column() -> None:
     assert [(line.kind, line.x1) for line in chart.lines] == [("median", 4.545), ("p99", 31.818)]
 
 
+def test_time_outs_do_not_crowd_out_the_rest() -> None:
+    chart = drawn(distribution(Counter({50: 900, 100: 80, 10_000: 20}), {"p99": 10_000}))
+    # Three times the 90th percentile, which is 50.
+    assert [column.title for column in chart.columns] == [
+        "50 to 54 ms: 900", "100 to 104 ms: 80", "155 ms and more: 20",
+    ]  # fmt: skip
+    assert chart.kinds == {"sent"}
+    assert [tick.label for tick in chart.upwards] == ["0", "500", "1,000"]
+
+
+def test_large_numbers_are_written_in_full() -> None:
+    chart = drawn(distribution(Counter({50: 3_000_000}), {}))
+    assert [tick.label for tick in chart.upwards] == ["0", "1,000,000", "2,000,000", "3,000,000"]
+
+
 @given(st.dictionaries(st.integers(0, 10**6), st.integers(1, 1000), min_size=1, max_size=50))
 def test_every_latency_is_in_one_column(latencies: dict[int, int]) -> None:
     chart = drawn(distribution(Counter(latencies), {}))

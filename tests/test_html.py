@@ -313,6 +313,7 @@ def test_a_page_stays_small_and_says_what_it_left_out(
     assert 10 < shown < 40
     assert len(found.embedded["data"].encode()) <= 2000
     assert f"{shown} of 100 rows are here" in found.text
+    assert f"Left out, and only in the report: {100 - shown} failed." in found.text
 
 
 @pytest.mark.parametrize(

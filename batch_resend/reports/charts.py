@@ -126,12 +126,14 @@ def over_time(
 def distribution(latencies: Counter[int], marks: dict[str, int]) -> Chart | None:
     """Draw how many requests took how many milliseconds, with marks at some values.
 
-    The axis ends beyond the 99th percentile; what took longer stands in the last column.
+    The axis ends beyond the 99th percentile, or three times the 90th where that is less: a
+    few time-outs must not crowd out the rest. What took longer stands in the last column.
     """
     total = latencies.total()
     if not total:
         return None
-    low, most = min(latencies), percentile(latencies, 0.99)
+    low = min(latencies)
+    most = min(percentile(latencies, 0.99), max(low, 3 * percentile(latencies, 0.9)))
     step = _round_up(max(1, (most - low) / 40))
     start = low // step * step
     bins = max(_LEAST_BINS, -(-(most + 1 - start) // step))
@@ -236,7 +238,7 @@ def _scale(highest: float) -> tuple[float, tuple[Tick, ...]]:
     step = _nice(highest / 4)
     marks = max(1, math.ceil(round(highest / step, 6)))
     top = marks * step
-    return top, tuple(Tick(_height(n * step, top), f"{n * step:,g}") for n in range(marks + 1))
+    return top, tuple(Tick(_height(n * step, top), f"{n * step:,.10g}") for n in range(marks + 1))
 
 
 def _nice(least: float) -> float:

@@ -2,8 +2,8 @@
 
 Every row of every report is counted. Of several reports, which are those of one clean-up,
 each user counts once: by the row that was `sent`, else by one that is `unknown`, else by
-the latest. Only a bounded number of rows is kept to be shown, those first that somebody
-must look at; what is left out is counted too.
+the latest. Only a bounded number of rows is kept to be shown: some of each outcome, and
+then those first that somebody must look at. What is left out is counted too.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from batch_resend.masking import printable
 from batch_resend.model import Outcome, Reason
 from batch_resend.reports.csv_file import COLUMNS
 
-SHOWN = 20_000  #: rows that are kept to be shown
+SHOWN = 20_000  #: rows that are kept to be shown, a part of each outcome among them
 LISTED = 20  #: unsettled rows that are kept to be listed
 _CHUNK = 50_000  #: rows that are in memory at a time
 _LONGEST_HEADER = 4096  #: bytes in which the header must end
@@ -369,7 +369,10 @@ class _People:
             for name, row in self._example.items()
         ]
         domains.sort(key=lambda domain: (-domain.in_vain, domain.name))
-        shown = [row for rows in self._shown.values() for row in rows][:SHOWN]
+        sure = SHOWN // len(_ORDER)
+        shown = [row for rows in self._shown.values() for row in rows[:sure]]
+        others = [row for rows in self._shown.values() for row in rows[sure:]]
+        shown += others[: SHOWN - len(shown)]
         shown.sort(key=lambda row: (_ORDER[row.reason.outcome], row.report, row.row))
         return Figures(reports, self._reasons, domains, self._nameless, shown, self._unsettled)
 

@@ -184,6 +184,7 @@ def _rendered(
         unsettled=_unsettled(figures, masked=masked),
         rows=rows[:FIRST_ROWS],
         shown=len(rows),
+        left_out=_left_out(figures, rows),
         labels=[[str(reason.outcome), str(reason)] for reason in Reason],
         outcomes=[str(outcome) for outcome in Outcome if figures.outcomes[outcome]],
         embedded=Markup(embedded),  # noqa: S704 - JSON in which no < is left
@@ -423,6 +424,8 @@ def _unsettled(figures: Figures, *, masked: bool) -> dict[str, Any]:
 # -- the table ---------------------------------------------------------------------
 
 _NUMBERS = {reason: n for n, reason in enumerate(Reason)}
+_OUTCOMES = [reason.outcome for reason in Reason]
+_LABEL = 3  #: where the reason's number stands in a row
 
 
 def _table(rows: list[Row], *, masked: bool) -> tuple[list[list[Any]], str]:
@@ -439,6 +442,16 @@ def _table(rows: list[Row], *, masked: bool) -> tuple[list[list[Any]], str]:
         cells.append(values)
         lines.append(line)
     return cells, "[" + ",\n".join(lines) + "]"
+
+
+def _left_out(figures: Figures, rows: list[list[Any]]) -> str:
+    """Say how many of each outcome there was no room for; "" if all are there."""
+    here = Counter(_OUTCOMES[row[_LABEL]] for row in rows)
+    return ", ".join(
+        f"{_number(count - here[outcome])} {outcome}"
+        for outcome in Outcome
+        if (count := figures.outcomes[outcome]) > here[outcome]
+    )
 
 
 def _cells(row: Row, *, masked: bool) -> list[Any]:
