@@ -69,6 +69,8 @@ def _option(name: str) -> str:
 
 
 def _texts(name: str, value: Any) -> list[str]:
+    if name == "waves":
+        return [",".join("rest" if size is None else str(size) for size in value)]
     if isinstance(value, tuple):  # pairs, of which the second can be a pattern
         return [f"{key}={getattr(text, 'pattern', text)}" for key, text in value]
     if isinstance(value, MaxFailures):

@@ -22,9 +22,8 @@ def understood(given: list[str]) -> Settings:
     assert isinstance(group, typer.core.TyperGroup)
     command = group.commands["run"]
     typed = dict(command.make_context("run", list(given)).params)
-    for name in ("yes", "quiet", "verbose", "no_progress", "log_format"):
-        del typed[name]
-    return options.read_settings(typed)
+    theirs = {field.name for field in dataclasses.fields(Settings)} | {"no_header", "no_mask"}
+    return options.read_settings({name: typed[name] for name in typed if name in theirs})
 
 
 EVERYTHING = Settings(
@@ -39,6 +38,7 @@ EVERYTHING = Settings(
     match=(("locale", re.compile("^d[ea]=")), ("email", re.compile("@example"))),
     exclude="-never.csv",
     limit=10,
+    waves=(10, 100, None),
     client_secret_file="it's secret",
     metadata=(("locale", "@locale"), ("note", "a b")),
     rate=12.5,
@@ -79,6 +79,15 @@ def test_whatever_is_in_a_value_comes_back(text: str) -> None:
     words = shlex.split(next_command(settings))
     assert words[:2] == ["batch-resend", "run"]
     assert understood(words[2:]) == dataclasses.replace(settings, users=expected)
+
+
+def test_every_setting_has_its_option() -> None:
+    group = typer.main.get_command(cli.app)
+    assert isinstance(group, typer.core.TyperGroup)
+    known = {option for parameter in group.commands["run"].params for option in parameter.opts}
+    other = {"users": "users", "header": "--no-header", "mask": "--no-mask"}
+    for field in dataclasses.fields(Settings):
+        assert other.get(field.name, "--" + field.name.replace("_", "-")) in known
 
 
 def test_what_is_the_default_is_not_said() -> None:
