@@ -258,6 +258,7 @@ def test_the_summary_for_programs_adds_up_and_names_every_outcome() -> None:
         "rows": 7,
         "requests": 3,
         "throttled": 1,
+        "ceiling": None,
         "seconds": 1.235,
         "started_at": 1_800_000_000.0,
         "stopped_by": "deadline",
