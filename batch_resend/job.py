@@ -94,8 +94,12 @@ class Ledger(Protocol):
         """A run begins."""
         ...
 
-    def apply(self, steps: Sequence[Step]) -> list[int]:
-        """Make steps durable."""
+    def write(self, steps: Sequence[Step]) -> list[int]:
+        """Take steps in."""
+        ...
+
+    def commit(self) -> None:
+        """Make them durable."""
         ...
 
     def unsettled(self) -> int:

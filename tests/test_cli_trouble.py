@@ -31,7 +31,11 @@ def answering(status: int, body: bytes, kind: str) -> Iterator[tuple[str, list[b
         def log_message(self, *_: object) -> None:
             pass
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Server(http.server.ThreadingHTTPServer):
+        def handle_error(self, *_: object) -> None:
+            pass  # whoever is no longer there to be answered
+
+    server = Server(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
@@ -71,7 +75,7 @@ def test_a_listing_with_a_date_that_is_none_exits_4(program: Program) -> None:
         "Error: The endpoint that should list user pool us-east-1_Pool does not answer as Amazon"
         " Cognito does: check --endpoint-url, the Region and any proxy."
     ]
-    assert len(heard) == 1
+    assert all(b"Username" not in body for body in heard), "nobody was asked for"
 
 
 def test_an_odd_region_is_said_before_it_looks_like_a_broken_network(program: Program) -> None:

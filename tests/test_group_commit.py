@@ -28,13 +28,15 @@ class Disk:
         self.fail_at = fail_at
         self.total = 0
 
-    def apply(self, steps: Sequence[Step]) -> list[int]:
+    def write(self, steps: Sequence[Step]) -> list[int]:
         self.groups.append(len(steps))
+        self.total += len(steps)
+        return list(range(self.total - len(steps), self.total))
+
+    def commit(self) -> None:
         assert self.go.acquire(timeout=5)
         if len(self.groups) == self.fail_at:
             raise LedgerError("disk full")
-        self.total += len(steps)
-        return list(range(self.total - len(steps), self.total))
 
 
 async def test_who_waits_while_the_disk_is_busy_shares_the_next_sync() -> None:
@@ -101,8 +103,8 @@ async def test_in_place_each_step_is_durable_when_its_maker_goes_on() -> None:
 
 async def test_when_commits_end_unexpectedly_nobody_is_left_waiting() -> None:
     class Odd(Disk):
-        def apply(self, steps: Sequence[Step]) -> list[int]:
-            super().apply(steps)
+        def commit(self) -> None:
+            super().commit()
             raise ValueError("a mistake of ours")
 
     disk = Odd()

@@ -5,7 +5,7 @@ Judged by what the simulated Cognito delivered, never by the report alone.
 
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from typing import Any
 
 import anyio
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from batch_resend.errors import LedgerError, ReportError, StaleListing
 from batch_resend.job import Job, Limits, Selection, Sender
-from batch_resend.ledger import Intend, Interrupted, Names, Step
+from batch_resend.ledger import Intend, Interrupted, Names
 from batch_resend.ledger.sqlite import SqliteLedger
 from batch_resend.model import Candidate, Outcome, Reason, Reply, Request, Result
 from batch_resend.outcome import Stop
@@ -425,12 +425,13 @@ class Sick:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.ledger, name)
 
-    def apply(self, steps: Sequence[Step]) -> list[int]:
+    def commit(self) -> None:
         self.left -= 1
         if self.left < 0:
             self.asked_after += 1
+            self.ledger._db.execute("ROLLBACK")
             raise LedgerError("disk full")
-        return self.ledger.apply(steps)
+        self.ledger.commit()
 
 
 @pytest.mark.parametrize("at", [0, 1, 2, 3, 50, 51, 52, 53])

@@ -1,7 +1,7 @@
 """The ledger in one SQLite file, held by one run at a time.
 
 Synchronous: every method returns when the file has it. `apply` makes any number of
-steps durable with one sync, all or none of them.
+steps durable with one sync, all or none of them; `write` and `commit` are its halves.
 
 Durable means: WAL with `synchronous=FULL`, read back and compared, since a switch that
 failed unnoticed would cost people a second message; a new ledger is built aside, synced,
@@ -246,9 +246,22 @@ class SqliteLedger:
 
         Returns for each `Intend` the number of the intent, for the others 0.
         """
+        answers = self.write(steps)
+        self.commit()
+        return answers
+
+    def write(self, steps: Sequence[Step]) -> list[int]:
+        """Take the steps in, as `apply` does; nothing is durable before `commit`."""
         self._check_place()
-        with self._errors("cannot be written"), self._transaction():
-            return [self._apply(step) for step in steps]
+        with self._errors("cannot be written"):
+            self._db.execute("BEGIN IMMEDIATE")
+            with self._or_let_go():
+                return [self._apply(step) for step in steps]
+
+    def commit(self) -> None:
+        """Make durable what was written; all that waits for the disk waits here."""
+        with self._errors("cannot be written"), self._or_let_go():
+            self._db.execute("COMMIT")
 
     def _check_place(self) -> None:
         """Notice where the file was removed or replaced while it is open."""
@@ -561,9 +574,14 @@ class SqliteLedger:
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
         self._db.execute("BEGIN IMMEDIATE")
-        try:
+        with self._or_let_go():
             yield
             self._db.execute("COMMIT")
+
+    @contextlib.contextmanager
+    def _or_let_go(self) -> Iterator[None]:
+        try:
+            yield
         except BaseException:
             # What a failed commit left behind is unknown: never repeat it, only let go.
             with contextlib.suppress(sqlite3.Error):
