@@ -18,7 +18,6 @@ import anyio.to_thread
 from batch_resend.errors import LedgerError
 from batch_resend.ledger import Step
 
-
 APART = 0.005  #: seconds between the beginnings of two commits; a request takes ten times that
 
 
