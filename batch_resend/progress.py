@@ -12,7 +12,9 @@ import importlib
 import json
 import math
 import os
+import shutil
 import sys
+import textwrap
 import time
 from collections.abc import AsyncIterator
 from typing import IO, TYPE_CHECKING, Any
@@ -61,7 +63,8 @@ class Console(Observer):
         self._json = json_lines
         self._masked = masked
         able = os.environ.get("TERM", "dumb") not in {"dumb", "unknown"}
-        self._live = live and not quiet and not json_lines and able and self._stream.isatty()
+        self._terminal = self._stream.isatty()
+        self._live = live and not quiet and not json_lines and able and self._terminal
         self._display: Display | None = None
         self._asking = False
         self._job: Job | None = None
@@ -187,6 +190,8 @@ class Console(Observer):
             told = {"time": moment, "event": event, **({"text": text} if text else {}), **more}
             self._write(json.dumps(told))
             return
+        if self._terminal:
+            text = wrapped(text, shutil.get_terminal_size().columns)
         if self._display is not None:
             self._display.say(text)
         else:
@@ -197,6 +202,16 @@ class Console(Observer):
         with contextlib.suppress(OSError, ValueError):
             self._stream.write(text + end)
             self._stream.flush()
+
+
+def wrapped(text: str, width: int) -> str:
+    """Break a line that is too long for a terminal between words, and indent the rest."""
+    if len(text) <= width:
+        return text
+    indent = " " * (len(text) - len(text.lstrip()) + 2)
+    return textwrap.fill(
+        text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def can_ask() -> bool:

@@ -15,7 +15,7 @@ from batch_resend.job import Snapshot
 from batch_resend.model import Reason, Result
 from batch_resend.outcome import Stop
 from batch_resend.preview import Preview
-from batch_resend.progress import Console, progress_line, summary_lines
+from batch_resend.progress import Console, progress_line, summary_lines, wrapped
 from batch_resend.reports.summary import Summary, Tally
 
 FACTS: dict[str, Any] = {
@@ -262,3 +262,10 @@ def test_a_closed_terminal_ends_no_run() -> None:
     stream.close()
     console.note("a note")
     console.ended(summary({Reason.ACCEPTED: 1}))
+
+
+def test_a_line_too_long_for_a_terminal_is_broken_between_words() -> None:
+    assert wrapped("short enough", 12) == "short enough"
+    told = wrapped("  skipped  60 (disabled 40, duplicate 20)", 24)
+    assert told == "  skipped  60 (disabled\n    40, duplicate 20)"
+    assert wrapped("Report: /a/very/long/path.csv", 12) == "Report:\n  /a/very/long/path.csv"

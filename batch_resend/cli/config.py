@@ -44,7 +44,7 @@ def show(
             continue
         kind, where = origins.origin(settings, parameter)
         value = settings.params[parameter.name]
-        value = None if value in ("", []) else value
+        value = None if value in ("", [], ()) else value
         name = parameter.opts[0].lstrip("-")
         if value is not None and name in _TOKENS:
             value = "set"
