@@ -227,11 +227,19 @@ async def resend_client(
 
 @contextlib.asynccontextmanager
 async def signed_client(
-    place: Place, service: str, *, made: Any = None, region: str = "", attempts: int = 8
+    place: Place,
+    service: str,
+    *,
+    made: Any = None,
+    region: str = "",
+    attempts: int = 8,
+    timeout: float | None = None,
+    connections: int = 10,
 ) -> AsyncIterator[Any]:
     """Open a signed client which may retry. `--endpoint-url` is Cognito's alone.
 
-    `made` is a session to share, `region` another one than the session's.
+    `made` is a session to share, `region` another one than the session's; `timeout` is for
+    one try, in seconds.
     """
     from aiobotocore.config import AioConfig
     from botocore.exceptions import BotoCoreError
@@ -240,8 +248,9 @@ async def signed_client(
     cognito = service == "cognito-idp"
     config = AioConfig(
         retries={"mode": "standard", "total_max_attempts": attempts},
-        connect_timeout=10,
-        read_timeout=30,
+        connect_timeout=timeout or 10,
+        read_timeout=timeout or 30,
+        max_pool_connections=connections,
         user_agent=f"batch-resend/{__version__}",
         use_fips_endpoint=_fips(made.region_name, place) if cognito else None,
         # Plain http is allowed on this machine only, where no proxy belongs in between.

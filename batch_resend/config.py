@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from batch_resend import s3
+from batch_resend import dynamodb, s3
 from batch_resend.errors import UsageError
 from batch_resend.job import Limits, Selection
 from batch_resend.pacing import DEFAULT_QUOTA
@@ -26,6 +26,7 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _POOL_ID = re.compile(r"([a-z]{2,}(?:-[a-z]+)+-\d+)_[0-9A-Za-z]+")
 _HOW_WAVES = "give the users of each wave, such as 10,100,rest; the rest comes last."
+_LONGEST_TIMEOUT = 120.0  #: seconds, where others must know when a request has ended
 _CLIENT_ID = re.compile(r"[\w+]{1,128}")  # service model of cognito-idp, `ClientIdType`
 
 
@@ -162,6 +163,13 @@ class Settings:
             raise UsageError(
                 f"--ledger {self.ledger} cannot lie in S3, which knows no locks: name a file."
             )
+        if self.ledger is not None and dynamodb.is_address(self.ledger):
+            dynamodb.address(self.ledger)
+            if self.timeout > _LONGEST_TIMEOUT:
+                raise UsageError(
+                    f"--timeout {self.timeout:g}s is too long for a ledger that machines share:"
+                    f" give up to {_LONGEST_TIMEOUT:g}s, or nobody could tell who died."
+                )
         files = [
             ("the input", self.users if self.users != "-" else None),
             ("--exclude", self.exclude),

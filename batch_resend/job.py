@@ -32,8 +32,8 @@ import anyio
 import anyio.lowlevel
 
 from batch_resend.errors import LedgerError, ReportError, StaleListing
-from batch_resend.ledger import Intend, Interrupted, Names, Settle, Step
-from batch_resend.ledger.group_commit import GroupCommit
+from batch_resend.ledger import Barred, Intend, Interrupted, Names, Settle
+from batch_resend.ledger.journal import Alone, Journal, OwnJournal
 from batch_resend.masking import mask_within
 from batch_resend.model import (
     Candidate,
@@ -76,38 +76,6 @@ class Sender(Protocol):
 
     async def send(self, request: Request) -> Reply:
         """Ask once, and never raise for a user."""
-        ...
-
-
-class Ledger(Protocol):
-    """Who was sent what, over all runs; every method raises `LedgerError`."""
-
-    def latest(self) -> float:
-        """The newest time it knows, in seconds since the epoch."""
-        ...
-
-    def history(self, names: Names) -> History:
-        """What it knows of a user."""
-        ...
-
-    def begin(self, at: float) -> int:
-        """A run begins."""
-        ...
-
-    def write(self, steps: Sequence[Step]) -> list[int]:
-        """Take steps in."""
-        ...
-
-    def commit(self) -> None:
-        """Make them durable."""
-        ...
-
-    def unsettled(self) -> int:
-        """How many messages nobody can prove or disprove."""
-        ...
-
-    def finish(self, summary: str, at: float) -> None:
-        """The run ended."""
         ...
 
 
@@ -177,7 +145,7 @@ class Job:
     what became of a wave.
     """
 
-    ledger: Ledger
+    ledger: Alone | Journal
     report: Report
     app: AppClient
     spool: Spool
@@ -201,7 +169,8 @@ class Job:
     _of_wave: Tally = field(default_factory=Tally, init=False)  #: who was asked for in it
     _left_of_wave: int = field(default=0, init=False)  #: who has not been asked for yet
     _gate: Gate = field(init=False)
-    _journal: GroupCommit = field(init=False)
+    _journal: Journal = field(init=False)
+    _overtaken: int = field(default=0, init=False)  #: skipped after all, for another machine
     _judge: Judge = field(default_factory=Judge, init=False)
     _stopped: anyio.Event = field(default_factory=anyio.Event, init=False)
     _began: float = field(init=False)
@@ -209,8 +178,12 @@ class Job:
     def __post_init__(self) -> None:
         """Set the clock: never before what the ledger knows, though the wall clock may."""
         self._began = anyio.current_time()
-        self.now = max(self.now, self.ledger.latest())
-        self._journal = GroupCommit(self.ledger, threads=self.threads)
+        self._journal = (
+            self.ledger
+            if isinstance(self.ledger, Journal)
+            else OwnJournal(self.ledger, threads=self.threads)
+        )
+        self.now = max(self.now, self._journal.latest())
         self._gate = Gate(
             Pace(self.limits.rate),
             Health(self.limits.concurrency),
@@ -228,13 +201,15 @@ class Job:
         for last in (False,) * (_LISTINGS - 1) + (True,):
             try:
                 async for batch in source.batches():
+                    users = [_names(candidate) for candidate in batch]
+                    known = await self._journal.histories(users, self._time())
                     self.spool.add(
                         (
-                            self._planned(candidate),
+                            self._planned(candidate, history),
                             _address(candidate) if selection.one_per_address else "",
                             candidate.created,
                         )
-                        for candidate in batch
+                        for candidate, history in zip(batch, known, strict=True)
                     )
                     await anyio.lowlevel.checkpoint()
                 break
@@ -254,13 +229,13 @@ class Job:
         self._waves = divide(self.limits.waves, self.eligible)
         return counts
 
-    def _planned(self, candidate: Candidate) -> Planned:
+    def _planned(self, candidate: Candidate, history: History) -> Planned:
         names = (candidate.username, *candidate.aliases)
         reason = decide(
             candidate,
             duplicate=self.spool.is_repeated(candidate.username),
             excluded=self.spool.is_excluded(names),
-            history=self.ledger.history(_names(candidate)),
+            history=history,
             policy=self.policy,
             now=self._time(),
         )
@@ -282,14 +257,14 @@ class Job:
         """Report what would happen; nothing is sent and nothing remembered."""
         for planned in self.spool:
             await self._tell(self._result(planned, planned.reason))
-        return self._summary()
+        return await self._summary()
 
     # -- 3 to 8: send --------------------------------------------------------------
 
     async def run(self, sender: Sender) -> Summary:
         """Send, until every row has its result."""
         try:
-            self.ledger.begin(self._time())
+            await self._journal.begin(self._time())
         except LedgerError as error:
             self.stop(Stop.LEDGER, str(error))
         async with anyio.create_task_group() as around:
@@ -303,13 +278,13 @@ class Job:
             and not self.tally.reasons[Reason.STOPPED]
         ):
             self.stopped_by = None  # it came to an end before it could be stopped
-        summary = self._summary()
+        summary = await self._summary()
         if self.stopped_by is not Stop.LEDGER:  # after a failed commit it is left alone
             try:
-                self.ledger.finish(json.dumps(summary.as_json()), self._time())
+                await self._journal.finish(json.dumps(summary.as_json()), self._time())
             except LedgerError as error:
                 self.stop(Stop.LEDGER, str(error))
-                summary = self._summary()
+                summary = await self._summary()
         return summary
 
     def stop(self, stop: Stop, detail: str = "") -> None:
@@ -380,7 +355,8 @@ class Job:
             place = await self._gate.place()  # 4
             with anyio.CancelScope(shield=True):
                 try:
-                    intent = await self._journal.make(Intend(names, self._time(place.left_at)))  # 5
+                    at = self._time(place.left_at)
+                    intent = await self._journal.make(Intend(names, at, self.policy))  # 5
                     place.left_at, in_doubt = anyio.current_time(), True
                     reply = await sender.send(request)  # 6
                     ended = anyio.current_time()
@@ -410,6 +386,11 @@ class Job:
                 reason = tried.verdict.reason
         except Closed:
             pass
+        except Barred as now:
+            reason = now.reason
+            self._overtaken += reason.outcome is Outcome.SKIPPED
+            if reason is Reason.INTERRUPTED:
+                await self._note_interrupted(planned)
         except LedgerError as error:
             # Without an intent nothing was sent; with one, nobody will know what came of it.
             self.stop(Stop.LEDGER, str(error))
@@ -455,7 +436,7 @@ class Job:
         done = sum(n for reason, n in reasons.items() if reason.outcome is not Outcome.SKIPPED)
         return Snapshot(
             self.eligible,
-            min(self.eligible, done + reasons[Reason.ALREADY_CONFIRMED]),
+            min(self.eligible, done + reasons[Reason.ALREADY_CONFIRMED] + self._overtaken),
             self.tally,
             self._gate.pace.rate,
             self._gate.pace.ceiling,
@@ -498,9 +479,9 @@ class Job:
         if self.listener is not None:
             await self.listener(result)
 
-    def _summary(self) -> Summary:
+    async def _summary(self) -> Summary:
         try:
-            unsettled = self.ledger.unsettled()
+            unsettled = await self._journal.unsettled()
         except LedgerError:
             unsettled = self.tally.outcomes[Outcome.UNKNOWN]
         return Summary(

@@ -10,11 +10,13 @@ The three reasons that come from the ledger:
   cooling-down   a message was accepted less than the cooldown ago
   send-cap       as many messages were accepted as the cap allows
   unsettled      only because of messages that nobody can prove or disprove would one of
-                 these two apply; --resend-unsettled does not count such messages
+                 these two apply; --resend-unsettled does not count such messages, but
+                 for those that another machine may be about to send this moment
 """
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -45,15 +47,18 @@ class History:
     """What the ledger knows of a user: times in seconds since the epoch.
 
     `sent` are accepted messages, `unsettled` requests whose answer was lost,
-    `interrupted` says that a run which died left a request open.
+    `interrupted` says that a run which died left a request open, `in_flight` that
+    another machine has one open and may be sending it.
     """
 
     sent: Sequence[float] = ()
     unsettled: Sequence[float] = ()
     interrupted: bool = False
+    in_flight: bool = False
 
 
 NOBODY = History()
+ANYBODY = Policy(cooldown=-math.inf, max_sends=0, resend_unsettled=True)
 
 
 def valid_username(name: str) -> bool:
@@ -99,16 +104,19 @@ def decide(
             return Reason.TOO_YOUNG
         if policy.newer_than is not None and age > policy.newer_than:
             return Reason.TOO_OLD
-    if history is not NOBODY and (told := _from_history(history, policy, now)):
+    if history is not NOBODY and (told := judge_history(history, policy, now)):
         return told
     return Reason.ELIGIBLE if valid_username(candidate.username) else Reason.INVALID_USERNAME
 
 
-def _from_history(history: History, policy: Policy, now: float) -> Reason | None:
+def judge_history(history: History, policy: Policy, now: float) -> Reason | None:
+    """Say why a user is not to be written to for what they were sent; None if they may."""
     if history.interrupted and not policy.resend_unsettled:
         return Reason.INTERRUPTED
     if barred := _barred(history.sent, policy, now):
         return barred
+    if history.in_flight:
+        return Reason.UNSETTLED
     if policy.resend_unsettled or not history.unsettled:
         return None
     if _barred([*history.sent, *history.unsettled], policy, now):

@@ -17,13 +17,13 @@ import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.abc
 import anyio.streams.memory
 
-from batch_resend import __version__, aws, s3
+from batch_resend import __version__, aws, dynamodb, s3
 from batch_resend.check import Checked, Level, Wish, check, estimated
 from batch_resend.command import next_command
 from batch_resend.config import UNCONFIRMED_FILTER, Settings, state_folder
@@ -52,6 +52,9 @@ from batch_resend.request import AppClient
 from batch_resend.sources.cognito import CognitoSource
 from batch_resend.sources.csv_file import CsvSource, Opener, read_names
 from batch_resend.spool import Spool
+
+if TYPE_CHECKING:
+    from batch_resend.dynamodb.ledger import DynamoLedger
 
 SIMULATED_CLIENT = "simulated"
 SIMULATED_POOL = "us-east-1_Simulated"
@@ -161,9 +164,9 @@ class Run:
                 f"The home of {settings.user_pool_id} is {settings.pool_home}, and {world.region}"
                 " is asked: right only for a replica of the pool."
             )
-        ledger = stack.enter_context(self._ledger(world))
-        if ledger.is_new and ledger.path and not settings.dry_run:
-            self._observer.note(f"A new ledger was begun: {ledger.path}")
+        ledger = await self._ledger(stack, world)
+        if ledger.is_new and ledger.address and not settings.dry_run:
+            self._observer.note(f"A new ledger was begun: {ledger.address}")
         _keep_apart(settings, ledger.path)
         report_path = settings.report or time.strftime(
             "resend-report-%Y%m%dT%H%M%SZ.csv", time.gmtime(now)
@@ -202,7 +205,7 @@ class Run:
         return await deliveries.finish(summary)
 
     async def _open_places(
-        self, stack: contextlib.AsyncExitStack, ledger: SqliteLedger
+        self, stack: contextlib.AsyncExitStack, ledger: SqliteLedger | DynamoLedger
     ) -> Deliveries:
         settings = self.settings
         if settings.uses_s3:
@@ -259,7 +262,7 @@ class Run:
         self,
         stack: contextlib.AsyncExitStack,
         world: _World,
-        ledger: SqliteLedger,
+        ledger: SqliteLedger | DynamoLedger,
         app: AppClient,
         files: dict[str, PrivateFile],
     ) -> Job:
@@ -288,7 +291,7 @@ class Run:
         self,
         stack: contextlib.AsyncExitStack,
         world: _World,
-        ledger: SqliteLedger,
+        ledger: SqliteLedger | DynamoLedger,
         app: AppClient,
         files: dict[str, PrivateFile],
     ) -> tuple[Job, Checked]:
@@ -354,7 +357,7 @@ class Run:
         self,
         stack: contextlib.AsyncExitStack,
         world: _World,
-        ledger: SqliteLedger,
+        ledger: SqliteLedger | DynamoLedger,
         app: AppClient,
         files: dict[str, PrivateFile],
     ) -> Job:
@@ -384,7 +387,7 @@ class Run:
             "existence_hidden": None,
             "simulated": settings.simulate,
             "dry_run": settings.dry_run,
-            "ledger": str(ledger.path) if ledger.path else None,
+            "ledger": str(ledger.address) if ledger.address else None,
             "report": files["--report"].address,
             "failed": settings.failed,
             "html": settings.html,
@@ -429,8 +432,22 @@ class Run:
             keep=keep,
         )
 
-    def _ledger(self, world: _World) -> SqliteLedger:
+    async def _ledger(
+        self, stack: contextlib.AsyncExitStack, world: _World
+    ) -> SqliteLedger | DynamoLedger:
         settings = self.settings
+        given: dict[str, Any] = {
+            "case_sensitive": settings.case_sensitive,
+            "simulated": settings.simulate,
+            "must_exist": settings.require_ledger,
+            "read_only": settings.dry_run,
+        }
+        if settings.ledger is not None and dynamodb.is_address(settings.ledger):
+            from batch_resend.dynamodb.ledger import open_ledger
+
+            address, many = dynamodb.address(settings.ledger), settings.concurrency
+            opening = open_ledger(place_of(settings), address, connections=many, **given)
+            return await stack.enter_async_context(opening)
         path: Path | None
         if settings.ledger is not None:
             path = Path(settings.ledger)
@@ -438,13 +455,7 @@ class Run:
             path = None
         else:
             path = default_ledger(world.region, settings.client_id, world.endpoint)
-        return SqliteLedger(
-            path,
-            case_sensitive=settings.case_sensitive,
-            simulated=settings.simulate,
-            must_exist=settings.require_ledger,
-            read_only=settings.dry_run,
-        )
+        return stack.enter_context(SqliteLedger(path, **given))
 
 
 def _keep_apart(settings: Settings, ledger: Path | None) -> None:

@@ -2,19 +2,46 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
-from batch_resend import aws
+from batch_resend import aws, dynamodb
 from batch_resend.config import Settings, state_folder
 from batch_resend.errors import InputError, UsageError
-from batch_resend.ledger.snapshot import must_exist
+from batch_resend.ledger import Forgotten
+from batch_resend.ledger.snapshot import looking_at, must_exist
 from batch_resend.ledger.sqlite import SqliteLedger, files_of
 from batch_resend.masking import printable
-from batch_resend.run import default_ledger
+from batch_resend.run import default_ledger, place_of
+
+Where = Path | dynamodb.Address
 
 
-async def ledger_of(settings: Settings) -> Path:
+class Erasable(Protocol):
+    """A ledger, open for erasing; every method raises `LedgerError`."""
+
+    @property
+    def name(self) -> str:
+        """How messages call it."""
+        ...
+
+    async def forget(self, names: Sequence[str]) -> Forgotten:
+        """Erase people, under any of their names."""
+        ...
+
+    async def older(self, before: float, *, entirely: bool = False) -> tuple[int, int]:
+        """How many messages `purge` would erase, and how many of these are unsettled."""
+        ...
+
+    async def purge(self, before: float, *, entirely: bool = False) -> None:
+        """Erase the names in old messages, or the messages themselves."""
+        ...
+
+
+async def ledger_of(settings: Settings) -> Where:
     """Find the ledger that a run with these settings has, or the only one there is.
 
     The client is made as a run makes it, for its endpoint is part of the ledger's name;
@@ -22,6 +49,8 @@ async def ledger_of(settings: Settings) -> Path:
     `InputError` where there is none at all.
     """
     if settings.ledger is not None:
+        if dynamodb.is_address(settings.ledger):
+            return dynamodb.address(settings.ledger)
         return Path(settings.ledger)
     place = aws.Place(settings.pool_region, settings.profile, settings.endpoint_url)
     if settings.client_id:
@@ -47,17 +76,71 @@ async def ledger_of(settings: Settings) -> Path:
     return found[0]
 
 
-def opened(path: Path, *, case_sensitive: bool = False) -> SqliteLedger:
-    """Name a ledger, real or simulated, to erase in it; raises `InputError` if there is none.
+@contextlib.asynccontextmanager
+async def looking(
+    settings: Settings, where: Where, *, only: str | None = None
+) -> AsyncIterator[SqliteLedger]:
+    """Open a copy of a ledger, real or simulated, for looking only.
 
-    To open it raises `LedgerHeld` where a run holds it.
+    Of a table that machines share only what is known of one person is copied, where it is
+    enough. Raises what `looking_at` raises.
     """
-    return SqliteLedger(must_exist(path), case_sensitive=case_sensitive, simulated=None)
+    sensitive = settings.case_sensitive
+    if isinstance(where, Path):
+        with looking_at(where, case_sensitive=sensitive) as copy:
+            yield copy
+        return
+    from batch_resend.dynamodb import ledger as shared
+
+    with SqliteLedger(None, case_sensitive=sensitive, simulated=None) as copy:
+        async with shared.open_ledger(
+            place_of(settings), where, case_sensitive=sensitive, simulated=None, read_only=True
+        ) as ledger:
+            await shared.must_have_begun(ledger).copy_into(copy, only=only)
+        yield copy
 
 
-def keep_apart(ledger: Path, output: str) -> None:
+@contextlib.asynccontextmanager
+async def erasing(settings: Settings, where: Where) -> AsyncIterator[Erasable]:
+    """Open a ledger, real or simulated, to erase in it; raises `InputError` if there is none.
+
+    Raises `LedgerHeld` where a run holds it; nobody ever holds one that machines share.
+    """
+    sensitive = settings.case_sensitive
+    if isinstance(where, Path):
+        with SqliteLedger(must_exist(where), case_sensitive=sensitive, simulated=None) as found:
+            yield _OneFile(found)
+        return
+    from batch_resend.dynamodb import ledger as shared
+
+    async with shared.open_ledger(
+        place_of(settings), where, case_sensitive=sensitive, simulated=None, read_only=True
+    ) as ledger:
+        yield shared.must_have_begun(ledger)
+
+
+class _OneFile:
+    """A ledger in one file, as all ledgers are erased in."""
+
+    def __init__(self, ledger: SqliteLedger) -> None:
+        self._ledger = ledger
+        self.name = ledger.name
+
+    async def forget(self, names: Sequence[str]) -> Forgotten:
+        return self._ledger.forget(names)
+
+    async def older(self, before: float, *, entirely: bool = False) -> tuple[int, int]:
+        return self._ledger.older(before, entirely=entirely)
+
+    async def purge(self, before: float, *, entirely: bool = False) -> None:
+        self._ledger.purge(before, entirely=entirely)
+
+
+def keep_apart(ledger: Where, output: str) -> None:
     """Refuse to write over the ledger or a file that belongs to it; raises `UsageError`."""
-    if output != "-" and os.path.realpath(output) in map(os.path.realpath, files_of(ledger)):
+    if not isinstance(ledger, Path) or output == "-":
+        return
+    if os.path.realpath(output) in map(os.path.realpath, files_of(ledger)):
         raise UsageError(
             f"--output {output} belongs to the ledger {ledger}: give it a place of its own."
         )

@@ -60,18 +60,15 @@ def export(
     )  # fmt: skip
 
     async def write() -> int:
-        from batch_resend.ledger.snapshot import looking_at
         from batch_resend.reports import ledger_file
         from batch_resend.reports.files import PrivateFile
-        from batch_resend.whereabouts import keep_apart, ledger_of
+        from batch_resend.whereabouts import keep_apart, ledger_of, looking
 
         path = await ledger_of(settings)
         keep_apart(path, output)
-        with (
-            looking_at(path) as opened,
-            PrivateFile(output, what="--output", overwrite=overwrite) as file,
-        ):
-            count = ledger_file.write(opened.messages(unsettled=unsettled), file)
+        async with looking(settings, path) as opened:
+            with PrivateFile(output, what="--output", overwrite=overwrite) as file:
+                count = ledger_file.write(opened.messages(unsettled=unsettled), file)
         if output != "-":
             _say(f"{_some(count, 'message')} written to {output}.")
         return int(Exit.DONE)
@@ -129,13 +126,13 @@ def forget(
     async def erase() -> int:
         from batch_resend.masking import mask, printable
         from batch_resend.sources.csv_file import read_names
-        from batch_resend.whereabouts import ledger_of, opened
+        from batch_resend.whereabouts import erasing, ledger_of
 
         path = await ledger_of(settings)
         if from_file is not None:
             names.extend([name async for name in read_names(from_file)])
-        with opened(path, case_sensitive=case_sensitive) as found:
-            forgotten = found.forget(names)
+        async with erasing(settings, path) as found:
+            forgotten = await found.forget(names)
         _say(
             f"Names erased in {_some(forgotten.messages, 'message')} of the ledger {path}; what"
             " was sent still counts. Copies of the ledger, reports and failed files may hold"
@@ -196,15 +193,15 @@ def purge(
     )  # fmt: skip
 
     async def erase() -> int:
-        from batch_resend.whereabouts import ledger_of, opened
+        from batch_resend.whereabouts import erasing, ledger_of
 
-        with opened(await ledger_of(settings)) as found:
-            count, unsettled = found.older(before, entirely=entirely)
+        async with erasing(settings, await ledger_of(settings)) as found:
+            count, unsettled = await found.older(before, entirely=entirely)
             told = _some(count, "message")
             told += f" ({unsettled} of them unsettled)" if unsettled else ""
             if entirely:
                 _confirm(f"{told} of the {found.name}", yes=yes)
-            found.purge(before, entirely=entirely)
+            await found.purge(before, entirely=entirely)
             _say(
                 f"Forgotten for good: {told} of the {found.name}. Whoever they went to can be"
                 " written to again."

@@ -334,7 +334,8 @@ Ledger = Annotated[
         "--ledger",
         panel="Memory",
         metavar="PATH",
-        help="Who was sent what. (default: one per Region and client)",
+        help="Who was sent what; dynamodb://TABLE for several machines. (default: one file per"
+        " Region and client)",
     ),
 ]
 RequireLedger = Annotated[

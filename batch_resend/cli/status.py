@@ -61,11 +61,10 @@ def status(
 
 async def _history(settings: Settings, name: str, *, json: bool, masked: bool) -> int:
     from batch_resend import status as told
-    from batch_resend.ledger.snapshot import looking_at
-    from batch_resend.whereabouts import ledger_of
+    from batch_resend.whereabouts import ledger_of, looking
 
     path = await ledger_of(settings)
-    with looking_at(path, case_sensitive=settings.case_sensitive) as ledger:
+    async with looking(settings, path, only=name) as ledger:
         messages = ledger.person(name)
     if json:
         _print(_line(told.history_json(name, str(path), messages, masked=masked)))
@@ -79,11 +78,10 @@ async def _status(settings: Settings, max_sends: int, *, json: bool, masked: boo
     from itertools import islice
 
     from batch_resend import status as told
-    from batch_resend.ledger.snapshot import looking_at
-    from batch_resend.whereabouts import ledger_of
+    from batch_resend.whereabouts import ledger_of, looking
 
     path = await ledger_of(settings)
-    with looking_at(path, case_sensitive=settings.case_sensitive) as ledger:
+    async with looking(settings, path) as ledger:
         found = told.Status(
             ledger=str(path),
             simulated=ledger.is_simulated,

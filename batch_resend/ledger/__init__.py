@@ -27,6 +27,7 @@ from typing import Any
 
 from batch_resend.masking import mask
 from batch_resend.model import Reason
+from batch_resend.plan import ANYBODY, Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +47,14 @@ class Names:
 
 @dataclass(frozen=True, slots=True)
 class Intend:
-    """About to ask for a code. Answered by the number of the intent."""
+    """About to ask for a code. Answered by the number of the intent.
+
+    `policy` is what must hold still, where others may have written since the plan.
+    """
 
     names: Names
     at: float
+    policy: Policy = ANYBODY
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,15 @@ class Interrupted:
 
 
 Step = Intend | Settle | Interrupted
+
+
+class Barred(Exception):
+    """No intent: since the plan another machine has written to this user, or is about to."""
+
+    def __init__(self, reason: Reason) -> None:
+        """Say why."""
+        super().__init__(str(reason))
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hmac
 import itertools
 import json
 import os
@@ -25,13 +24,14 @@ import secrets
 import sqlite3
 import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import NoReturn
 
 from batch_resend.errors import LedgerError, LedgerHeld
 from batch_resend.ledger import Forgotten, Intend, Interrupted, Message, Names, PastRun, Step
+from batch_resend.ledger.hashing import hashes
 from batch_resend.model import Reason
 from batch_resend.plan import NOBODY, History
 
@@ -97,6 +97,25 @@ INSERT OR IGNORE INTO chosen SELECT m.id FROM aliases a JOIN messages m ON m.key
 WHERE a.message IN (SELECT message FROM chosen) AND (? OR m.exact = a.exact)
 """
 
+_ARRIVED = (
+    "CREATE TEMP TABLE IF NOT EXISTS arrived"
+    " (run, key, exact, name, state, reason, intended_at, settled_at)"
+)
+_OTHERS_ARRIVED = "CREATE TEMP TABLE IF NOT EXISTS others (key, message, exact)"
+_ARRANGE = (
+    _ARRIVED,
+    _OTHERS_ARRIVED,
+    "CREATE TEMP TABLE place AS SELECT rowid AS message,"
+    " row_number() OVER (ORDER BY intended_at, rowid) AS id FROM arrived",
+    "CREATE UNIQUE INDEX temp.by_message ON place (message)",
+    "INSERT INTO messages SELECT p.id, a.* FROM place p JOIN arrived a ON a.rowid = p.message"
+    " ORDER BY p.id",
+    "INSERT INTO aliases SELECT o.key, p.id, o.exact"
+    " FROM others o JOIN place p ON p.message = o.message WHERE true"
+    " ON CONFLICT DO NOTHING",
+    *(f"DROP TABLE temp.{table}" for table in ("arrived", "others", "place")),
+)
+
 
 class SqliteLedger:
     """An open ledger, locked for this run. Use as a context manager.
@@ -133,6 +152,11 @@ class SqliteLedger:
         self._empty = self._all_settled = True
         self._lock: int | None = None
         self._inode: int | None = None
+
+    @property
+    def address(self) -> Path | None:
+        """Where it lies; None for a throwaway one."""
+        return self.path
 
     @property
     def name(self) -> str:
@@ -311,6 +335,41 @@ class SqliteLedger:
         """All messages to whoever bears the name, under any of their names, oldest first."""
         with self._errors("cannot be read"), self._chosen([name]):
             return list(self._messages("WHERE id IN (SELECT message FROM chosen) ORDER BY id"))
+
+    # -- as a copy of a ledger that is no file -------------------------------------
+
+    def gather(
+        self, messages: Iterable[tuple[Message, bytes, Iterable[tuple[bytes, bytes]]]]
+    ) -> None:
+        """Take messages in any order, each with its exact hash and its other names' hashes."""
+        with self._errors("cannot be filled"), self._transaction():
+            self._db.execute(_ARRIVED)
+            self._db.execute(_OTHERS_ARRIVED)
+            for message, exact, others in messages:
+                cursor = self._db.execute(
+                    "INSERT INTO arrived VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        message.run, message.user, exact, message.name, message.state,
+                        message.reason, message.intended_at, message.settled_at,
+                    ),
+                )  # fmt: skip
+                self._db.executemany(
+                    "INSERT INTO others VALUES (?, ?, ?)",
+                    [(key, cursor.lastrowid, other) for key, other in others],
+                )
+
+    def arrange(self, secret: bytes, runs: Iterable[PastRun], *, simulated: bool) -> None:
+        """Put what was gathered in order: from now on this is the copy."""
+        with self._errors("cannot be filled"), self._transaction():
+            for statement in _ARRANGE:
+                self._db.execute(statement)
+            self._db.executemany(
+                "INSERT INTO runs VALUES (?, ?, 0, ?, ?)",
+                [(run.number, run.started_at, run.finished_at, json.dumps(dict(run.summary)))
+                 for run in runs],
+            )  # fmt: skip
+        self._secret, self._simulated = secret, simulated
+        self._look()
 
     # -- erasing -------------------------------------------------------------------
 
@@ -564,12 +623,7 @@ class SqliteLedger:
         return found
 
     def _hashes(self, name: str) -> tuple[bytes, bytes]:
-        exact = self._hash(name)
-        folded = name.casefold()
-        return (exact if folded == name else self._hash(folded)), exact
-
-    def _hash(self, name: str) -> bytes:
-        return hmac.digest(self._secret, name.encode("utf-8", "surrogatepass"), "sha256")[:16]
+        return hashes(self._secret, name)
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -1,0 +1,39 @@
+"""A ledger in a DynamoDB table, for any number of machines: `dynamodb://TABLE`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from batch_resend.errors import UsageError
+from batch_resend.masking import printable
+
+_BEGINNING = "dynamodb://"
+_TABLE = re.compile(r"[A-Za-z0-9_.-]{3,255}")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Which table is meant."""
+
+    table: str
+
+    def __str__(self) -> str:
+        """Write it as it is typed."""
+        return f"{_BEGINNING}{self.table}"
+
+
+def is_address(ledger: str | None) -> bool:
+    """Whether a ledger's name means a table."""
+    return ledger is not None and ledger.lower().startswith(_BEGINNING)
+
+
+def address(ledger: str) -> Address:
+    """Read an address; raises `UsageError`."""
+    table = ledger[len(_BEGINNING) :]
+    if not _TABLE.fullmatch(table):
+        raise UsageError(
+            f"--ledger {printable(ledger)!r} names no table of DynamoDB: give it as"
+            " dynamodb://TABLE, of 3 to 255 letters, digits, dots, dashes and underscores."
+        )
+    return Address(table)

@@ -1,0 +1,207 @@
+"""What lies in the table, and what it says of a user. Pure.
+
+One item for each name that was written to, and for each other name of a listed user:
+
+  id     `user#` and the keyed hash of the name, case folded
+  v      a stamp, new with every intent that concerns the name: the condition of a write
+         is the stamp that was read, so of two machines one is refused
+  m#...  a message to this name; what follows `m#` is its owner's token
+  of     ids of users to whom something was sent that also bear this name
+
+`meta` holds the schema, the key of the hashes, whether the ledger is a simulation's, the
+number of the newest run and the newest time; `run#...` is a run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from batch_resend.ledger import Message, Names
+from batch_resend.ledger.hashing import hashes
+from batch_resend.plan import NOBODY, History
+
+SCHEMA = 1
+META = "meta"
+USER = "user#"
+RUN = "run#"
+MESSAGE = "m#"
+
+#: Seconds after which an open intent is taken for one that a dead run left. Longer than
+#: any request, and than clocks can differ: AWS refuses signatures that are 5 minutes off.
+#: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html
+IN_FLIGHT = 900.0
+
+#: Users noted under another name of theirs; an item of DynamoDB has room for 400 KB.
+MOST_USERS = 2000
+
+Raw = Mapping[str, Any]  #: an item as the SDK's client has it
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A message as it lies in the table; `others` are the hashes of the user's other names."""
+
+    message: Message
+    exact: bytes
+    others: frozenset[tuple[bytes, bytes]] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """All that lies under one name. `stamp` None: nothing does."""
+
+    id: str
+    stamp: str | None = None
+    messages: Mapping[str, Kept] = field(default_factory=dict)  #: by token
+    users: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A message, and where it was found."""
+
+    id: str
+    token: str
+    kept: Kept
+
+
+@dataclass(frozen=True, slots=True)
+class Hashed:
+    """A user's names as they are looked up: id and hashes of each, the one sent to first."""
+
+    own: tuple[str, tuple[bytes, bytes]]
+    others: tuple[tuple[str, tuple[bytes, bytes]], ...] = ()
+    listed: bool = False
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids of all names, each once."""
+        return list(dict.fromkeys([self.own[0], *(one for one, _ in self.others)]))
+
+
+def hashed(secret: bytes, names: Names) -> Hashed:
+    """Hash a user's names."""
+    own, *others = (
+        (id_of(both[0]), both)
+        for both in (hashes(secret, name) for name in (names.username, *names.aliases))
+    )
+    return Hashed(own, tuple(others), names.listed)
+
+
+def id_of(key: bytes) -> str:
+    """The id of the item for a name's hash."""
+    return USER + key.hex()
+
+
+def run_id(number: int) -> str:
+    """The id of a run's item."""
+    return f"{RUN}{number:09}"
+
+
+def look_up(user: Hashed, items: Mapping[str, Item], *, case_sensitive: bool) -> list[Found]:
+    """Find the messages to a user, each once, as `ledger.Names` has it."""
+    found: dict[str, Found] = {}
+    others = user.others if user.listed else ()
+    for id_, name in (user.own, *others):
+        item = items[id_]
+        for token, kept in item.messages.items():
+            if not case_sensitive or kept.exact == name[1]:
+                found[token] = Found(id_, token, kept)
+    for other in items[user.own[0]].users:
+        for token, kept in items[other].messages.items():
+            if any(_same(user.own[1], name, case_sensitive) for name in kept.others):
+                found[token] = Found(other, token, kept)
+    return list(found.values())
+
+
+def _same(one: tuple[bytes, bytes], two: tuple[bytes, bytes], case_sensitive: bool) -> bool:
+    return one == two if case_sensitive else one[0] == two[0]
+
+
+def history(found: Iterable[Found], now: float) -> History:
+    """Say what these messages mean to a plan; `now` in seconds since the epoch."""
+    sent, unsettled, interrupted, in_flight = [], [], False, False
+    for message in (one.kept.message for one in found):
+        if message.state == "sent":
+            sent.append(message.at)
+        elif message.is_unsettled:
+            unsettled.append(message.at)
+            in_flight |= is_in_flight(message, now)
+            interrupted |= is_left(message, now)
+    return History(sent, unsettled, interrupted, in_flight) if sent or unsettled else NOBODY
+
+
+def is_in_flight(message: Message, now: float) -> bool:
+    """Whether another machine may be sending it this moment."""
+    return message.state == "open" and now - message.intended_at < IN_FLIGHT
+
+
+def is_left(message: Message, now: float) -> bool:
+    """Whether a run that died has left it."""
+    return message.state == "open" and not is_in_flight(message, now)
+
+
+# -- as the table has it ---------------------------------------------------------------
+
+
+def intended(run: int, user: Hashed, name: str, at: float) -> dict[str, Any]:
+    """Write a new message as an attribute's value."""
+    value: dict[str, Any] = {
+        "run": {"N": str(run)},
+        "exact": {"B": user.own[1][1]},
+        "name": {"B": name.encode("utf-8", "surrogatepass")},
+        "state": {"S": "open"},
+        "intended_at": number(at),
+    }
+    if user.others:
+        value["others"] = {"BS": sorted({key + exact for _, (key, exact) in user.others})}
+    return {"M": value}
+
+
+def number(value: float) -> dict[str, str]:
+    """Write a number, to its last digit."""
+    return {"N": repr(value)}
+
+
+def read(raw: Raw) -> Item:
+    """Read a user's item."""
+    id_ = raw["id"]["S"]
+    user = bytes.fromhex(id_.removeprefix(USER))
+    return Item(
+        id_,
+        raw["v"]["S"] if "v" in raw else None,
+        {
+            name.removeprefix(MESSAGE): _kept(user, value["M"])
+            for name, value in raw.items()
+            if name.startswith(MESSAGE)
+        },
+        frozenset(raw["of"]["SS"]) if "of" in raw else frozenset(),
+    )
+
+
+def read_all(raws: Iterable[Raw]) -> Iterator[Item]:
+    """Read the users' items among these."""
+    return (read(raw) for raw in raws if raw["id"]["S"].startswith(USER))
+
+
+def _kept(user: bytes, value: Raw) -> Kept:
+    name, reason, settled_at = value.get("name"), value.get("reason"), value.get("settled_at")
+    return Kept(
+        Message(
+            run=int(value["run"]["N"]),
+            user=user,
+            name=None if name is None else bytes(name["B"]).decode("utf-8", "surrogatepass"),
+            state=value["state"]["S"],
+            reason=None if reason is None else reason["S"],
+            intended_at=float(value["intended_at"]["N"]),
+            settled_at=None if settled_at is None else float(settled_at["N"]),
+        ),
+        bytes(value["exact"]["B"]),
+        frozenset(
+            (bytes(both[:16]), bytes(both[16:])) for both in map(bytes, value["others"]["BS"])
+        )
+        if "others" in value
+        else frozenset(),
+    )

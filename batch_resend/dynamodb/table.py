@@ -1,0 +1,332 @@
+"""One table of DynamoDB: it is asked again for a while, and then said to be out of reach.
+
+A read is repeated until it is answered. A write is tried once, for only its author can
+tell what a lost answer means:
+
+  it returns            it is written
+  raises `Refused`      its condition does not hold: it, and no part of it, is written now;
+                        an earlier try of the same may be, whose answer was lost
+  raises `Unclear`      it may be written, now or a little later
+  raises `LedgerError`  it never will be: what is wrong does not pass
+
+The SDK repeats nothing. No exception of the AWS SDK leaves this module.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+
+from batch_resend import aws
+from batch_resend.dynamodb import Address
+from batch_resend.errors import LedgerError
+
+PATIENCE = 20.0  #: seconds in all, after which the table is out of reach
+ONE_TRY = 5.0  #: seconds for one answer
+_FIRST_PAUSE = 0.05  #: seconds
+_LONGEST_PAUSE = 2.0
+_AT_ONCE = 100  #: items that DynamoDB reads in one request
+_TOGETHER = 8  #: such requests at a time
+
+_NOT_YET = aws.THROTTLED | {
+    "ProvisionedThroughputExceededException",
+    "TransactionConflictException",
+    "TransactionInProgressException",
+    "LimitExceededException",
+}
+_NEEDED = {"batch_get_item": ("Responses",), "scan": ("Items",), "get_item": ("ResponseMetadata",)}
+_REFUSED = "ConditionalCheckFailed"
+_PASSES = {"None", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
+
+
+class Refused(Exception):
+    """The condition of a write does not hold."""
+
+
+class Unclear(Exception):
+    """Nobody knows whether the table has it; says what went wrong."""
+
+
+class Patience:
+    """How long something may be tried."""
+
+    def __init__(self, table: Table) -> None:
+        """Begin now."""
+        self._table = table
+        self._end = anyio.current_time() + PATIENCE
+        self._pause = _FIRST_PAUSE
+        self.why: BaseException | None = None
+
+    async def pause(self) -> None:
+        """Wait a little before the next try; raises `LedgerError` after too many."""
+        if anyio.current_time() + self._pause > self._end:
+            raise self._table.unreachable(self.why) from self.why
+        # Different from one machine to the next, or they would meet again and again.
+        await anyio.sleep(self._pause * random.uniform(0.5, 1.0))  # noqa: S311
+        self._pause = min(_LONGEST_PAUSE, 2 * self._pause)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A conditional change of one item, in DynamoDB's words."""
+
+    id: str
+    update: str
+    condition: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    def as_json(self, table: str) -> dict[str, Any]:
+        """Write it as a request has it."""
+        request: dict[str, Any] = {
+            "TableName": table,
+            "Key": {"id": {"S": self.id}},
+            "UpdateExpression": self.update,
+            "ConditionExpression": self.condition,
+        }
+        if self.values:
+            request["ExpressionAttributeValues"] = dict(self.values)
+        if self.names:
+            request["ExpressionAttributeNames"] = dict(self.names)
+        return request
+
+
+class Table:
+    """A table, through a client of aioboto3's that repeats nothing."""
+
+    def __init__(self, client: Any, address: Address) -> None:
+        """Nothing is asked yet."""
+        self._client = client
+        self.address = address
+        self.now_there = ""  #: the date of DynamoDB's newest answer to `get_one`
+
+    # -- reading -------------------------------------------------------------------
+
+    async def get_one(self, id_: str) -> Mapping[str, Any] | None:
+        """Read one item as it is now."""
+        answer = await self._until_answered("get_item", Key={"id": {"S": id_}}, ConsistentRead=True)
+        self.now_there = str(answer["ResponseMetadata"]["HTTPHeaders"].get("date", ""))
+        found: Mapping[str, Any] | None = answer.get("Item")
+        return found
+
+    async def get(self, ids: Sequence[str]) -> list[Mapping[str, Any]]:
+        """Read the items of these ids (each once) as they are now; some may not be there."""
+        if len(ids) == 1:
+            one = await self.get_one(ids[0])
+            return [] if one is None else [one]
+        found: list[Mapping[str, Any]] = []
+        failed: list[LedgerError] = []
+        room = anyio.Semaphore(_TOGETHER)
+
+        async def get_some(some: Sequence[str]) -> None:
+            async with room:
+                try:  # inside: what leaves a task group is a group of errors
+                    found.extend(await self._get_some(some))
+                except LedgerError as error:
+                    failed.append(error)
+                    tasks.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as tasks:
+            for start in range(0, len(ids), _AT_ONCE):
+                tasks.start_soon(get_some, ids[start : start + _AT_ONCE])
+        if failed:
+            raise failed[0]
+        return found
+
+    async def _get_some(self, ids: Sequence[str]) -> list[Mapping[str, Any]]:
+        left: Any = [{"id": {"S": id_}} for id_ in ids]
+        found: list[Mapping[str, Any]] = []
+        patience = Patience(self)
+        while True:
+            name = self.address.table
+            answer = await self._until_answered(
+                "batch_get_item", RequestItems={name: {"Keys": left, "ConsistentRead": True}}
+            )
+            found += answer["Responses"].get(name, [])
+            left = answer.get("UnprocessedKeys", {}).get(name, {}).get("Keys")
+            if not left:
+                return found
+            await patience.pause()
+
+    async def pages(self) -> AsyncIterator[list[Mapping[str, Any]]]:
+        """Read the whole table, in pages of up to 1 MB."""
+        begin: dict[str, Any] = {}
+        while True:
+            answer = await self._until_answered("scan", ConsistentRead=True, **begin)
+            yield answer["Items"]
+            if not (last := answer.get("LastEvaluatedKey")):
+                return
+            begin = {"ExclusiveStartKey": last}
+
+    async def _until_answered(self, operation: str, **given: Any) -> Any:
+        patience = Patience(self)
+        while True:
+            try:
+                return await self._ask(operation, **given)
+            except Unclear as why:
+                patience.why = why
+                await patience.pause()
+
+    # -- writing -------------------------------------------------------------------
+
+    async def put_new(self, item: Mapping[str, Any]) -> None:
+        """Write an item that is not there yet."""
+        await self._ask("put_item", Item=dict(item), ConditionExpression="attribute_not_exists(id)")
+
+    async def change(self, *changes: Change) -> None:
+        """Make changes, all or none."""
+        name = self.address.table
+        if len(changes) == 1:
+            given = changes[0].as_json(name)
+            given.pop("TableName")
+            await self._ask("update_item", **given)
+        else:
+            await self._ask(
+                "transact_write_items",
+                TransactItems=[{"Update": change.as_json(name)} for change in changes],
+            )
+
+    async def change_in_the_end(self, change: Change) -> bool:
+        """Make a change that may be made twice; say whether its condition held at last."""
+        patience = Patience(self)
+        while True:
+            try:
+                await self.change(change)
+            except Refused:
+                return False
+            except Unclear as why:
+                patience.why = why
+                await patience.pause()
+            else:
+                return True
+
+    async def count_up(self, id_: str, attribute: str) -> int:
+        """Add one to a number of an item, or more than one; return it."""
+        try:
+            answer = await self._until_answered(
+                "update_item",
+                Key={"id": {"S": id_}},
+                UpdateExpression="ADD #a :one",
+                ConditionExpression="attribute_exists(id)",
+                ExpressionAttributeNames={"#a": attribute},
+                ExpressionAttributeValues={":one": {"N": "1"}},
+                ReturnValues="UPDATED_NEW",
+            )
+        except Refused as error:
+            raise self._cannot(f"has lost its item `{id_}`") from error
+        return int(answer["Attributes"][attribute]["N"])
+
+    async def delete(self, id_: str, stamp: str) -> None:
+        """Delete an item that is as it was read; one that is not stays."""
+        with contextlib.suppress(Refused):
+            await self._until_answered(
+                "delete_item",
+                Key={"id": {"S": id_}},
+                ConditionExpression="v = :v",
+                ExpressionAttributeValues={":v": {"S": stamp}},
+            )
+
+    # -- the wire ------------------------------------------------------------------
+
+    async def _ask(self, operation: str, **given: Any) -> Any:
+        if operation not in {"batch_get_item", "transact_write_items"}:
+            given["TableName"] = self.address.table
+        with self._in_words():
+            answer = await getattr(self._client, operation)(**given)
+            for part in _NEEDED.get(operation, ()):
+                answer[part]  # an answer without it says nothing
+            return answer
+
+    @contextlib.contextmanager
+    def _in_words(self) -> Iterator[None]:
+        from botocore import exceptions as sdk
+        from botocore.parsers import ResponseParserError
+
+        try:
+            yield
+        except sdk.ClientError as error:
+            raise self._meaning(error) from error
+        except (
+            sdk.NoCredentialsError,
+            sdk.PartialCredentialsError,
+            sdk.CredentialRetrievalError,
+            sdk.TokenRetrievalError,
+            sdk.SSOError,
+        ) as error:
+            raise self._no_credentials(type(error).__name__) from error
+        except sdk.ParamValidationError as error:
+            raise self._cannot("is asked for what DynamoDB does not know") from error
+        except (sdk.BotoCoreError, ResponseParserError, OSError, ValueError, KeyError) as error:
+            raise Unclear(type(error).__name__) from error
+
+    def _meaning(self, error: Any) -> Exception:
+        code = aws.code_of(error)
+        status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") or 0)
+        if code == "ConditionalCheckFailedException":
+            return Refused(code)
+        if code == "TransactionCanceledException":
+            reasons = {
+                str(reason.get("Code")) for reason in error.response.get("CancellationReasons", [])
+            }
+            if _REFUSED in reasons:
+                return Refused(code)
+            if reasons <= _PASSES:
+                return Unclear(code)
+            return self._cannot(f"refuses what is written ({', '.join(sorted(reasons))})")
+        if code in _NOT_YET or status >= 500:
+            return Unclear(code)
+        if code in aws.BAD_CREDENTIALS or error.operation_name.startswith("AssumeRole"):
+            return self._no_credentials(code)
+        if code in aws.FORBIDDEN:
+            return LedgerError(
+                f"The ledger {self.address} may not be used ({code}): allow the credentials"
+                " dynamodb:GetItem, BatchGetItem, PutItem, UpdateItem, DeleteItem and Scan on the"
+                " table."
+            )
+        if code == "ResourceNotFoundException":
+            return self._missing()
+        told = str(error.response.get("Error", {}).get("Message", ""))
+        if "key element does not match the schema" in told:
+            return LedgerError(
+                f"The table of the ledger {self.address} has another key than a ledger's, which is"
+                " one partition key `id` of type S: name another table with --ledger."
+            )
+        return self._cannot(f"cannot be used ({code})")
+
+    def _missing(self) -> LedgerError:
+        table, region = self.address.table, self._client.meta.region_name
+        where = f"--table-name {table} --region {region}"
+        return LedgerError(
+            f"There is no table {table} in {region}, so there is no ledger: make it with `aws"
+            f" dynamodb create-table {where} --attribute-definitions"
+            " AttributeName=id,AttributeType=S --key-schema AttributeName=id,KeyType=HASH"
+            " --billing-mode PAY_PER_REQUEST --deletion-protection-enabled && aws dynamodb wait"
+            f" table-exists {where} && aws dynamodb update-continuous-backups {where}"
+            " --point-in-time-recovery-specification PointInTimeRecoveryEnabled=true`, or choose"
+            " another Region."
+        )
+
+    def _no_credentials(self, why: str) -> LedgerError:
+        return LedgerError(
+            f"The AWS credentials for the ledger {self.address} are missing, invalid or expired"
+            f" ({why}): renew them, choose others with --profile, and set this machine's clock."
+        )
+
+    def _cannot(self, what: str) -> LedgerError:
+        return LedgerError(
+            f"The ledger {self.address} {what}: nobody is written to without it. Check the table"
+            " and the Region."
+        )
+
+    def unreachable(self, why: BaseException | None) -> LedgerError:
+        """Say that it did not answer, or was written by others all the time."""
+        return LedgerError(
+            f"The ledger {self.address} is out of reach for {PATIENCE:.0f} seconds"
+            f" ({why or 'others write to the same user'}): nobody is written to without it. Check"
+            " the network, the Region and the table's capacity, then run again."
+        )

@@ -1,0 +1,104 @@
+"""What the job asks of a ledger, whichever it is, without being held up by the waiting.
+
+A ledger in one file is held by one run alone: what the plan has read of it stays true
+until the run itself writes. One that several machines share is written by others
+meanwhile, so it judges once more as it makes an intent durable, and may say `Barred`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+from batch_resend.ledger import Names, Step
+from batch_resend.ledger.group_commit import Durable, GroupCommit
+from batch_resend.plan import History
+
+
+class Alone(Durable, Protocol):
+    """A ledger that one run holds alone; every method raises `LedgerError`."""
+
+    def latest(self) -> float:
+        """The newest time it knows, in seconds since the epoch."""
+        ...
+
+    def history(self, names: Names) -> History:
+        """What it knows of a user."""
+        ...
+
+    def begin(self, at: float) -> int:
+        """A run begins."""
+        ...
+
+    def unsettled(self) -> int:
+        """How many messages nobody can prove or disprove."""
+        ...
+
+    def finish(self, summary: str, at: float) -> None:
+        """The run ended."""
+        ...
+
+
+@runtime_checkable
+class Journal(Protocol):
+    """A ledger as the job uses it; every method raises `LedgerError`."""
+
+    def latest(self) -> float:
+        """The newest time it knows, in seconds since the epoch."""
+        ...
+
+    async def histories(self, users: Sequence[Names], now: float) -> list[History]:
+        """What it knows of each of these users."""
+        ...
+
+    async def begin(self, at: float) -> int:
+        """A run begins."""
+        ...
+
+    async def make(self, step: Step) -> int:
+        """Make one step durable; an intent is answered by its number.
+
+        Raises `Barred` where an intent is not allowed any more.
+        """
+        ...
+
+    async def commit_forever(self) -> None:
+        """Do what has to go on while steps are made, until cancelled."""
+        ...
+
+    async def unsettled(self) -> int:
+        """How many messages nobody can prove or disprove."""
+        ...
+
+    async def finish(self, summary: str, at: float) -> None:
+        """The run ended."""
+        ...
+
+
+class OwnJournal:
+    """The journal of a ledger that this run holds alone."""
+
+    def __init__(self, ledger: Alone, *, threads: bool = True) -> None:
+        """Stand before a ledger that is open; `threads` as `GroupCommit` has it."""
+        self._ledger = ledger
+        self._commits = GroupCommit(ledger, threads=threads)
+        self.latest = ledger.latest
+        self.make = self._commits.make
+        self.commit_forever = self._commits.commit_forever
+
+    async def histories(self, users: Sequence[Names], now: float) -> list[History]:
+        """What it knows of each; nobody else is under way, so the time does not matter."""
+        del now
+        return [self._ledger.history(names) for names in users]
+
+    async def begin(self, at: float) -> int:
+        """A run begins."""
+        return self._ledger.begin(at)
+
+    async def unsettled(self) -> int:
+        """How many messages nobody can prove or disprove."""
+        return self._ledger.unsettled()
+
+    async def finish(self, summary: str, at: float) -> None:
+        """The run ended."""
+        self._ledger.finish(summary, at)
