@@ -10,8 +10,10 @@ The long versions, each with its own figures at the end of the output::
     BATCH_RESEND_SWEEP=60    python -m pytest tests/crash/test_sweep.py -m long
     BATCH_RESEND_CUTS=200    python -m pytest tests/crash/test_power_cuts.py -m long
     BATCH_RESEND_ERRORS=12   python -m pytest tests/crash/test_injected_errors.py -m long
+    BATCH_RESEND_MACHINES=4  python -m pytest tests/crash/test_machines.py -m long
 
-Numbers of kills and of cuts; for the other two, users of the run whose every call is hit.
+Numbers of kills, of cuts and of machines; for the other two, users of the run whose every call
+is hit.
 `BATCH_RESEND_SEED` chooses other random moments, `BATCH_RESEND_JOBS` how many runs at once.
 """
 
@@ -128,6 +130,9 @@ class Place:
 
     folder: Path
     names: Sequence[str]
+    shared: str = ""  #: a ledger that is no file
+    environment: Mapping[str, str] = field(default_factory=dict)
+    patience: float = PATIENCE
     runs: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
@@ -169,7 +174,14 @@ class Place:
             *before,
             *(sys.executable, *program, "run", "users.csv", "--report", str(report)),
             *("--client-id", "simulatedclient", "--region", "eu-west-1", "--yes"),
-            *("--endpoint-url", simulator.url, "--ledger", str(self.ledger), "--rate", "500"),
+            *(
+                "--endpoint-url",
+                simulator.url,
+                "--ledger",
+                self.shared or str(self.ledger),
+                "--rate",
+                "500",
+            ),
         ]
         with said.open("wb") as output:
             process = subprocess.Popen(
@@ -182,7 +194,7 @@ class Place:
                 start_new_session=True,
             )
             try:
-                yield Run(process, report, said)
+                yield Run(process, report, said, self.patience)
             finally:
                 # A tracer and what it traces are one group.
                 with contextlib.suppress(ProcessLookupError):
@@ -213,6 +225,7 @@ class Place:
             "AWS_CONFIG_FILE": nowhere,
             "AWS_SHARED_CREDENTIALS_FILE": nowhere,
             "AWS_EC2_METADATA_DISABLED": "true",
+            **self.environment,
         }
 
 
@@ -223,15 +236,16 @@ class Run:
     process: subprocess.Popen[bytes]
     report: Path
     said: Path
+    patience: float = PATIENCE
 
     def ended(self) -> Ended:
         """Wait for its end."""
-        code = self.process.wait(PATIENCE)
+        code = self.process.wait(self.patience)
         return Ended(code, self.said.read_text("utf-8", "replace"), self.report)
 
     def killed_when(self, ready: Callable[[], bool], more: float) -> bool:
         """Kill it `more` seconds after `ready`; say whether it was still alive then."""
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + self.patience
         while self.process.poll() is None and not ready():
             assert time.monotonic() < end, "the run hangs"
             time.sleep(0.001)
