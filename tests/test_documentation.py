@@ -31,7 +31,10 @@ README = (ROOT / "README.md").read_text("utf-8")
 LINES = README.splitlines()
 
 # Options of other programs, in the commands that the README shows.
-FOREIGN = {"--check", "--cov", "--draw", "--real"}
+FOREIGN = {"--check", "--cov", "--draw", "--real"} | {
+    "--table-name", "--attribute-definitions", "--key-schema", "--billing-mode",
+    "--deletion-protection-enabled", "--point-in-time-recovery-specification",
+}  # fmt: skip
 
 
 def _section(title: str) -> str:
@@ -408,6 +411,8 @@ def test_the_policies_allow_what_is_asked_for_and_no_more() -> None:
     assert _allowed("policy-all") == documented == asked | {
         "cognito-idp:ListUsers", "secretsmanager:GetSecretValue",
         "s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload", "s3:ListBucket",
+        "dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem",
+        "dynamodb:DeleteItem", "dynamodb:Scan",
     }  # fmt: skip
 
 

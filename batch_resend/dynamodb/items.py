@@ -29,9 +29,10 @@ RUN = "run#"
 MESSAGE = "m#"
 
 #: Seconds after which an open intent is taken for one that a dead run left. Longer than
-#: any request, and than clocks can differ: AWS refuses signatures that are 5 minutes off.
-#: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html
-IN_FLIGHT = 900.0
+#: any request, and than clocks can differ: DynamoDB refuses a signature from a clock that
+#: is 5 minutes late ("... - 5 min.") or 15 early ("... + 15 min.").
+#: https://github.com/aws/aws-sdk-js/issues/527, https://github.com/aws/aws-sdk-js/issues/2565
+IN_FLIGHT = 1800.0
 
 #: Users noted under another name of theirs; an item of DynamoDB has room for 400 KB.
 MOST_USERS = 2000

@@ -69,19 +69,18 @@ def machine(
         runs += 1
         last = died >= kills or runs > 2 * kills
         with place.started(simulator) as run:
-            if last:
-                ended = run.ended()
-                assert ended.code in {0, 1}, ended.said
-                assert ended.report.tells_every(place.names), "every row exactly once"
-            else:
+            if not last:
                 # One kill in six falls somewhere in a start, the others while codes are sent.
                 wanted = 0 if rng.random() < 1 / 6 else rng.randint(1, apart)
                 enough = partial(arrived, simulator.cognito, simulator.cognito.requests + wanted)
                 died += run.killed_when(enough, rng.uniform(0, 0.03 if wanted else 1.0))
-                ended = run.ended()
-            assert ended.report.whole, "a killed run leaves whole lines"
-            told.update(n for n, reason in ended.report.reasons.items() if reason == "accepted")
-        if last:
+            ended = run.ended()
+        assert ended.report.whole, "a killed run leaves whole lines"
+        told.update(n for n, reason in ended.report.reasons.items() if reason == "accepted")
+        # On a line so bad, or a machine so busy, the table may be out of reach for too long.
+        if last and not (ended.code == 4 and "is out of reach" in ended.said):
+            assert ended.code in {0, 1}, ended.said
+            assert ended.report.tells_every(place.names), "every row exactly once"
             return died, told
 
 
@@ -100,7 +99,10 @@ def share(folder: Path, users: int, machines: int, kills: int, tell: Callable[[s
         line = stack.enter_context(portal.wrap_async_context_manager(Line(url).running()))
         line.fate = lambda _: rng.choice(_HARM) if rng.random() < _PART else "pass"
         simulator = stack.enter_context(Simulator(latency=_LATENCY, quota=Quota(60.0, burst=20)))
-        environment = ENVIRONMENT | {"AWS_ENDPOINT_URL_DYNAMODB": line.url}
+        environment = ENVIRONMENT | {
+            "AWS_ENDPOINT_URL_DYNAMODB": line.url,
+            "BATCH_RESEND_CONCURRENCY": "16",  # as many as moto can serve
+        }
 
         def place(number: int) -> Place:
             mine = names[:]
@@ -122,6 +124,7 @@ def share(folder: Path, users: int, machines: int, kills: int, tell: Callable[[s
                     range(machines),
                 )
             )
+        line.fate = lambda _: "pass"
         verdict = finish(place(machines), simulator)
         died = sum(deaths for deaths, _ in done)
         told: Counter[str] = sum((one for _, one in done), Counter())
@@ -149,4 +152,4 @@ def test_nobody_is_sent_twice_by_machines_that_share_a_table_and_are_killed(
 def test_nobody_of_ten_thousand_is_sent_twice_by_machines_that_share_a_table(
     tmp_path: Path, tell: Callable[[str], None]
 ) -> None:
-    share(tmp_path, 10_000, MACHINES, 25, tell)
+    share(tmp_path, 10_000, MACHINES, 10, tell)
