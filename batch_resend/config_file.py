@@ -4,7 +4,8 @@ What stands above the tables is for every pool, and what a table `[pools.NAME]` 
 that pool and wins. A value is what would be typed after the option: a text or a number;
 true or false for a switch; a list for what can be given several times; a table in place of
 a list of `KEY=VALUE`. Paths are those of the working directory, as they are when typed,
-and `~` at their beginning is the home folder, as the shell would have it.
+and `~` at their beginning is the home folder, as the shell would have it. `{pool}` in a text
+stands for the name of the pool that is chosen.
 
 The file decides who is written to, so a file that everybody may change is refused. It
 holds no secret, so everybody may read it.
@@ -14,10 +15,11 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import stat
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -72,7 +74,17 @@ class ConfigFile:
                 f"{self.path} has no table [{_POOLS}.{printable(pool)}]{has}"
                 f"{_near(pool, self.pools) or '.'}"
             )
-        return {**self.common, **self.pools[pool]}
+        values = {**self.common, **self.pools[pool]}
+        return {
+            key: replace(found, value=named(found.value, pool)) for key, found in values.items()
+        }
+
+
+def named(value: Any, pool: str) -> Any:
+    """Put a pool's name in place of `{pool}` in a text, as far as a file can be called so."""
+    if not isinstance(value, str):
+        return value
+    return value.replace("{pool}", re.sub(r"[^\w.-]", "-", pool))
 
 
 def read(path: str, keys: Mapping[str, Kind]) -> ConfigFile:

@@ -46,7 +46,7 @@ from batch_resend.model import (
     Wire,
 )
 from batch_resend.outcome import Again, Judge, Stop, Verdict, judge
-from batch_resend.pacing import DEFAULT_QUOTA, Closed, Gate, Health, Pace
+from batch_resend.pacing import DEFAULT_QUOTA, Closed, Gate, Health, Pace, SharedPace
 from batch_resend.plan import History, Policy, decide
 from batch_resend.reports.summary import MaxFailures, Summary, Tally
 from batch_resend.request import AppClient, Template, build
@@ -253,6 +253,10 @@ class Job:
         """Set the ceiling in requests a second; before `run` only."""
         self._gate.pace = Pace(rate)
 
+    def share(self, pace: SharedPace) -> None:
+        """Go by a pace that other jobs go by too, within one's own ceiling; before `run` only."""
+        self._gate.share(pace)
+
     async def dry_run(self) -> Summary:
         """Report what would happen; nothing is sent and nothing remembered."""
         for planned in self.spool:
@@ -272,6 +276,7 @@ class Job:
             around.start_soon(self._watch_time)
             await self._send_all(sender)
             around.cancel_scope.cancel()
+        self._gate.close()  # whoever shares the pace has it alone from now on
         if (
             self.stopped_by
             and self.stopped_by.exit_code == 3
@@ -438,7 +443,7 @@ class Job:
             self.eligible,
             min(self.eligible, done + reasons[Reason.ALREADY_CONFIRMED] + self._overtaken),
             self.tally,
-            self._gate.pace.rate,
+            self._gate.rate,
             self._gate.pace.ceiling,
             self._gate.throttled,
             self._gate.in_flight,

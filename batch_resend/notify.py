@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -32,6 +32,7 @@ from batch_resend.job import Job
 from batch_resend.masking import mask_within
 from batch_resend.model import Outcome, Result
 from batch_resend.preview import Preview
+from batch_resend.reports.pools import PoolsSummary
 from batch_resend.reports.summary import Summary
 from batch_resend.run import Observer
 
@@ -51,7 +52,7 @@ _TOLD = {
     *("region", "simulated", "dry_run"),
 }
 
-End = Summary | BatchResendError  #: how a run ended; both have an exit code
+End = Summary | PoolsSummary | BatchResendError  #: how a run ended; all have an exit code
 Warn = Callable[[str], None]
 
 
@@ -74,7 +75,7 @@ class Notice(Protocol):
 class Observers(Observer):
     """Several observers as one: a person, who is also asked, and notices."""
 
-    def __init__(self, person: Observer, notices: list[Notice]) -> None:
+    def __init__(self, person: Observer, notices: Sequence[Notice]) -> None:
         """Take them in."""
         self._person = person
         self._notices = notices
@@ -102,7 +103,7 @@ class Observers(Observer):
             notice.began(job)
 
 
-async def tell_end(notices: list[Notice], end: End) -> None:
+async def tell_end(notices: Sequence[Notice], end: End) -> None:
     """Tell all of them how the run ended, at the same time, even if this is being cancelled."""
     with anyio.CancelScope(shield=True):
         async with anyio.create_task_group() as tasks:
@@ -153,12 +154,10 @@ class Ping:
             with anyio.move_on_after(START_WITHIN):
                 await self._begun.wait()
             self._beginning.cancel()
-        if isinstance(end, Summary):
-            told = {name: fact for name, fact in end.as_json().items() if name in _TOLD}
-            await self._ping(f"/{end.exit_code}" if end.exit_code else "", told)
+        if isinstance(end, BatchResendError):
+            await self._ping("/fail", _told(end))
         else:
-            error = mask_within(str(end))
-            await self._ping("/fail", {"error": error, "exit_code": int(end.exit_code)})
+            await self._ping(f"/{end.exit_code}" if end.exit_code else "", _told(end))
 
     async def _ping(self, signal: str, body: dict[str, Any] | None) -> None:
         why = ""
@@ -192,6 +191,15 @@ class Ping:
             return type(error).__name__
 
 
+def _told(end: End) -> dict[str, Any]:
+    if isinstance(end, BatchResendError):
+        return {"error": mask_within(str(end)), "exit_code": int(end.exit_code)}
+    told = {name: fact for name, fact in end.as_json().items() if name in _TOLD}
+    if isinstance(end, PoolsSummary):
+        told["pools"] = {name: _told(of_pool) for name, of_pool in end.ends.items()}
+    return told
+
+
 # -- metrics -------------------------------------------------------------------------
 
 
@@ -207,7 +215,7 @@ class Standing:
     labels: Mapping[str, str] = field(default_factory=dict)  #: Region and client, once known
 
     @classmethod
-    def of(cls, run: Job | End) -> Standing:
+    def of(cls, run: Job | Summary | BatchResendError) -> Standing:
         """Take the numbers of a run that goes on, or has ended."""
         if isinstance(run, BatchResendError):
             return cls(exit_code=int(run.exit_code))
@@ -265,7 +273,8 @@ class Metrics:
     async def end(self, end: End) -> None:
         """Write the last numbers."""
         self._job = None
-        await self._write(Standing.of(end))
+        if not isinstance(end, PoolsSummary):  # each pool has metrics of its own
+            await self._write(Standing.of(end))
 
     async def _write(self, standing: Standing) -> None:
         why: str | None = f"no end within {WRITE_WITHIN:g} s"
@@ -279,6 +288,30 @@ class Metrics:
         if not self._warned:
             self._warned = True
             self._warn(f"--metrics cannot be written ({why}). The run is not affected.")
+
+
+class MetricsOfPools:
+    """The metrics of several pools: each is told of its own run."""
+
+    def __init__(self, pools: Mapping[str, Metrics]) -> None:
+        """Take them in, by the pool's name."""
+        self._pools = pools
+
+    def began(self, job: Job) -> None:
+        """Nothing to do: a pool's own metrics hear of its job."""
+
+    async def begin(self) -> None:
+        """Let all of them begin."""
+        async with anyio.create_task_group() as tasks:
+            for metrics in self._pools.values():
+                tasks.start_soon(metrics.begin)
+
+    async def end(self, end: End) -> None:
+        """Tell each how its pool ended."""
+        async with anyio.create_task_group() as tasks:
+            for name, metrics in self._pools.items():
+                own = end.ends[name] if isinstance(end, PoolsSummary) else end
+                tasks.start_soon(metrics.end, own)
 
 
 class Emf:

@@ -6,8 +6,8 @@ sign-ups; Cognito never says what is left. Being throttled is the only sign of i
 
 `Pace` is arithmetic on the rate and `Health` on outages; both are handed the time and
 know no clock. `Gate` is the one part that waits: who passes it may ask Cognito *now*,
-and nothing has been promised to anybody until then. `retry` says how this and tenacity
-divide the work.
+and nothing has been promised to anybody until then. `SharedPace` is one pace for the gates
+of several runs. `retry` says how this and tenacity divide the work.
 
   - Requests are spaced evenly: a burst of one, no tokens hoarded in a pause.
   - A throttle lowers the rate for everybody and fails nobody. Requests that had left
@@ -236,11 +236,32 @@ class Closed(Exception):
 
 
 @dataclass(slots=True)
+class SharedPace:
+    """One pace for several gates, whose runs draw from the same quota.
+
+    Each gate sends one of those who wait there, and these are served in the order of
+    arrival: so the gates take turns. Whoever has the turn could ask at once for all that
+    their own gate cares, and waits for the pace alone: an outage of one run holds up no
+    other. What is learnt of the quota by one is known to all.
+    """
+
+    pace: Pace
+    gates: list[Gate] = field(default_factory=list)
+    turn: anyio.Lock = field(default_factory=anyio.Lock)
+
+    @property
+    def part(self) -> float:
+        """Requests a second that are left to each gate which is open."""
+        return self.pace.rate / max(1, sum(not gate.closed for gate in self.gates))
+
+
+@dataclass(slots=True)
 class Gate:
     """Where everybody waits for a place: for the pace, for room, for an outage's end.
 
     Places are given in the order of arrival. `budget` bounds the places that end up
-    spent, counting those in flight: never one message more.
+    spent, counting those in flight: never one message more. With a `shared` pace the
+    gate's own one only keeps its ceiling.
     """
 
     pace: Pace
@@ -251,6 +272,7 @@ class Gate:
     spent: int = 0
     throttled: int = 0
     closed: bool = False
+    shared: SharedPace | None = None
     _turn: anyio.Lock = field(default_factory=lambda: anyio.Lock(fast_acquire=True))
     _change: anyio.Event | None = None  # somebody waits for it
     _pause_until: float = float("-inf")
@@ -261,9 +283,24 @@ class Gate:
         self.closed = True
         self._changed()
 
+    def share(self, shared: SharedPace) -> None:
+        """Go by a pace that is shared, within the ceiling of one's own; before anybody waits."""
+        self.pace = Pace(self.pace.ceiling, start=self.pace.ceiling)
+        self.shared = shared
+        shared.gates.append(self)
+
+    @property
+    def rate(self) -> float:
+        """Requests a second that may leave here now; with a shared pace the part of it."""
+        return self.pace.rate if self.shared is None else min(self.pace.rate, self.shared.part)
+
     async def place(self) -> Place:
         """Wait for a place, to be given back by `free`. Raises `Closed` when the run ends."""
-        if self._turn.locked() or (now := self._open()) is None:
+        now: float | None
+        if self.shared is not None:
+            async with self._turn:
+                now = await self._shared_place(self.shared)
+        elif self._turn.locked() or (now := self._open()) is None:
             async with self._turn:
                 while (now := self._open()) is None:
                     await self._wait()
@@ -277,6 +314,19 @@ class Gate:
         self.spent += place.spent
         self._heard(place, now)
         self._changed()
+
+    async def _shared_place(self, shared: SharedPace) -> float:
+        """Wait until this gate is open and it is its turn at the shared pace."""
+        while True:
+            while self._open() is None:
+                await self._wait()
+            async with shared.turn:
+                while (now := self._open()) is not None:  # else others go first meanwhile
+                    delay = shared.pace.delay(now)
+                    if delay <= TICK:
+                        shared.pace.leave(now)
+                        return now
+                    await anyio.sleep(min(delay, LOOK_UP))
 
     def _open(self) -> float | None:
         """Return the time, if somebody may pass now."""
@@ -304,6 +354,7 @@ class Gate:
     def _heard(self, place: Place, now: float) -> None:
         if place.signal is None:
             return
+        pace = self._learning
         if place.connected:
             self.health.connected = True
         pause = self.health.heard(place.left_at, now, definite=place.signal is not Signal.SILENT)
@@ -315,15 +366,19 @@ class Gate:
             self._pause(now, pause, "blocked by a firewall (AWS WAF)")
         elif place.signal is Signal.THROTTLED:
             self.throttled += 1
-            self.pace.throttled(place.left_at, now)
+            pace.throttled(place.left_at, now)
         elif place.signal is Signal.ANSWERED:
             self._blocks = 0
-            self.pace.answered(place.left_at, now, busy=not self._idle(now))
+            pace.answered(place.left_at, now, busy=pace.delay(now) > 0)
         if place.retry_after > 0:
-            self._pause(now, min(place.retry_after, 10 * LONGEST_PAUSE), "Cognito asks to wait")
+            seconds = min(place.retry_after, 10 * LONGEST_PAUSE)
+            of_all = self.shared if place.signal is Signal.THROTTLED else None
+            for gate in of_all.gates if of_all else (self,):
+                gate._pause(now, seconds, "Cognito asks to wait")  # noqa: SLF001 - our own kind
 
-    def _idle(self, now: float) -> bool:
-        return self.pace.delay(now) <= 0
+    @property
+    def _learning(self) -> Pace:
+        return self.pace if self.shared is None else self.shared.pace
 
     def _pause(self, now: float, seconds: float, why: str) -> None:
         if now + seconds > self._pause_until:

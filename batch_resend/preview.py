@@ -66,16 +66,26 @@ class Preview:
     @property
     def question(self) -> str:
         """What a person is asked."""
-        if self.eligible > TYPED_FROM:
-            return f"Type {self.eligible} to send {self.eligible} codes: "
-        return f"Send {_some(self.eligible, 'code')}? [y/N] "
+        return question(self.eligible)
 
     def approved(self, answer: str) -> bool:
         """Whether an answer to the question is a yes."""
-        given = answer.strip().lower()
-        if self.eligible > TYPED_FROM:
-            return given == str(self.eligible)
-        return given in {"y", "yes"}
+        return approved(self.eligible, answer)
+
+
+def question(users: int) -> str:
+    """Ask whether to send so many codes."""
+    if users > TYPED_FROM:
+        return f"Type {users} to send {users} codes: "
+    return f"Send {_some(users, 'code')}? [y/N] "
+
+
+def approved(users: int, answer: str) -> bool:
+    """Whether an answer to that question is a yes."""
+    given = answer.strip().lower()
+    if users > TYPED_FROM:
+        return given == str(users)
+    return given in {"y", "yes"}
 
 
 def confirmation_lines(preview: Preview, *, masked: bool = True) -> list[str]:

@@ -22,11 +22,12 @@ from typing import IO, TYPE_CHECKING, Any
 import anyio
 import anyio.to_thread
 
-from batch_resend.errors import Exit
+from batch_resend.errors import Exit, Refused
 from batch_resend.job import Job, Snapshot
 from batch_resend.masking import mask, mask_within, printable
 from batch_resend.model import Outcome, Reason, Result
 from batch_resend.preview import Preview, confirmation_lines, plan_lines
+from batch_resend.reports.pools import PoolsSummary
 from batch_resend.reports.summary import Summary
 from batch_resend.run import Observer
 
@@ -110,18 +111,17 @@ class Console(Observer):
             self._say("plan", line)
         if self._yes or not preview.eligible:
             return True
-        self._write(preview.question, end="")
-        self._asking = True
-        await anyio.wait_readable(sys.stdin)  # a terminal has a whole line, or nothing
-        self._asking = False
-        return preview.approved(sys.stdin.readline())
+        return preview.approved(await self._answer(preview.question))
 
-    def ended(self, summary: Summary) -> None:
+    def ended(self, summary: Summary | PoolsSummary) -> None:
         """Show what the run came to."""
         self.close()
         if self._json:
             self._say("summary", "", **summary.as_json())
-            return
+        else:
+            self._sum_up(summary)
+
+    def _sum_up(self, summary: Any) -> None:
         for line in summary_lines(summary):
             self._say("summary", line, important=True)
 
@@ -159,13 +159,16 @@ class Console(Observer):
             if self._live:
                 # While others send: rich takes longer to import than a request to leave.
                 await anyio.to_thread.run_sync(importlib.import_module, _DISPLAY)
-            if self._job is None:
-                continue
-            snapshot = self._job.snapshot()
-            if self._live:
-                self._draw(snapshot)
-            else:
-                self._say("progress", progress_line(snapshot, self._wait()), **_numbers(snapshot))
+            self._tick()
+
+    def _tick(self) -> None:
+        if self._job is None:
+            return
+        snapshot = self._job.snapshot()
+        if self._live:
+            self._draw(snapshot)
+        else:
+            self._say("progress", progress_line(snapshot, self._wait()), **numbers(snapshot))
 
     def _draw(self, snapshot: Snapshot) -> None:
         from batch_resend.display import Display, frame
@@ -179,6 +182,13 @@ class Console(Observer):
         why, until = self._waiting
         left = until - time.monotonic()
         return f"waiting {math.ceil(left)} s: {why}" if left > 0 else ""
+
+    async def _answer(self, question: str) -> str:
+        self._write(question, end="")
+        self._asking = True
+        await anyio.wait_readable(sys.stdin)  # a terminal has a whole line, or nothing
+        self._asking = False
+        return sys.stdin.readline()
 
     # -- writing -------------------------------------------------------------------
 
@@ -217,6 +227,15 @@ def wrapped(text: str, width: int) -> str:
 def can_ask() -> bool:
     """Whether there is a person at a terminal to ask."""
     return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def must_ask(*users: str | None) -> None:
+    """Make sure that a person can be asked, where the users come from there; raises `Refused`."""
+    if "-" in users or not can_ask():
+        raise Refused(
+            "Nobody was written to: there is no terminal to confirm at. Look at --dry-run"
+            " first, then give --yes."
+        )
 
 
 def summary_lines(summary: Summary) -> list[str]:
@@ -295,7 +314,8 @@ def progress_line(snapshot: Snapshot, waiting: str = "") -> str:
     return " | ".join(told)
 
 
-def _numbers(snapshot: Snapshot) -> dict[str, Any]:
+def numbers(snapshot: Snapshot) -> dict[str, Any]:
+    """Say the same in numbers."""
     return {
         "done": snapshot.done,
         "eligible": snapshot.eligible,

@@ -41,7 +41,7 @@ from batch_resend.ledger.sqlite import SqliteLedger, files_of
 from batch_resend.masking import printable
 from batch_resend.model import Result
 from batch_resend.outcome import Stop
-from batch_resend.pacing import DEFAULT_QUOTA
+from batch_resend.pacing import DEFAULT_QUOTA, SharedPace
 from batch_resend.preview import Preview
 from batch_resend.reports.csv_file import CsvReport, FailedRows
 from batch_resend.reports.delivery import Deliveries
@@ -131,6 +131,11 @@ class Run:
     def sending(self) -> bool:
         """Whether anybody may have been written to."""
         return self._sending
+
+    def share(self, pace: SharedPace) -> None:
+        """Go by a pace that other runs go by too; while the observer is asked to confirm."""
+        assert self._job is not None  # noqa: S101 - for the type checker: it is planned by then
+        self._job.share(pace)
 
     def stop(self, stop: Stop = Stop.CALLER) -> None:
         """End the run gently: settle what is in flight, report the rest as not attempted."""

@@ -11,6 +11,7 @@ import typer
 
 from batch_resend.cli import origins
 from batch_resend.cli.options import check_variables
+from batch_resend.errors import UsageError
 from batch_resend.masking import printable
 
 _SECRET = "BATCH_RESEND_CLIENT_SECRET"  # noqa: S105 - its name
@@ -38,6 +39,8 @@ def show(
     run = command.commands["run"]
     settings = run.make_context("show", list(context.args), parent=context.parent)
     check_variables(settings)
+    if origins.pools(settings):
+        raise UsageError("Several pools are chosen, and this shows one: choose it with --pool.")
     shown: dict[str, dict[str, Any]] = {}
     for parameter in run.params:
         if parameter.name == "help" or parameter.name not in settings.params:

@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from batch_resend.config import Settings
 
 
+#: What is no setting of a run but says how the program itself goes about it.
+OF_THE_PROGRAM = (
+    *("yes", "quiet", "verbose", "no_progress", "log_format", "ping_url", "metrics"),
+    *("config", "pool", "all_pools"),
+)
+
+
 def option(
     *names: str,
     panel: str,
@@ -477,7 +484,17 @@ Pool = Annotated[
         "--pool",
         panel="Configuration",
         metavar="NAME",
-        help="Its table [pools.NAME].",
+        help="Its table [pools.NAME]; for a run repeatable.",
+        is_eager=True,
+        callback=origins.take,
+    ),
+]
+AllPools = Annotated[
+    bool,
+    option(
+        "--all-pools",
+        panel="Configuration",
+        help="All tables [pools.NAME], side by side.",
         is_eager=True,
         callback=origins.take,
     ),

@@ -4,6 +4,9 @@ A flag beats its variable, which beats the file of --config, which beats the def
 parser itself does the beating: what the file says is its `default_map`. So the file speaks
 for the options that have a variable, and for USERS; what has none (the age of what a
 `purge` erases, say) is taken from the command line alone.
+
+Where several pools are chosen the parser first reads what is for all of them: what stands
+above the tables. `of_each_pool` then has it read the same command line once for each pool.
 """
 
 from __future__ import annotations
@@ -21,11 +24,14 @@ from batch_resend.masking import printable
 _CONTEXT = f"{__name__}.context"  #: whose options these are
 _CHOSEN = f"{__name__}.chosen"  #: the values of --config and --pool
 _FOUND = f"{__name__}.found"  #: what the file says, by key
-_OF_THE_FILE = {"config", "pool"}
+_TYPED = f"{__name__}.typed"  #: the arguments of the command
+_POOLS = f"{__name__}.pools"  #: the names of the pools, where several are chosen
+_ONE = f"{__name__}.one"  #: the one of them that the file speaks for now
+_OF_THE_FILE = {"config", "pool", "all_pools"}
 
 
 def take(context: typer.Context, parameter: typer.CallbackParam, value: Any) -> Any:
-    """Take --config or --pool; once both are known, let the file speak."""
+    """Take --config, --pool or --all-pools; once all are known, let the file speak."""
     if value is None and parameter.multiple:
         value = []  # older releases of typer cannot read None here
     if context.resilient_parsing:  # completing a word at the shell
@@ -33,8 +39,9 @@ def take(context: typer.Context, parameter: typer.CallbackParam, value: Any) -> 
     context.meta[_CONTEXT] = context
     chosen = context.meta.setdefault(_CHOSEN, {})
     chosen[parameter.name] = value
-    if chosen.keys() == _OF_THE_FILE:
-        context.meta[_FOUND] = found = _found(context, chosen["config"], chosen["pool"])
+    if chosen.keys() == _OF_THE_FILE & {known.name for known in context.command.params}:
+        found = _found(context, chosen["config"], chosen["pool"], chosen.get("all_pools"))
+        context.meta[_FOUND] = found
         context.default_map = {
             parameter.name: found[key].value
             for key, parameter in _keyed(context.command)
@@ -43,22 +50,55 @@ def take(context: typer.Context, parameter: typer.CallbackParam, value: Any) -> 
     return value
 
 
-def _found(context: typer.Context, config: str | None, pools: list[str]) -> dict[str, Any]:
+def _found(
+    context: typer.Context, config: str | None, pools: list[str], all_pools: bool | None
+) -> dict[str, Any]:
+    if all_pools and pools:
+        raise UsageError("--all-pools and --pool exclude each other: give one of them.")
     if config is None:
+        if all_pools:
+            raise UsageError("--all-pools needs --config: the file with a table for each pool.")
         if pools:
             name = printable(pools[0])
             raise UsageError(f"--pool {name} needs --config: the file with a table [pools.{name}].")
         return {}
-    if len(pools) > 1:
-        raise UsageError(
-            f"--pool is given {len(pools)} times, and a run is for one pool: start one for each."
-        )
     from batch_resend import config_file
 
     keys: dict[str, config_file.Kind] = {}
     for key, parameter in _keyed(context.find_root().command):
         keys.setdefault(key, _kind(parameter))
-    return dict(config_file.read(config, keys).values(pools[0] if pools else None))
+    file = config_file.read(config, keys)
+    if all_pools and not file.pools:
+        raise UsageError(f"--all-pools finds no table [pools.NAME] in {file.path}.")
+    if (one := context.meta.get(_ONE)) is not None:
+        return dict(file.values(one))
+    several = list(dict.fromkeys(file.pools if all_pools else pools))
+    if len(several) > 1 and all_pools is None:
+        raise UsageError(f"--pool is given {len(pools)} times, and this is about one pool.")
+    if len(several) > 1:
+        return _common(context, file, several)
+    return dict(file.values(several[0] if several else None))
+
+
+def _common(context: typer.Context, file: Any, pools: list[str]) -> dict[str, Any]:
+    """Keep the names, and give what the file says for all pools."""
+    for name in pools:
+        file.values(name)  # it is there
+    context.meta[_POOLS] = pools
+    return dict(file.common)
+
+
+def pools(context: typer.Context) -> list[str]:
+    """Name the pools, where several are chosen."""
+    return list(context.meta.get(_POOLS, []))
+
+
+def of_each_pool(context: typer.Context) -> Iterator[tuple[str, Any]]:
+    """Read the command line once for each of the pools; yield its name and its context."""
+    for name in pools(context):
+        context.meta[_CHOSEN], context.meta[_ONE] = {}, name
+        typed = list(context.meta[_TYPED])
+        yield name, context.command.make_context(context.info_name, typed, parent=context.parent)
 
 
 def _kind(parameter: Any) -> Any:
@@ -118,6 +158,12 @@ def told(context: Any, sentence: str) -> str:
 
 class Commands(TyperGroup):
     """The commands. What they complain of is told with the place where it was set."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command; keep what was typed after it."""
+        name, command, typed = super().resolve_command(ctx, args)
+        ctx.meta[_TYPED] = list(typed)
+        return name, command, typed
 
     def invoke(self, ctx: Any) -> Any:
         """Run the chosen command."""

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from batch_resend.cli import options, origins
 from batch_resend.cli.loop import SIGNALS, in_loop
-from batch_resend.errors import BatchResendError, Refused, UsageError
+from batch_resend.errors import BatchResendError, UsageError
 
 if TYPE_CHECKING:
-    from batch_resend.config import Settings
     from batch_resend.notify import Notice
+    from batch_resend.pools import Pools
     from batch_resend.progress import Console
+    from batch_resend.run import Run
 
 _ONE_STORM = 1.0  #: seconds in which several signals are one wish to stop
 
-_NOTICES = ("ping_url", "metrics")
 _FILES = {
     "users": "the input",
     "exclude": "--exclude",
@@ -94,27 +94,33 @@ def run(
     simulate: options.Simulate = False,
     config: options.Config = None,
     pool: options.Pool = None,
+    all_pools: options.AllPools = False,
 ) -> int:
     """Send each unconfirmed user one code, and report what happened to each."""
     given = dict(locals())
-    for name in ("context", "config", "pool"):  # these have spoken already
+    for name in ("context", *options.OF_THE_PROGRAM):
         del given[name]
     from batch_resend import notify
-    from batch_resend.progress import Console, can_ask
+    from batch_resend.progress import Console, must_ask
+    from batch_resend.run import Run
 
-    for name in (*("yes", "quiet", "verbose", "no_progress", "log_format"), *_NOTICES):
-        del given[name]
     if log_format not in {"text", "json"}:
         raise UsageError(f"--log-format {log_format!r}: give text or json.")
     yes = yes or dry_run or simulate
-    console = Console(
-        yes=yes,
-        quiet=quiet,
-        verbose=verbose,
-        json_lines=log_format == "json",
-        live=not no_progress,
-        masked=not no_mask,
-    )
+    speech: dict[str, Any] = {
+        "yes": yes,
+        "quiet": quiet,
+        "verbose": verbose,
+        "json_lines": log_format == "json",
+        "live": not no_progress,
+        "masked": not no_mask,
+    }
+    if origins.pools(context):
+        from batch_resend.cli.pools import side_by_side
+
+        several = side_by_side(context, speech, _FILES)
+        return in_loop(lambda: _run(*several))
+    console = Console(**speech)
     notices: list[notify.Notice] = []
     if ping_url is not None:
         notices.append(notify.Ping(ping_url, console.note))
@@ -123,34 +129,29 @@ def run(
         notify.keep_apart(form, {what: given[name] for name, what in _FILES.items()})
         notices.append(notify.Metrics(form, console.note))
 
-    def settings() -> Settings:
+    def begin() -> Run:
         options.check_variables(context)
         try:
             settings = options.read_settings(given)
         except UsageError as error:
             raise UsageError(f"{error}{origins.told(context, str(error))}") from None
-        if not yes and (users == "-" or not can_ask()):
-            raise Refused(
-                "Nobody was written to: there is no terminal to confirm at. Look at --dry-run"
-                " first, then give --yes."
-            )
-        return settings
+        if not yes:
+            must_ask(users)
+        return Run(settings, observer=notify.Observers(console, notices))
 
-    return in_loop(lambda: _run(settings, console, notices))
+    return in_loop(lambda: _run(begin, console, notices))
 
 
 async def _run(
-    read_settings: Callable[[], Settings], console: Console, notices: list[Notice]
+    begin: Callable[[], Run | Pools], console: Console, notices: Sequence[Notice]
 ) -> int:
     import anyio
 
-    from batch_resend.notify import Observers, tell_end
+    from batch_resend.notify import End, tell_end
     from batch_resend.outcome import Stop
-    from batch_resend.reports.summary import Summary
-    from batch_resend.run import Run
 
-    job: Run | None = None
-    end: Summary | BatchResendError = BatchResendError("The program failed.")
+    job: Run | Pools | None = None
+    end: End = BatchResendError("The program failed.")
     ended = False
 
     async def listen(*, task_status: anyio.abc.TaskStatus[None]) -> None:
@@ -179,7 +180,7 @@ async def _run(
         try:
             async with console.progress():
                 try:  # inside: what leaves a task group is a group of errors
-                    job = Run(read_settings(), observer=Observers(console, notices))
+                    job = begin()
                     end = await job.execute()
                 except BatchResendError as error:
                     console.error(str(error))

@@ -20,6 +20,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import anyio
 from anyio import to_thread
@@ -28,6 +29,7 @@ from batch_resend import s3
 from batch_resend.errors import BatchResendError
 from batch_resend.masking import printable
 from batch_resend.reports.files import PrivateFile
+from batch_resend.reports.pools import PoolsSummary
 from batch_resend.reports.summary import NotDelivered, Summary
 
 AT_MOST = 15.0  #: seconds for all deliveries together, once a signal has come
@@ -35,6 +37,7 @@ AT_MOST = 15.0  #: seconds for all deliveries together, once a signal has come
 _SUMMARY = "--summary"  # written last: it tells of the others
 _KIND = re.compile(r"\.[A-Za-z]{1,5}\Z")  # such as .csv: only for people, who look at the file
 _READ_AT_ONCE = 1 << 20
+_Told = TypeVar("_Told", Summary, PoolsSummary)
 _GZIP = 16 + zlib.MAX_WBITS  #: zlib's way to say: with gzip's header, which names nothing
 
 
@@ -101,7 +104,7 @@ class Deliveries:
             if place is not None:
                 place.discard()
 
-    async def finish(self, summary: Summary) -> Summary:
+    async def finish(self, summary: _Told) -> _Told:
         """Write the summary and take all files to their places; say which did not arrive."""
         for option in self.files:
             if option != _SUMMARY:
@@ -117,7 +120,7 @@ class Deliveries:
         if self._delivering is not None:
             self._delivering.deadline = self._end()
 
-    async def _deliver(self, option: str, summary: Summary) -> Summary:
+    async def _deliver(self, option: str, summary: _Told) -> _Told:
         if option not in self._pending:
             return summary
         file, place = self._pending[option]

@@ -1,0 +1,108 @@
+"""Several pools in one command: what is said for all, and the settings of each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from batch_resend import notify
+from batch_resend.cli import options, origins
+from batch_resend.config_file import named
+from batch_resend.errors import UsageError
+from batch_resend.masking import printable
+from batch_resend.pools import Pools
+from batch_resend.pools_progress import PoolsConsole
+from batch_resend.progress import must_ask
+
+if TYPE_CHECKING:
+    from batch_resend.config import Settings
+
+#: What cannot be one thing for one pool and another for the next.
+_FOR_ALL = (
+    *("yes", "quiet", "verbose", "no_progress", "no_mask", "log_format", "ping_url", "metrics"),
+    *("dry_run", "simulate", "overwrite"),
+)
+_PLACES = ("ledger", "report", "failed", "html", "summary", "exclude", "client_secret_file")
+
+
+def side_by_side(
+    context: typer.Context, speech: dict[str, Any], files: Mapping[str, str]
+) -> tuple[Callable[[], Pools], PoolsConsole, list[notify.Notice]]:
+    """Make what `run` needs for several pools: how to begin, who tells of it, who else hears.
+
+    `speech` is how the console speaks; `files` which options metrics are kept apart from,
+    and what these are called.
+    """
+    console = PoolsConsole(**speech)
+    names = origins.pools(context)
+    parts = {name: console.part(printable(name)) for name in names}
+    everybody = context.params
+    notices: list[notify.Notice] = []
+    if everybody["ping_url"] is not None:
+        notices.append(notify.Ping(everybody["ping_url"], console.note))
+    forms: dict[str, notify.Form] = {}
+    metrics: dict[str, notify.Metrics] = {}
+    if (told := everybody["metrics"]) is not None:
+        if told != "emf" and "{pool}" not in told:
+            raise UsageError(
+                f"--metrics {told}: each pool has a file of its own; write {{pool}} into its name,"
+                " where the pool's name shall stand."
+            )
+        forms = {name: notify.read_metrics(named(told, name)) for name in names}
+        metrics = {name: notify.Metrics(forms[name], parts[name].note) for name in names}
+        notices.append(notify.MetricsOfPools(metrics))
+
+    def begin() -> Pools:
+        options.check_variables(context)
+        one = everybody["summary"]
+        if one is not None and "{pool}" in one:
+            one = None  # each has its own
+        settings: dict[str, Settings] = {}
+        for name, own in origins.of_each_pool(context):
+            try:
+                _check_for_all(everybody, name, own)
+                given = _given(own.params, name, one)
+                if name in forms:
+                    paths = {what: given[key] for key, what in files.items()} | {"--summary": one}
+                    notify.keep_apart(forms[name], paths)
+                settings[name] = options.read_settings(given)
+            except UsageError as error:
+                told = origins.told(own, str(error))
+                raise UsageError(f"Pool {printable(name)}: {error}{told}") from None
+        if not speech["yes"]:
+            must_ask(*(each.users for each in settings.values()))
+        observers = {
+            name: notify.Observers(parts[name], [metrics[name]] if name in metrics else [])
+            for name in names
+        }
+        return Pools(settings, observers=observers, ask=console.ask, note=console.note, summary=one)
+
+    return begin, console, notices
+
+
+def _given(params: Mapping[str, Any], name: str, summary: str | None) -> dict[str, Any]:
+    """Take a pool's options, with its name where it shall stand and in its report's name."""
+    given = {key: value for key, value in params.items() if key not in options.OF_THE_PROGRAM}
+    for key in ("users", *_PLACES):
+        given[key] = named(given[key], name)
+    if given["summary"] == summary:
+        given["summary"] = None  # the one for all
+    if given["report"] is None:
+        moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        given["report"] = named(f"resend-report-{moment}-{{pool}}.csv", name)
+    return given
+
+
+def _check_for_all(everybody: Mapping[str, Any], name: str, own: Any) -> None:
+    for parameter in own.command.params:
+        key = parameter.name
+        if key in _FOR_ALL and own.params[key] != named(everybody[key], name):
+            _, where = origins.origin(own, parameter)
+            option = parameter.opts[0].lstrip("-")
+            raise UsageError(
+                f"{option} is for all pools of a run, but {where} says otherwise: put it above"
+                " the tables."
+            )

@@ -1,0 +1,115 @@
+"""What is about to happen in several pools: which of them share a quota, and the total. Pure.
+
+The quota belongs to an account and Region. Which account a pool is in is known where AWS
+could be asked; where it is not, it is taken to be any of the others': to share a pace that
+need not be shared costs time, not to share one that must be costs live traffic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from batch_resend.estimate import span
+from batch_resend.preview import Preview, approved, question
+
+
+@dataclass(frozen=True, slots=True)
+class OneQuota:
+    """Pools that draw from the same quota."""
+
+    pools: tuple[str, ...]
+    ceiling: float  #: requests a second for all of them together
+    users: int
+
+    @property
+    def seconds(self) -> float:
+        """How long their users take at the least, were the pace the only limit."""
+        return max(0, self.users - 1) / self.ceiling
+
+
+@dataclass(frozen=True, slots=True)
+class PoolsPreview:
+    """What is about to happen in each pool, by its name."""
+
+    pools: Mapping[str, Preview]
+
+    @property
+    def eligible(self) -> int:
+        """How many are to be sent a code, in all pools."""
+        return sum(preview.eligible for preview in self.pools.values())
+
+    @property
+    def quotas(self) -> list[OneQuota]:
+        """The quotas that are drawn from, each with its pools.
+
+        The ceiling is the highest of its pools' own, and none of these exceeds its own.
+        """
+        facts = {name: preview.facts for name, preview in self.pools.items()}
+        return [
+            OneQuota(
+                names,
+                max(self.pools[name].rate for name in names),
+                sum(self.pools[name].eligible for name in names),
+            )
+            for names in same_quota(facts)
+        ]
+
+    @property
+    def seconds(self) -> float:
+        """How long it takes at the least: as long as the slowest pool or quota."""
+        estimates = [preview.estimate for preview in self.pools.values()]
+        return max(
+            [quota.seconds for quota in self.quotas]
+            + [estimate.binding.finished_at - estimate.now for estimate in estimates]
+        )
+
+    @property
+    def question(self) -> str:
+        """What a person is asked."""
+        return question(self.eligible)
+
+    def approved(self, answer: str) -> bool:
+        """Whether an answer to the question is a yes."""
+        return approved(self.eligible, answer)
+
+
+def same_quota(facts: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """Group pools by the quota that they draw from, given the facts of each."""
+    places: dict[str, dict[str, str | None]] = {}
+    for name, known in facts.items():
+        place = known["region"] if known["endpoint_is_aws"] else known["endpoint"]
+        places.setdefault(str(place), {})[name] = known.get("account")
+    groups = []
+    for accounts in places.values():
+        if None in accounts.values():
+            groups.append(tuple(accounts))
+            continue
+        by_account: dict[str | None, list[str]] = {}
+        for name, account in accounts.items():
+            by_account.setdefault(account, []).append(name)
+        groups += [tuple(names) for names in by_account.values()]
+    return groups
+
+
+def total_lines(preview: PoolsPreview) -> list[str]:
+    """Say what all pools come to together."""
+    names = len(preview.pools)
+    users = preview.eligible
+    lines = [
+        f"All {names} pools",
+        f"  to send    {users} {'code' if users == 1 else 'codes'}",
+    ]
+    lines += [
+        f"  pace       {quota.ceiling:g} a second for {_and(quota.pools)} together: one quota"
+        for quota in preview.quotas
+        if len(quota.pools) > 1
+    ]
+    if users:
+        lines.append(f"  takes      {span(preview.seconds)} at least")
+    return lines
+
+
+def _and(names: tuple[str, ...]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}"

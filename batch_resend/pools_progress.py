@@ -1,0 +1,172 @@
+"""What a person sees of several pools: the same lines, each with its pool's name.
+
+At a terminal the live display shows the total, and below it a line for each pool. With
+`--log-format json` the name is in `pool`. The summary of all comes last.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from batch_resend.job import Snapshot
+from batch_resend.masking import printable
+from batch_resend.model import Reason
+from batch_resend.pools_preview import PoolsPreview, total_lines
+from batch_resend.preview import confirmation_lines, plan_lines
+from batch_resend.progress import Console, numbers, progress_line, summary_lines
+from batch_resend.reports.pools import PoolsSummary
+from batch_resend.reports.summary import Summary, Tally
+
+
+class PoolsConsole(Console):
+    """Tells a person, or a log, how the runs of several pools go."""
+
+    def __init__(self, **speech: Any) -> None:
+        """Take what a `Console` takes."""
+        super().__init__(**speech)
+        self._speech = speech
+        self._parts: list[Part] = []
+        self._ceiling = 0.0  # of all quotas together, once they are known
+
+    def part(self, name: str) -> Part:
+        """Make the observer of one pool."""
+        made = Part(self, name, **self._speech)
+        self._parts.append(made)
+        return made
+
+    def say_of(self, name: str, event: str, text: str, *, important: bool, **more: Any) -> None:
+        """Say something of one pool."""
+        if not self._json and text:
+            text = f"{name}: {text}"
+        self._say(event, text, important=important, pool=name, **more)
+
+    async def ask(self, preview: PoolsPreview) -> bool:
+        """Show the plan of each and of all; ask once, where a question is due."""
+        self._ceiling = sum(quota.ceiling for quota in preview.quotas)
+        for part, each in zip(self._parts, preview.pools.values(), strict=True):
+            lines = plan_lines if each.facts.get("dry_run") else confirmation_lines
+            if not self._json:
+                self._say("plan", f"Pool {part.name}")
+            for line in lines(each, masked=self._masked):
+                self._say("plan", line, pool=part.name)
+        for line in total_lines(preview):
+            self._say("plan", line)
+        if self._yes or not preview.eligible:
+            return True
+        return preview.approved(await self._answer(preview.question))
+
+    def _sum_up(self, summary: PoolsSummary) -> None:
+        for part, end in zip(self._parts, summary.ends.values(), strict=True):
+            lines = summary_lines(end) if isinstance(end, Summary) else [f"Error: {end}"]
+            for line in lines:
+                part.tell(line)
+        for line in pools_summary_lines(summary):
+            self._say("summary", line, important=True)
+
+    def close(self) -> None:
+        """End the progress, and leave the terminal as it was."""
+        super().close()
+        for part in self._parts:
+            part.close()
+
+    def _tick(self) -> None:
+        standing = {part: found for part in self._parts if (found := part.standing()) is not None}
+        if not standing:
+            return
+        if self._live:
+            self._draw_all(standing)
+            return
+        for part, (snapshot, waiting) in standing.items():
+            line = progress_line(snapshot, waiting)
+            self.say_of(part.name, "progress", line, important=False, **numbers(snapshot))
+
+    def _draw_all(self, standing: dict[Part, tuple[Snapshot, str]]) -> None:
+        from rich.console import Group
+        from rich.text import Text
+
+        from batch_resend.display import WIDEST, Display, frame
+
+        self._display = self._display or Display(self._stream)
+        latest: dict[Reason, None] = {}
+        for part in standing:
+            latest |= part.latest
+        drawn = frame(
+            replace(total(snapshot for snapshot, _ in standing.values()), ceiling=self._ceiling),
+            seconds=time.monotonic() - min(part.began_at for part in standing),
+            latest=latest,
+        )
+        rows = [Text("")]
+        for part, (snapshot, waiting) in standing.items():
+            row = Text(f"{part.name}: {progress_line(snapshot, waiting)}", overflow="ellipsis")
+            row.truncate(WIDEST, overflow="ellipsis")
+            rows.append(row)
+        self._display.show(Group(drawn, *rows))
+
+
+class Part(Console):
+    """Tells of one pool, through the console of all."""
+
+    def __init__(self, whole: PoolsConsole, name: str, **speech: Any) -> None:
+        """Say nothing yet."""
+        super().__init__(**speech)
+        self.name = name
+        self._whole = whole
+
+    @property
+    def began_at(self) -> float:
+        """When sending began, on the monotonic clock."""
+        return self._began
+
+    @property
+    def latest(self) -> dict[Reason, None]:
+        """Why it went wrong, in the order of the last time."""
+        return self._latest
+
+    def standing(self) -> tuple[Snapshot, str] | None:
+        """How the run stands and what it waits for, once it sends."""
+        return None if self._job is None else (self._job.snapshot(), self._wait())
+
+    def tell(self, line: str) -> None:
+        """Say a line of the summary."""
+        self._say("summary", line, important=True)
+
+    def _say(self, event: str, text: str, *, important: bool = False, **more: Any) -> None:
+        self._whole.say_of(self.name, event, text, important=important, **more)
+
+
+def total(snapshots: Iterable[Snapshot]) -> Snapshot:
+    """Add up how several runs stand; the ceiling is added too, as if no quota were shared."""
+    found = list(snapshots)
+    tally = Tally()
+    for snapshot in found:
+        tally.reasons.update(snapshot.tally.reasons)
+        tally.requests += snapshot.tally.requests
+    going_on = [snapshot for snapshot in found if snapshot.done < snapshot.eligible]
+    stops = [snapshot.stopped_by for snapshot in going_on]
+    return Snapshot(
+        eligible=sum(snapshot.eligible for snapshot in found),
+        done=sum(snapshot.done for snapshot in found),
+        tally=tally,
+        rate=sum(snapshot.rate for snapshot in going_on or found),
+        ceiling=sum(snapshot.ceiling for snapshot in found),
+        throttled=sum(snapshot.throttled for snapshot in found),
+        in_flight=sum(snapshot.in_flight for snapshot in found),
+        seconds=max(snapshot.seconds for snapshot in found),
+        stopped_by=stops[0] if stops and all(stops) else None,
+    )
+
+
+def pools_summary_lines(summary: PoolsSummary) -> list[str]:
+    """Say in a few lines what all pools came to."""
+    counts = [f"{n} {outcome}" for outcome, n in summary.counts.items() if n] or ["no rows"]
+    rows = "1 row" if summary.rows == 1 else f"{summary.rows} rows"
+    lines = [f"All {len(summary.ends)} pools: {rows}: {', '.join(counts)}."]
+    codes = {name: int(end.exit_code) for name, end in summary.ends.items()}
+    if len(set(codes.values())) > 1:
+        told = ", ".join(f"{printable(name)} {code}" for name, code in codes.items())
+        lines.append(f"Exit code {int(summary.exit_code)}, the worst of {told}.")
+    lines += [f"Not delivered: {left.why} It is at {left.file}" for left in summary.not_delivered]
+    return lines

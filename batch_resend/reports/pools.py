@@ -1,0 +1,100 @@
+"""The summary of several pools whose runs went side by side. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from batch_resend.errors import BatchResendError, Exit
+from batch_resend.masking import mask_within
+from batch_resend.model import Outcome, Reason
+from batch_resend.reports.summary import SCHEMA, NotDelivered, Summary
+
+
+@dataclass(frozen=True, slots=True)
+class PoolsSummary:
+    """How each pool's run ended, by the pool's name; at least one has a summary.
+
+    An error is there in place of a pool's summary where it could not begin though others
+    had, or could not write its own summary.
+    """
+
+    ends: Mapping[str, Summary | BatchResendError]
+    not_delivered: tuple[NotDelivered, ...] = ()  #: of this summary; a pool's are in its own
+
+    @property
+    def summaries(self) -> list[Summary]:
+        """The summaries of the pools that have one."""
+        return [end for end in self.ends.values() if isinstance(end, Summary)]
+
+    @property
+    def counts(self) -> dict[Outcome, int]:
+        """Rows of all pools by outcome, every outcome named."""
+        return {outcome: sum(s.counts[outcome] for s in self.summaries) for outcome in Outcome}
+
+    @property
+    def reasons(self) -> dict[Reason, int]:
+        """Rows of all pools by reason."""
+        total: Counter[Reason] = Counter()
+        for summary in self.summaries:
+            total.update(summary.reasons)
+        return dict(total)
+
+    @property
+    def rows(self) -> int:
+        """How many input rows there were."""
+        return sum(summary.rows for summary in self.summaries)
+
+    @property
+    def requests(self) -> int:
+        """Requests made, by all."""
+        return sum(summary.requests for summary in self.summaries)
+
+    @property
+    def throttled(self) -> int:
+        """How many of them found the quota used up."""
+        return sum(summary.throttled for summary in self.summaries)
+
+    @property
+    def seconds(self) -> float:
+        """How long it took: as long as the slowest."""
+        return max(summary.seconds for summary in self.summaries)
+
+    @property
+    def exit_code(self) -> Exit:
+        """The worst of the pools' exit codes, which is the highest.
+
+        So a signal comes before settings that need a person, these before a run that is
+        to be gone on with, and that before users who failed.
+        """
+        own = [Exit.SOME_FAILED] if self.not_delivered else []
+        return max([*(Exit(end.exit_code) for end in self.ends.values()), *own])
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the summary in the form for programs."""
+        told = self.summaries
+        return {
+            "schema": SCHEMA,
+            "pools": {name: _as_json(end) for name, end in self.ends.items()},
+            "counts": {str(outcome): count for outcome, count in self.counts.items()},
+            "reasons": {
+                f"{reason.outcome}/{reason}": count
+                for reason, count in sorted(self.reasons.items())
+            },
+            "rows": self.rows,
+            "requests": self.requests,
+            "throttled": self.throttled,
+            "seconds": round(self.seconds, 3),
+            "started_at": round(min(summary.started_at for summary in told), 3),
+            "unsettled": sum(summary.unsettled for summary in told),
+            "not_delivered": [asdict(left) for left in self.not_delivered],
+            "exit_code": int(self.exit_code),
+        }
+
+
+def _as_json(end: Summary | BatchResendError) -> dict[str, Any]:
+    if isinstance(end, BatchResendError):
+        return {"error": mask_within(str(end)), "exit_code": int(end.exit_code)}
+    return end.as_json()
