@@ -98,7 +98,7 @@ def total_lines(preview: PoolsPreview) -> list[str]:
     names = len(preview.pools)
     users = preview.eligible
     lines = [
-        f"All {names} pools",
+        f"{names} pools together",
         f"  to send    {users} {'code' if users == 1 else 'codes'}",
     ]
     lines += [

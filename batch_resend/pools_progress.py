@@ -163,7 +163,7 @@ def pools_summary_lines(summary: PoolsSummary) -> list[str]:
     """Say in a few lines what all pools came to."""
     counts = [f"{n} {outcome}" for outcome, n in summary.counts.items() if n] or ["no rows"]
     rows = "1 row" if summary.rows == 1 else f"{summary.rows} rows"
-    lines = [f"All {len(summary.ends)} pools: {rows}: {', '.join(counts)}."]
+    lines = [f"{len(summary.ends)} pools: {rows}: {', '.join(counts)}."]
     codes = {name: int(end.exit_code) for name, end in summary.ends.items()}
     if len(set(codes.values())) > 1:
         told = ", ".join(f"{printable(name)} {code}" for name, code in codes.items())

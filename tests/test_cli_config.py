@@ -126,7 +126,9 @@ POOL = ("--config", "my.toml", "--pool", "shop")
 WRONG: dict[str, tuple[str, tuple[str, ...], dict[str, str]]] = {
     "no pool chosen": ("choose with --pool (shop, blog)", ("--config", "my.toml"), {}),
     "a pool without a file": ("--pool shop needs --config", ("--pool", "shop"), {}),
-    "two pools": ("--pool is given 2 times", (*POOL, "--pool", "blog"), {}),
+    "a dry run of one of two pools": (
+        "Pool shop: dry-run is for all pools of a run", (*POOL, "--pool", "blog"), {},
+    ),
     "an unknown pool": ("did you mean shop?", ("--pool", "shpo", "--config", "my.toml"), {}),
     "a missing file": ("--config nowhere.toml cannot be read", ("--config", "nowhere.toml"), {}),
     "a mistyped variable": (

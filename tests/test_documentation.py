@@ -22,6 +22,7 @@ from batch_resend.check import Level, check, lines
 from batch_resend.model import Outcome, Reason
 from batch_resend.outcome import Stop
 from batch_resend.preview import plan_lines
+from batch_resend.reports.pools import PoolsSummary
 from batch_resend.reports import ledger_file
 from batch_resend.reports.csv_file import COLUMNS
 from batch_resend.simulator.pool import Kind
@@ -372,6 +373,13 @@ def test_every_field_of_the_summary_is_in_its_table(tmp_path: Path) -> None:
     )
     summary = json.loads(done.stdout)
     assert [_code(row[0])[0] for row in _table("field")] == list(summary)
+
+
+def test_every_field_of_the_summary_of_all_pools_is_in_its_table() -> None:
+    from tests.test_pools import ended
+
+    documented = {name for row in _table("field of all pools") for name in _code(row[0])}
+    assert documented == set(PoolsSummary({"shop": ended()}).as_json())
 
 
 def test_the_check_that_the_readme_shows_is_what_the_facts_come_to() -> None:

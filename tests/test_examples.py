@@ -284,7 +284,7 @@ def test_no_example_shows_a_name_on_standard_error(
 def test_the_commands_of_the_configuration_run(tmp_path: Path, environment: dict[str, str]) -> None:
     text = (EXAMPLES / "batch-resend.toml").read_text("utf-8")
     commands = re.findall(r"^#   (batch-resend .+)$", text, re.MULTILINE)
-    assert [command.split()[1] for command in commands] == ["run", "config"]
+    assert [command.split()[1] for command in commands] == ["run", "config", "run"]
     (tmp_path / "examples").symlink_to(EXAMPLES)
     run = _run("/bin/sh", "-c", commands[0], cwd=tmp_path, environment=environment)
     assert run.returncode == 1, run.stderr
@@ -296,6 +296,13 @@ def test_the_commands_of_the_configuration_run(tmp_path: Path, environment: dict
     place = ["file", "examples/batch-resend.toml"]
     assert ["share", "0.3", *place] in lines
     assert ["client-id", "1example23456789", *place, "[pools.shop]"] in lines
+    report.unlink()
+    both = _run("/bin/sh", "-c", commands[2], cwd=tmp_path, environment=environment)
+    assert both.returncode == 1, both.stderr
+    assert "15 a second for shop and blog together: one quota" in both.stderr
+    reports = sorted(tmp_path.glob("resend-report-*.csv"))
+    assert [path.stem.split("Z-")[1] for path in reports] == ["blog", "shop"]
+    assert [_reasons(path) for path in reports] == [EXPECTED, EXPECTED]
 
 
 def test_every_pool_of_the_configuration_can_be_chosen(

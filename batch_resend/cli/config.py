@@ -39,7 +39,7 @@ def show(
     run = command.commands["run"]
     settings = run.make_context("show", list(context.args), parent=context.parent)
     check_variables(settings)
-    if origins.pools(settings):
+    if len(origins.pools(settings)) > 1:
         raise UsageError("Several pools are chosen, and this shows one: choose it with --pool.")
     shown: dict[str, dict[str, Any]] = {}
     for parameter in run.params:

@@ -25,7 +25,7 @@ _CONTEXT = f"{__name__}.context"  #: whose options these are
 _CHOSEN = f"{__name__}.chosen"  #: the values of --config and --pool
 _FOUND = f"{__name__}.found"  #: what the file says, by key
 _TYPED = f"{__name__}.typed"  #: the arguments of the command
-_POOLS = f"{__name__}.pools"  #: the names of the pools, where several are chosen
+_POOLS = f"{__name__}.pools"  #: the names of the pools that are chosen
 _ONE = f"{__name__}.one"  #: the one of them that the file speaks for now
 _OF_THE_FILE = {"config", "pool", "all_pools"}
 
@@ -72,24 +72,18 @@ def _found(
         raise UsageError(f"--all-pools finds no table [pools.NAME] in {file.path}.")
     if (one := context.meta.get(_ONE)) is not None:
         return dict(file.values(one))
-    several = list(dict.fromkeys(file.pools if all_pools else pools))
-    if len(several) > 1 and all_pools is None:
+    chosen = list(dict.fromkeys(file.pools if all_pools else pools))
+    if len(chosen) > 1 and all_pools is None:
         raise UsageError(f"--pool is given {len(pools)} times, and this is about one pool.")
-    if len(several) > 1:
-        return _common(context, file, several)
-    return dict(file.values(several[0] if several else None))
-
-
-def _common(context: typer.Context, file: Any, pools: list[str]) -> dict[str, Any]:
-    """Keep the names, and give what the file says for all pools."""
-    for name in pools:
-        file.values(name)  # it is there
-    context.meta[_POOLS] = pools
-    return dict(file.common)
+    context.meta[_POOLS] = chosen
+    values = [file.values(name) for name in chosen]  # all of them are there
+    if len(chosen) > 1:
+        return dict(file.common)
+    return dict(values[0] if values else file.values(None))
 
 
 def pools(context: typer.Context) -> list[str]:
-    """Name the pools, where several are chosen."""
+    """Name the pools that are chosen."""
     return list(context.meta.get(_POOLS, []))
 
 
@@ -98,7 +92,16 @@ def of_each_pool(context: typer.Context) -> Iterator[tuple[str, Any]]:
     for name in pools(context):
         context.meta[_CHOSEN], context.meta[_ONE] = {}, name
         typed = list(context.meta[_TYPED])
-        yield name, context.command.make_context(context.info_name, typed, parent=context.parent)
+        try:
+            own = context.command.make_context(context.info_name, typed, parent=context.parent)
+        except Exception as error:
+            sentence = getattr(error, "format_message", None)
+            if sentence is None:
+                raise
+            wrong = f"Pool {printable(name)}: {sentence().rstrip('.')}."
+            of = getattr(error, "ctx", None) or context
+            raise UsageError(f"{wrong}{told(of, wrong)}") from None
+        yield name, own
 
 
 def _kind(parameter: Any) -> Any:

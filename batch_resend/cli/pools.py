@@ -99,7 +99,7 @@ def _given(params: Mapping[str, Any], name: str, summary: str | None) -> dict[st
 def _check_for_all(everybody: Mapping[str, Any], name: str, own: Any) -> None:
     for parameter in own.command.params:
         key = parameter.name
-        if key in _FOR_ALL and own.params[key] != named(everybody[key], name):
+        if key in _FOR_ALL and named(own.params[key], name) != named(everybody[key], name):
             _, where = origins.origin(own, parameter)
             option = parameter.opts[0].lstrip("-")
             raise UsageError(

@@ -115,11 +115,16 @@ def run(
         "live": not no_progress,
         "masked": not no_mask,
     }
-    if origins.pools(context):
+    pools = origins.pools(context)
+    if len(pools) > 1:
         from batch_resend.cli.pools import side_by_side
 
         several = side_by_side(context, speech, _FILES)
         return in_loop(lambda: _run(*several))
+    if pools:
+        from batch_resend.config_file import named
+
+        given.update({name: named(given[name], pools[0]) for name in _FILES})
     console = Console(**speech)
     notices: list[notify.Notice] = []
     if ping_url is not None:
