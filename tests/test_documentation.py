@@ -22,9 +22,9 @@ from batch_resend.check import Level, check, lines
 from batch_resend.model import Outcome, Reason
 from batch_resend.outcome import Stop
 from batch_resend.preview import plan_lines
-from batch_resend.reports.pools import PoolsSummary
 from batch_resend.reports import ledger_file
 from batch_resend.reports.csv_file import COLUMNS
+from batch_resend.reports.pools import PoolsSummary
 from batch_resend.simulator.pool import Kind
 
 ROOT = Path(__file__).resolve().parent.parent
