@@ -8,9 +8,13 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import boto3
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
+from moto.cognitoidp.responses import CognitoIdpResponse
+from moto.core.responses import ActionResult
 
 from batch_resend import cli
 from batch_resend.simulator.pool import Kind
@@ -356,3 +360,80 @@ def test_the_place_holder_is_the_pools_name_for_every_command(program: Program) 
     status = program("status", *chosen, "--json")
     assert status.code == 0, status.err
     assert json.loads(status.out)["ledger"].endswith("the-shop.sqlite3")
+
+
+# -- accounts ------------------------------------------------------------------------------
+
+
+class Asked:
+    """What moto lacks: ResendConfirmationCode. It notes which client was asked for whom."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, list[str]] = {}
+
+    def answer(self, response: Any) -> ActionResult:
+        client, name = (response._get_param(key) for key in ("ClientId", "Username"))
+        self.names.setdefault(client, []).append(name)
+        details = {"AttributeName": "email", "DeliveryMedium": "EMAIL", "Destination": "u***@e***"}
+        return ActionResult({"CodeDeliveryDetails": details})
+
+
+def a_pool(moto_url: str, account: str, users: int) -> tuple[str, str, set[str]]:
+    """Make a pool in an account; give its id, its client and its unconfirmed users."""
+    keys = {"aws_access_key_id": "x", "aws_secret_access_key": "x"}
+    where = {"region_name": "us-east-1", "endpoint_url": moto_url}
+    role = boto3.client("sts", **where, **keys).assume_role(
+        RoleArn=f"arn:aws:iam::{account}:role/resend", RoleSessionName="test"
+    )["Credentials"]
+    cognito = boto3.client(
+        "cognito-idp", **where, aws_access_key_id=role["AccessKeyId"],
+        aws_secret_access_key=role["SecretAccessKey"], aws_session_token=role["SessionToken"],
+    )  # fmt: skip
+    pool = cognito.create_user_pool(PoolName="p", AutoVerifiedAttributes=["email"])["UserPool"][
+        "Id"
+    ]
+    client = cognito.create_user_pool_client(UserPoolId=pool, ClientName="web")["UserPoolClient"]
+    names = numbered(users)
+    for name in names:
+        cognito.sign_up(ClientId=client["ClientId"], Username=name, Password="Passw0rd!")
+    return pool, client["ClientId"], set(names)
+
+
+def test_pools_of_other_accounts_are_reached_by_roles_and_the_quota_is_each_accounts(
+    program: Program, moto_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = Asked()
+
+    def resend_confirmation_code(response: Any) -> ActionResult:
+        return asked.answer(response)
+
+    monkeypatch.setattr(
+        CognitoIdpResponse, "resend_confirmation_code", resend_confirmation_code, raising=False
+    )
+    profiles = "[profile base]\naws_access_key_id = x\naws_secret_access_key = x\n"
+    settings = f'endpoint-url = "{moto_url}"\n'
+    expected = {}
+    for name, account, users in (
+        ("shop", "111111111111", 6), ("blog", "222222222222", 4), ("news", "111111111111", 3),
+    ):  # fmt: skip
+        pool, client, names = a_pool(moto_url, account, users)
+        expected[client] = names
+        profiles += (
+            f"[profile {name}]\nrole_arn = arn:aws:iam::{account}:role/resend\n"
+            "source_profile = base\nregion = us-east-1\n"
+        )
+        settings += (
+            f'[pools.{name}]\nprofile = "{name}"\nuser-pool-id = "{pool}"\nclient-id = "{client}"\n'
+        )
+    (program.folder / "aws").write_text(profiles)
+    (program.folder / "pools.toml").write_text(settings)
+    env = {"AWS_CONFIG_FILE": str(program.folder / "aws"), "AWS_ENDPOINT_URL_STS": moto_url}
+    done = program(*RUN, "--yes", "--summary", "summary.json", env=env)
+    assert done.code == 0, done.err
+    assert {client: sorted(names) for client, names in asked.names.items()} == {
+        client: sorted(names) for client, names in expected.items()
+    }
+    accounts = {name: each["account"] for name, each in program.summary()["pools"].items()}
+    assert accounts == {"shop": "111111111111", "blog": "222222222222", "news": "111111111111"}
+    told = [line for line in done.err.splitlines() if line.endswith("together: one quota")]
+    assert told == ["  pace       25 a second for shop and news together: one quota"]
