@@ -14,7 +14,7 @@ import os
 import stat
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,7 +39,7 @@ from batch_resend.facts import Facts
 from batch_resend.job import Job, Sender
 from batch_resend.ledger.sqlite import SqliteLedger, files_of
 from batch_resend.masking import printable
-from batch_resend.model import Result
+from batch_resend.model import Planned, Result
 from batch_resend.outcome import Stop
 from batch_resend.pacing import DEFAULT_QUOTA, SharedPace
 from batch_resend.preview import Preview
@@ -49,6 +49,7 @@ from batch_resend.reports.files import PrivateFile
 from batch_resend.reports.samples import Sample, Samples
 from batch_resend.reports.summary import Summary
 from batch_resend.request import AppClient
+from batch_resend.sources.batch import BatchSource
 from batch_resend.sources.cognito import CognitoSource
 from batch_resend.sources.csv_file import CsvSource, Opener, read_names
 from batch_resend.spool import Spool
@@ -67,6 +68,9 @@ class Observer:
 
     def note(self, text: str) -> None:
         """Hear of something worth knowing."""
+
+    def planned(self, rows: Iterable[Planned], heading: str, encoding: str) -> None:
+        """Hear the whole plan, in the order of the rows; heading and encoding are the input's."""
 
     async def confirm(self, preview: Preview) -> bool:
         """Say whether to go on; asked once, after the plan and before the first message."""
@@ -113,9 +117,14 @@ class Run:
         *,
         observer: Observer | None = None,
         results: anyio.streams.memory.MemoryObjectSendStream[Result] | None = None,
+        source: BatchSource | None = None,
     ) -> None:
-        """Nothing is opened yet. `results` is handed every result, as it comes."""
+        """Nothing is opened yet. `results` is handed every result, as it comes.
+
+        `source` gives the users in place of the input that the settings name.
+        """
         self.settings = settings
+        self._given = source
         self.summary: Summary | None = None
         self._observer = observer or Observer()
         self._results = results
@@ -367,7 +376,9 @@ class Run:
         files: dict[str, PrivateFile],
     ) -> Job:
         settings = self.settings
-        source = self._source(world, await _opener(stack, self._store, "USERS", settings.users))
+        source = self._given or self._source(
+            world, await _opener(stack, self._store, "USERS", settings.users)
+        )
         stack.push_async_callback(source.aclose)
         await source.open()
         _check_columns(settings, source.name, source.columns)
@@ -413,6 +424,7 @@ class Run:
             listener=self._hand_on,
         )
         await job.plan(source, settings.selection)
+        self._observer.planned(spool, source.heading, source.encoding)
         return job
 
     async def _hand_on(self, result: Result) -> None:

@@ -142,6 +142,21 @@ class Store:
             f"{name} broke off {_TRIES} times while it was read: check the network, then run again."
         )
 
+    async def names(self, path: str) -> list[str]:
+        """List the addresses that begin with this one, in their order.
+
+        Raises `InputError`, or `SettingsError` where the credentials are at fault.
+        """
+        where, found = address("the prefix", path), []
+        doing = _Doing(printable(str(where)), where, "listed", "s3:ListBucket", InputError)
+        with _in_words(doing):
+            pages = self._client.get_paginator("list_objects_v2")
+            async for page in pages.paginate(Bucket=where.bucket, Prefix=where.key):
+                found += [
+                    str(Address(where.bucket, one["Key"])) for one in page.get("Contents", ())
+                ]
+        return found
+
     async def check(self, option: str, path: str, *, overwrite: bool) -> None:
         """Find out whether an object can be written there; leaves nothing behind.
 

@@ -34,7 +34,8 @@ COLUMNS = (
 
 LONGEST_FOREIGN = 500  #: characters of a text from outside that go into a cell
 
-_TRY_AGAIN = {Outcome.FAILED, Outcome.UNKNOWN, Outcome.NOT_ATTEMPTED}
+#: What is worth another run.
+TRY_AGAIN = {Outcome.FAILED, Outcome.UNKNOWN, Outcome.NOT_ATTEMPTED}
 
 
 class CsvReport:
@@ -100,7 +101,7 @@ class FailedRows:
 
     def write(self, result: Result) -> None:
         """Write the row, if its user was not served; raises `ReportError`."""
-        if result.outcome in _TRY_AGAIN:
+        if result.outcome in TRY_AGAIN:
             self._append(result.raw)
 
     def _append(self, text: str) -> None:

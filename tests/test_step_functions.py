@@ -1,0 +1,352 @@
+"""The state machine of `examples/step-functions/`, run by moto's interpreter.
+
+The handler runs in processes of its own, as on Lambda; S3 and the ledger's table are
+moto's too, and Cognito is the simulator over HTTP, by whose count is judged who was sent
+what. What the interpreter does not do is said in the example's README.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shlex
+import threading
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto.awslambda_simple.models import LambdaSimpleBackend
+
+from batch_resend.simulator.pool import Kind
+from batch_resend.simulator.rules import Cognito
+from tests.sandbox import Died, Sandboxes
+from tests.test_cli import (
+    CLIENT,
+    cognito,
+    elsewhere,
+    numbered,
+    once,
+    read_report,
+    tallied,
+    until,
+    url,
+)  # fmt: skip
+
+__all__ = ["cognito", "elsewhere", "url"]  # fixtures
+
+#: In the gate; more by BATCH_RESEND_MACHINE=1050.
+USERS = int(os.environ.get("BATCH_RESEND_MACHINE", "220"))
+
+EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "step-functions"
+DEFINITION = (EXAMPLE / "statemachine.asl.json").read_text("utf-8")
+KEYS = {"aws_access_key_id": "x", "aws_secret_access_key": "x", "region_name": "us-east-1"}
+BUCKET = "clean-up"
+FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:batch-resend"
+
+
+def set_interpreter(moto_url: str, *, on: bool) -> None:
+    wanted = {"stepfunctions": {"execute_state_machine": on}, "lambda": {"use_docker": not on}}
+    request = urllib.request.Request(
+        f"{moto_url}/moto-api/config", json.dumps(wanted).encode(), method="POST"
+    )
+    urllib.request.urlopen(request).close()
+
+
+class Cloud:
+    """What the template makes, at moto."""
+
+    def __init__(self, moto_url: str, url: str, ledger: str, folder: Path) -> None:
+        self.s3 = boto3.client("s3", endpoint_url=moto_url, **KEYS)
+        self.s3.create_bucket(Bucket=BUCKET)
+        self.states = boto3.client("stepfunctions", endpoint_url=moto_url, **KEYS)
+        self.machine = self.states.create_state_machine(
+            name="batch-resend",
+            definition=DEFINITION.replace("${FunctionArn}", FUNCTION).replace("${Bucket}", BUCKET),
+            roleArn="arn:aws:iam::123456789012:role/states",
+        )["stateMachineArn"]
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "BATCH_"))}
+        self.function = Sandboxes(
+            kept | {
+                "HOME": str(folder),
+                "AWS_ACCESS_KEY_ID": "x",
+                "AWS_SECRET_ACCESS_KEY": "x",
+                "AWS_REGION": "us-east-1",
+                "AWS_EC2_METADATA_DISABLED": "true",
+                "AWS_ENDPOINT_URL_S3": moto_url,
+                "AWS_ENDPOINT_URL_DYNAMODB": moto_url,
+                "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER": url,
+                "BATCH_RESEND_CLIENT_ID": CLIENT,
+                "BATCH_RESEND_LEDGER": ledger,
+                "BATCH_RESEND_RATE": "1000",
+                "BUCKET": BUCKET,
+                "WORKERS": "1",
+                "BATCH_SIZE": "25",
+            }
+        )  # fmt: skip
+
+        self.answers: list[str] = []  #: what the function returned
+
+    def put(self, key: str, data: bytes) -> str:
+        self.s3.put_object(Bucket=BUCKET, Key=key, Body=data)
+        return f"s3://{BUCKET}/{key}"
+
+    def get(self, place: str) -> str:
+        key = place.removeprefix(f"s3://{BUCKET}/")
+        text: str = self.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read().decode()
+        return text
+
+    def run(self, *arguments: str, name: str = "first") -> dict[str, Any]:
+        """Run the state machine to its end."""
+        execution = self.states.start_execution(
+            stateMachineArn=self.machine, name=name, input=json.dumps({"arguments": arguments})
+        )["executionArn"]
+        end = time.monotonic() + 100
+        while time.monotonic() < end:
+            told: dict[str, Any] = self.states.describe_execution(executionArn=execution)
+            if told["status"] != "RUNNING":
+                return told
+            time.sleep(0.1)
+        raise TimeoutError(execution)
+
+    def result(self, name: str, file: str) -> str:
+        return self.get(f"s3://{BUCKET}/runs/{name}/{file}")
+
+    def summary(self, name: str = "first") -> dict[str, Any]:
+        summary: dict[str, Any] = json.loads(self.result(name, "summary.json"))
+        return summary
+
+    def end(self) -> None:
+        self.function.end()
+        self.states.delete_state_machine(stateMachineArn=self.machine)
+        for found in self.s3.list_objects_v2(Bucket=BUCKET).get("Contents", ()):
+            self.s3.delete_object(Bucket=BUCKET, Key=found["Key"])
+        self.s3.delete_bucket(Bucket=BUCKET)
+
+
+@pytest.fixture
+def cloud(
+    moto_url: str, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Cloud]:
+    monkeypatch.setenv("MOTO_PORT", moto_url.rpartition(":")[2])
+    set_interpreter(moto_url, on=True)
+    made = Cloud(moto_url, url, str(tmp_path / "ledger.sqlite3"), tmp_path)
+
+    def invoke(_: Any, _name: str, _qualifier: Any, body: Any, _head: Any, headers: Any) -> bytes:
+        try:
+            made.answers.append(json.dumps(made.function.invoke(json.loads(body))))
+            return made.answers[-1].encode()
+        except Died as died:
+            headers["x-amz-function-error"] = "Unhandled"
+            return json.dumps(died.told).encode()
+
+    monkeypatch.setattr(LambdaSimpleBackend, "invoke", invoke)
+    yield made
+    made.end()
+    set_interpreter(moto_url, on=False)
+
+
+def listed(names: list[str]) -> bytes:
+    return "".join(f"{name}\n" for name in ["username", *names]).encode()
+
+
+def kill_at(cloud: Cloud, cognito: Cognito, requests: int) -> threading.Thread:
+    """Kill the function as soon as Cognito has seen so many requests."""
+
+    def wait() -> None:
+        until(lambda: cognito.requests >= requests)
+        for sandbox in list(cloud.function.busy):
+            sandbox.process.kill()
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    return thread
+
+
+def told_by(answers: list[dict[str, Any]]) -> dict[int, str]:
+    """What the answers say of each row; of every row once."""
+    found = [(row, told) for answer in answers for told, at in answer["outcomes"].items()
+             for row in at]  # fmt: skip
+    assert len(found) == len(dict(found))
+    return dict(found)
+
+
+def test_users_of_whom_some_fail_are_each_accounted_for(cloud: Cloud, cognito: Cognito) -> None:
+    whole = USERS - 70
+    names = [*numbered(whole), *numbered(20, Kind.TIRED), *numbered(10, Kind.LOST),
+             *numbered(10, Kind.CONFIRMED), *numbered(10, Kind.MISSING), *["two words"] * 10,
+             *numbered(10)]  # fmt: skip
+    random.Random(6).shuffle(names)
+    cloud.function.environment["BATCH_SIZE"] = "100"
+    users = cloud.put("in/users.csv", b"No;User Name\r\n" + b"".join(
+        f"{n};{name}\r\n".encode() for n, name in enumerate(names)))  # fmt: skip
+
+    told = cloud.run(users, "--username-column", "user name", "--timeout", "1s")
+    assert told["status"] == "SUCCEEDED"
+    served = [name for name in names if "+" not in name and name != "two words"]
+    assert cognito.deliveries == once(served + numbered(10, Kind.LOST))
+
+    # One line per row, in the order of the input.
+    report = read_report(cloud.result("first", "report.csv"))
+    assert [int(row["row"]) for row in report] == list(range(1, USERS + 1))
+    assert [row["username"] for row in report] == names
+    counts = {
+        "sent/accepted": whole, "failed/attempt-limit": 20, "unknown/no-answer": 10,
+        "skipped/already-confirmed": 10, "failed/user-not-found": 10,
+        "failed/invalid-username": 1, "skipped/duplicate": 19,
+    }  # fmt: skip
+    assert tallied(report) == counts
+
+    # What was returned says the same of every row that was not skipped by the plan.
+    answers = [json.loads(told) for told in cloud.answers if '"outcomes"' in told]
+    assert Counter(told_by(answers).values()) == {
+        told: count for told, count in counts.items() if told != "skipped/duplicate"
+    }
+    assert max(map(len, cloud.answers)) < 10_000
+    assert "example.com" not in "".join(cloud.answers)
+
+    failed = cloud.result("first", "failed.csv").splitlines(keepends=True)
+    assert failed[0] == "No;User Name\r\n"
+    assert failed[1:] == [
+        f"{n};{name}\r\n" for n, (name, row) in enumerate(zip(names, report, strict=True))
+        if row["outcome"] in {"failed", "unknown"}
+    ]  # fmt: skip
+    summary = cloud.summary()
+    assert summary["reasons"] == counts
+    assert (summary["exit_code"], summary["stopped_by"], summary["unsettled"]) == (1, None, 10)
+    assert summary["input"] == users
+    assert summary["rows"] == USERS
+    assert (summary["requests"], summary["dry_run"]) == (whole + 50, False)
+    assert shlex.split(summary["next_command"])[:5] == [
+        "aws", "stepfunctions", "start-execution", "--state-machine-arn", cloud.machine,
+    ]  # fmt: skip
+    assert f"{USERS:,}" in cloud.result("first", "report.html")
+    output = json.loads(told["output"])
+    assert output["report"] == f"s3://{BUCKET}/runs/first/report.csv"
+    assert output["counts"] == summary["counts"]
+
+    # The slice: of one worker all of the rate, and no batch more than it may take.
+    assert {event["rate"] for event in cloud.function.called("send")} == {1000.0}
+    assert len(cloud.function.called("send")) == -(-(whole + 51) // 100)
+
+    # To start it again is to resume.
+    assert cloud.run(users, "--username-column", "user name", name="again")["status"] == "SUCCEEDED"
+    assert cognito.deliveries == once(served + numbered(10, Kind.LOST))
+    assert (
+        tallied(read_report(cloud.result("again", "report.csv")))["skipped/cooling-down"] == whole
+    )
+
+
+def test_a_batch_whose_function_was_killed_is_redriven_and_nobody_gets_two(
+    cloud: Cloud, cognito: Cognito
+) -> None:
+    names = numbered(60)
+    users = cloud.put("in/users.csv", listed(names))
+    killer = kill_at(cloud, cognito, 40)  # in the middle of the second batch
+    told = cloud.run(users, "--rate", "50")
+    killer.join()
+    # A failed batch among three is tolerated by the interpreter, whatever it was told.
+    assert (told["status"], told["error"]) == ("FAILED", "Unfinished")
+    died = cloud.function.called("send")[1]
+    assert (died["batch"], len(cloud.function.called("send"))) == (2, 3)
+
+    # What a redrive does: the state that failed is run once more with what it was given, and
+    # then the rest of the machine.
+    cloud.function.invoke(died)
+    end = cloud.function.invoke({"action": "merge", "place": died["place"]})
+    report = read_report(cloud.result("first", "report.csv"))
+    assert [row["username"] for row in report] == names
+    counts = tallied(report)
+    # Of whom the dead one had told nobody the ledger knows that they were served.
+    assert counts.keys() <= {"sent/accepted", "skipped/cooling-down", "unknown/interrupted"}
+    assert sum(counts.values()) == 60
+    assert end["exit_code"] in {0, 1}
+    # Whoever was in flight may have got one: never two.
+    assert set(cognito.deliveries.values()) == {1}
+    assert set(names) - set(cognito.deliveries) <= {
+        row["username"] for row in report if row["reason"] == "interrupted"
+    }
+
+    # The same once more: nobody is even asked for.
+    before = cognito.requests
+    assert cloud.function.invoke(died)["exit_code"] == 0
+    assert cloud.run(users, name="again")["status"] == "SUCCEEDED"
+    assert cognito.requests == before
+
+
+def test_what_a_dead_batch_leaves_is_told_from_the_ledger_without_a_redrive(
+    cloud: Cloud, cognito: Cognito
+) -> None:
+    names = numbered(60)
+    users = cloud.put("in/users.csv", listed(names))
+    killer = kill_at(cloud, cognito, 40)
+    told = cloud.run(users, "--rate", "50")
+    killer.join()
+    end = json.loads(told["cause"])
+    assert (end["exit_code"], end["stopped_by"]) == (3, "caller")
+    assert end["detail"] == "1 of 3 batches are unfinished"
+    report = read_report(cloud.result("first", "report.csv"))
+    assert [row["username"] for row in report] == names
+    left = [row["username"] for row in report if row["outcome"] == "not-attempted"]
+    assert left
+    assert set(left) < set(names[25:50])
+    assert not set(left) & set(cognito.deliveries)
+    assert cloud.result("first", "failed.csv").splitlines()[1:] == [
+        row["username"] for row in report if row["outcome"] in {"not-attempted", "unknown"}
+    ]
+
+
+def test_a_batch_that_takes_longer_than_the_function_may_is_asked_for_again(
+    cloud: Cloud, cognito: Cognito
+) -> None:
+    names = numbered(50)
+    users = cloud.put("in/users.csv", listed(names))
+    cloud.function.environment["BATCH_SIZE"] = "50"
+    cloud.function.seconds = 24.0  # less 1.5 time-outs of a request and 20 s to settle: 2.5 s
+    told = cloud.run(users, "--rate", "10", "--timeout", "1s")
+    assert told["status"] == "SUCCEEDED"
+    assert len(cloud.function.called("send")) > 1
+    assert cognito.deliveries == once(names)
+    report = read_report(cloud.result("first", "report.csv"))
+    assert tallied(report) == {"sent/accepted": 50}
+    assert [row["username"] for row in report] == names
+    assert cloud.summary()["stopped_by"] is None
+
+
+def test_a_run_that_is_stopped_by_what_cognito_says_ends_as_failed_with_its_results_in_place(
+    cloud: Cloud, cognito: Cognito
+) -> None:
+    users = cloud.put("in/users.csv", listed(numbered(30, Kind.UNDELIVERABLE)))
+    told = cloud.run(users, "--max-failures", "3")
+    assert (told["status"], told["error"]) == ("FAILED", "Unfinished")
+    end = json.loads(told["cause"])
+    assert (end["exit_code"], end["stopped_by"]) == (3, "max-failures")
+    assert len(read_report(cloud.result("first", "report.csv"))) == 30
+    assert cognito.deliveries == {}
+
+
+def test_a_dry_run_writes_its_report_and_asks_for_nobody(cloud: Cloud, cognito: Cognito) -> None:
+    users = cloud.put("in/users.csv", listed([*numbered(30), "two words"]))
+    told = cloud.run(users, "--dry-run")
+    assert told["status"] == "SUCCEEDED"
+    assert tallied(read_report(cloud.result("first", "report.csv"))) == {
+        "planned/eligible": 30, "failed/invalid-username": 1,
+    }  # fmt: skip
+    assert cloud.summary()["dry_run"] is True
+    assert cloud.function.called("send") == []
+    assert cognito.requests == 0
+
+
+def test_only_a_call_that_was_not_made_is_tried_again_by_itself() -> None:
+    machine = json.loads(DEFINITION)
+    send = machine["States"]["Batches"]["ItemProcessor"]["States"]["Send"]
+    assert [retry["ErrorEquals"] for retry in send["Retry"]] == [
+        ["Lambda.TooManyRequestsException"]
+    ]
+    assert "Catch" not in DEFINITION
+    assert "Retry" not in machine["States"]["Batches"]
