@@ -163,7 +163,6 @@ async def _plan(event: Mapping[str, Any], _context: Any) -> dict[str, Any]:
                     "batches": len(sizes),
                     "ceiling": summary.ceiling,
                     "started_at": summary.started_at,
-                    "unsettled": summary.unsettled,
                     "region": summary.facts["region"],
                     "facts": summary.facts,
                 },
@@ -249,7 +248,9 @@ async def _try(
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "report.csv")
         source = batch.BatchSource(execution.batch(number), users)
-        run = Run(replace(settings, report=str(report)), observer=observer, source=source)
+        run = Run(
+            replace(settings, report=str(report)), observer=observer, source=source, part=True
+        )
         try:
             summary = await run.execute()
         except Exception as error:
@@ -301,7 +302,6 @@ class _Sums:
     """What all batches come to."""
 
     ended: float  #: when the last try did
-    unsettled: int
     reasons: Counter[Reason] = field(default_factory=Counter)
     requests: int = 0
     throttled: int = 0
@@ -312,9 +312,7 @@ class _Sums:
     def hear(self, told: Mapping[str, Any]) -> None:
         """Take the summary of one try."""
         self.throttled += told["throttled"]
-        ended = told["started_at"] + told["seconds"]
-        if ended > self.ended:
-            self.ended, self.unsettled = ended, told["unsettled"]
+        self.ended = max(self.ended, told["started_at"] + told["seconds"])
         if told["stopped_by"] and self.stopped_by in {None, Stop.DEADLINE}:
             self.stopped_by, self.detail = _STOPS[told["stopped_by"]], told["detail"] or ""
 
@@ -335,7 +333,7 @@ async def _merge(event: Mapping[str, Any], _context: Any) -> dict[str, Any]:
             execution = Execution(store, str(event["place"]))
             plan = await execution.plan()
             sums = await _gather(execution, plan, report, failed)
-            summary = _summary(execution, plan, sums)
+            summary = _summary(execution, plan, sums, await _unsettled(execution, plan))
             page = await to_thread.run_sync(_page, report, summary)
             if page is not None:
                 await execution.put("report.html", page)
@@ -352,7 +350,7 @@ async def _gather(
     execution: Execution, plan: Mapping[str, Any], report: Path, failed: Path
 ) -> _Sums:
     """Write report and failed file in the order of the input, a batch in memory at a time."""
-    sums = _Sums(plan["started_at"], plan["unsettled"])
+    sums = _Sums(plan["started_at"])
     encoder = codecs.getincrementalencoder(plan["encoding"])(errors="surrogatepass")
     with await execution.plan_report() as lines, _made(report) as made, failed.open("wb") as again:
         writer = csv.writer(made, lineterminator="\n")
@@ -394,7 +392,8 @@ async def _all_told(
             report = Path(folder, "report.csv")
             settings = _for_batch(plan, execution.batch(number))
             settings = replace(settings, dry_run=True, report=str(report))
-            await Run(settings, source=batch.BatchSource(settings.users or "", left)).execute()
+            source = batch.BatchSource(execution.batch(number), left)
+            await Run(settings, source=source, part=True).execute()
             with _opened(report) as lines:
                 for row in merged.read(lines, "the ledger's report"):
                     told[merged.number(row)] = merged.stopped(row)
@@ -410,7 +409,14 @@ def _made(path: Path) -> TextIO:
     return path.open("w", encoding="utf-8", newline="")
 
 
-def _summary(execution: Execution, plan: Mapping[str, Any], sums: _Sums) -> Summary:
+async def _unsettled(execution: Execution, plan: Mapping[str, Any]) -> int:
+    """Ask the ledger, which reads all of it: once for all batches."""
+    nobody = batch.BatchSource(execution.place, [])
+    settings = replace(_for_batch(plan, execution.place), dry_run=True, report="/dev/null")
+    return (await Run(settings, source=nobody).execute()).unsettled
+
+
+def _summary(execution: Execution, plan: Mapping[str, Any], sums: _Sums, unsettled: int) -> Summary:
     stopped_by, detail = None, ""
     if sums.unfinished:
         # Where no try says why, there was none, or it died.
@@ -432,7 +438,7 @@ def _summary(execution: Execution, plan: Mapping[str, Any], sums: _Sums) -> Summ
         started_at=plan["started_at"],
         stopped_by=stopped_by,
         detail=detail,
-        unsettled=sums.unsettled,
+        unsettled=unsettled,
         facts=plan["facts"] | results,
     )
 

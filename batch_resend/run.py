@@ -118,13 +118,16 @@ class Run:
         observer: Observer | None = None,
         results: anyio.streams.memory.MemoryObjectSendStream[Result] | None = None,
         source: BatchSource | None = None,
+        part: bool = False,
     ) -> None:
         """Nothing is opened yet. `results` is handed every result, as it comes.
 
-        `source` gives the users in place of the input that the settings name.
+        `source` gives the users in place of the input that the settings name; `part` says
+        that they are a part of a larger run.
         """
         self.settings = settings
         self._given = source
+        self._part = part
         self.summary: Summary | None = None
         self._observer = observer or Observer()
         self._results = results
@@ -422,6 +425,7 @@ class Run:
             watch=self._observer.waiting,
             note=self._observer.note,
             listener=self._hand_on,
+            part=self._part,
         )
         await job.plan(source, settings.selection)
         self._observer.planned(spool, source.heading, source.encoding)
