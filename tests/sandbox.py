@@ -8,6 +8,7 @@ says what Lambda would say of one that died.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -35,7 +36,9 @@ class Sandbox:
     process: subprocess.Popen[str]
     event: Mapping[str, Any] | None = None
 
-    def serve(self, event: Mapping[str, Any], seconds: float) -> Any:
+    def serve(
+        self, event: Mapping[str, Any], environment: Mapping[str, str], seconds: float
+    ) -> Any:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.event = event
@@ -43,7 +46,8 @@ class Sandbox:
         limit.start()
         began = time.monotonic()
         try:
-            self.process.stdin.write(json.dumps({"event": event, "seconds": seconds}) + "\n")
+            given = {"event": event, "environment": environment, "seconds": seconds}
+            self.process.stdin.write(json.dumps(given) + "\n")
             self.process.stdin.flush()
             line = self.process.stdout.readline()
         finally:
@@ -62,15 +66,20 @@ class Sandbox:
 class Sandboxes:
     """The function: as many processes as are needed at a time."""
 
-    def __init__(self, environment: Mapping[str, str], seconds: float = 60.0) -> None:
-        self.environment = dict(environment)
-        self.seconds = seconds
-        self.events: list[Mapping[str, Any]] = []  #: what it was called with
+    def __init__(self) -> None:
         self.busy: list[Sandbox] = []
-        self.most = 0  #: at a time
         self._idle: list[Sandbox] = []
         self._all: list[Sandbox] = []
         self._lock = threading.Lock()
+        self.set_up({})
+
+    def set_up(self, environment: Mapping[str, str], seconds: float = 60.0) -> None:
+        """Forget what was; `seconds` is how long the function may take."""
+        self.environment = dict(environment)
+        self.seconds = seconds
+        self.events: list[Mapping[str, Any]] = []  #: what it was called with
+        self.answers: list[str] = []  #: and what it returned
+        self.most = 0  #: calls at a time
 
     def invoke(self, event: Mapping[str, Any]) -> Any:
         with self._lock:
@@ -79,7 +88,7 @@ class Sandboxes:
             self.busy.append(sandbox)
             self.most = max(self.most, len(self.busy))
         try:
-            answer = sandbox.serve(event, self.seconds)
+            answer = sandbox.serve(event, self.environment, self.seconds)
         except Died:
             with self._lock:
                 self.busy.remove(sandbox)
@@ -89,6 +98,7 @@ class Sandboxes:
         with self._lock:
             self.busy.remove(sandbox)
             self._idle.append(sandbox)
+            self.answers.append(json.dumps(answer))
         return answer
 
     def called(self, action: str) -> list[Mapping[str, Any]]:
@@ -107,7 +117,6 @@ class Sandboxes:
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.sandbox"],
             cwd=ROOT,
-            env=self.environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -132,6 +141,7 @@ def _inside() -> None:
     answers, sys.stdout = sys.stdout, sys.stderr
     for line in sys.stdin:
         given = json.loads(line)
+        os.environ.update(given["environment"])
         try:
             told: dict[str, Any] = {"answer": handler(given["event"], Context(given["seconds"]))}
         except Exception as error:

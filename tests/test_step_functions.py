@@ -61,7 +61,7 @@ def set_interpreter(moto_url: str, *, on: bool) -> None:
 class Cloud:
     """What the template makes, at moto."""
 
-    def __init__(self, moto_url: str, url: str, folder: Path) -> None:
+    def __init__(self, moto_url: str, url: str, function: Sandboxes) -> None:
         self.s3 = boto3.client("s3", endpoint_url=moto_url, **KEYS)
         self.s3.create_bucket(Bucket=BUCKET)
         self.tables = boto3.client("dynamodb", endpoint_url=moto_url, **KEYS)
@@ -77,14 +77,12 @@ class Cloud:
             definition=DEFINITION.replace("${FunctionArn}", FUNCTION).replace("${Bucket}", BUCKET),
             roleArn="arn:aws:iam::123456789012:role/states",
         )["stateMachineArn"]
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "BATCH_"))}
-        self.function = Sandboxes(
-            kept | {
-                "HOME": str(folder),
+        self.function = function
+        function.set_up(
+            {
                 "AWS_ACCESS_KEY_ID": "x",
                 "AWS_SECRET_ACCESS_KEY": "x",
                 "AWS_REGION": "us-east-1",
-                "AWS_EC2_METADATA_DISABLED": "true",
                 "AWS_ENDPOINT_URL_S3": moto_url,
                 "AWS_ENDPOINT_URL_DYNAMODB": moto_url,
                 "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER": url,
@@ -95,9 +93,7 @@ class Cloud:
                 "WORKERS": "4",
                 "BATCH_SIZE": "25",
             }
-        )  # fmt: skip
-
-        self.answers: list[str] = []  #: what the function returned
+        )
 
     def put(self, key: str, data: bytes) -> str:
         self.s3.put_object(Bucket=BUCKET, Key=key, Body=data)
@@ -129,7 +125,6 @@ class Cloud:
         return summary
 
     def end(self) -> None:
-        self.function.end()
         self.states.delete_state_machine(stateMachineArn=self.machine)
         for found in self.s3.list_objects_v2(Bucket=BUCKET).get("Contents", ()):
             self.s3.delete_object(Bucket=BUCKET, Key=found["Key"])
@@ -137,18 +132,24 @@ class Cloud:
         self.tables.delete_table(TableName="resends")
 
 
+@pytest.fixture(scope="module")
+def function() -> Iterator[Sandboxes]:
+    made = Sandboxes()
+    yield made
+    made.end()
+
+
 @pytest.fixture
 def cloud(
-    moto_url: str, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    moto_url: str, url: str, function: Sandboxes, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Cloud]:
     monkeypatch.setenv("MOTO_PORT", moto_url.rpartition(":")[2])
     set_interpreter(moto_url, on=True)
-    made = Cloud(moto_url, url, tmp_path)
+    made = Cloud(moto_url, url, function)
 
     def invoke(_: Any, _name: str, _qualifier: Any, body: Any, _head: Any, headers: Any) -> bytes:
         try:
-            made.answers.append(json.dumps(made.function.invoke(json.loads(body))))
-            return made.answers[-1].encode()
+            return json.dumps(function.invoke(json.loads(body))).encode()
         except Died as died:
             headers["x-amz-function-error"] = "Unhandled"
             return json.dumps(died.told).encode()
@@ -211,12 +212,12 @@ def test_users_of_whom_some_fail_are_each_accounted_for(cloud: Cloud, cognito: C
     assert tallied(report) == counts
 
     # What was returned says the same of every row that was not skipped by the plan.
-    answers = [json.loads(told) for told in cloud.answers if '"outcomes"' in told]
+    answers = [json.loads(told) for told in cloud.function.answers if '"outcomes"' in told]
     assert Counter(told_by(answers).values()) == {
         told: count for told, count in counts.items() if told != "skipped/duplicate"
     }
-    assert max(map(len, cloud.answers)) < 10_000
-    assert "example.com" not in "".join(cloud.answers)
+    assert max(map(len, cloud.function.answers)) < 10_000
+    assert "example.com" not in "".join(cloud.function.answers)
 
     failed = cloud.result("first", "failed.csv").splitlines(keepends=True)
     assert failed[0] == "No;User Name\r\n"
