@@ -9,6 +9,15 @@ from collections.abc import Iterator
 import pytest
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip the long versions of proofs unless `-m` names them."""
+    if "long" in config.getoption("markexpr", default=""):
+        return
+    for item in items:
+        if item.get_closest_marker("long"):
+            item.add_marker(pytest.mark.skip(reason="a long proof; ask for it with -m long"))
+
+
 @pytest.fixture(autouse=True)
 def nobody_s_aws_settings(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
