@@ -479,8 +479,7 @@ class Job:
     async def _tell(self, result: Result) -> None:
         self.tally.add(result)
         try:
-            if self.stopped_by is not Stop.REPORT:
-                self.report.write(result)
+            self.report.write(result)
         except ReportError as error:
             self.stop(Stop.REPORT, str(error))
         if self.listener is not None:

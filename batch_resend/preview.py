@@ -72,6 +72,10 @@ class Preview:
         """Whether an answer to the question is a yes."""
         return approved(self.eligible, answer)
 
+    def mistyped(self, answer: str) -> bool:
+        """Whether an answer that is no yes was hardly meant as a no either."""
+        return self.eligible > TYPED_FROM and answer.strip().lower() not in {"", "n", "no"}
+
 
 def question(users: int) -> str:
     """Ask whether to send so many codes."""

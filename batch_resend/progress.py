@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 _LIVE_EVERY = 0.25  #: seconds
 _PLAIN_EVERY = 30.0
+_ANSWERS = 3  #: how often a number that must be typed may be mistyped
 _DISPLAY = "batch_resend.display"
 
 
@@ -111,7 +112,13 @@ class Console(Observer):
             self._say("plan", line)
         if self._yes or not preview.eligible:
             return True
-        return preview.approved(await self._answer(preview.question))
+        for _ in range(_ANSWERS):
+            answer = await self._answer(preview.question)
+            if preview.approved(answer):
+                return True
+            if not preview.mistyped(answer):
+                break
+        return False
 
     def ended(self, summary: Summary | PoolsSummary) -> None:
         """Show what the run came to."""
@@ -259,7 +266,7 @@ def summary_lines(summary: Summary) -> list[str]:
         detail = f" ({printable(summary.detail)})" if summary.detail else ""
         lines.append(f"Stopped early: {summary.stopped_by.sentence}{detail}")
     if counts[Outcome.NOT_ATTEMPTED] and summary.exit_code != Exit.SETTINGS:
-        lines.append("Run the same command again to go on: nobody is written to twice.")
+        lines += _to_go_on(str(facts.get("next_command") or ""))
     if summary.unsettled:
         lines.append(
             f"Unsettled over all runs: {summary.unsettled}. Nobody can say whether they were sent"
@@ -289,6 +296,12 @@ def status_command(ledger: str) -> str:
     import shlex
 
     return f"batch-resend status --ledger {printable(shlex.quote(ledger))}"
+
+
+def _to_go_on(command: str) -> list[str]:
+    if " --report " in command:  # the same command would find its report in the way
+        return ["To go on, and nobody is written to twice:", f"  {command}"]
+    return ["Run the same command again to go on: nobody is written to twice."]
 
 
 def progress_line(snapshot: Snapshot, waiting: str = "") -> str:

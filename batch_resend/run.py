@@ -31,6 +31,7 @@ from batch_resend.errors import (
     BatchResendError,
     InputError,
     Refused,
+    ReportError,
     SettingsError,
     UsageError,
 )
@@ -98,14 +99,21 @@ class _World:
 
 
 class _Reports:
-    """All that is told of every row."""
+    """All that is told of every row; one that breaks does not take the others with it."""
 
     def __init__(self, *reports: CsvReport | FailedRows) -> None:
-        self._reports = reports
+        self._reports = list(reports)
 
     def write(self, result: Result) -> None:
-        for report in self._reports:
-            report.write(result)
+        broken = None
+        for report in tuple(self._reports):
+            try:
+                report.write(result)
+            except ReportError as error:
+                self._reports.remove(report)
+                broken = error
+        if broken is not None:
+            raise broken
 
 
 class Run:
@@ -185,13 +193,10 @@ class Run:
         if ledger.is_new and ledger.address and not settings.dry_run:
             self._observer.note(f"A new ledger was begun: {ledger.address}")
         _keep_apart(settings, ledger.path)
-        report_path = settings.report or time.strftime(
-            "resend-report-%Y%m%dT%H%M%SZ.csv", time.gmtime(now)
-        )
         self._deliveries = deliveries = await self._open_places(stack, ledger)
         try:
+            await self._open_report(deliveries, now)
             for what, path in (
-                ("--report", report_path),
                 ("--failed", settings.failed),
                 ("--html", settings.html),
                 ("--summary", settings.summary),
@@ -220,6 +225,21 @@ class Run:
                 report = deliveries.files["--report"].path
                 await self._write_page(deliveries.files["--html"], report, summary)
         return await deliveries.finish(summary)
+
+    async def _open_report(self, deliveries: Deliveries, now: float) -> None:
+        """Open the report; where none is named, under a name that is free."""
+        if self.settings.report is not None:
+            await deliveries.open("--report", self.settings.report)
+            return
+        name = time.strftime("resend-report-%Y%m%dT%H%M%SZ", time.gmtime(now))
+        for more in ("", *(f"-{n}" for n in range(2, 100))):
+            try:
+                await deliveries.open("--report", f"{name}{more}.csv")
+            except ReportError as error:
+                if not isinstance(error.__context__, FileExistsError) or more == "-99":
+                    raise  # else another run began within the same second
+            else:
+                return
 
     async def _open_places(
         self, stack: contextlib.AsyncExitStack, ledger: SqliteLedger | DynamoLedger
@@ -260,6 +280,8 @@ class Run:
         from batch_resend.reports.html import page
 
         def write() -> None:
+            if self._deliveries and self._deliveries.files["--report"].broken:
+                raise ReportError("the report is not whole")
             told = summary.as_json()
             samples = self._samples.taken
             file.append(page([report], summary=told, samples=samples, masked=self.settings.mask))
@@ -271,7 +293,7 @@ class Run:
             summary.facts["html"] = None
             why = str(error) if isinstance(error, BatchResendError) else type(error).__name__
             self._observer.note(
-                f"--html {file.path} could not be made ({why}). The report is whole: try"
+                f"--html {file.address} was not made ({why.rstrip('.')}). To make it of the report:"
                 f" batch-resend report {report}"
             )
 

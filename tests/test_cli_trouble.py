@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -116,3 +117,22 @@ def test_a_number_that_the_simulator_cannot_use_is_refused(
     refused = program("simulate", option, value)
     assert (refused.code, len(refused.errors)) == (2, 1)
     assert told in refused.errors[0]
+
+
+def test_a_summary_that_cannot_be_written_hides_nothing_of_the_run(program: Program) -> None:
+    users = program.users(numbered(3))
+    full = program("run", users, "--simulate", *REPORT, "--summary", "/dev/full")
+    assert full.code == 1
+    assert "3 rows in" in full.err
+    assert "Not delivered: --summary /dev/full cannot be written" in full.err
+
+
+def test_runs_that_begin_in_one_second_have_a_report_each(program: Program) -> None:
+    users = program.users(numbered(3))
+    now = time.time()
+    for second in range(30):
+        name = time.strftime("resend-report-%Y%m%dT%H%M%SZ.csv", time.gmtime(now + second))
+        (program.folder / name).touch()
+    assert program("run", users, "--simulate").code == 0
+    (made,) = program.folder.glob("resend-report-*Z-2.csv")
+    assert made.read_text("utf-8").count("\n") == 4

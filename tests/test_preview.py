@@ -163,3 +163,12 @@ def test_every_reason_that_a_plan_can_have_is_explained() -> None:
     of_plans = {reason for reason in Reason if reason.outcome is Outcome.SKIPPED}
     of_plans -= {Reason.ALREADY_CONFIRMED}  # only Cognito knows
     assert set(_WHY) == of_plans | {Reason.INVALID_USERNAME, Reason.INTERRUPTED}
+
+
+def test_a_mistyped_number_is_asked_for_again_and_a_no_is_a_no() -> None:
+    many = replace(PREVIEW, estimate=replace(PREVIEW.estimate, users=2000))
+    assert [many.mistyped(answer) for answer in ("200\n", "y\n", "n\n", "\n")] == [
+        True, True, False, False,
+    ]  # fmt: skip
+    few = replace(PREVIEW, estimate=replace(PREVIEW.estimate, users=20))
+    assert not few.mistyped("20\n")

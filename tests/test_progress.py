@@ -269,3 +269,10 @@ def test_a_line_too_long_for_a_terminal_is_broken_between_words() -> None:
     told = wrapped("  skipped  60 (disabled 40, duplicate 20)", 24)
     assert told == "  skipped  60 (disabled\n    40, duplicate 20)"
     assert wrapped("Report: /a/very/long/path.csv", 12) == "Report:\n  /a/very/long/path.csv"
+
+
+def test_the_command_that_goes_on_is_shown_where_the_same_one_would_be_refused() -> None:
+    going_on = "batch-resend run users.csv --report r-2.csv"
+    told = summary({Reason.STOPPED: 4}, facts=FACTS | {"next_command": going_on})
+    assert f"  {going_on}" in summary_lines(told)
+    assert not any("the same command" in line for line in summary_lines(told))

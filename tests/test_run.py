@@ -20,7 +20,7 @@ from batch_resend import (
 )
 from batch_resend.errors import InputError, LedgerError, Refused, ReportError
 from batch_resend.outcome import Stop
-from batch_resend.run import default_ledger, secret_from_file
+from batch_resend.run import _Reports, default_ledger, secret_from_file
 
 pytestmark = pytest.mark.anyio
 
@@ -233,3 +233,23 @@ def test_every_public_name_is_there_and_no_other() -> None:
         assert getattr(batch_resend, name) is not None
     with pytest.raises(AttributeError):
         _ = batch_resend.nonsense
+
+
+def test_a_report_that_breaks_does_not_take_the_others_with_it() -> None:
+    class Broken:
+        def write(self, result: Result) -> None:
+            raise ReportError("disk full")
+
+    class Whole:
+        def __init__(self) -> None:
+            self.rows: list[int] = []
+
+        def write(self, result: Result) -> None:
+            self.rows.append(result.row)
+
+    whole, broken = Whole(), Broken()
+    reports: Any = _Reports(broken, whole)  # type: ignore[arg-type]
+    with pytest.raises(ReportError, match="disk full"):
+        reports.write(Result(1, "ada", Reason.ACCEPTED))
+    reports.write(Result(2, "bob", Reason.ACCEPTED))
+    assert whole.rows == [1, 2]

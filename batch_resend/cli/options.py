@@ -484,7 +484,7 @@ Pool = Annotated[
         "--pool",
         panel="Configuration",
         metavar="NAME",
-        help="Its table [pools.NAME]; for a run repeatable.",
+        help="Its table, pools.NAME; for a run repeatable.",
         is_eager=True,
         callback=origins.take,
     ),
@@ -494,7 +494,7 @@ AllPools = Annotated[
     option(
         "--all-pools",
         panel="Configuration",
-        help="All tables [pools.NAME], side by side.",
+        help="All tables pools.NAME, side by side.",
         is_eager=True,
         callback=origins.take,
     ),

@@ -26,7 +26,7 @@ import anyio
 from anyio import to_thread
 
 from batch_resend import s3
-from batch_resend.errors import BatchResendError
+from batch_resend.errors import BatchResendError, ReportError
 from batch_resend.masking import printable
 from batch_resend.reports.files import PrivateFile
 from batch_resend.reports.pools import PoolsSummary
@@ -110,7 +110,8 @@ class Deliveries:
             if option != _SUMMARY:
                 summary = await self._deliver(option, summary)
         if _SUMMARY in self.files:
-            self.files[_SUMMARY].append((json.dumps(summary.as_json()) + "\n").encode())
+            with contextlib.suppress(ReportError):  # which is told of as of any other
+                self.files[_SUMMARY].append((json.dumps(summary.as_json()) + "\n").encode())
             summary = await self._deliver(_SUMMARY, summary)
         return summary
 
@@ -121,6 +122,10 @@ class Deliveries:
             self._delivering.deadline = self._end()
 
     async def _deliver(self, option: str, summary: _Told) -> _Told:
+        if broken := self.files[option].broken:
+            file = self.files[option]
+            left = NotDelivered(file.address, file.path, f"{broken} Only a part is there.")
+            return replace(summary, not_delivered=(*summary.not_delivered, left))
         if option not in self._pending:
             return summary
         file, place = self._pending[option]

@@ -31,6 +31,7 @@ class PrivateFile:
         self.address = address or path
         self._what = what
         self._overwrite = overwrite
+        self.broken: ReportError | None = None  #: why there is only a part of it
         self._descriptor = -1
         self._size = 0
         self._made = False
@@ -75,7 +76,8 @@ class PrivateFile:
             with contextlib.suppress(OSError):  # a pipe cannot be cut
                 os.ftruncate(self._descriptor, self._size)
                 os.lseek(self._descriptor, self._size, os.SEEK_SET)
-            raise self._error(error) from error
+            self.broken = self._error(error)
+            raise self.broken from error
 
     def _open(self) -> int:
         if self.path == "-":
