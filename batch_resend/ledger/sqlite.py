@@ -103,6 +103,7 @@ _ARRIVED = (
 )
 _OTHERS_ARRIVED = "CREATE TEMP TABLE IF NOT EXISTS others (key, message, exact)"
 _ARRANGE = (
+    "DROP INDEX one_open_intent_a_user",  # a copy tells what is there, whatever it is
     _ARRIVED,
     _OTHERS_ARRIVED,
     "CREATE TEMP TABLE place AS SELECT rowid AS message,"
