@@ -46,12 +46,12 @@ def use(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aws, "session", _session)
 
 
-_made = aws.session
+made_anew = aws.session
 
 
 @functools.cache
 def _session(place: aws.Place) -> Any:
-    return _made(place)
+    return made_anew(place)
 
 
 def client(url: str, region: str = REGION) -> Any:

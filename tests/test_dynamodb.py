@@ -6,12 +6,13 @@ import contextlib
 import random
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import partial
 from typing import Any
 
 import anyio
 import pytest
 
-from batch_resend import dynamodb
+from batch_resend import aws, dynamodb
 from batch_resend.aws import Place
 from batch_resend.config import Settings
 from batch_resend.dynamodb import items, table
@@ -21,7 +22,7 @@ from batch_resend.ledger import Barred, Intend, Interrupted, Names, Settle
 from batch_resend.ledger.sqlite import SqliteLedger
 from batch_resend.model import Reason
 from batch_resend.plan import Policy
-from tests.dynamo import FATES, REGION, Line, client, create, made_table, use
+from tests.dynamo import FATES, REGION, Line, client, create, made_anew, made_table, use
 
 pytestmark = pytest.mark.anyio
 
@@ -360,6 +361,63 @@ async def test_a_table_out_of_reach_stops_all_intents_and_tries_what_is_open(
             await ledger.unsettled()
         await ledger.make(Settle(intent, Reason.ACCEPTED, NOW))
         assert await messages(ledger) == [("ada@example.com", "sent", "accepted")]
+
+
+async def test_many_at_once_fail_with_one_sentence(
+    name: str, line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(name) as ledger:
+        await ledger.make(Intend(ADA, NOW))
+        monkeypatch.setattr(table, "PATIENCE", 0.3)
+        works: list[tuple[str, Callable[[], Awaitable[Any]]]] = [
+            ("BatchGetItem", lambda: ledger.histories([Names(f"u{n}") for n in range(250)], NOW)),
+            ("UpdateItem", lambda: ledger.purge(LATER)),
+            ("UpdateItem", lambda: ledger.forget(["ada@example.com"])),
+            ("Scan", ledger.unsettled),
+        ]
+        for operation, work in works:
+            line.fate = partial(failing, operation)
+            with pytest.raises(LedgerError, match="is out of reach") as caught:
+                await work()
+            assert is_one_sentence(caught.value)
+
+
+def failing(operation: str, met: str) -> str:
+    return "500" if met == operation else "pass"
+
+
+async def test_of_two_that_begin_a_ledger_one_takes_the_other_s(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = table.Table.get_one
+    blind = [True]
+
+    async def get_one(self: table.Table, id_: str) -> Any:
+        return None if blind and blind.pop() else await real(self, id_)
+
+    async with opened(name, begin=False) as first:
+        monkeypatch.setattr(table.Table, "get_one", get_one)
+        async with opened(name, begin=False) as second:
+            assert not second.is_new
+            assert second._secret == first._secret
+
+
+async def test_missing_credentials_are_said(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(variable)
+    monkeypatch.setattr(aws, "session", made_anew)
+    with pytest.raises(LedgerError, match="missing, invalid or expired") as caught:
+        async with opened(name):
+            pytest.fail("opened")
+    assert is_one_sentence(caught.value)
+
+
+async def test_a_ledger_whose_beginning_is_gone_begins_no_run(name: str, moto_url: str) -> None:
+    async with opened(name, begin=False) as ledger:
+        client(moto_url).delete_item(TableName=name, Key={"id": {"S": "meta"}})
+        with pytest.raises(LedgerError, match="has lost its item `meta`") as caught:
+            await ledger.begin(NOW)
+        assert is_one_sentence(caught.value)
 
 
 async def test_a_table_that_is_throttled_is_waited_for(name: str, line: Line) -> None:
