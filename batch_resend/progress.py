@@ -273,7 +273,7 @@ def summary_lines(summary: Summary) -> list[str]:
             " a code, so they count as sent."
         )
         if facts["ledger"]:
-            lines.append(f"  {status_command(facts['ledger'])}")
+            lines.append(f"  {status_command(facts['ledger'], facts['region'])}")
     if facts.get("existence_hidden") and counts[Outcome.SENT]:
         lines.append(
             "The app client hides who does not exist (PreventUserExistenceErrors), so `sent` proves"
@@ -291,11 +291,14 @@ def summary_lines(summary: Summary) -> list[str]:
     return lines
 
 
-def status_command(ledger: str) -> str:
-    """Give the command that shows who is unsettled."""
+def status_command(ledger: str, region: str = "") -> str:
+    """Give the command that shows who is unsettled; a table is found in its Region only."""
     import shlex
 
-    return f"batch-resend status --ledger {printable(shlex.quote(ledger))}"
+    from batch_resend import dynamodb
+
+    where = f" --region {shlex.quote(region)}" if dynamodb.is_address(ledger) and region else ""
+    return f"batch-resend status --ledger {printable(shlex.quote(ledger))}{where}"
 
 
 def _to_go_on(command: str) -> list[str]:

@@ -76,6 +76,7 @@ async def _history(settings: Settings, name: str, *, json: bool, masked: bool) -
 async def _status(settings: Settings, max_sends: int, *, json: bool, masked: bool) -> int:
     import shlex
     from itertools import islice
+    from pathlib import Path
 
     from batch_resend import status as told
     from batch_resend.whereabouts import ledger_of, looking
@@ -94,6 +95,8 @@ async def _status(settings: Settings, max_sends: int, *, json: bool, masked: boo
         _print(_line(told.as_json(found, masked=masked)))
     else:
         more = f"batch-resend ledger export --unsettled --ledger {shlex.quote(str(path))}"
+        if not isinstance(path, Path) and settings.pool_region:
+            more += f" --region {shlex.quote(settings.pool_region)}"
         _print(*told.lines(found, more=more, masked=masked))
     return int(Exit.DONE)
 
