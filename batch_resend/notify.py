@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -30,7 +30,7 @@ from batch_resend import __version__
 from batch_resend.errors import BatchResendError, UsageError
 from batch_resend.job import Job
 from batch_resend.masking import mask_within
-from batch_resend.model import Outcome, Result
+from batch_resend.model import Outcome, Planned, Result
 from batch_resend.preview import Preview
 from batch_resend.reports.pools import PoolsSummary
 from batch_resend.reports.summary import Summary
@@ -83,6 +83,10 @@ class Observers(Observer):
     def note(self, text: str) -> None:
         """Hand on to the person."""
         self._person.note(text)
+
+    def planned(self, rows: Iterable[Planned], heading: str, encoding: str) -> None:
+        """Hand on to the person."""
+        self._person.planned(rows, heading, encoding)
 
     async def confirm(self, preview: Preview) -> bool:
         """Ask the person."""

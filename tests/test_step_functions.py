@@ -49,6 +49,9 @@ __all__ = ["cognito", "elsewhere", "url"]  # fixtures
 #: In the gate; more by BATCH_RESEND_MACHINE=1050.
 USERS = int(os.environ.get("BATCH_RESEND_MACHINE", "220"))
 
+AT_MOST = 600.0  #: seconds; a run that takes longer hangs
+pytestmark = pytest.mark.timeout(700)
+
 EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "step-functions"
 DEFINITION = (EXAMPLE / "statemachine.asl.json").read_text("utf-8")
 TEMPLATE: dict[str, Any] = cfn_yaml.load(str(EXAMPLE / "template.yaml"))
@@ -115,7 +118,7 @@ class Cloud:
         execution = self.states.start_execution(
             stateMachineArn=self.machine, name=name, input=json.dumps({"arguments": arguments})
         )["executionArn"]
-        end = time.monotonic() + 100
+        end = time.monotonic() + AT_MOST
         while time.monotonic() < end:
             told: dict[str, Any] = self.states.describe_execution(executionArn=execution)
             if told["status"] != "RUNNING":
