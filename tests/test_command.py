@@ -6,10 +6,10 @@ import shlex
 
 import pytest
 import typer.main
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from batch_resend import cli
+from batch_resend import cli, s3
 from batch_resend.cli import options
 from batch_resend.command import arguments, following_name, next_command
 from batch_resend.config import Settings
@@ -72,13 +72,15 @@ def test_the_command_line_makes_the_same_settings_of_the_command() -> None:
     assert understood(arguments(number)) == number
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1))
 def test_whatever_is_in_a_value_comes_back(text: str) -> None:
-    settings = Settings(users=text, simulate=True, filter=None, metadata=(("key", text),))
+    assume(not s3.is_address(text))  # which has to name an object
+    wanted = Settings(users=text, simulate=True, filter=None, metadata=(("key", text),))
     expected = text if text == "-" or not text.startswith("-") else f"./{text}"
-    words = shlex.split(next_command(settings))
+    words = shlex.split(next_command(wanted))
     assert words[:2] == ["batch-resend", "run"]
-    assert understood(words[2:]) == dataclasses.replace(settings, users=expected)
+    assert understood(words[2:]) == dataclasses.replace(wanted, users=expected)
 
 
 def test_every_setting_has_its_option() -> None:
