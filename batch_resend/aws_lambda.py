@@ -39,7 +39,7 @@ import typer
 from anyio import to_thread
 
 from batch_resend import aws, cli, s3
-from batch_resend.cli import options
+from batch_resend.cli import options, origins
 from batch_resend.config import Settings
 from batch_resend.errors import BatchResendError, Exit, UsageError
 from batch_resend.execution import Execution
@@ -92,6 +92,8 @@ def read_settings(arguments: Sequence[str]) -> Settings:
         # What the parser finds wrong has a sentence.
         sentence = getattr(error, "format_message", None)
         raise UsageError(sentence() if sentence else type(error).__name__) from None
+    if len(origins.pools(context)) > 1:
+        raise UsageError("A state machine is for one pool: choose one with --pool.")
     fields = Settings.__dataclass_fields__
     ours = fields.keys() | {"no_header", "no_mask"}
     settings = options.read_settings({k: v for k, v in context.params.items() if k in ours})

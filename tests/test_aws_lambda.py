@@ -124,6 +124,18 @@ def test_what_has_no_place_here_is_refused(arguments: list[str], told: str) -> N
         read_settings([*arguments, "--client-id", CLIENT])
 
 
+def test_several_pools_at_once_are_refused_and_one_is_not(tmp_path: Path) -> None:
+    file = tmp_path / "pools.toml"
+    file.write_text(
+        'users = "u.csv"\n[pools.shop]\nclient-id = "shop1"\n[pools.blog]\nclient-id = "blog1"\n',
+        "utf-8",
+    )
+    config = ("--config", str(file), *LEDGER)
+    assert read_settings([*config, "--pool", "shop"]).client_id == "shop1"
+    with pytest.raises(UsageError, match="for one pool: choose one with --pool"):
+        read_settings([*config, "--all-pools"])
+
+
 def test_a_variable_that_is_no_option_s_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BATCH_RESEND_DRYRUN", "1")
     with pytest.raises(UsageError, match="BATCH_RESEND_DRYRUN is set and is no option's variable"):
