@@ -168,5 +168,5 @@ def pools_summary_lines(summary: PoolsSummary) -> list[str]:
     if len(set(codes.values())) > 1:
         told = ", ".join(f"{printable(name)} {code}" for name, code in codes.items())
         lines.append(f"Exit code {int(summary.exit_code)}, the worst of {told}.")
-    lines += [f"Not delivered: {left.why} It is at {left.file}" for left in summary.not_delivered]
+    lines += [str(left) for left in summary.not_delivered]
     return lines

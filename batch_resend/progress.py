@@ -283,7 +283,7 @@ def summary_lines(summary: Summary) -> list[str]:
         lines.append("Simulated: no real person was written to.")
     elif not facts["endpoint_is_aws"]:
         lines.append(f"The endpoint was not AWS's own: {facts['endpoint']}")
-    lines += [f"Not delivered: {left.why} It is at {left.file}" for left in summary.not_delivered]
+    lines += [str(left) for left in summary.not_delivered]
     if facts["report"] not in {"-", *(left.to for left in summary.not_delivered)}:
         lines.append(f"Report: {facts['report']}")
     if facts.get("html") not in {None, "-"}:

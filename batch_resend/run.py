@@ -222,8 +222,7 @@ class Run:
                     summary = await job.run(world.sender)
         if "--html" in deliveries.files:
             with anyio.CancelScope(shield=True):
-                report = deliveries.files["--report"].path
-                await self._write_page(deliveries.files["--html"], report, summary)
+                await self._write_page(deliveries, summary)
         return await deliveries.finish(summary)
 
     async def _open_report(self, deliveries: Deliveries, now: float) -> None:
@@ -275,26 +274,30 @@ class Run:
             yield
             tasks.cancel_scope.cancel()
 
-    async def _write_page(self, file: PrivateFile, report: str, summary: Summary) -> None:
-        """Write the page; what goes wrong with it is said, and harms nothing."""
+    async def _write_page(self, deliveries: Deliveries, summary: Summary) -> None:
+        """Write the page; what goes wrong with it is told, and harms nothing else."""
         from batch_resend.reports.html import page
 
+        file, report = deliveries.files["--html"], deliveries.files["--report"]
+
         def write() -> None:
-            if self._deliveries and self._deliveries.files["--report"].broken:
+            if report.broken:
                 raise ReportError("the report is not whole")
             told = summary.as_json()
             samples = self._samples.taken
-            file.append(page([report], summary=told, samples=samples, masked=self.settings.mask))
+            file.append(
+                page([report.path], summary=told, samples=samples, masked=self.settings.mask)
+            )
 
         try:
             await anyio.to_thread.run_sync(write)
         except Exception as error:
-            file.discard()
             summary.facts["html"] = None
             why = str(error) if isinstance(error, BatchResendError) else type(error).__name__
-            self._observer.note(
+            deliveries.give_up(
+                "--html",
                 f"--html {file.address} was not made ({why.rstrip('.')}). To make it of the report:"
-                f" batch-resend report {report}"
+                f" batch-resend report {report.path}",
             )
 
     async def _plan(

@@ -773,7 +773,10 @@ def test_without_yes_and_without_a_terminal_nobody_is_written_to(
 
 
 def at_a_terminal(program: Program, answer: str | signal.Signals, *arguments: str) -> Ended:
-    """Run with a person before it: what is said to them comes back as `err`."""
+    """Run with a person before it: what is said to them comes back as `err`.
+
+    They give the same answer however often they are asked; a signal they give once.
+    """
     ours, theirs = pty.openpty()
     process = program.start(*arguments, stdin=theirs, stderr=theirs, env={"TERM": "xterm"})
     os.close(theirs)
@@ -786,7 +789,7 @@ def at_a_terminal(program: Program, answer: str | signal.Signals, *arguments: st
                     os.write(ours, f"{answer}\n".encode())
                 else:
                     process.send_signal(answer)
-                answer = ""
+                    answer = ""
     out, _ = process.communicate(timeout=AT_MOST)
     os.close(ours)
     return Ended(process.returncode, out, said.decode().replace("\r\n", "\n"))

@@ -82,25 +82,28 @@ def test_a_run_that_is_stopped_has_its_page(program: Program) -> None:
     assert "To go on with the 27 users not attempted" in text
 
 
-def test_a_page_that_cannot_be_made_harms_nothing(program: Program) -> None:
+def test_a_page_that_cannot_be_made_is_told_and_harms_nothing_else(program: Program) -> None:
     users = program.users(["ada"])
     # A device takes the report and gives nothing back, so there is nothing to make a page of.
     done = program(
         *("run", users, *SIMULATED, "--report", "/dev/null", "--html", "r.html"),
         *("--summary", "s.json"),
     )
-    assert done.code == 0
-    assert "--html r.html could not be made (/dev/null is empty" in done.err
+    assert done.code == 1
+    assert "Not delivered: --html r.html was not made (/dev/null is empty" in done.err
     assert "Page:" not in done.err
-    assert program.summary("s.json")["counts"]["sent"] == 1
+    summary = program.summary("s.json")
+    assert summary["counts"]["sent"] == 1
+    assert [(left["to"], left["file"]) for left in summary["not_delivered"]] == [("r.html", "")]
     assert not (program.folder / "r.html").exists()
 
 
-def test_a_page_that_does_not_fit_on_the_disk_harms_nothing(program: Program) -> None:
+def test_a_page_that_does_not_fit_on_the_disk_harms_nothing_else(program: Program) -> None:
     users = program.users(["ada"])
     done = program("run", users, *SIMULATED, "--report", "r.csv", "--html", "/dev/full")
-    assert done.code == 0
-    assert "--html /dev/full could not be made (--html /dev/full cannot be written" in done.err
+    assert done.code == 1
+    assert done.err.count("--html /dev/full cannot be written") == 1
+    assert "batch-resend report r.csv" in done.err
     assert program.report("r.csv")[0]["outcome"] == "sent"
 
 

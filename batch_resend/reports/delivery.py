@@ -64,6 +64,7 @@ class Deliveries:
         self._overwrite = overwrite
         self._note = note
         self._pending: dict[str, tuple[PrivateFile, PrivateFile | None]] = {}
+        self._given_up: list[NotDelivered] = []
         self._hurried = False
         self._until = math.inf
         self._delivering: anyio.CancelScope | None = None
@@ -104,8 +105,18 @@ class Deliveries:
             if place is not None:
                 place.discard()
 
+    def give_up(self, option: str, why: str) -> None:
+        """Leave nothing of one file behind, and let the summary say why."""
+        file = self.files.pop(option)
+        file.discard()
+        _, place = self._pending.pop(option, (file, None))
+        if place is not None:
+            place.discard()
+        self._given_up.append(NotDelivered(file.address, "", why))
+
     async def finish(self, summary: _Told) -> _Told:
         """Write the summary and take all files to their places; say which did not arrive."""
+        summary = replace(summary, not_delivered=(*summary.not_delivered, *self._given_up))
         for option in self.files:
             if option != _SUMMARY:
                 summary = await self._deliver(option, summary)

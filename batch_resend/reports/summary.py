@@ -65,8 +65,12 @@ class NotDelivered:
     """A file of results that did not arrive where it was asked for."""
 
     to: str
-    file: str  #: where it is instead
+    file: str  #: where it is instead; empty where it is nowhere
     why: str  #: a sentence
+
+    def __str__(self) -> str:
+        """Say it to a person."""
+        return f"Not delivered: {self.why}" + (f" It is at {self.file}" if self.file else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
