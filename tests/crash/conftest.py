@@ -6,26 +6,31 @@ from collections.abc import Callable
 
 import pytest
 
-_FIGURES = pytest.StashKey[list[str]]()
+_FIGURES = "figures"  # a property of the test, so that it comes through from other processes
 
 
 @pytest.fixture
 def tell(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Take a line of figures, to be shown when all is done."""
-    lines = request.config.stash.setdefault(_FIGURES, [])
     name = request.node.name
 
     def take(line: str) -> None:
-        lines.append(f"{name}: {line}")
+        request.node.user_properties.append((_FIGURES, f"{name}: {line}"))
 
     return take
 
 
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Show the figures."""
-    if lines := config.stash.get(_FIGURES, []):
+    lines = [
+        text
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if getattr(report, "when", "") == "call"
+        for key, text in report.user_properties
+        if key == _FIGURES
+    ]
+    if lines:
         terminalreporter.section("what the crashes cost")
         for line in lines:
             terminalreporter.write_line(line)
