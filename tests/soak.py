@@ -4,13 +4,13 @@ Judged by what the simulated Cognito delivered and when, never by the ledger or 
 The policy is a reminder's with shorter times, so that within three days everybody comes to
 the cooldown, to the cap and to their end:
 
-    --older-than 1h --newer-than 12h --cooldown 3h --max-sends 3
+    --older-than 1h --newer-than 12h --cooldown 150m --max-sends 3
 
 and every six hours `ledger purge --older-than 24h --entirely`. That forgets nobody who could
 be written to: a message is younger than its user, so whoever it went to is too old by then.
 
 What goes wrong: answers are lost, connections break, 5xx, captive portals, AWS WAF, outages
-of up to two minutes, a quota that changes from hour to hour, runs that are killed (a plug
+of up to two minutes, a quota that changes from minute to minute, runs that are killed (a plug
 that is pulled, see `test_resume`), and a clock on the wall that is hours off.
 """
 
@@ -43,7 +43,7 @@ from tests.test_job import CLIENT, EPOCH, virtually
 from tests.test_resume import Plug, PluggedLedger, PluggedReport, PluggedSender, Pulled
 
 HOUR = 3600.0
-POLICY = Policy(older_than=HOUR, newer_than=12 * HOUR, cooldown=3 * HOUR, max_sends=3)
+POLICY = Policy(older_than=HOUR, newer_than=12 * HOUR, cooldown=2.5 * HOUR, max_sends=3)
 PURGE_AFTER = 24 * HOUR  # above --newer-than by more than the clock is ever off
 LEAVES_AFTER = 20 * HOUR  # a user's account is deleted: too old for long, whatever the clock says
 
@@ -87,7 +87,8 @@ class Town(Cognito):
 
     @staticmethod
     def _rate(now: float) -> float:
-        return (40.0, 60.0, 15.0)[int(now // 1200) % 3]
+        # Another one every 45 seconds, and another first one every hour.
+        return (40.0, 60.0, 15.0, 50.0, 10.0, 30.0, 20.0)[int(now // 45) % 7]
 
     def live(self, now: float) -> None:
         """Let everything happen that has happened until now."""

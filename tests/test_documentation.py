@@ -434,12 +434,12 @@ def _allowed(marker: str) -> set[str]:
 
 
 def test_every_example_is_mentioned() -> None:
-    names = sorted(path.name for path in (ROOT / "examples").iterdir() if path.is_file())
+    names = sorted(path.name for path in (ROOT / "examples").iterdir())
     assert names == [
-        "batch-resend.toml", "clean-up.sh", "crontab", "embed.py", "report.png", "terminal.svg",
-        "users.csv",
+        "batch-resend.toml", "clean-up.sh", "container", "crontab", "embed.py", "fargate",
+        "report.png", "systemd", "terminal.svg", "users.csv",
     ]  # fmt: skip
-    assert [name for name in names if f"(examples/{name})" not in README] == []
+    assert [name for name in names if f"(examples/{name}" not in README] == []
 
 
 def test_every_module_is_in_the_layout() -> None:
@@ -505,8 +505,8 @@ def test_nothing_in_the_readme_is_of_one_machine_only() -> None:
 
 
 def test_addresses_and_numbers_in_the_readme_and_the_examples_are_nobodys() -> None:
-    for path in (ROOT / "README.md", *(ROOT / "examples").iterdir()):
-        if path.suffix == ".png" or path.is_dir():
+    for path in (ROOT / "README.md", *(ROOT / "examples").rglob("*")):
+        if path.is_dir() or path.suffix == ".png":
             continue
         text = path.read_text("utf-8")
         domains = re.findall(r"[\w.+-]+@([\w-]+(?:\.[\w-]+)+)", text)

@@ -187,50 +187,89 @@ def test_the_clean_up_lists_the_pool_where_no_file_is_named(
     assert rest["skipped/cooling-down"] == 2
 
 
-def _cron_line() -> tuple[list[str], str]:
-    """The five fields and the command of the one line of the crontab, as cron reads it."""
+def _cron_lines() -> list[tuple[list[str], str]]:
+    """The five fields and the command of each line of the crontab, as cron reads it.
+
+    The first is in use, the others are commented out.
+    """
     lines = (EXAMPLES / "crontab").read_text("utf-8").splitlines()
-    jobs = [line for line in lines if line and not line.startswith("#") and not _assigns(line)]
-    assert len(jobs) == 1
-    *fields, command = jobs[0].split(None, 5)
-    # To cron a bare % ends the command, and \% is one.
-    assert re.findall(r"(?<!\\)%", command) == []
-    return fields, command.replace("\\%", "%")
+    jobs = [line for line in lines if re.match(r"#?\d+ ", line)]
+    assert [line.startswith("#") for line in jobs] == [False, True, True]
+    assert {line for line in lines if line and not line.startswith("#")} - set(jobs) == {
+        line for line in lines if re.match(r"\w+=", line)
+    }
+    found = []
+    for line in jobs:
+        *fields, command = line.lstrip("#").split(None, 5)
+        # To cron a bare % ends the command, and \% is one.
+        assert re.findall(r"(?<!\\)%", command) == []
+        found.append((fields, command.replace("\\%", "%")))
+    return found
 
 
-def _assigns(line: str) -> bool:
-    return re.match(r"\w+\s*=", line) is not None
+def test_every_line_of_the_crontab_has_five_fields_and_a_command() -> None:
+    for fields, command in _cron_lines():
+        for field, (least, most) in zip(
+            fields, ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7)), strict=True
+        ):
+            assert field == "*" or least <= int(field) <= most
+        assert " --yes " in command or "batch-resend run " not in command
 
 
-def test_the_crontab_has_one_line_of_five_fields_and_a_command() -> None:
-    fields, command = _cron_line()
-    for field, (least, most) in zip(
-        fields, ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7)), strict=True
-    ):
-        assert field == "*" or least <= int(field) <= most
-    assert "batch-resend run " in command
-    assert " --yes " in command
-
-
-def test_the_command_of_the_crontab_runs(tmp_path: Path, environment: dict[str, str]) -> None:
-    _, command = _cron_line()
-    for _ in range(2):  # the second start of a day replaces the first one's files
+@pytest.mark.parametrize(("line", "name"), [(0, "????-??-??T??"), (1, "????-??-??")])
+def test_the_commands_of_the_crontab_run(
+    line: int, name: str, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    command = _cron_lines()[line][1]
+    for _ in range(2):  # the second start of an hour replaces the first one's files
         done = _run("/bin/sh", "-c", command, cwd=tmp_path, environment=environment)
         assert (done.returncode, done.stdout) == (0, ""), done.stderr
     folder = tmp_path / "resend"
     summary = json.loads((folder / "summary.json").read_text("utf-8"))
     assert summary["exit_code"] == 0
-    assert 0 < summary["counts"]["sent"] <= 40
-    (report,) = folder.glob("report-????-??-??.csv")
-    assert len(_read(report)) == summary["rows"]
+    assert summary["counts"]["sent"] > 0
+    assert {"skipped/too-young", "skipped/too-old"} <= set(summary["reasons"])
+    reports = list(folder.glob(f"report-{name}.csv"))
+    assert len(_read(reports[-1])) == summary["rows"]
+    assert (folder / "batch_resend.prom").exists() is (line == 0)
     log = (folder / "resend.log").read_text("utf-8")
     assert "Simulated: no real person was written to." in log
+
+
+def test_the_line_of_the_crontab_that_erases_leaves_what_is_new(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    names = ["--client-id", "1example23456789", "--region", "eu-west-1"]
+    ledger = tmp_path / "state" / "batch-resend" / "eu-west-1-1example23456789.sqlite3"
+    (tmp_path / "resend").mkdir()
+    for name, age in (("report-old.csv", 31), ("report-new.csv", 29), ("other.csv", 31)):
+        path = tmp_path / "resend" / name
+        path.touch()
+        at = path.stat().st_mtime - age * 86400
+        os.utime(path, (at, at))
+    done = _run(
+        *("batch-resend", "run", str(USERS), *names, "--ledger", str(ledger)),
+        *("--timeout", "1s", "--report", "r.csv"),
+        cwd=tmp_path,
+        environment=environment,
+    )
+    assert done.returncode == 1, done.stderr
+    before = _run("batch-resend", "ledger", "export", *names, cwd=tmp_path, environment=environment)
+    erasing = _run("/bin/sh", "-c", _cron_lines()[2][1], cwd=tmp_path, environment=environment)
+    assert erasing.returncode == 0, erasing.stderr
+    after = _run("batch-resend", "ledger", "export", *names, cwd=tmp_path, environment=environment)
+    assert after.stdout == before.stdout
+    assert after.stdout.count("\n") > 40
+    assert sorted(path.name for path in (tmp_path / "resend").iterdir()) == [
+        "other.csv",
+        "report-new.csv",
+    ]
 
 
 def test_the_command_of_the_crontab_says_on_standard_output_why_it_failed(
     tmp_path: Path, environment: dict[str, str]
 ) -> None:
-    _, command = _cron_line()
+    command = _cron_lines()[0][1]
     wrong = environment | {"BATCH_RESEND_SHARE": "7"}
     done = _run("/bin/sh", "-c", command, cwd=tmp_path, environment=wrong)
     assert done.returncode == 2, done.stderr

@@ -25,6 +25,7 @@ def test_hours_of_cron_with_everything_that_goes_wrong_write_to_nobody_too_often
     assert soak.town.written[3] > 50
     assert any(hour.killed for hour in hours)
     assert any(hour.off for hour in hours)
+    assert soak.town.throttled > 0
 
 
 def test_the_judge_notices_a_ledger_that_forgets(tmp_path: Path) -> None:
@@ -38,7 +39,7 @@ def test_the_judge_notices_a_ledger_that_forgets(tmp_path: Path) -> None:
 def test_three_days_of_cron_write_to_nobody_too_often_and_take_no_more_room(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    soak = Soak(tmp_path, sign_ups=1000)
+    soak = Soak(tmp_path, sign_ups=500)
     hours = list(soak.run(72))
     town = soak.town
     with capsys.disabled():
