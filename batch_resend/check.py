@@ -65,6 +65,7 @@ class Wish:
     rate: float | None = None  #: None is `auto`
     share: float = 0.5
     default_quota: float = 50.0
+    alone: bool = False  #: no run follows, which would wait for an endpoint to come back
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,8 +216,21 @@ def _place(facts: Facts, wish: Wish) -> Iterator[Finding]:
         yield _warning(
             "endpoint", f"The endpoint is not AWS's own, and gets all names: {wish.endpoint}"
         )
+    if _no_cognito(facts):
+        yield (_stop if wish.alone else _warning)(
+            "endpoint",
+            f"Cognito cannot be reached at {wish.endpoint}: look at the Region, --endpoint-url,"
+            " the network and any proxy.",
+        )
     if not isinstance(facts.account, Unknown):
         yield _ok("account", f"The credentials are of account {facts.account}.")
+
+
+def _no_cognito(facts: Facts) -> bool:
+    return all(
+        isinstance(found, Unknown) and found.why is Why.UNREACHABLE
+        for found in (facts.pool, facts.client)
+    )
 
 
 def _unlearnt(facts: Facts) -> Iterator[Finding]:
@@ -233,17 +247,19 @@ def _unlearnt(facts: Facts) -> Iterator[Finding]:
         about: (words, found)
         for about, (words, found) in what.items()
         if isinstance(found, Unknown)
+        and not (about in {"pool", "client"} and _no_cognito(facts))  # said already
     }
     for why, now_what in (
         (Why.CREDENTIALS, "log in or choose others with --profile"),
         (Why.NOT_ASKED, "set their AWS_ENDPOINT_URL_... variables to have them asked"),
+        (Why.UNREACHABLE, "look at the Region, the network and any proxy"),
     ):
         named = [words for words, found in unknown.values() if found.why is why]
         if named:
             about = "credentials" if why is Why.CREDENTIALS else "endpoint"
             yield _warning(about, f"Not learnt: {_and(named)} ({why}); {now_what}.")
     for about, (words, found) in unknown.items():
-        if found.why in {Why.CREDENTIALS, Why.NOT_ASKED}:
+        if found.why in {Why.CREDENTIALS, Why.NOT_ASKED, Why.UNREACHABLE}:
             continue
         if found.why is Why.NOT_FOUND and about in {"pool", "client"}:
             continue  # said where it matters

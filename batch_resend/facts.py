@@ -26,6 +26,7 @@ class Why(StrEnum):
     NOT_FOUND = "not found"
     THROTTLED = "AWS has no room for the question now"
     SILENT = "no answer in time"
+    UNREACHABLE = "cannot be reached"
     UNREADABLE = "the answer is none of AWS's"
     NOT_ASKED = "not asked, because Cognito's endpoint is not AWS's"
     FAILED = "AWS cannot be asked"

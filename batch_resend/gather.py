@@ -16,10 +16,14 @@ import anyio
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    ConnectTimeoutError,
     CredentialRetrievalError,
+    EndpointConnectionError,
     NoAuthTokenError,
     NoCredentialsError,
     PartialCredentialsError,
+    ProxyConnectionError,
+    SSLError,
     SSOError,
     TokenRetrievalError,
 )
@@ -54,6 +58,7 @@ _NO_CREDENTIALS = (
     SSOError,
     TokenRetrievalError,
 )
+_UNREACHABLE = (ConnectTimeoutError, EndpointConnectionError, ProxyConnectionError, SSLError)
 _NOT_FOUND = {"ResourceNotFoundException", "NoSuchResourceException", "NoSuchResource"}
 
 T = TypeVar("T")
@@ -264,6 +269,8 @@ class _Asking:
             return Unknown(permission, *_refusal(error))
         except _NO_CREDENTIALS as error:
             return Unknown(permission, Why.CREDENTIALS, type(error).__name__)
+        except _UNREACHABLE as error:
+            return Unknown(permission, Why.UNREACHABLE, type(error).__name__)
         except aws.NotAsked:
             return Unknown(permission, Why.NOT_ASKED)
         except (SettingsError, BotoCoreError, OSError) as error:

@@ -308,6 +308,19 @@ def test_what_has_one_cause_is_said_once() -> None:
     assert checked.exit_code == 1
 
 
+def test_an_unreachable_cognito_stops_a_check_and_a_run_may_wait_for_it() -> None:
+    none = Unknown("x:Y", Why.UNREACHABLE, "EndpointConnectionError")
+    nothing = facts(pool=none, client=none)
+    for alone, level in ((True, STOP), (False, WARNING)):
+        judged = check(nothing, wish(alone=alone))
+        (found,) = about(judged, "endpoint")
+        assert found.level is level
+        assert "Cognito cannot be reached" in found.text
+        assert about(judged, "pool") == about(judged, "client") == []
+    # One of the two that is not reached is only not known.
+    assert {f.level for f in check(facts(pool=none), wish(alone=True)).findings} == {OK, WARNING}
+
+
 def test_services_that_are_not_asked_behind_a_foreign_endpoint_are_named_together() -> None:
     not_asked = Unknown("x:Y", Why.NOT_ASKED)
     checked = check(

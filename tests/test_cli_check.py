@@ -246,7 +246,14 @@ def test_services_that_are_silent_or_refuse_do_not_harm_a_run(
     assert told.code == 0, told.err
     assert cognito.deliveries == once(numbered(20))
     assert "Check: Not learnt: the account; no answer in time." in told.err
-    assert "Check: Not learnt: the quota; AWS cannot be asked" in told.err
+    assert "Check: Not learnt: the quota (cannot be reached)" in told.err
+
+
+def test_a_check_of_an_endpoint_that_is_not_there_is_a_stop(program: Program) -> None:
+    told = program("check", *AT_SMALL, "--endpoint-url", "http://127.0.0.1:1", env=KEYS)
+    assert told.code == 4
+    assert "stop     Cognito cannot be reached at http://127.0.0.1:1" in told.out
+    assert "the pool's settings" not in told.out
 
 
 def test_ctrl_c_while_aws_is_silent_ends_at_once(

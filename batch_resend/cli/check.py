@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -81,9 +82,11 @@ async def _checked(settings: Settings) -> Checked:
     place = place_of(settings)
     secret = await client_secret(settings)
     rows = await count_rows(settings)
-    async with aws.resend_client(place, timeout=1, concurrency=1) as (_, region, endpoint):
+    async with aws.resend_client(
+        place, timeout=1, concurrency=1, note=lambda text: typer.echo(text, err=True)
+    ) as (_, region, endpoint):
         pass  # nobody is asked: only where Cognito is, as a run would find it
     facts = await gather(
         place, user_pool_id=settings.user_pool_id, client_id=settings.client_id, secret=secret
     )
-    return check(facts, wish_of(settings, region, endpoint, rows))
+    return check(facts, replace(wish_of(settings, region, endpoint, rows), alone=True))
