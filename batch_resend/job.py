@@ -166,7 +166,7 @@ class Job:
     detail: str = field(default="", init=False)
     tally: Tally = field(default_factory=Tally, init=False)
     eligible: int = field(default=0, init=False)
-    _waves: list[int] = field(default_factory=lambda: [0], init=False)  #: users in each
+    waves: list[int] = field(default_factory=lambda: [0], init=False)  #: users in each
     _wave: int = field(default=0, init=False)  #: which one is under way, from 0
     _of_wave: Tally = field(default_factory=Tally, init=False)  #: who was asked for in it
     _left_of_wave: int = field(default=0, init=False)  #: who has not been asked for yet
@@ -228,7 +228,7 @@ class Job:
             self.spool.keep_sample(selection.sample, self.rng)
         counts = self.spool.counts()
         self.eligible = counts.get(Reason.ELIGIBLE, 0)
-        self._waves = divide(self.limits.waves, self.eligible)
+        self.waves = divide(self.limits.waves, self.eligible)
         return counts
 
     def _planned(self, candidate: Candidate, history: History) -> Planned:
@@ -303,28 +303,28 @@ class Job:
 
     async def _send_all(self, sender: Sender) -> None:
         rows = iter(self.spool)
-        for number, size in enumerate(self._waves):
+        for number, size in enumerate(self.waves):
             if self.stopped_by is None:  # else what is left of the rows is told, and no more
                 self._wave, self._of_wave, self._left_of_wave = number, Tally(), size
             async with anyio.create_task_group() as workers:
                 for _ in range(max(1, min(self.limits.concurrency, size))):
                     workers.start_soon(self._work, rows, sender)
             # Every worker has ended, so all who were asked for in this wave are settled.
-            if len(self._waves) > 1 and self.stopped_by is None:
+            if len(self.waves) > 1 and self.stopped_by is None:
                 self._judge_wave()
 
     def _judge_wave(self) -> None:
-        told = line(self._wave + 1, len(self._waves), self._of_wave)
+        told = line(self._wave + 1, len(self.waves), self._of_wave)
         if self._is_last_wave():
             self.note(f"{told}.")
         elif self.limits.max_failures.exceeded(self._of_wave, at_an_end=True):
             self.note(f"{told}; that is more than --max-failures allows.")
             self.stop(Stop.MAX_FAILURES)
         else:
-            self.note(f"{told}; going on with {self._waves[self._wave + 1]} more.")
+            self.note(f"{told}; going on with {self.waves[self._wave + 1]} more.")
 
     def _is_last_wave(self) -> bool:
-        return self._wave + 1 >= len(self._waves)
+        return self._wave + 1 >= len(self.waves)
 
     def _goes_on(self) -> bool:
         """Whether the wave goes on; the last one does to the last row, and so does a stop."""
@@ -452,7 +452,7 @@ class Job:
             anyio.current_time() - self._began,
             self.stopped_by,
             self._wave + 1,
-            len(self._waves),
+            len(self.waves),
         )
 
     def _result(self, planned: Planned, reason: Reason, tries: Sequence[_Tried] = ()) -> Result:

@@ -8,7 +8,7 @@ assumptions behind every figure. Both fit 80 columns.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +47,7 @@ class Preview:
     first: list[str]  #: a few of the names
     estimate: Estimate
     facts: dict[str, Any]
+    waves: Sequence[int] = ()  #: users in each
 
     @property
     def eligible(self) -> int:
@@ -96,7 +97,7 @@ def confirmation_lines(preview: Preview, *, masked: bool = True) -> list[str]:
     """Say in a heading and five lines what is about to happen."""
     estimate = preview.estimate
     lines = _heading(preview)
-    medium, names = _medium(estimate.sent), _names(preview, masked=masked)
+    medium, names = _medium(estimate.sent) + _waves(preview), _names(preview, masked=masked)
     lines += _line(
         "to send", f"{_some(preview.eligible, 'code')}{medium}{f' ({names})' if names else ''}"
     )
@@ -114,7 +115,8 @@ def plan_lines(preview: Preview, *, masked: bool = True) -> list[str]:
     """Say all that a person needs to approve a run."""
     estimate = preview.estimate
     lines = _heading(preview)
-    lines += _line("to send", f"{_some(preview.eligible, 'code')}{_medium(estimate.sent)}")
+    medium = _medium(estimate.sent) + _waves(preview)
+    lines += _line("to send", f"{_some(preview.eligible, 'code')}{medium}")
     if names := _names(preview, masked=masked):
         lines += _line("the first", names)
     others = _others(preview)
@@ -162,6 +164,13 @@ def _medium(sent: Messages) -> str:
     if len(told) == 1:
         return " " + told[0].split(" ", 1)[1]
     return f": {', '.join(told)}" if told else ""
+
+
+def _waves(preview: Preview) -> str:
+    if len(preview.waves) < 2:
+        return ""
+    *first, last = map(str, preview.waves)
+    return f", in waves of {', '.join(first)} and {last}"
 
 
 def _names(preview: Preview, *, masked: bool) -> str:

@@ -324,6 +324,7 @@ class Run:
             first=job.spool.first_eligible(3),
             estimate=self._estimate(job, checked),
             facts=job.facts,
+            waves=job.waves,
         )
         if not await self._observer.confirm(preview):
             raise Refused("Nobody was written to: the run was not confirmed.")

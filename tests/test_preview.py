@@ -172,3 +172,11 @@ def test_a_mistyped_number_is_asked_for_again_and_a_no_is_a_no() -> None:
     ]  # fmt: skip
     few = replace(PREVIEW, estimate=replace(PREVIEW.estimate, users=20))
     assert not few.mistyped("20\n")
+
+
+def test_waves_are_named_where_there_are_several() -> None:
+    in_waves = replace(PLAIN, waves=[1, 3, 1])
+    told = "5 codes, in waves of 1, 3 and 1"
+    assert f"  to send    {told} (a***@e***, b***, c***, ...)" in confirmation_lines(in_waves)
+    assert f"  to send    {told}" in plan_lines(in_waves)
+    assert plan_lines(replace(PLAIN, waves=[5])) == plan_lines(PLAIN)

@@ -69,6 +69,7 @@ CREATE TABLE aliases (           -- other names of the user of a message
     exact BLOB NOT NULL,
     PRIMARY KEY (key, message)
 ) WITHOUT ROWID;
+CREATE INDEX aliases_by_message ON aliases (message);
 """
 
 _OWN = "SELECT id, exact, run, state, intended_at, settled_at FROM messages WHERE key = ?"
