@@ -190,11 +190,12 @@ async def resend_client(
     from botocore import UNSIGNED
     from botocore.exceptions import BotoCoreError
 
-    from batch_resend.wire import OneShotSession
+    from batch_resend.wire import OneShot
 
+    wire = OneShot()
     made = session(place)
     config = AioConfig(
-        http_session_cls=OneShotSession,
+        http_session_cls=wire.configured,
         connector_args={"keepalive_timeout": _KEEP_ALIVE},
         signature_version=UNSIGNED,
         retries={"mode": "standard", "total_max_attempts": 1},
@@ -217,6 +218,7 @@ async def resend_client(
             ) from error
         except (BotoCoreError, OSError) as error:
             raise SettingsError(f"Cognito's client cannot be made: {error}") from error
+        wire.attach(client)
         endpoint = str(client.meta.endpoint_url)
         # An address from elsewhere is held to the same rule.
         Place(endpoint_url=endpoint, origin=_origin(place, _COGNITO_VARIABLE))

@@ -1,27 +1,32 @@
-"""One request, one answer: the HTTP session under the SDK's client for resending.
+"""One request, one answer: the HTTP under the SDK's client for resending.
 
-Stands where aiobotocore's own session does (its public `http_session_cls`). It sends a
-request exactly once, follows no redirect (which would hand name and secret hash to
-another address), reads no more than 1 MB of an answer, bounds the whole exchange in
-time, and, where something breaks, says the one thing that the SDK's session cannot:
-whether it is *proved* that nothing was sent. Only aiohttp's `ClientConnectorError` (no
-connection came about: refused, DNS, TLS), a connect timeout and a proxy that refuses to
-connect prove that; the SDK reports a reset after the request arrived in the same words
-as a refused connection.
+The SDK builds the request and reads the answer. In between it asks, by its event
+`before-call`, whether somebody else has the answer (botocore's `Stubber` uses that), and this
+one does: so what the SDK would do there to sign a request, retry it and copy it about, which is
+two fifths of its work, is left out. A request is sent exactly once, no redirect is followed (which
+would hand name and secret hash to another address), no more than 1 MB of an answer is read, the
+whole exchange is bounded in time, and, where something breaks, the one thing is said that the
+SDK cannot: whether it is *proved* that nothing was sent. Only aiohttp's `ClientConnectorError`
+(no connection came about: refused, DNS, TLS), a connect timeout and a proxy that refuses to
+connect prove that; the SDK reports a reset after the request arrived in the same words as a
+refused connection.
 """
 
 from __future__ import annotations
 
 import ssl
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
 import aiohttp
-from aiobotocore.awsrequest import AioAWSResponse
 from botocore.httpsession import ProxyConfiguration, get_cert_path
+from botocore.parsers import create_parser
 from yarl import URL
 
 LONGEST_ANSWER = 1_000_000  #: bytes; Cognito's answers are a few hundred
+
+_EVENT = "before-call.cognito-identity-provider.ResendConfirmationCode"
 
 
 class NotSent(Exception):
@@ -36,21 +41,33 @@ class Unreadable(Exception):
     """The request left, and what came back broke off or is no answer of Cognito's."""
 
 
-class _Body:
-    """An answer's body, already read."""
+@dataclass(frozen=True, slots=True)
+class _Address:
+    """Where a request goes, and by way of whom."""
 
-    def __init__(self, body: bytes) -> None:
-        self._body = body
-
-    async def read(self) -> bytes:
-        return self._body
+    url: URL
+    proxy: str | None = None
+    proxy_headers: dict[str, str] | None = None
 
 
-class OneShotSession:
-    """An HTTP session for aiobotocore. The parameters are those it hands in."""
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    """All that the SDK still asks of an answer."""
 
-    def __init__(  # noqa: PLR0917 - aiobotocore's signature
+    status_code: int
+
+
+class OneShot:
+    """The exchange of one client: its `http_session_cls` is `configured`; then `attach` it."""
+
+    def __init__(self) -> None:
+        """Wait for the SDK's settings."""
+        self._session: aiohttp.ClientSession | None = None
+        self._addresses: dict[str, _Address] = {}
+
+    def configured(
         self,
+        *,
         verify: bool | str = True,
         proxies: dict[str, str] | None = None,
         timeout: tuple[float, float] = (10.0, 10.0),
@@ -59,21 +76,27 @@ class OneShotSession:
         client_cert: str | tuple[str, str] | None = None,
         proxies_config: dict[str, Any] | None = None,
         connector_args: dict[str, Any] | None = None,
-    ) -> None:
-        """Take note; connections come with the first request."""
+    ) -> OneShot:
+        """Take what aiobotocore found in settings, environment and files, and stand in."""
         del socket_options
         self._verify = verify
         self._proxies = ProxyConfiguration(proxies=proxies, proxies_settings=proxies_config)
         # Half of the time to connect, so that whose time is up at the end has surely
         # connected, and may have sent.
-        connect, self._total = timeout
-        self._timeout = aiohttp.ClientTimeout(total=self._total, connect=connect)
+        connect, total = timeout
+        self._timeout = aiohttp.ClientTimeout(total=total, connect=connect)
         self._limit = max_pool_connections
         self._client_cert = client_cert
         self._connector_args = connector_args or {}
-        self._session: aiohttp.ClientSession | None = None
+        return self
 
-    async def __aenter__(self) -> OneShotSession:
+    def attach(self, client: Any) -> None:
+        """Answer in place of the client's own sending, from now on."""
+        # The parser keeps nothing between answers.
+        self._parser = create_parser(client.meta.service_model.resolved_protocol)
+        client.meta.events.register_last(_EVENT, self._call)
+
+    async def __aenter__(self) -> OneShot:
         """Open the connection pool."""
         connector = aiohttp.TCPConnector(limit=self._limit, ssl=self._tls(), **self._connector_args)
         self._session = aiohttp.ClientSession(
@@ -100,26 +123,21 @@ class OneShotSession:
             await self._session.close()
             self._session = None
 
-    async def send(self, request: Any) -> AioAWSResponse:
+    async def _call(
+        self, *, model: Any, params: dict[str, Any], **_: object
+    ) -> tuple[_Answered, dict[str, Any]]:
         """Send the request once; raises `NotSent`, `NoAnswer` or `Unreadable`."""
         assert self._session is not None  # noqa: S101 - aiobotocore enters first
-        headers = {
-            name: value.decode() if isinstance(value, bytes) else value
-            for name, value in request.headers.items()
-        }
-        headers["Accept-Encoding"] = "identity"
-        url = URL(request.url, encoded=True)
-        # Plain http stays on this machine: through a proxy, names and hashes would leave it.
-        proxied = url.scheme == "https"
+        address = self._addresses.get(params["url"]) or self._address(params["url"])
         try:
             async with self._session.request(
-                request.method,
-                url,
-                headers=headers,
-                data=request.body,
+                params["method"],
+                address.url,
+                headers={**params["headers"], "Accept-Encoding": "identity"},
+                data=params["body"],
                 allow_redirects=False,
-                proxy=self._proxies.proxy_url_for(request.url) if proxied else None,
-                proxy_headers=self._proxies.proxy_headers_for(request.url) if proxied else None,
+                proxy=address.proxy,
+                proxy_headers=address.proxy_headers,
             ) as response:
                 body = await self._read(response)
         except (
@@ -133,11 +151,23 @@ class OneShotSession:
             raise Unreadable("the answer broke off") from error
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise NoAnswer(_told(error)) from error
-        found = {
+        headers = {
             name.decode("latin-1").lower(): value.decode("latin-1")
             for name, value in response.raw_headers
         }
-        return AioAWSResponse(request.url, response.status, found, _Body(body))
+        answer = {"status_code": response.status, "headers": headers, "body": body}
+        return _Answered(response.status), self._parser.parse(answer, model.output_shape)
+
+    def _address(self, url: str) -> _Address:
+        parsed = URL(url, encoded=True)
+        # Plain http stays on this machine: through a proxy, names and hashes would leave it.
+        if parsed.scheme == "https":
+            proxies = self._proxies
+            found = _Address(parsed, proxies.proxy_url_for(url), proxies.proxy_headers_for(url))
+        else:
+            found = _Address(parsed)
+        self._addresses[url] = found
+        return found
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         pieces, size = [], 0

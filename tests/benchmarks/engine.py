@@ -169,7 +169,6 @@ def main() -> None:
                     further[client].append((users - users // 2) / (whole - half))
     finally:
         server.kill()
-    print("| client | users a second of CPU | to the first | a further user | to the first |")
     print(
         "| client | users a second of CPU, in all | to the first | a further user | to the first |"
     )
