@@ -228,7 +228,10 @@ async def test_behind_excel_s_own_word_lines_are_counted_as_they_stand(users: Pa
     [
         (b"PK\x03\x04\x14\x00", "an Excel workbook or another ZIP file, and no text: save it as"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1", "an old Excel workbook, and no text: save it as CSV."),
-        (gzip.compress(b"username\n", mtime=0), "gzip, and its name does not say so: let it end in .gz"),
+        (
+            gzip.compress(b"username\n", mtime=0),
+            "gzip, and its name does not say so: let it end in .gz",
+        ),
     ],
 )
 async def test_what_is_no_text_at_all_is_called_by_its_name(
