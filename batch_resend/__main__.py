@@ -8,6 +8,7 @@ import sys
 
 def main() -> None:
     """Run the program and leave with its exit code."""
+    _have_standard_streams()
     try:
         from batch_resend.cli import program
 
@@ -16,6 +17,19 @@ def main() -> None:
         code = 130
     _let_go()
     sys.exit(code)
+
+
+def _have_standard_streams() -> None:
+    """Have something where the caller closed a stream: no file of ours may get its number."""
+    while (found := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(found)
+    if sys.stdin is None:
+        sys.stdin = open(0)  # noqa: SIM115
+    if sys.stdout is None:
+        sys.stdout = open(1, "w")  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(2, "w")  # noqa: SIM115
 
 
 def _let_go() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import http.server
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -136,3 +138,26 @@ def test_runs_that_begin_in_one_second_have_a_report_each(program: Program) -> N
     assert program("run", users, "--simulate").code == 0
     (made,) = program.folder.glob("resend-report-*Z-2.csv")
     assert made.read_text("utf-8").count("\n") == 4
+
+
+@pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1, 2)])
+def test_a_stream_that_was_closed_changes_nothing(
+    closed: tuple[int, ...], program: Program
+) -> None:
+    users = program.users(numbered(3))
+    for name in ("run", "bad"):  # and where there is something to be said
+        given = {"run": users, "bad": "missing.csv"}[name]
+        done = subprocess.run(
+            [
+                *("/bin/sh", "-c", 'exec "$@" ' + " ".join(f"{n}>&-" for n in closed), "sh"),
+                *(sys.executable, "-m", "batch_resend", "run", given, "--simulate"),
+                *("--report", f"{name}.csv"),
+            ],
+            env=program.env,
+            cwd=program.folder,
+            capture_output=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == {"run": 0, "bad": 2}[name], done.stderr
+    assert [row["outcome"] for row in program.report("run.csv")] == ["sent"] * 3
