@@ -94,6 +94,8 @@ def frame(
 def _done(snapshot: Snapshot, seconds: float, *, foreseeable: bool) -> Text:
     done, total = snapshot.done, snapshot.eligible
     text = Text(f"{done:,} of {total:,}", "bold")
+    if snapshot.waves > 1:
+        text.append(f", wave {snapshot.wave} of {snapshot.waves}", "not bold")
     text.append(f"   {100 * done // total if total else 100} %", "bold")
     text.append(f"   {about(seconds)} gone", "not bold")
     if total > done and foreseeable and snapshot.stopped_by is None:

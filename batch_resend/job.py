@@ -172,7 +172,7 @@ class Job:
     _left_of_wave: int = field(default=0, init=False)  #: who has not been asked for yet
     _gate: Gate = field(init=False)
     _journal: Journal = field(init=False)
-    _overtaken: int = field(default=0, init=False)  #: skipped after all, for another machine
+    _done: int = field(default=0, init=False)  #: of the eligible: settled, or not to be any more
     _judge: Judge = field(default_factory=Judge, init=False)
     _stopped: anyio.Event = field(default_factory=anyio.Event, init=False)
     _began: float = field(init=False)
@@ -263,6 +263,8 @@ class Job:
         """Report what would happen; nothing is sent and nothing remembered."""
         for planned in self.spool:
             await self._tell(self._result(planned, planned.reason))
+            if planned.row % 256 == 0:
+                await anyio.lowlevel.checkpoint()
         return await self._summary()
 
     # -- 3 to 8: send --------------------------------------------------------------
@@ -284,7 +286,7 @@ class Job:
             and self.stopped_by.exit_code == 3
             and not self.tally.reasons[Reason.STOPPED]
         ):
-            self.stopped_by = None  # it came to an end before it could be stopped
+            self.stopped_by, self.detail = None, ""  # it ended before it could be stopped
         summary = await self._summary()
         if self.stopped_by is not Stop.LEDGER:  # after a failed commit it is left alone
             try:
@@ -295,8 +297,11 @@ class Job:
         return summary
 
     def stop(self, stop: Stop, detail: str = "") -> None:
-        """End the run: nobody else is asked, what is in flight is settled."""
-        if self.stopped_by is None:
+        """End the run: nobody else is asked, what is in flight is settled.
+
+        The first reason is the reason; but a ledger that fails is worse than any other.
+        """
+        if self.stopped_by is None or stop is Stop.LEDGER:
             self.stopped_by, self.detail = stop, detail[:_LONGEST_MESSAGE]
             self._stopped.set()
             self._gate.close()
@@ -338,11 +343,13 @@ class Job:
                     await self._note_interrupted(planned)
                 await self._tell(self._result(planned, planned.reason))
             elif self.stopped_by is not None:
+                self._done += 1
                 await self._tell(self._result(planned, Reason.STOPPED))
             else:
                 self._left_of_wave -= 1
                 result = await self._serve(planned, sender)
                 self._of_wave.add(result)
+                self._done += 1
                 await self._tell(result)
                 if self.limits.max_failures.exceeded(self.tally):
                     self.stop(Stop.MAX_FAILURES)
@@ -395,7 +402,6 @@ class Job:
             pass
         except Barred as now:
             reason = now.reason
-            self._overtaken += reason.outcome is Outcome.SKIPPED
             if reason is Reason.INTERRUPTED:
                 await self._note_interrupted(planned)
         except LedgerError as error:
@@ -439,11 +445,9 @@ class Job:
 
     def snapshot(self) -> Snapshot:
         """How the run stands."""
-        reasons = self.tally.reasons
-        done = sum(n for reason, n in reasons.items() if reason.outcome is not Outcome.SKIPPED)
         return Snapshot(
             self.eligible,
-            min(self.eligible, done + reasons[Reason.ALREADY_CONFIRMED] + self._overtaken),
+            self._done,
             self.tally,
             self._gate.rate,
             self._gate.pace.ceiling,

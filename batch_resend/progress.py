@@ -313,6 +313,8 @@ def progress_line(snapshot: Snapshot, waiting: str = "") -> str:
     total = snapshot.eligible
     part = f"{100 * snapshot.done // total}%" if total else "100%"
     told = [f"{snapshot.done}/{total} {part}"]
+    if snapshot.waves > 1:
+        told.append(f"wave {snapshot.wave} of {snapshot.waves}")
     told += [
         f"{outcomes[outcome]} {outcome}"
         for outcome in (Outcome.SENT, Outcome.FAILED, Outcome.UNKNOWN)

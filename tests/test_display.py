@@ -74,6 +74,10 @@ def test_the_frame_says_what_an_operator_asks() -> None:
     ]
 
 
+def test_the_frame_names_the_wave_where_there_are_several() -> None:
+    assert "1,204 of 3,000, wave 2 of 3   40 %" in drawn(80, snapshot(wave=2, waves=3))[2]
+
+
 @pytest.mark.parametrize("width", [40, 80, 120, 300])
 def test_the_frame_is_never_wider_than_the_terminal_or_80_columns(width: int) -> None:
     many = Tally(reasons=Counter(dict.fromkeys(Reason, 1_000_000)))

@@ -18,7 +18,7 @@ from batch_resend.errors import LedgerError, ReportError, StaleListing
 from batch_resend.job import Job, Limits, Selection, Sender
 from batch_resend.ledger import Intend, Interrupted, Names
 from batch_resend.ledger.sqlite import SqliteLedger
-from batch_resend.model import Candidate, Outcome, Reason, Reply, Request, Result
+from batch_resend.model import Candidate, Outcome, Reason, Reply, Request, Result, Wire
 from batch_resend.outcome import Stop
 from batch_resend.plan import Policy
 from batch_resend.reports.summary import MaxFailures, Summary
@@ -449,6 +449,50 @@ def test_a_ledger_that_breaks_stops_sending_at_once_and_is_not_asked_again(at: i
     assert delivered <= told, "nobody was written to and called not attempted"
     world.go(users(200))
     assert max(world.cognito.deliveries.values(), default=0) == 1
+
+
+def test_a_ledger_that_breaks_while_a_run_stops_is_what_the_run_is_told_to_have_died_of() -> None:
+    world = World(Cognito(quota=Quota(1000)))
+    asked = []
+
+    class Late(Sick):
+        def commit(self) -> None:
+            if world.job.stopped_by is None:
+                self.left += 1
+            super().commit()
+
+        def finish(self, *_: Any) -> None:
+            asked.append(self.asked_after)
+
+    late = Late(world.ledger, 0)
+    summary = world.go(users(500), ledger=late, deadline=1.0)
+    assert (summary.stopped_by, summary.exit_code, late.asked_after) == (Stop.LEDGER, 4, 1)
+    assert (summary.detail, asked) == ("disk full", [])
+
+
+def test_where_everybody_was_asked_before_a_stop_nothing_of_it_is_told() -> None:
+    class Refusing:
+        async def send(self, request: Request) -> Reply:
+            return Reply(Wire.ANSWERED, 400, "LimitExceededException", "Something unheard of")
+
+    five = World().go(users(5), sender=Refusing(), max_failures=MaxFailures(number=99))
+    assert (five.stopped_by, five.detail) == (None, "")
+    six = World().go(users(6), sender=Refusing(), max_failures=MaxFailures(number=99))
+    assert (six.stopped_by, six.detail) == (Stop.USER_LIMITS, "Something unheard of")
+
+
+def test_only_whoever_is_to_be_written_to_counts_as_done() -> None:
+    standing = []
+
+    async def look(job: Job) -> None:
+        await anyio.sleep(0.3)
+        standing.append((job.snapshot(), world.report.reasons[Reason.ACCEPTED]))
+
+    world = World()
+    world.go([f"not a name {n}" for n in range(50)] + users(50), during=look)
+    ((snapshot, sent),) = standing
+    assert snapshot.eligible == 50
+    assert 0 < snapshot.done == sent < 50
 
 
 def test_a_report_that_cannot_be_written_stops_sending_and_loses_no_memory() -> None:

@@ -122,6 +122,12 @@ def snapshot(**given: Any) -> Snapshot:
             "250/1000 25% | 240 sent | 10 unknown | 25/s of 50 | stopping, 3 in flight",
         ),
         (
+            {"stopped_by": Stop.SIGINT, "wave": 2, "waves": 3},
+            "",
+            "250/1000 25% | wave 2 of 3 | 240 sent | 10 unknown | 25/s of 50"
+            " | stopping, 3 in flight",
+        ),
+        (
             {"eligible": 0, "done": 0, "tally": Tally()},
             "",
             "0/0 100% | 0 sent | 25/s of 50",
