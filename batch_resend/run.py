@@ -206,12 +206,12 @@ class Run:
             job = await self._plan(
                 stack, world, ledger, AppClient(client_id, secret), deliveries.files
             )
+            if settings.dry_run:
+                summary = await job.dry_run()
         except BaseException:
             deliveries.discard()
             raise
-        if settings.dry_run:
-            summary = await job.dry_run()
-        else:
+        if not settings.dry_run:
             self._sending = True
             if self._stop:
                 job.stop(self._stop)
@@ -552,6 +552,8 @@ async def open_run(
     send, receive = anyio.create_memory_object_stream[Result](0)
     run = Run(settings, observer=observer, results=send)
     running = RunningJob(run, receive)
+    raised: Exception | None = None
+    early = False
 
     async def execute() -> None:
         async with send:
@@ -564,9 +566,15 @@ async def open_run(
         tasks.start_soon(execute)
         try:
             yield running
+        except Exception as error:  # what leaves a task group is a group of errors
+            raised = error
         finally:
+            early = run.summary is None and running.error is None
+            run.stop()
             receive.close()
-    if running.error is not None:
+    if raised is not None:
+        raise raised
+    if running.error is not None and not (early and isinstance(running.error, Interrupted)):
         raise running.error
 
 

@@ -19,8 +19,10 @@ from batch_resend import (
     open_run,
 )
 from batch_resend.errors import InputError, LedgerError, Refused, ReportError
+from batch_resend.model import Reply, Request
 from batch_resend.outcome import Stop
 from batch_resend.run import _Reports, default_ledger, secret_from_file
+from batch_resend.simulator.sender import SimulatedSender
 
 pytestmark = pytest.mark.anyio
 
@@ -80,6 +82,32 @@ async def test_leaving_early_stops_gently_and_every_row_is_reported() -> None:
     assert summary.rows == 200
     assert 1 <= summary.counts[Outcome.SENT] < 20
     assert len(Path("report.csv").read_text().splitlines()) == 201
+
+
+async def test_leaving_before_the_first_result_writes_to_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[Request] = []
+    send = SimulatedSender.send
+
+    async def noted(self: SimulatedSender, request: Request) -> Reply:
+        asked.append(request)
+        return await send(self, request)
+
+    monkeypatch.setattr(SimulatedSender, "send", noted)
+    async with open_run(simulated(*(f"user{n}" for n in range(200)))):
+        pass
+    assert asked == []
+
+
+async def test_what_a_caller_raises_comes_out_as_it_is() -> None:
+    mine = ValueError("mine")
+    with pytest.raises(ValueError, match="mine") as caught:
+        async with open_run(simulated(*(f"user{n}" for n in range(200)), rate=50.0)) as running:
+            async for _ in running:
+                raise mine
+    assert caught.value is mine
+    assert running.summary.stopped_by is Stop.CALLER
 
 
 async def test_a_caller_can_stop_and_still_hear_of_every_row() -> None:
