@@ -6,6 +6,7 @@ client secret comes from is a setting, the secret itself is read when it is need
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from dataclasses import dataclass
@@ -103,8 +104,18 @@ class Settings:
             ("--timeout", self.timeout),
             ("--give-up-after", self.give_up_after),
         ):
-            if duration <= 0:
-                raise UsageError(f"{option} 0s: give a duration above 0.")
+            if not 0 < duration < math.inf:
+                raise UsageError(f"{option} {duration:g}s: give a duration above 0.")
+        for option, age in (
+            ("--cooldown", self.cooldown),
+            ("--deadline", self.deadline),
+            ("--older-than", self.older_than),
+            ("--newer-than", self.newer_than),
+        ):
+            if age is not None and not 0 <= age < math.inf:
+                raise UsageError(f"{option} {age:g}s: give a duration.")
+        if self.rate is not None and not 0 < self.rate < math.inf:
+            raise UsageError(f"--rate {self.rate:g}: give requests a second, above 0.")
         if not 0 < self.share <= 1:
             raise UsageError(
                 f"--share {self.share}: give a part of the quota, above 0 and up to 1."

@@ -1,5 +1,6 @@
 """Settings: checked once, each mistake in one sentence that names the option."""
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -203,3 +204,17 @@ def test_the_state_folder_is_the_users_own(
     monkeypatch.setenv("XDG_STATE_HOME", state)
     monkeypatch.setenv("HOME", "/home/ada")
     assert config.state_folder() == Path("/home/ada") / folder
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"rate": 0.0}, {"rate": math.nan}, {"cooldown": -5.0}, {"deadline": math.nan},
+        {"timeout": math.inf}, {"older_than": -1.0, "users": None, "user_pool_id": "eu-west-1_A"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_numbers_that_mean_nothing_are_refused_from_python_too(wrong: dict[str, Any]) -> None:
+    option = "--" + next(iter(wrong)).replace("_", "-")
+    with pytest.raises(UsageError, match=f"{option} .*: give "):
+        Settings(**{"users": "users.csv", "client_id": "web", **wrong})

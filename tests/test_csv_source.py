@@ -8,6 +8,7 @@ import errno
 import gzip
 import io
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -743,3 +744,17 @@ def test_arbitrary_bytes_are_read_or_refused_in_a_sentence(
         assert all(candidate.raw for candidate in candidates)
 
     anyio.run(attempt)
+
+
+async def test_a_high_descriptor_is_read_like_any_other(users: Path) -> None:
+    users.write_text("username\nada\n")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(2048, hard), hard))
+    held: list[int] = []
+    try:
+        held += (os.open(os.devnull, os.O_RDONLY) for _ in range(1100))
+        assert await names(users) == ["ada"]
+    finally:
+        for descriptor in held:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -313,17 +313,23 @@ def test_a_simulation_never_touches_a_real_ledger_nor_the_other_way_round(path: 
         pytest.fail("opened")
 
 
-def test_a_network_file_system_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("folder", ["home", "b\u00fccher", "two words"])
+def test_a_network_file_system_is_refused(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     mounts = (
-        "22 1 0:21 / / rw - ext4 /dev/sda rw\n"
-        f"23 22 0:22 / {path.parent.parent} rw shared:1 - nfs4 server:/home rw\n"
-    )
-    real = Path.read_text
+        b"22 1 0:21 / / rw - ext4 /dev/sda rw\n"
+        b"23 22 0:22 / /mnt/\xff\\040 rw - ext4 /dev/sdb rw\n"  # no UTF-8, and a blank
+        + f"24 22 0:22 / {tmp_path}/{folder} rw shared:1 - nfs4 server:/home rw\n".encode()
+        .replace(b"two words", b"two\\040words")
+    )  # fmt: skip
+    path = tmp_path / folder / "deep" / "ledger"
+    real = Path.read_bytes
 
-    def read(self: Path, *given: Any, **named: Any) -> str:
-        return mounts if str(self) == "/proc/self/mountinfo" else real(self, *given, **named)
+    def read(self: Path) -> bytes:
+        return mounts if str(self) == "/proc/self/mountinfo" else real(self)
 
-    monkeypatch.setattr(Path, "read_text", read)
+    monkeypatch.setattr(Path, "read_bytes", read)
     with pytest.raises(LedgerError, match="network file system \\(nfs4\\)"), ledger(path):
         pytest.fail("opened")
 
@@ -331,14 +337,14 @@ def test_a_network_file_system_is_refused(path: Path, monkeypatch: pytest.Monkey
 def test_where_the_system_lists_no_mounts_the_ledger_opens_all_the_same(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = Path.read_text
+    real = Path.read_bytes
 
-    def read(self: Path, *given: Any, **named: Any) -> str:
+    def read(self: Path) -> bytes:
         if str(self) == "/proc/self/mountinfo":  # macOS has none
             raise FileNotFoundError(2, "No such file or directory", str(self))
-        return real(self, *given, **named)
+        return real(self)
 
-    monkeypatch.setattr(Path, "read_text", read)
+    monkeypatch.setattr(Path, "read_bytes", read)
     remember(path, "ada")
     with ledger(path) as opened:
         assert opened.history(Names("ada")).sent == [NOW]

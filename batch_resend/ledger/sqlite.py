@@ -20,6 +20,7 @@ import fcntl
 import itertools
 import json
 import os
+import re
 import secrets
 import sqlite3
 import stat
@@ -700,14 +701,15 @@ def _pragma(db: sqlite3.Connection, name: str, value: str, wanted: str | int) ->
 def _refuse_network(path: Path) -> None:
     """Refuse file systems whose locks and syncs cannot be trusted (Linux only)."""
     try:
-        mounts = Path("/proc/self/mountinfo").read_text("utf-8").splitlines()
+        mounts = os.fsdecode(Path("/proc/self/mountinfo").read_bytes()).split("\n")[:-1]
     except OSError:
         return
     where = os.path.realpath(path.parent)
     best, kind = "", ""
     for line in mounts:
         left, _, right = line.partition(" - ")
-        mount = left.split(" ")[4].encode().decode("unicode_escape")
+        # Blanks and backslashes are written as three octal digits.
+        mount = re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), left.split(" ")[4])
         if len(mount) >= len(best) and os.path.commonpath([mount, where]) == mount:
             best, kind = mount, right.split(" ")[0]
     if kind in _NETWORK_FILE_SYSTEMS:

@@ -401,8 +401,10 @@ class _Patient(io.RawIOBase):
         return True
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        ready = select.poll()
+        ready.register(self._file, select.POLLIN)
         while not self._abandoned():
-            if select.select([self._file], [], [], _HEED)[0]:
+            if ready.poll(_HEED * 1000):
                 read = self._file.readinto(buffer)
                 if read is not None:  # None: somebody else of the same pipe was faster
                     return read
