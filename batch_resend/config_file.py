@@ -102,6 +102,10 @@ def read(path: str, keys: Mapping[str, Kind]) -> ConfigFile:
             f"{shown}: '{_POOLS}' holds a table for each pool: write [pools.NAME], and its"
             " options below."
         )
+    if odd := next((name for name in pools if not name.isprintable()), None):
+        raise UsageError(
+            f"{shown} [pools.{printable(odd)}] has a name that cannot be shown: give it another."
+        )
     return ConfigFile(
         shown,
         _checked(tables, keys, shown),

@@ -183,7 +183,7 @@ def _check_begun(ends: Mapping[str, Summary | BatchResendError]) -> None:
 
 def check_apart(settings: Mapping[str, Settings], summary: str | None = None) -> None:
     """Refuse pools that would share a ledger, a file or an input; raises `UsageError`."""
-    _check_ledgers(settings)
+    _check_clients(settings)
     written: dict[str, tuple[str, str]] = {}
     if summary is not None:
         written[_place(summary)] = ("all pools", _SUMMARY)
@@ -220,14 +220,14 @@ def check_apart(settings: Mapping[str, Settings], summary: str | None = None) ->
         )
 
 
-def _check_ledgers(settings: Mapping[str, Settings]) -> None:
-    ledgers: dict[tuple[str, ...], list[str]] = {}
+def _check_clients(settings: Mapping[str, Settings]) -> None:
+    clients: dict[tuple[str, ...], list[str]] = {}
     for name, each in settings.items():
-        if each.ledger is None and each.client_id:
+        if each.client_id:
             where = each.pool_region or f"profile {each.profile}"
-            ledgers.setdefault((where, each.client_id, each.endpoint_url), []).append(name)
-    for names in ledgers.values():
-        _only_one(names, "have the same client and Region, so the same ledger: take one out.")
+            clients.setdefault((where, each.client_id, each.endpoint_url), []).append(name)
+    for names in clients.values():
+        _only_one(names, "have the same client and Region, so the same people: take one out.")
 
 
 def _only_one(names: Iterable[str], sentence: str) -> None:

@@ -16,7 +16,7 @@ from batch_resend.masking import printable
 from batch_resend.model import Reason
 from batch_resend.pools_preview import PoolsPreview, total_lines
 from batch_resend.preview import confirmation_lines, plan_lines
-from batch_resend.progress import Console, numbers, progress_line, summary_lines
+from batch_resend.progress import Console, goes_on, numbers, progress_line, summary_lines
 from batch_resend.reports.pools import PoolsSummary
 from batch_resend.reports.summary import Summary, Tally
 
@@ -60,7 +60,10 @@ class PoolsConsole(Console):
 
     def _sum_up(self, summary: PoolsSummary) -> None:
         for part, end in zip(self._parts, summary.ends.values(), strict=True):
-            lines = summary_lines(end) if isinstance(end, Summary) else [f"Error: {end}"]
+            if isinstance(end, Summary):
+                lines = summary_lines(end, one_of_many=True)
+            else:
+                lines = [f"Error: {end}"]
             for line in lines:
                 part.tell(line)
         for line in pools_summary_lines(summary):
@@ -168,5 +171,10 @@ def pools_summary_lines(summary: PoolsSummary) -> list[str]:
     if len(set(codes.values())) > 1:
         told = ", ".join(f"{printable(name)} {code}" for name, code in codes.items())
         lines.append(f"Exit code {int(summary.exit_code)}, the worst of {told}.")
+    if any(isinstance(end, Summary) and goes_on(end) for end in summary.ends.values()):
+        lines.append(
+            "Run the same command again to go on, with reports of other names where these are"
+            " named: nobody is written to twice."
+        )
     lines += [str(left) for left in summary.not_delivered]
     return lines

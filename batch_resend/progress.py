@@ -245,8 +245,8 @@ def must_ask(*users: str | None) -> None:
         )
 
 
-def summary_lines(summary: Summary) -> list[str]:
-    """Say in a few lines what the run came to."""
+def summary_lines(summary: Summary, *, one_of_many: bool = False) -> list[str]:
+    """Say in a few lines what the run came to; of one of many not how to go on."""
     counts = summary.counts
     shown = [f"{n} {outcome}" for outcome, n in counts.items() if n] or ["no rows"]
     throttled = f", {summary.throttled} throttled" if summary.throttled else ""
@@ -265,7 +265,7 @@ def summary_lines(summary: Summary) -> list[str]:
     if summary.stopped_by is not None:
         detail = f" ({printable(summary.detail)})" if summary.detail else ""
         lines.append(f"Stopped early: {summary.stopped_by.sentence}{detail}")
-    if counts[Outcome.NOT_ATTEMPTED] and summary.exit_code != Exit.SETTINGS:
+    if goes_on(summary) and not one_of_many:
         lines += _to_go_on(str(facts.get("next_command") or ""))
     if summary.unsettled:
         lines.append(
@@ -299,6 +299,11 @@ def status_command(ledger: str, region: str = "") -> str:
 
     where = f" --region {shlex.quote(region)}" if dynamodb.is_address(ledger) and region else ""
     return f"batch-resend status --ledger {printable(shlex.quote(ledger))}{where}"
+
+
+def goes_on(summary: Summary) -> bool:
+    """Whether another run would go on from here."""
+    return bool(summary.counts[Outcome.NOT_ATTEMPTED]) and summary.exit_code != Exit.SETTINGS
 
 
 def _to_go_on(command: str) -> list[str]:

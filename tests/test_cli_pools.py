@@ -255,8 +255,12 @@ WRONG: dict[str, tuple[str, tuple[str, ...], str, str]] = {
         ("--config", "my.toml", "--pool", "shop", "--pool", "blob", "--simulate"), "", "",
     ),
     "the same client": (
-        "Pools shop and blog have the same client and Region, so the same ledger: take one out.",
+        "Pools shop and blog have the same client and Region, so the same people: take one out.",
         (*ALL, "--client-id", "one"), "", "",
+    ),
+    "the same client with ledgers of their own": (
+        "Pools shop and blog have the same client and Region, so the same people: take one out.",
+        (*ALL, "--client-id", "one", "--ledger", "{pool}.sqlite3"), "", "",
     ),
     "one report for all": (
         "--report r.csv of pool blog is --report of pool shop too", (*ALL, "--report", "r.csv"),

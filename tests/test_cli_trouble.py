@@ -161,3 +161,21 @@ def test_a_stream_that_was_closed_changes_nothing(
         )
         assert done.returncode == {"run": 0, "bad": 2}[name], done.stderr
     assert [row["outcome"] for row in program.report("run.csv")] == ["sent"] * 3
+
+
+def test_a_role_that_cannot_be_reached_is_named_in_one_sentence(program: Program) -> None:
+    (program.folder / "config").write_text(
+        "[profile shop]\nrole_arn = arn:aws:iam::123456789012:role/mail\nsource_profile = own\n"
+        "[profile own]\naws_access_key_id = x\naws_secret_access_key = y\n"
+    )
+    told = program(
+        *("run", "--user-pool-id", "eu-west-1_AbC", "--client-id", "web", "--yes"),
+        *("--profile", "shop", "--endpoint-url", "http://127.0.0.1:2"),
+        env={
+            "AWS_CONFIG_FILE": str(program.folder / "config"),
+            "AWS_ENDPOINT_URL_STS": "http://127.0.0.1:1",
+        },
+    )
+    assert (told.code, len(told.errors)) == (4, 1)
+    assert "cannot be reached (http://127.0.0.1:1/, EndpointConnectionError)" in told.err
+    assert len(told.err.splitlines()) < 6

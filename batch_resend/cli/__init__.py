@@ -5,6 +5,7 @@ Anything that counts, decides or formats stands below this module and is tested 
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -35,6 +36,8 @@ app = typer.Typer(
 
 def program(arguments: Sequence[str]) -> int:
     """Run the program; return its exit code, whatever happens."""
+    for name in ("aiobotocore", "botocore"):  # what they have to say ends in a sentence of ours
+        logging.getLogger(name).addHandler(logging.NullHandler())
     try:
         code = app(list(arguments), standalone_mode=False)
     except BatchResendError as error:

@@ -201,7 +201,10 @@ class CognitoSource:
         code, message, status = _parts(error)
         if error.operation_name != "ListUsers" or code in BAD_CREDENTIALS:
             # Another operation is one by which the SDK gets credentials, as AssumeRole.
-            return self._bad_credentials(code)
+            operation = error.operation_name
+            return self._bad_credentials(
+                code if operation == "ListUsers" else f"{operation}: {code}"
+            )
         if not first and code in _BAD_PAGE_TOKEN:
             return StaleListing(
                 f"The listing of {self.name} became invalid half-way, for its users changed or"
@@ -244,9 +247,11 @@ class CognitoSource:
         if isinstance(error, _NO_CREDENTIALS):
             return self._bad_credentials(type(error).__name__)
         if isinstance(error, _NO_CONNECTION):
+            where = error.kwargs.get("endpoint_url")  # the SDK may have asked for credentials first
+            told = f"{where}, {type(error).__name__}" if where else type(error).__name__
             return SettingsError(
                 f"The endpoint that lists {self.name} cannot be reached"
-                f" ({type(error).__name__}): check --region, --endpoint-url and the network."
+                f" ({printable(told)}): check --region, --endpoint-url and the network."
             )
         if isinstance(error, ParamValidationError):
             return SettingsError(
