@@ -92,8 +92,10 @@ class OneShot:
 
     def attach(self, client: Any) -> None:
         """Answer in place of the client's own sending, from now on."""
-        # The parser keeps nothing between answers.
-        self._parser = create_parser(client.meta.service_model.resolved_protocol)
+        model = client.meta.service_model
+        # As the SDK itself chooses it: before botocore 1.39 there was no choice of protocols.
+        protocol = getattr(model, "resolved_protocol", None) or model.metadata["protocol"]
+        self._parser = create_parser(protocol)  # which keeps nothing between answers
         client.meta.events.register_last(_EVENT, self._call)
 
     async def __aenter__(self) -> OneShot:
