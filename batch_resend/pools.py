@@ -136,15 +136,24 @@ class Pools:
             await self._answered.wait()
             return self._approved
         together = PoolsPreview({each: self._previews[each] for each in self._runs})
-        self._approved = await self._ask(together)
-        if self._approved:
+        approved = await self._ask(together)
+        if approved:
+            self._take_places()
             for quota in together.quotas:
                 if len(quota.pools) > 1:
                     pace = SharedPace(Pace(quota.ceiling))
                     for each in quota.pools:
                         self._runs[each].share(pace)
+        self._approved = approved
         self._answered.set()
-        return self._approved
+        return approved
+
+    def _take_places(self) -> None:
+        """Let all files replace what is there; one that cannot ends all. Raises `ReportError`."""
+        assert self._deliveries is not None  # noqa: S101 - for the type checker
+        self._deliveries.take_places()
+        for run in self._runs.values():
+            run.take_places()
 
 
 class _Member(Observer):

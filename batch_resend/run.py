@@ -157,6 +157,11 @@ class Run:
         assert self._job is not None  # noqa: S101 - for the type checker: it is planned by then
         self._job.share(pace)
 
+    def take_places(self) -> None:
+        """Let the files replace what is there, for the run is approved; raises `ReportError`."""
+        assert self._deliveries is not None  # noqa: S101 - for the type checker: as above
+        self._deliveries.take_places()
+
     def stop(self, stop: Stop = Stop.CALLER) -> None:
         """End the run gently: settle what is in flight, report the rest as not attempted."""
         self._stop = self._stop or stop
@@ -233,7 +238,7 @@ class Run:
         name = time.strftime("resend-report-%Y%m%dT%H%M%SZ", time.gmtime(now))
         for more in ("", *(f"-{n}" for n in range(2, 100))):
             try:
-                await deliveries.open("--report", f"{name}{more}.csv")
+                await deliveries.open("--report", f"{name}{more}.csv", anew=True)
             except ReportError as error:
                 if not isinstance(error.__context__, FileExistsError) or more == "-99":
                     raise  # else another run began within the same second
@@ -328,6 +333,7 @@ class Run:
         )
         if not await self._observer.confirm(preview):
             raise Refused("Nobody was written to: the run was not confirmed.")
+        self.take_places()
         return job
 
     async def _plan_and_check(

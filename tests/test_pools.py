@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 from collections import Counter
@@ -20,6 +21,7 @@ from batch_resend.model import Outcome
 from batch_resend.outcome import Stop
 from batch_resend.pools import Pools, PoolsFailed, check_apart
 from batch_resend.pools_preview import PoolsPreview, same_quota, total_lines
+from batch_resend.reports.files import PrivateFile
 from batch_resend.reports.pools import PoolsSummary
 from batch_resend.reports.summary import MaxFailures, NotDelivered, Summary
 from tests.test_preview import FACTS, PLAIN
@@ -172,6 +174,59 @@ async def test_a_held_ledger_of_one_stops_all_with_its_exit_code() -> None:
             await pools.execute()
     assert caught.value.exit_code is Exit.LEDGER_HELD
     assert heard["blog"].results == {}
+
+
+@pytest.mark.parametrize("answer", [False, True])
+async def test_what_is_to_be_replaced_stays_until_all_are_approved(answer: bool) -> None:
+    places = ("shop-report.csv", "blog-report.csv", "summary.json")
+
+    async def ask(_: PoolsPreview) -> bool:
+        assert [Path(place).read_text() for place in places] == ["old"] * 3
+        return answer
+
+    for place in places:
+        Path(place).write_text("old")
+    pools, _ = together(
+        ask,
+        shop=pool("shop", "ada", overwrite=True),
+        blog=pool("blog", "dan", overwrite=True),
+    )
+    if answer:
+        await pools.execute()
+    else:
+        with pytest.raises(Refused):
+            await pools.execute()
+    assert [Path(place).read_text() == "old" for place in places] == [not answer] * 3
+    assert not list(Path().glob("*.new-*"))
+
+
+async def test_a_place_that_cannot_be_taken_in_one_ends_all() -> None:
+    async def ask(_: PoolsPreview) -> bool:
+        # Another run has the name by now.
+        file = PrivateFile("blog-report.csv", what="--report", overwrite=True)
+        stack.enter_context(file).take_place()
+        return True
+
+    Path("blog-report.csv").write_text("old")
+    with contextlib.ExitStack() as stack:
+        pools, heard = together(
+            ask,
+            shop=pool("shop", "ada", overwrite=True),
+            blog=pool("blog", "dan", overwrite=True),
+        )
+        with pytest.raises(PoolsFailed, match=r"blog-report\.csv is being written by"):
+            await pools.execute()
+    assert heard["shop"].jobs == []
+    assert not Path("shop-report.csv").exists()
+
+
+async def test_reports_without_a_name_do_not_replace_each_other() -> None:
+    pools, _ = together(
+        shop=pool("shop", "ada", report=None, overwrite=True),
+        blog=pool("blog", "dan", report=None, overwrite=True),
+    )
+    await pools.execute()
+    assert len(list(Path().glob("resend-report-*.csv"))) == 2
 
 
 async def test_what_ends_one_lets_the_others_go_on_and_the_worst_code_counts() -> None:

@@ -1,5 +1,6 @@
 """Reports: private, whole lines, the input's own words, and numbers that add up."""
 
+import contextlib
 import csv
 import errno
 import io
@@ -90,6 +91,80 @@ def test_a_file_is_private_whatever_the_umask_and_is_not_replaced_unasked(tmp_pa
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert reader.read() == b"one\n", "who has the old one open does not read the new one"
     reader.close()
+
+
+def replacing(path: Path) -> PrivateFile:
+    return PrivateFile(str(path), what="--report", overwrite=True)
+
+
+def test_what_is_to_be_replaced_stays_until_the_new_file_takes_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "report.csv"
+    path.write_bytes(b"old\n")
+    with replacing(path) as file:
+        file.append(b"one\n")
+        assert path.read_bytes() == b"old\n"
+        (beside,) = set(tmp_path.iterdir()) - {path}
+        assert beside.name.startswith("report.csv.new-")
+        assert stat.S_IMODE(beside.stat().st_mode) == 0o600
+        file.take_place()
+        assert path.read_bytes() == b"one\n"
+        file.append(b"two\n")
+    assert path.read_bytes() == b"one\ntwo\n"
+    assert list(tmp_path.iterdir()) == [path]
+    with replacing(path):
+        pass
+    assert path.read_bytes() == b"", "a run without lines has replaced it, too"
+
+
+@pytest.mark.parametrize("end", ["discarded", "error"])
+def test_what_was_to_be_replaced_is_there_if_there_was_nothing_to_tell(
+    tmp_path: Path, end: str
+) -> None:
+    path = tmp_path / "report.csv"
+    path.write_bytes(b"old\n")
+    with contextlib.suppress(ZeroDivisionError), replacing(path) as file:
+        file.append(b"header\n")
+        if end == "error":
+            raise ZeroDivisionError
+        file.discard()
+    assert path.read_bytes() == b"old\n"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_link_is_replaced_and_never_followed(tmp_path: Path) -> None:
+    target, path = tmp_path / "target", tmp_path / "report.csv"
+    target.write_bytes(b"precious")
+    path.symlink_to(target)
+    with replacing(path) as file:
+        file.append(b"one\n")
+    assert not path.is_symlink()
+    assert (path.read_bytes(), target.read_bytes()) == (b"one\n", b"precious")
+
+
+def test_a_file_that_is_being_written_is_not_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "report.csv"
+    with PrivateFile(str(path), what="--report") as first:
+        first.append(b"one\n")
+        with pytest.raises(ReportError, match="is being written by another run: name another"):
+            replacing(path).__enter__()
+        first.append(b"two\n")
+    assert path.read_bytes() == b"one\ntwo\n"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_of_two_runs_with_one_name_the_later_does_not_replace_the_earlier(tmp_path: Path) -> None:
+    path = tmp_path / "report.csv"
+    path.write_bytes(b"old\n")
+    with replacing(path) as first, contextlib.ExitStack() as stack:
+        second = stack.enter_context(replacing(path))
+        first.append(b"first\n")
+        first.take_place()
+        with pytest.raises(ReportError, match="is being written by another run"):
+            second.take_place()
+        second.discard()
+        first.append(b"and whole\n")
+    assert path.read_bytes() == b"first\nand whole\n"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("kind", ["folder", "missing folder", "link", "dangling link"])

@@ -1,5 +1,6 @@
 """The same from Python: results as they come, nothing printed, nothing left behind."""
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -21,6 +22,7 @@ from batch_resend import (
 from batch_resend.errors import InputError, LedgerError, Refused, ReportError
 from batch_resend.model import Reply, Request
 from batch_resend.outcome import Stop
+from batch_resend.reports.files import PrivateFile
 from batch_resend.run import _Reports, default_ledger, secret_from_file
 from batch_resend.simulator.sender import SimulatedSender
 
@@ -194,6 +196,69 @@ async def test_a_report_is_never_written_over_the_ledger(end: str) -> None:
         async with open_run(settings) as running:
             async for _ in running:
                 pytest.fail("nobody was asked for")
+
+
+class No(Observer):
+    """Does not go on; sees what is there when it is asked."""
+
+    async def confirm(self, _: Preview) -> bool:
+        assert results() == OLD
+        return False
+
+
+OLD = dict.fromkeys(("f.csv", "p.html", "r.csv", "s.json.gz"), b"old")
+REPLACING: dict[str, Any] = {"report": "r.csv", "failed": "f.csv", "html": "p.html",
+                             "summary": "s.json.gz", "overwrite": True}  # fmt: skip
+
+
+def results() -> dict[str, bytes]:
+    there = (path for path in Path().iterdir() if path.name not in {"users.csv", "state"})
+    return {path.name: path.read_bytes() for path in there if path.name in OLD}
+
+
+@pytest.mark.parametrize("why", ["the input is broken", "the answer is no"])
+async def test_what_is_to_be_replaced_stays_where_the_run_never_begins(why: str) -> None:
+    for name, data in OLD.items():
+        Path(name).write_bytes(data)
+    rows = ["ada", "bob"] if why == "the answer is no" else ["ada", '"bob']
+    before = set(Path().iterdir())
+    with pytest.raises((InputError, Refused)):
+        async with open_run(simulated(*rows, **REPLACING), observer=No()) as running:
+            async for _ in running:
+                pytest.fail("nobody was asked for")
+    assert results() == OLD
+    assert set(Path().iterdir()) - before <= {Path("users.csv"), Path("state")}
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+async def test_what_is_to_be_replaced_is_when_the_run_is_approved(dry_run: bool) -> None:
+    for name, data in OLD.items():
+        Path(name).write_bytes(data)
+    settings = simulated("ada", "bob+missing", dry_run=dry_run, **REPLACING)
+    async with open_run(settings) as running:
+        seen = [Path("r.csv").read_bytes() async for _ in running]
+    assert seen
+    assert all(data.startswith(b"row,username") for data in seen)
+    assert not set(OLD.items()) & set(results().items())
+    assert not list(Path().glob("*.new-*"))
+
+
+async def test_a_place_that_another_run_took_meanwhile_ends_the_run_before_it_begins() -> None:
+    Path("r.csv").write_bytes(b"old")
+
+    class Slow(Observer):
+        async def confirm(self, _: Preview) -> bool:
+            stack.enter_context(PrivateFile("r.csv", what="--report", overwrite=True)).take_place()
+            return True
+
+    with contextlib.ExitStack() as stack:
+        settings = simulated("ada", report="r.csv", overwrite=True)
+        with pytest.raises(ReportError, match=r"--report r\.csv is being written by another run"):
+            async with open_run(settings, observer=Slow()) as running:
+                async for _ in running:
+                    pytest.fail("nobody was asked for")
+        assert Path("r.csv").read_bytes() == b""
+    assert not list(Path().glob("*.new-*"))
 
 
 async def test_a_report_to_a_pipe_that_nobody_reads_is_refused_and_not_waited_for() -> None:

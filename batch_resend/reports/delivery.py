@@ -4,8 +4,9 @@ Rows must be on the disk as they come, S3 knows no appending, and a gzip file th
 not ended is a damaged one. So whatever is asked for at an `s3://` address or with a name
 that ends in `.gz` is first a plain private file on this machine, and is compressed and
 taken to its place at the end, whatever ended the run. The promises: that the place can
-be had is found out before anybody is written to; until a file has arrived whole, the
-plain one stays, even where the process dies.
+be had is found out before anybody is written to; what is to be replaced stays until the
+run begins; until a file has arrived whole, the plain one stays, even where the process
+dies.
 """
 
 from __future__ import annotations
@@ -69,18 +70,20 @@ class Deliveries:
         self._until = math.inf
         self._delivering: anyio.CancelScope | None = None
 
-    async def open(self, option: str, path: str) -> None:
+    async def open(self, option: str, path: str, *, anew: bool = False) -> None:
         """Open the file that an option names, or the one that stands in for it.
 
-        Raises `ReportError` and `SettingsError`.
+        `anew` replaces nothing, whatever was asked for. Raises `ReportError` and
+        `SettingsError`.
         """
+        overwrite = self._overwrite and not anew
         zipped = path.lower().endswith(".gz")
         if s3.is_address(path):
             if self._store is not None:
-                await self._store.check(option, path, overwrite=self._overwrite)
+                await self._store.check(option, path, overwrite=overwrite)
             place = None
         else:
-            place = self._private(option, path, overwrite=self._overwrite)
+            place = self._private(option, path, overwrite=overwrite)
             if not zipped:
                 return
         found = _KIND.search(path[:-3] if zipped else path)
@@ -96,6 +99,14 @@ class Deliveries:
         file = PrivateFile(path, what=option, overwrite=overwrite, address=address)
         self.files[option] = self._stack.enter_context(file)
         return file
+
+    def take_places(self) -> None:
+        """Replace what is to be replaced on this machine; raises `ReportError`."""
+        for file in self.files.values():
+            file.take_place()
+        for _, place in self._pending.values():
+            if place is not None:
+                place.take_place()
 
     def discard(self) -> None:
         """Leave nothing behind, because there was nothing to tell."""

@@ -1,19 +1,25 @@
 """Files that hold personal data: private, never overwritten unasked, never half a line.
 
-`-` is standard output. A file is made anew with mode 0600 whatever the umask; what
-`--overwrite` replaces is unlinked first, so that nobody who has the old one open or
-linked reads the new one. Lines are appended whole, without buffering: a death of the
-process leaves whole lines, and a full disk is noticed with the line that does not fit,
-which is taken back.
+`-` is standard output. A file is made anew with mode 0600 whatever the umask. What
+`--overwrite` replaces stays until `take_place`: till then the new file lies beside it, as
+`NAME.new-` and eight digits, and only a kill leaves it there. It replaces the old one as a
+whole, so that nobody who has that open or linked reads the new one, and never follows a
+link. A file is locked while it is written, and a locked one is not replaced: two runs with
+one name do not destroy each other's lines. (A file system without locks cannot keep this.)
+Lines are appended whole, without buffering: a death of the process leaves whole lines,
+and a full disk is noticed with the line that does not fit, which is taken back.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
+import secrets
 import stat
 import sys
+from collections.abc import Iterator
 from types import TracebackType
 
 from batch_resend.errors import ReportError
@@ -35,6 +41,7 @@ class PrivateFile:
         self._descriptor = -1
         self._size = 0
         self._made = False
+        self._beside = ""  # where it is until it takes its place, if that is elsewhere
 
     def __enter__(self) -> PrivateFile:
         """Open it; raises `ReportError`."""
@@ -46,7 +53,7 @@ class PrivateFile:
                 " --overwrite to replace it."
             ) from None
         except OSError as error:
-            raise self._error(error) from error
+            raise self._refusal(error) from error
         return self
 
     def __exit__(
@@ -55,15 +62,33 @@ class PrivateFile:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close it."""
-        if self.path != "-":
-            os.close(self._descriptor)
+        """Close it; where all went well it takes its place first, else what was there stays."""
+        try:
+            if kind is None:
+                self.take_place()
+        finally:
+            if self._beside:
+                self.discard()
+            if self.path != "-":
+                os.close(self._descriptor)
+
+    def take_place(self) -> None:
+        """Replace what is to be replaced, if anything is; raises `ReportError`."""
+        if not self._beside:
+            return
+        try:
+            with _nobody_writing(self.path):
+                os.replace(self._beside, self.path)  # noqa: PTH105
+        except OSError as error:
+            raise self._refusal(error) from error
+        self._beside = ""
 
     def discard(self) -> None:
         """Remove the file again, because there was nothing to tell."""
         if self._made:
             with contextlib.suppress(OSError):
-                os.unlink(self.path)  # noqa: PTH108
+                os.unlink(self._beside or self.path)  # noqa: PTH108
+        self._made, self._beside = False, ""
 
     def append(self, data: bytes) -> None:
         """Append whole lines; raises `ReportError`, and then the file ends before them."""
@@ -89,12 +114,23 @@ class PrivateFile:
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
             if not stat.S_ISREG(kind):
                 return _open_as_it_is(self.path)  # /dev/null, a pipe
-            if self._overwrite and stat.S_ISREG(kind):
-                os.unlink(self.path)  # noqa: PTH108
-        descriptor = os.open(self.path, flags | os.O_EXCL, 0o600)
+            if self._overwrite:
+                with _nobody_writing(self.path):
+                    self._beside = f"{self.path}.new-{secrets.token_hex(4)}"
+        descriptor = os.open(self._beside or self.path, flags | os.O_EXCL, 0o600)
         os.fchmod(descriptor, 0o600)
+        with contextlib.suppress(OSError):
+            _lock(descriptor)
         self._made = True
         return descriptor
+
+    def _refusal(self, error: OSError) -> ReportError:
+        if isinstance(error, BlockingIOError):
+            return ReportError(
+                f"{self._what} {self.path} is being written by another run: name another file,"
+                " or wait for it to end."
+            )
+        return self._error(error)
 
     def _error(self, error: OSError) -> ReportError:
         return ReportError(
@@ -111,3 +147,30 @@ def _open_as_it_is(path: str) -> int:
         raise OSError(errno.EBUSY, "it changed while it was opened")
     os.set_blocking(descriptor, True)
     return descriptor
+
+
+@contextlib.contextmanager
+def _nobody_writing(path: str) -> Iterator[None]:
+    """Keep other runs from replacing a file; raises `BlockingIOError` where one is writing it."""
+    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        descriptor = os.open(path, flags)
+    except OSError:
+        yield  # gone, a link or somebody else's: no run of ours is writing it
+        return
+    try:
+        _lock(descriptor)
+        if not os.path.samestat(os.fstat(descriptor), os.lstat(path)):
+            raise BlockingIOError(errno.EAGAIN, "it was replaced meanwhile")
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError:  # not every file system knows locks
+        pass
