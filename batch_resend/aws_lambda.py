@@ -220,6 +220,9 @@ async def _send(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         if left:
             summary, problem = await _try(settings, heard, left, execution, number)
     stopped_by = None if summary is None else summary.stopped_by
+    code = Exit.DONE if summary is None else summary.exit_code
+    if summary is None and problem is not None:
+        code = Exit.SETTINGS  # it broke while sending
     outcomes: dict[str, list[int]] = {}
     for row, reason in sorted((heard.reasons | known).items()):
         outcomes.setdefault(f"{reason.outcome}/{reason}", []).append(row)
@@ -229,8 +232,9 @@ async def _send(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         "stopped_by": None if stopped_by is None else str(stopped_by),
         # Each time somebody is settled, so it comes to an end.
         "again": stopped_by is Stop.DEADLINE and any(_settled(heard)),
-        "exit_code": int(Exit.DONE if summary is None else summary.exit_code),
+        "exit_code": int(code),
         "problem": problem,
+        "why": "; ".join(str(each) for each in (stopped_by, problem) if each is not None),
     }
 
 
@@ -269,6 +273,8 @@ async def _try(
 
 def _told(error: Exception) -> str:
     """What may be told of an error: the text of one that is not ours may hold anything."""
+    if isinstance(error, ExceptionGroup):  # of what broke side by side
+        return ", ".join(dict.fromkeys(map(_told, error.exceptions)))
     return str(error) if isinstance(error, BatchResendError) else type(error).__name__
 
 

@@ -17,7 +17,8 @@ from batch_resend import aws_lambda
 from batch_resend.aws_lambda import handler, read_settings
 from batch_resend.errors import InputError, LedgerError, ReportError, UsageError
 from batch_resend.execution import Execution
-from batch_resend.model import Candidate, Planned, Reason
+from batch_resend.job import Job
+from batch_resend.model import Candidate, Planned, Reason, Result
 from batch_resend.reports import merged
 from batch_resend.reports.csv_file import COLUMNS
 from batch_resend.run import Run
@@ -193,13 +194,36 @@ def test_nothing_is_raised_once_somebody_was_written_to(
     monkeypatch.setattr(Run, "execute", fail_at_the_end)
     answer = cloud.send(plan)
     assert answer["outcomes"] == {"sent/accepted": [1, 2, 3]}
-    assert answer["problem"] == "RuntimeError"  # and not its text
+    assert answer["problem"] == answer["why"] == "RuntimeError"  # and not its text
+    assert (answer["exit_code"], answer["again"]) == (4, False)
 
     # Its report is there all the same: the next try asks for nobody, and the end tells of all.
     monkeypatch.setattr(Run, "execute", inner)
     assert cloud.send(plan)["outcomes"] == {"sent/accepted": [1, 2, 3]}
     cloud.merge(plan)
     assert tallied(cloud.report()) == {"sent/accepted": 3}
+    assert cognito.deliveries == once(numbered(3))
+
+
+def test_a_batch_whose_job_breaks_while_it_sends_fails_and_its_users_are_accounted_for(
+    cloud: Cloud, cognito: Cognito, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = cloud.plan(cloud.put(numbered(3)))
+    inner, told = Job._tell, []
+
+    async def break_at_the_second(job: Job, result: Result) -> None:
+        told.append(result)
+        if len(told) == 2:
+            raise RuntimeError("user2@example.com")
+        await inner(job, result)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Job, "_tell", break_at_the_second)
+        answer = cloud.send(plan)
+    assert (answer["exit_code"], answer["stopped_by"], answer["why"]) == (4, None, "RuntimeError")
+    assert cloud.send(plan)["exit_code"] == 0
+    cloud.merge(plan)
+    assert len(cloud.report()) == 3
     assert cognito.deliveries == once(numbered(3))
 
 
@@ -216,6 +240,7 @@ def test_a_report_that_does_not_arrive_is_told_and_the_ledger_stands_in_for_it(
         answer = cloud.send(plan)
     assert answer["outcomes"] == {"sent/accepted": [1, 2, 3]}
     assert answer["problem"] == "a result s3://clean-up/x may not be written."
+    assert answer["exit_code"] == 0
     end = cloud.merge(plan)
     assert (end["exit_code"], end["stopped_by"]) == (0, None)
     assert tallied(cloud.report()) == {"skipped/cooling-down": 3}

@@ -57,6 +57,7 @@ DEFINITION = (EXAMPLE / "statemachine.asl.json").read_text("utf-8")
 TEMPLATE: dict[str, Any] = cfn_yaml.load(str(EXAMPLE / "template.yaml"))
 KEYS = {"aws_access_key_id": "x", "aws_secret_access_key": "x", "region_name": "us-east-1"}
 BUCKET = "clean-up"
+ROLE = "arn:aws:iam::123456789012:role/states"
 FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:batch-resend"
 
 
@@ -81,10 +82,11 @@ class Cloud:
             **{name: table[name] for name in ("AttributeDefinitions", "KeySchema", "BillingMode")},
         )
         self.states = boto3.client("stepfunctions", endpoint_url=moto_url, **KEYS)
+        self.definition = DEFINITION.replace("${FunctionArn}", FUNCTION).replace(
+            "${Bucket}", BUCKET
+        )
         self.machine = self.states.create_state_machine(
-            name="batch-resend",
-            definition=DEFINITION.replace("${FunctionArn}", FUNCTION).replace("${Bucket}", BUCKET),
-            roleArn="arn:aws:iam::123456789012:role/states",
+            name="batch-resend", definition=self.definition, roleArn=ROLE
         )["stateMachineArn"]
         self.function = function
         function.set_up(
@@ -115,8 +117,23 @@ class Cloud:
 
     def run(self, *arguments: str, name: str = "first") -> dict[str, Any]:
         """Run the state machine to its end."""
+        return self._run(self.machine, name, {"arguments": arguments})
+
+    def run_item(self, item: dict[str, Any]) -> dict[str, Any]:
+        """Run what the Map runs for each batch, by itself: moto tells nothing of an item."""
+        items = json.loads(self.definition)["States"]["Batches"]["ItemProcessor"]
+        del items["ProcessorConfig"]
+        machine = self.states.create_state_machine(
+            name="item", definition=json.dumps(items), roleArn=ROLE
+        )["stateMachineArn"]
+        try:
+            return self._run(machine, "item", item)
+        finally:
+            self.states.delete_state_machine(stateMachineArn=machine)
+
+    def _run(self, machine: str, name: str, given: dict[str, Any]) -> dict[str, Any]:
         execution = self.states.start_execution(
-            stateMachineArn=self.machine, name=name, input=json.dumps({"arguments": arguments})
+            stateMachineArn=machine, name=name, input=json.dumps(given)
         )["executionArn"]
         end = time.monotonic() + AT_MOST
         while time.monotonic() < end:
@@ -338,6 +355,22 @@ def test_a_run_that_is_stopped_by_what_cognito_says_ends_as_failed_with_its_resu
     assert (end["exit_code"], end["stopped_by"]) == (3, "max-failures")
     assert len(read_report(cloud.result("first", "report.csv"))) == 30
     assert cognito.deliveries == {}
+
+
+@pytest.mark.parametrize(
+    ("answer", "cause"),
+    [
+        ({"exit_code": 3, "why": "max-failures"}, "batch 7: max-failures"),
+        ({"exit_code": 4, "why": "RuntimeError"}, "batch 7: RuntimeError"),
+    ],
+)
+def test_a_batch_that_was_stopped_or_broke_fails_and_its_cause_says_why(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any], cause: str
+) -> None:
+    # The answers are those of the handler, in the tests of which they are made.
+    monkeypatch.setattr(cloud.function, "invoke", lambda _: {"again": False} | answer)
+    told = cloud.run_item({"action": "send", "batch": 7})
+    assert (told["status"], told["error"], told["cause"]) == ("FAILED", "BatchStopped", cause)
 
 
 def test_a_dry_run_writes_its_report_and_asks_for_nobody(cloud: Cloud, cognito: Cognito) -> None:
