@@ -11,10 +11,12 @@ redirects. What is told holds no person's name.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -371,7 +373,8 @@ class Textfile:
     """A file for the textfile collector of Prometheus' node_exporter.
 
     It is replaced as a whole, so that nobody ever reads half of it, and everybody may
-    read it: it holds numbers, Region and client, and the collector is another user.
+    read it: it holds numbers, Region and client, and the collector is another user. A
+    write that hung and was given up changes nothing when it goes on: the last one stays.
     """
 
     every = TEXTFILE_EVERY
@@ -385,19 +388,25 @@ class Textfile:
             )
         self.path = Path(path)
         self._clock = clock
+        self._lock = threading.Lock()
+        self._numbers = itertools.count()
+        self._written = -1  # the number of the write that is there
 
     def write(self, standing: Standing) -> None:
-        """Replace the file."""
+        """Replace the file, unless a write that began later has done so."""
+        number = next(self._numbers)
         descriptor, name = tempfile.mkstemp(prefix=f".{self.path.name}.", dir=self.path.parent)
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 file.write(self.text(standing))
                 os.fchmod(descriptor, 0o644)
-            Path(name).replace(self.path)
-        except BaseException:
+            with self._lock:
+                if number > self._written:
+                    Path(name).replace(self.path)
+                    self._written = number
+        finally:
             with contextlib.suppress(OSError):
                 Path(name).unlink()
-            raise
 
     def text(self, standing: Standing) -> str:
         """Write the numbers as Prometheus reads them."""

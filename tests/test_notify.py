@@ -406,6 +406,44 @@ async def test_a_disk_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPat
     ]
 
 
+@pytest.mark.anyio
+async def test_a_write_that_hung_and_goes_on_after_the_last_one_does_not_replace_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import threading
+
+    monkeypatch.setattr(notify, "WRITE_WITHIN", 0.05)
+    hanging, mended, gone_on = threading.Event(), threading.Event(), threading.Event()
+    path = tmp_path / "resend.prom"
+    form = Textfile(str(path))
+    text = form.text
+
+    def hang(standing: Standing) -> str:
+        if standing.exit_code is None:
+            hanging.set()
+            mended.wait(10)
+        return text(standing)
+
+    def write(standing: Standing) -> None:
+        Textfile.write(form, standing)
+        if standing.exit_code is None:
+            gone_on.set()
+
+    monkeypatch.setattr(form, "text", hang)
+    monkeypatch.setattr(form, "write", write)
+    warned: list[str] = []
+    metrics = Metrics(form, warned.append)
+    await metrics._write(Standing(labels=LABELS))
+    assert await anyio.to_thread.run_sync(hanging.wait, 10)
+    monkeypatch.setattr(notify, "WRITE_WITHIN", 10.0)
+    await metrics.end(summary())
+    mended.set()
+    assert await anyio.to_thread.run_sync(gone_on.wait, 10)
+    assert 'batch_resend_running{region="eu-west-1",client_id="abc"} 0\n' in path.read_text()
+    assert list(tmp_path.iterdir()) == [path]
+    assert len(warned) == 1
+
+
 @pytest.mark.parametrize(
     "text", ["", "EMF", "emf:", "textfile", "textfile:", "textfile:a.txt", "prometheus:a.prom"]
 )
