@@ -1,4 +1,4 @@
-"""What each reason means and what to do about it: said once, for the README and the page.
+"""What each reason means and what to do about it: said once, for README, page and terminal.
 
 Plain text; what stands between backticks is an option, a word of the report or of Cognito.
 """
@@ -16,6 +16,12 @@ class Advice:
 
     meaning: str
     action: str
+    few: str = ""  #: the meaning in a few words, where it is long
+
+    @property
+    def brief(self) -> str:
+        """The meaning, short enough for a line of a terminal."""
+        return self.few or self.meaning.replace("`", "")
 
 
 _ASK = "ask the user, or accept two messages with `--resend-unsettled`"
@@ -37,6 +43,7 @@ ADVICE: dict[Reason, Advice] = {
     Reason.SAME_ADDRESS: Advice(
         "a newer account has the same address (`--one-per-address`)",
         "nothing",
+        few="a newer account has the same address",
     ),
     Reason.EXCLUDED: Advice(
         "named in the file of `--exclude`",
@@ -69,14 +76,17 @@ ADVICE: dict[Reason, Advice] = {
     Reason.SEND_CAP: Advice(
         "was sent as many codes as `--max-sends` allows, over all runs",
         "`--max-sends 2` for a reminder",
+        few="was sent as many codes as --max-sends allows",
     ),
     Reason.UNSETTLED: Advice(
         "an earlier request may have sent a code, and counts as if it had",
         _ASK,
+        few="an earlier request may have sent a code",
     ),
     Reason.OVER_LIMIT: Advice(
         "beyond `--limit` or the last of `--waves`, or not drawn by `--sample`",
         "run again",
+        few="beyond --limit or --waves, or not in --sample",
     ),
     Reason.ALREADY_CONFIRMED: Advice(
         "Cognito says so",
@@ -85,6 +95,7 @@ ADVICE: dict[Reason, Advice] = {
     Reason.INVALID_USERNAME: Advice(
         "no name that Cognito could accept; nobody was asked",
         "correct the row",
+        few="no name that Cognito could accept",
     ),
     Reason.USER_NOT_FOUND: Advice(
         "no such user for this client",
@@ -93,6 +104,7 @@ ADVICE: dict[Reason, Advice] = {
     Reason.USER_DISABLED: Advice(
         "Cognito says so",
         "enable the user, if that is right",
+        few="the user is disabled",
     ),
     Reason.ATTEMPT_LIMIT: Advice(
         "the user had five codes within an hour",
@@ -121,22 +133,27 @@ ADVICE: dict[Reason, Advice] = {
     Reason.NO_ANSWER: Advice(
         "the time was up or the connection broke after the request had left",
         _ASK,
+        few="the answer was lost",
     ),
     Reason.SERVER_ERROR: Advice(
         "Cognito or something before it answered 5xx",
         _ASK,
+        few="Cognito or a proxy failed (HTTP 5xx)",
     ),
     Reason.TRIGGER_ERROR: Advice(
         "the pool's Lambda trigger failed; if it sends the messages, it may have sent this one",
         "read the function's log",
+        few="the pool's Lambda trigger failed",
     ),
     Reason.UNREADABLE_ANSWER: Advice(
         "an answer came that is none of Cognito's, or broke off",
         "look for a proxy or captive portal",
+        few="the answer was none of Cognito's",
     ),
     Reason.INTERRUPTED: Advice(
         "a run died with this request open: said once, `unsettled` from then on",
         _ASK,
+        few="a run died with this request open",
     ),
     Reason.STOPPED: Advice(
         "the run ended first; the summary says why. With `attempts` above 0 Cognito "

@@ -22,6 +22,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from batch_resend.advice import ADVICE
 from batch_resend.job import Snapshot
 from batch_resend.model import Outcome, Reason
 
@@ -34,25 +35,8 @@ _STYLES = {
     Outcome.UNKNOWN: "yellow",
 }
 
-#: What the reasons mean, in a few words for whoever watches.
-MEANINGS = {
-    Reason.INVALID_USERNAME: "no name that Cognito could accept",
-    Reason.USER_NOT_FOUND: "no such user for this client",
-    Reason.USER_DISABLED: "the user is disabled",
-    Reason.ATTEMPT_LIMIT: "the user had five codes within an hour",
-    Reason.DELIVERY_FAILED: "Amazon SES or SNS refused the message",
-    Reason.REJECTED_BY_TRIGGER: "the pool's Lambda trigger refused the user",
-    Reason.REJECTED: "Cognito refused the request",
-    Reason.BLOCKED: "AWS WAF blocked every try",
-    Reason.CONNECTION: "no connection came about",
-    Reason.NO_ANSWER: "the answer was lost",
-    Reason.SERVER_ERROR: "Cognito or a proxy failed (HTTP 5xx)",
-    Reason.TRIGGER_ERROR: "the pool's Lambda trigger failed",
-    Reason.UNREADABLE_ANSWER: "the answer was none of Cognito's",
-    Reason.INTERRUPTED: "left open by a run that died",
-}
-
-_LONGEST = max(map(len, MEANINGS))
+_FAILURES = [r for r in Reason if r.outcome in {Outcome.FAILED, Outcome.UNKNOWN}]
+_LONGEST = max(map(len, _FAILURES))
 
 
 def frame(
@@ -124,7 +108,7 @@ def _failures(reason: Reason, snapshot: Snapshot, widest: int) -> Text:
     text = Text()
     text.append(f"{snapshot.tally.reasons[reason]:>{widest},}", _STYLES[reason.outcome])
     text.append(f" {reason:<{_LONGEST}}  ")
-    text.append(MEANINGS[reason], "dim")
+    text.append(ADVICE[reason].brief, "dim")
     return text
 
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from batch_resend.advice import ADVICE
 from batch_resend.estimate import Estimate, Messages, span
 from batch_resend.masking import mask, printable
 from batch_resend.model import Reason
@@ -19,24 +20,6 @@ from batch_resend.model import Reason
 TYPED_FROM = 1000  #: users above which the number must be typed
 _WIDTH = 80
 _INDENT = 13
-
-# Why somebody is not written to, in a few words; the README says it at length.
-_WHY = {
-    Reason.DUPLICATE: "an earlier row names the same user",
-    Reason.SAME_ADDRESS: "a newer account has the same address",
-    Reason.EXCLUDED: "named in the file of --exclude",
-    Reason.NOT_MATCHED: "a --match does not fit",
-    Reason.NOT_UNCONFIRMED: "the listing shows another status",
-    Reason.DISABLED: "the listing shows a disabled user",
-    Reason.TOO_YOUNG: "signed up more recently than --older-than",
-    Reason.TOO_OLD: "signed up longer ago than --newer-than",
-    Reason.COOLING_DOWN: "was sent a code within --cooldown",
-    Reason.SEND_CAP: "was sent as many codes as --max-sends allows",
-    Reason.UNSETTLED: "an earlier request may have sent a code",
-    Reason.OVER_LIMIT: "beyond --limit, or not drawn by --sample",
-    Reason.INVALID_USERNAME: "no name that Cognito could accept",
-    Reason.INTERRUPTED: "a run died with this request open",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,8 +108,7 @@ def plan_lines(preview: Preview, *, masked: bool = True) -> list[str]:
         width = max(len(str(count)) for count in others.values())
         longest = max(map(len, others))
         for reason, count in others.items():
-            why = _WHY.get(reason, "")
-            lines.append(f"    {count:>{width}}  {reason:<{longest}}  {why}".rstrip())
+            lines.append(f"    {count:>{width}}  {reason:<{longest}}  {ADVICE[reason].brief}")
     if preview.eligible:
         for n, sentence in enumerate(_how_long(estimate)):
             lines += _line("" if n else "takes", sentence)

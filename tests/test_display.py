@@ -11,7 +11,8 @@ import pyte
 import pytest
 from rich.console import Console
 
-from batch_resend.display import MEANINGS, Display, about, frame
+from batch_resend.advice import ADVICE
+from batch_resend.display import Display, about, frame
 from batch_resend.job import Snapshot
 from batch_resend.model import Outcome, Reason
 from batch_resend.outcome import Stop
@@ -50,6 +51,7 @@ def snapshot(**given: Any) -> Snapshot:
     return Snapshot(**(facts | given))
 
 
+FAILURES = [r for r in Reason if r.outcome in {Outcome.FAILED, Outcome.UNKNOWN}]
 LATEST = (Reason.USER_NOT_FOUND, Reason.NO_ANSWER, Reason.ATTEMPT_LIMIT)
 
 
@@ -84,26 +86,21 @@ def test_the_frame_is_never_wider_than_the_terminal_or_80_columns(width: int) ->
     standing = snapshot(
         eligible=10_000_000, done=9_999_999, tally=many, throttled=10**6, rate=0.5, in_flight=1000
     )
-    for latest in (list(MEANINGS)[:7], list(MEANINGS)[7:]):
+    for latest in (FAILURES[:7], FAILURES[7:]):
         lines = drawn(width, standing, latest=latest, waiting="waiting 30 s: " + "no answer " * 20)
         assert len(lines) == 10
         assert max(map(len, lines)) <= min(width, 80)
 
 
 def test_no_meaning_is_cut_off_at_80_columns() -> None:
-    tally = Tally(reasons=Counter(dict.fromkeys(MEANINGS, 10_000)))
-    for reason, meaning in MEANINGS.items():
+    tally = Tally(reasons=Counter(dict.fromkeys(FAILURES, 10_000)))
+    for reason in FAILURES:
         lines = drawn(80, snapshot(tally=tally), latest=[reason])
-        assert lines[5] == f"lately    10,000 {reason:<20} {meaning}"
-
-
-def test_every_reason_of_a_failure_has_its_meaning() -> None:
-    failures = {Outcome.FAILED, Outcome.UNKNOWN}
-    assert set(MEANINGS) == {reason for reason in Reason if reason.outcome in failures}
+        assert lines[5] == f"lately    10,000 {reason:<20} {ADVICE[reason].brief}"
 
 
 def test_the_failures_heard_of_last_are_shown_each_in_its_place() -> None:
-    tally = Tally(reasons=Counter(dict.fromkeys(MEANINGS, 1)))
+    tally = Tally(reasons=Counter(dict.fromkeys(FAILURES, 1)))
     latest = [
         Reason.USER_NOT_FOUND,
         Reason.NO_ANSWER,

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from batch_resend.advice import ADVICE
 from batch_resend.estimate import Estimate, Messages, own_sender
 from batch_resend.model import Outcome, Reason
-from batch_resend.preview import _WHY, Preview, confirmation_lines, plan_lines
+from batch_resend.preview import Preview, confirmation_lines, plan_lines
 
 NOW = 1795435200.0  #: 2026-11-23 12:00 UTC
 FACTS: dict[str, Any] = {
@@ -159,10 +160,16 @@ def test_of_many_users_the_number_is_typed() -> None:
     assert thousand.approved("y")
 
 
-def test_every_reason_that_a_plan_can_have_is_explained() -> None:
-    of_plans = {reason for reason in Reason if reason.outcome is Outcome.SKIPPED}
-    of_plans -= {Reason.ALREADY_CONFIRMED}  # only Cognito knows
-    assert set(_WHY) == of_plans | {Reason.INVALID_USERNAME, Reason.INTERRUPTED}
+def test_every_reason_is_explained_within_80_columns_as_in_the_readme() -> None:
+    counts = {reason: 99_999 for reason in Reason if reason.outcome is Outcome.SKIPPED}
+    counts |= {Reason.INVALID_USERNAME: 1, Reason.INTERRUPTED: 1}
+    lines = plan_lines(replace(PREVIEW, counts=counts))
+    said = [line.split(maxsplit=2) for line in lines]
+    told = {words[1]: words[2] for words in said if words[0] in {"99999", "1"}}
+    assert told == {str(reason): ADVICE[reason].brief for reason in counts}
+    assert told["over-limit"] == "beyond --limit or --waves, or not in --sample"
+    assert max(map(len, lines)) <= 80
+    assert "`" not in "".join(lines)
 
 
 def test_a_mistyped_number_is_asked_for_again_and_a_no_is_a_no() -> None:
