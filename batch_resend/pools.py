@@ -245,7 +245,10 @@ def _only_one(names: Iterable[str], sentence: str) -> None:
 
 
 def _place(path: str) -> str:
-    return path if path == "-" or "://" in path else os.path.realpath(path)
+    scheme, mark, rest = path.partition("://")
+    if mark:
+        return f"{scheme.lower()}://{rest}"  # dynamodb:// and s3:// are known in any case
+    return path if path == "-" else os.path.realpath(path)
 
 
 def _has_secret(settings: Settings) -> bool:

@@ -298,6 +298,10 @@ APART: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         REAL | {"ledger": "l"}, OTHER | {"ledger": "./l"},
         "--ledger ./l of pool blog is --ledger of pool shop too",
     ),
+    "one table": (
+        REAL | {"ledger": "dynamodb://resends"}, OTHER | {"ledger": "DynamoDB://resends"},
+        "--ledger DynamoDB://resends of pool blog is --ledger of pool shop too",
+    ),
     "one report": (
         REAL | {"report": "r.csv"}, OTHER | {"report": "r.csv"}, "{pool} in a path stands for",
     ),
@@ -307,6 +311,10 @@ APART: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     ),
     "an object of S3": (
         REAL | {"report": "s3://bucket/r.csv"}, OTHER | {"html": "s3://bucket/r.csv"}, "--html s3://bucket/r.csv",
+    ),
+    "an object of S3, written otherwise": (
+        REAL | {"report": "s3://bucket/r.csv"}, OTHER | {"users": "S3://bucket/r.csv"},
+        "of pool shop would replace an input of blog",
     ),
     "the one summary": (
         REAL, OTHER | {"report": "summary.json"}, "is --summary of all pools too",
