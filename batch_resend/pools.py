@@ -22,7 +22,7 @@ from batch_resend import s3
 from batch_resend.config import Settings
 from batch_resend.errors import BatchResendError, Refused, UsageError
 from batch_resend.job import Job
-from batch_resend.model import Result
+from batch_resend.model import Planned, Result
 from batch_resend.outcome import Stop
 from batch_resend.pacing import Pace, SharedPace
 from batch_resend.pools_preview import PoolsPreview
@@ -168,6 +168,9 @@ class _Member(Observer):
 
     def note(self, text: str) -> None:
         self._own.note(text)
+
+    def planned(self, rows: Iterable[Planned], heading: str, encoding: str) -> None:
+        self._own.planned(rows, heading, encoding)
 
     async def confirm(self, preview: Preview) -> bool:
         return await self._confirm(self._name, preview)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from batch_resend.estimate import span
-from batch_resend.preview import Preview, approved, question
+from batch_resend.preview import Preview, approved, mistyped, question
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,10 @@ class PoolsPreview:
     def approved(self, answer: str) -> bool:
         """Whether an answer to the question is a yes."""
         return approved(self.eligible, answer)
+
+    def mistyped(self, answer: str) -> bool:
+        """Whether an answer that is no yes was hardly meant as a no either."""
+        return mistyped(self.eligible, answer)
 
 
 def same_quota(facts: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, ...]]:

@@ -54,9 +54,7 @@ class PoolsConsole(Console):
                 self._say("plan", line, pool=part.name)
         for line in total_lines(preview):
             self._say("plan", line)
-        if self._yes or not preview.eligible:
-            return True
-        return preview.approved(await self._answer(preview.question))
+        return await self._approved(preview)
 
     def _sum_up(self, summary: PoolsSummary) -> None:
         for part, end in zip(self._parts, summary.ends.values(), strict=True):

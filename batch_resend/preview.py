@@ -58,7 +58,7 @@ class Preview:
 
     def mistyped(self, answer: str) -> bool:
         """Whether an answer that is no yes was hardly meant as a no either."""
-        return self.eligible > TYPED_FROM and answer.strip().lower() not in {"", "n", "no"}
+        return mistyped(self.eligible, answer)
 
 
 def question(users: int) -> str:
@@ -74,6 +74,11 @@ def approved(users: int, answer: str) -> bool:
     if users > TYPED_FROM:
         return given == str(users)
     return given in {"y", "yes"}
+
+
+def mistyped(users: int, answer: str) -> bool:
+    """Whether an answer that is no yes was hardly meant as a no either."""
+    return users > TYPED_FROM and answer.strip().lower() not in {"", "n", "no"}
 
 
 def confirmation_lines(preview: Preview, *, masked: bool = True) -> list[str]:

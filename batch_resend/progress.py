@@ -26,6 +26,7 @@ from batch_resend.errors import Exit, Refused
 from batch_resend.job import Job, Snapshot
 from batch_resend.masking import mask, mask_within, printable
 from batch_resend.model import Outcome, Reason, Result
+from batch_resend.pools_preview import PoolsPreview
 from batch_resend.preview import Preview, confirmation_lines, plan_lines
 from batch_resend.reports.pools import PoolsSummary
 from batch_resend.reports.summary import Summary
@@ -110,6 +111,10 @@ class Console(Observer):
         lines = plan_lines if preview.facts.get("dry_run") else confirmation_lines
         for line in lines(preview, masked=self._masked):
             self._say("plan", line)
+        return await self._approved(preview)
+
+    async def _approved(self, preview: Preview | PoolsPreview) -> bool:
+        """Ask, where a question is due; a number that must be typed may be mistyped."""
         if self._yes or not preview.eligible:
             return True
         for _ in range(_ANSWERS):

@@ -6,7 +6,7 @@ import contextlib
 import gzip
 import json
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import pytest
 from batch_resend import BatchResendError, Observer, Reason, Result, Settings
 from batch_resend.errors import Exit, InputError, Refused, UsageError
 from batch_resend.job import Job
-from batch_resend.model import Outcome
+from batch_resend.model import Outcome, Planned
 from batch_resend.outcome import Stop
 from batch_resend.pools import Pools, PoolsFailed, check_apart
 from batch_resend.pools_preview import PoolsPreview, same_quota, total_lines
@@ -157,6 +157,18 @@ async def test_a_pool_that_cannot_be_planned_stops_all_and_is_named() -> None:
     assert asked == []
     assert not any(each.results for each in heard.values())
     assert (reports(), Path("summary.json").exists()) == ([], False)
+
+
+async def test_each_observer_hears_the_plan_of_its_pool() -> None:
+    class Planner(Heard):
+        def planned(self, rows: Iterable[Planned], heading: str, encoding: str) -> None:
+            self.plan = [(row.username, row.reason) for row in rows], heading, encoding
+
+    settings = {"shop": pool("shop", "ada", "ADA"), "blog": pool("blog", "dan")}
+    heard = {name: Planner() for name in settings}
+    await Pools(settings, observers=heard, ask=yes).execute()
+    assert heard["blog"].plan == ([("dan", Reason.ELIGIBLE)], "username\n", "utf-8")
+    assert heard["shop"].plan[0] == [("ada", Reason.ELIGIBLE), ("ADA", Reason.DUPLICATE)]
 
 
 async def test_a_held_ledger_of_one_stops_all_with_its_exit_code() -> None:

@@ -14,6 +14,7 @@ from batch_resend.model import Outcome, Reason
 from batch_resend.outcome import Stop
 from batch_resend.pools_preview import PoolsPreview
 from batch_resend.pools_progress import PoolsConsole, pools_summary_lines, total
+from batch_resend.progress import Console
 from batch_resend.reports.pools import PoolsSummary
 from batch_resend.reports.summary import Tally
 from tests.test_progress import PREVIEW, snapshot, summary
@@ -100,6 +101,33 @@ async def test_for_programs_the_name_is_a_key_and_not_in_the_text() -> None:
         ("note", "shop", "a note"),
         ("waiting", "blog", "Waiting 4 s: no answer"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("answers", "approved", "asked"),
+    [
+        (["240", "2400"], True, 2),
+        (["y", "240", "24000", "2400"], False, 3),
+        (["n", "2400"], False, 1),
+        (["", "2400"], False, 1),
+    ],
+)
+async def test_a_mistyped_number_is_asked_for_again_and_not_for_ever(
+    monkeypatch: pytest.MonkeyPatch, answers: list[str], approved: bool, asked: int
+) -> None:
+    questions: list[str] = []
+
+    async def answer(_: Console, question: str) -> str:
+        questions.append(question)
+        return answers[len(questions) - 1] + "\n"
+
+    monkeypatch.setattr(Console, "_answer", answer)
+    made = PoolsConsole(yes=False, stream=io.StringIO())
+    made.part("shop")
+    made.part("blog")
+    many = replace(PREVIEW, estimate=replace(PREVIEW.estimate, users=1200))
+    assert await made.ask(PoolsPreview({"shop": many, "blog": many})) is approved
+    assert questions == ["Type 2400 to send 2400 codes: "] * asked
 
 
 def test_quiet_leaves_the_summaries_of_each_and_of_all() -> None:
