@@ -48,7 +48,7 @@ class History:
 
     `sent` are accepted messages, `unsettled` requests whose answer was lost,
     `interrupted` says that a run which died left a request open, `in_flight` that
-    another machine has one open and may be sending it.
+    another machine, or this run by another name, has one open and may be sending it.
     """
 
     sent: Sequence[float] = ()

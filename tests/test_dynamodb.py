@@ -500,6 +500,43 @@ async def test_of_machines_that_race_for_a_user_under_any_name_one_wins(
         assert sum(not isinstance(found, Reason) for found in results) == 1
 
 
+async def test_of_machines_that_race_for_a_user_under_names_known_long_since_one_wins(
+    name: str, line: Line
+) -> None:
+    assert line.url
+    async with opened(name) as one, opened(name) as two, opened(name) as three:
+        for turn in range(5):
+            names = [f"id{turn}", f"sub{turn}", f"ada{turn}@example.com"]
+            listed = Names(names[0], tuple(names[1:]), listed=True)
+            await one.make(Settle(await one.make(Intend(listed, NOW)), Reason.USER_NOT_FOUND, NOW))
+            results = await at_once(
+                *(
+                    intending(ledger, Names(known))
+                    for ledger, known in zip((one, two, three), names, strict=True)
+                )
+            )
+            assert sorted(map(str, results))[-2:] == ["unsettled", "unsettled"], turn
+            assert sum(isinstance(found, int) for found in results) == 1, turn
+            states = [state for _, state, _ in await messages(one)]
+            assert states.count("open") == turn + 1
+
+
+async def test_a_name_of_more_users_than_a_transaction_has_room_for_can_be_written_to(
+    name: str,
+) -> None:
+    async with opened(name) as ledger:
+        for n in range(items.MOST_NAMES):
+            names = Names(f"id-{n}", ("home@example.com",), listed=True)
+            await ledger.make(Settle(await ledger.make(Intend(names, NOW)), Reason.ACCEPTED, NOW))
+        home = Names("home@example.com")
+        assert len((await ledger.histories([home], NOW))[0].sent) == items.MOST_NAMES
+        assert await ledger.make(Intend(home, NOW))
+        # Whoever bears the name has few of their own, so the two meet all the same.
+        for n in (0, items.MOST_NAMES - 1):
+            with pytest.raises(Barred, match="unsettled"):
+                await ledger.make(Intend(Names(f"id-{n}"), NOW))
+
+
 async def test_accounts_that_share_an_address_are_each_written_to(name: str, line: Line) -> None:
     assert line.url
     async with opened(name) as ledger:

@@ -592,6 +592,22 @@ def test_only_the_newest_account_of_an_address_is_written_to() -> None:
     assert world.report.reasons == {Reason.COOLING_DOWN: 2}
 
 
+def test_a_person_known_by_two_names_is_one_person_to_every_later_file() -> None:
+    ada = Candidate(1, "ada", aliases=("ada@example.com",), status="UNCONFIRMED", enabled=True)
+    reminder = Policy(max_sends=2, cooldown=72 * 3600.0)
+    for files in ([["ada"], ["ada@example.com"]], [["ada", "ada@example.com"]]):
+        world = World()
+        world.go([ada])
+        world.now += 4 * 86400
+        reasons: Counter[Reason] = Counter()
+        for file in files:
+            world.go(file, policy=reminder, concurrency=1)
+            reasons += world.report.reasons
+            world.now += 600
+        assert reasons == {Reason.ACCEPTED: 1, Reason.COOLING_DOWN: 1}
+        assert world.cognito.deliveries == {"ada": 2}
+
+
 def test_a_listing_that_breaks_off_begins_again_and_loses_and_doubles_nobody() -> None:
     world = World()
     world.go(Listed(users(1500), stale=2))

@@ -29,7 +29,7 @@ from batch_resend.ledger import (
 from batch_resend.ledger.journal import Journal, OwnJournal
 from batch_resend.ledger.sqlite import SqliteLedger
 from batch_resend.model import Reason
-from batch_resend.plan import History
+from batch_resend.plan import ANYBODY, History, Policy
 from batch_resend.whereabouts import erasing, ledger_of, looking
 from tests.dynamo import REGION, made_table, use
 
@@ -55,8 +55,10 @@ class Opened:
         users = [Names(names[0], names[1:], listed)]
         return (await self.journal.histories(users, now))[0]
 
-    async def intend(self, *names: str, at: float = NOW, listed: bool = False) -> int:
-        return await self.journal.make(Intend(Names(names[0], names[1:], listed), at))
+    async def intend(
+        self, *names: str, at: float = NOW, listed: bool = False, policy: Policy = ANYBODY
+    ) -> int:
+        return await self.journal.make(Intend(Names(names[0], names[1:], listed), at, policy))
 
     async def settle(self, intent: int, reason: Reason | None, at: float = NOW) -> None:
         await self.journal.make(Settle(intent, reason, at))
@@ -269,6 +271,80 @@ async def test_a_listed_user_is_looked_up_under_each_of_their_names(ledger: Ledg
         assert told(await run.history("id-4", "cid@example.com", listed=True)) == ([], [], False)
 
 
+async def test_what_was_sent_to_any_name_of_a_person_counts_under_each(ledger: Ledger) -> None:
+    async with ledger.run() as run:
+        await run.send("id-1", "sub-1", "ada@example.com", listed=True)
+        await run.send("twin", "ada@example.com", at=NOW + 1, listed=True)
+        # From here on files that know one name, and no other.
+        await run.send("Id-1", at=NOW + 2)
+        await run.send("sub-1", at=NOW + 3)
+        mine = [NOW, NOW + 2, NOW + 3]
+        for name in ("id-1", "sub-1"):
+            assert sorted((await run.history(name)).sent) == mine, name
+        assert sorted((await run.history("id-1", "new@example.com", listed=True)).sent) == mine
+        assert (await run.history("twin")).sent == [NOW + 1]
+        assert (await run.history("twin", "ada@example.com", listed=True)).sent == [NOW + 1]
+        # Who is named by the shared address alone may be either of the two.
+        either = [NOW, NOW + 1, NOW + 2, NOW + 3]
+        assert sorted((await run.history("ADA@example.com")).sent) == either
+        await run.send("ada@example.com", at=NOW + 4)
+        for name in ("id-1", "sub-1"):
+            assert sorted((await run.history(name)).sent) == [*mine, NOW + 4], name
+        assert sorted((await run.history("twin")).sent) == [NOW + 1, NOW + 4]
+        assert sorted((await run.history("ada@example.com")).sent) == [*either, NOW + 4]
+
+
+async def test_names_of_a_person_are_followed_only_in_their_case_where_asked(
+    ledger: Ledger,
+) -> None:
+    async with ledger.run(case_sensitive=True) as run:
+        await run.send("Id-1", "Ada@example.com", listed=True)
+        await run.send("id-1", at=NOW + 1)
+        await run.send("ada@example.com", at=NOW + 2)
+        await run.send("Id-1", at=NOW + 3)
+        await run.send("Ada@example.com", at=NOW + 4)
+        for name in ("Id-1", "Ada@example.com"):
+            assert sorted((await run.history(name)).sent) == [NOW, NOW + 3, NOW + 4], name
+        assert (await run.history("id-1")).sent == [NOW + 1]
+        assert (await run.history("ada@example.com")).sent == [NOW + 2]
+
+
+@pytest.mark.parametrize("first", ["id-1", "ada@example.com"])
+async def test_two_rows_that_name_one_person_are_not_both_sent_to(
+    ledger: Ledger, first: str
+) -> None:
+    other = {"id-1": "sub-1", "ada@example.com": "id-1"}[first]
+    reminder = Policy(max_sends=2, cooldown=3600.0)
+    async with ledger.run() as run:
+        await run.send("id-1", "sub-1", "ada@example.com", listed=True)
+    async with ledger.run() as run:
+        intent = await run.intend(first, at=MUCH_LATER, policy=reminder)
+        with pytest.raises(Barred, match="unsettled"):
+            await run.intend(other, at=MUCH_LATER, policy=reminder)
+        await run.settle(intent, None)  # nothing was sent: now the other name may be
+        intent = await run.intend(other, at=MUCH_LATER, policy=reminder)
+        await run.settle(intent, Reason.ACCEPTED, MUCH_LATER)
+        with pytest.raises(Barred, match="cooling-down"):
+            await run.intend(first, at=MUCH_LATER + 1, policy=reminder)
+        with pytest.raises(Barred, match="send-cap"):
+            await run.intend(first, at=MUCH_LATER + 3600, policy=reminder)
+        await run.intend("somebody", at=MUCH_LATER, policy=reminder)
+    assert len(await ledger.messages()) == 3
+
+
+async def test_what_a_dead_run_left_under_one_name_is_given_up_under_another(
+    ledger: Ledger,
+) -> None:
+    async with ledger.run() as run:
+        await run.send("id-1", "ada@example.com", listed=True)
+        await run.intend("id-1", at=NOW + 1)
+    async with ledger.run() as run:
+        with pytest.raises(Barred, match="interrupted"):
+            await run.intend("ada@example.com", at=MUCH_LATER, policy=Policy(max_sends=0))
+        await run.interrupt("ada@example.com", MUCH_LATER)
+        assert told(await run.history("id-1")) == ([NOW], [MUCH_LATER], False)
+
+
 async def test_a_name_that_is_its_own_other_name_counts_once(ledger: Ledger) -> None:
     async with ledger.run() as run:
         await run.send("sub-1", "sub-1", "SUB-1", "ada@example.com", listed=True)
@@ -325,6 +401,21 @@ async def test_a_person_is_found_by_any_of_their_names_with_all_their_messages(
         assert await ledger.person(name) == ["id-1", "ada@EXAMPLE.com"]
     assert await ledger.person("bob@example.com") == ["id-2"]
     assert await ledger.person("nobody") == []
+
+
+async def test_a_person_is_found_and_forgotten_with_what_files_sent_to_their_names(
+    ledger: Ledger,
+) -> None:
+    async with ledger.run() as run:
+        await run.send("id-1", "sub-1", "ada@example.com", listed=True)
+        await run.send("id-2", "bob@example.com", at=NOW + 1, listed=True)
+        await run.send("ID-1", at=NOW + 2)
+        await run.send("sub-1", at=NOW + 3)
+        await run.send("ada@example.com", at=NOW + 4)
+    for name in ("id-1", "sub-1", "ada@example.com"):
+        assert await ledger.person(name) == ["id-1", "ID-1", "sub-1", "ada@example.com"], name
+    assert await ledger.forget("ada@example.com") == Forgotten(4)
+    assert await ledger.names() == [None, "id-2", None, None, None]
 
 
 async def test_a_forgotten_person_has_no_name_and_still_counts_as_sent(ledger: Ledger) -> None:

@@ -10,19 +10,19 @@ import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import anyio
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from batch_resend.errors import LedgerHeld
 from batch_resend.job import Job, Limits, Selection
 from batch_resend.ledger import Step
 from batch_resend.ledger.sqlite import SqliteLedger
-from batch_resend.model import Outcome, Reason, Reply, Request, Result
+from batch_resend.model import Candidate, Outcome, Reason, Reply, Request, Result
 from batch_resend.plan import Policy
 from batch_resend.simulator.quota import Quota
 from batch_resend.simulator.rules import Cognito
@@ -107,7 +107,9 @@ class Runs(RuleBasedStateMachine):
         self.sent: Counter[str] = Counter()
         self.in_doubt: Counter[str] = Counter()
 
-    async def _run(self, names: list[str], pull_after: float | None, workers: int) -> None:
+    async def _run(
+        self, names: Sequence[str | Candidate], pull_after: float | None, workers: int
+    ) -> None:
         plug = Plug(None if pull_after is None else anyio.current_time() + pull_after)
         report = PluggedReport(plug)
         with SqliteLedger(self.path) as ledger, Spool() as spool:
@@ -138,9 +140,12 @@ class Runs(RuleBasedStateMachine):
             assert rows == list(range(1, len(names) + 1)), "every row exactly once"
         for result in report.results:
             if result.reason is Reason.ACCEPTED:
-                self.sent[result.username.casefold()] += 1
+                self.sent[self.person(result.username)] += 1
             elif result.outcome is Outcome.UNKNOWN:
-                self.in_doubt[result.username.casefold()] += 1
+                self.in_doubt[self.person(result.username)] += 1
+
+    def person(self, name: str) -> str:
+        return name.casefold()
 
     inputs = st.lists(st.sampled_from(NAMES), max_size=12)
 
@@ -167,7 +172,7 @@ class Runs(RuleBasedStateMachine):
     def nobody_is_written_to_twice(self) -> None:
         delivered: Counter[str] = Counter()
         for name, count in self.cognito.deliveries.items():
-            delivered[name.casefold()] += count
+            delivered[self.person(name)] += count
         assert max(delivered.values(), default=0) <= self.cap
         assert self.sent <= delivered, "nobody is called sent without a delivery"
 
@@ -192,8 +197,28 @@ class RunsWithoutACap(Runs):
     cap = 2
 
 
+class RunsUnderAnyName(RunsWithoutACap):
+    """The same where a listing has written to people, and files name them as they like."""
+
+    people: ClassVar = {"a": ("b", "a+lost"), "c": ("d", "b+lost"), "e": ("f",), "c+error": ("g",)}
+
+    def person(self, name: str) -> str:
+        folded = name.casefold()
+        return next((one for one, others in self.people.items() if folded in others), folded)
+
+    @initialize()
+    def list_them(self) -> None:
+        listed = [
+            Candidate(row, one, aliases=others, status="UNCONFIRMED", enabled=True)
+            for row, (one, others) in enumerate(self.people.items(), 1)
+        ]
+        virtually(lambda: self._run(listed, None, 3))
+
+
 examples = int(os.environ.get("BATCH_RESEND_EXAMPLES", "25"))
 TestRuns = Runs.TestCase
 TestRuns.settings = settings(max_examples=examples, stateful_step_count=12, deadline=None)
 TestReminders = RunsWithoutACap.TestCase
 TestReminders.settings = settings(max_examples=examples, stateful_step_count=12, deadline=None)
+TestUnderAnyName = RunsUnderAnyName.TestCase
+TestUnderAnyName.settings = settings(max_examples=examples, stateful_step_count=12, deadline=None)

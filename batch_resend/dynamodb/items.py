@@ -37,6 +37,9 @@ IN_FLIGHT = 1800.0
 #: Users noted under another name of theirs; an item of DynamoDB has room for 400 KB.
 MOST_USERS = 2000
 
+#: Names under which nothing may have changed, for an intent: what a transaction has room for.
+MOST_NAMES = 100
+
 Raw = Mapping[str, Any]  #: an item as the SDK's client has it
 
 
@@ -101,20 +104,42 @@ def run_id(number: int) -> str:
     return f"{RUN}{number:09}"
 
 
+def names_of(
+    user: Hashed, items: Mapping[str, Item], *, case_sensitive: bool
+) -> list[tuple[str, tuple[bytes, bytes]]]:
+    """A user's names, each once, as `ledger.Names` has it: id and hashes.
+
+    `items` hold those of `Hashed.ids`, and of whoever else bears the name sent to.
+    """
+    own, name = user.own
+    owners = [user.own]
+    owners += [
+        (other, (kept.message.user, kept.exact))
+        for other in sorted(items[own].users)
+        for kept in items[other].messages.values()
+        if any(_same(name, noted, case_sensitive) for noted in kept.others)
+    ]
+    known = [*owners, *(user.others if user.listed else ())]
+    for id_, owner in dict.fromkeys(owners):
+        for kept in _sent_to(owner, items[id_], case_sensitive).values():
+            known += [(id_of(noted[0]), noted) for noted in sorted(kept.others)]
+    return list(dict.fromkeys(known))
+
+
 def look_up(user: Hashed, items: Mapping[str, Item], *, case_sensitive: bool) -> list[Found]:
-    """Find the messages to a user, each once, as `ledger.Names` has it."""
-    found: dict[str, Found] = {}
-    others = user.others if user.listed else ()
-    for id_, name in (user.own, *others):
-        item = items[id_]
-        for token, kept in item.messages.items():
-            if not case_sensitive or kept.exact == name[1]:
-                found[token] = Found(id_, token, kept)
-    for other in items[user.own[0]].users:
-        for token, kept in items[other].messages.items():
-            if any(_same(user.own[1], name, case_sensitive) for name in kept.others):
-                found[token] = Found(other, token, kept)
+    """Find the messages to a user, each once; `items` hold those of all `names_of`."""
+    found = {
+        token: Found(id_, token, kept)
+        for id_, name in names_of(user, items, case_sensitive=case_sensitive)
+        for token, kept in _sent_to(name, items[id_], case_sensitive).items()
+    }
     return list(found.values())
+
+
+def _sent_to(name: tuple[bytes, bytes], item: Item, case_sensitive: bool) -> Mapping[str, Kept]:
+    if not case_sensitive:
+        return item.messages
+    return {token: kept for token, kept in item.messages.items() if kept.exact == name[1]}
 
 
 def _same(one: tuple[bytes, bytes], two: tuple[bytes, bytes], case_sensitive: bool) -> bool:

@@ -23,8 +23,12 @@ for this user, under any of their names, since what is known of them was read.
     who wants unsettled ones sent again: no user has two open intents.
   - A table out of reach means that no intent is made, and therefore nothing sent.
 
-A user with one name costs a read and two writes. Of a listed one every other name is part
-of the condition too, so the intent is a transaction over all of their names.
+A user with one name costs a read and two writes. Where a listing knows other names, or an
+earlier one noted them, every name is part of the condition too, so the intent is a
+transaction over all of them: of machines that write to one person at the same moment,
+each under another name, one is refused. What this cannot do: a transaction has room for a
+hundred names, so two names that are each shared by more users than that could both be
+sent to at once; and names that no listing has written to yet are not known to be one's.
 """
 
 from __future__ import annotations
@@ -294,16 +298,19 @@ class DynamoLedger:
     def _intent(
         self, user: Hashed, items: dict[str, Item], token: str, step: Intend
     ) -> list[Change]:
-        own, *others = user.ids
+        known = self._names_of(user, items)
+        own, *others = list(dict.fromkeys([*user.ids, *(id_ for id_, _ in known)]))
+        theirs = set(user.ids)
         message = kept.intended(self._run, user, step.names.username, step.at)
         changes = [
             _unchanged(
                 items[own], token, "SET v = :v, #m = :m", {":m": message}, {"#m": _name(token)}
             )
         ]
-        for id_ in others:
+        for id_ in others[: kept.MOST_NAMES - 1]:
             # Where thousands share a name, those noted are enough to bar who is sent to by it.
-            room = own in items[id_].users or len(items[id_].users) < kept.MOST_USERS
+            users = items[id_].users
+            room = id_ in theirs and (own in users or len(users) < kept.MOST_USERS)
             update = "SET v = :v" + " ADD #of :of" * room
             values: dict[str, Any] = {":of": {"SS": [own]}} if room else {}
             changes.append(
@@ -360,10 +367,12 @@ class DynamoLedger:
     # -- reading -------------------------------------------------------------------
 
     async def _read(self, users: Sequence[Hashed]) -> dict[str, Item]:
-        """Read all names of these users, and whoever else bears the name sent to."""
+        """Read all names of these users, given and noted."""
         items = await self._fetch({id_: None for user in users for id_ in user.ids}, {})
-        further = {other: None for user in users for other in sorted(items[user.own[0]].users)}
-        return await self._fetch(further, items)
+        owners = {other: None for user in users for other in sorted(items[user.own[0]].users)}
+        items = await self._fetch(owners, items)
+        noted = {id_: None for user in users for id_, _ in self._names_of(user, items)}
+        return await self._fetch(noted, items)
 
     async def _fetch(self, ids: dict[str, None], known: dict[str, Item]) -> dict[str, Item]:
         wanted = [id_ for id_ in ids if id_ not in known]
@@ -375,6 +384,11 @@ class DynamoLedger:
     def _look_up(self, user: Hashed, items: dict[str, Item]) -> list[Found]:
         return kept.look_up(user, items, case_sensitive=self._case_sensitive)
 
+    def _names_of(
+        self, user: Hashed, items: dict[str, Item]
+    ) -> list[tuple[str, tuple[bytes, bytes]]]:
+        return kept.names_of(user, items, case_sensitive=self._case_sensitive)
+
     async def _items(self) -> AsyncIterator[Item]:
         async for page in self._table.pages():
             for item in kept.read_all(page):
@@ -383,15 +397,7 @@ class DynamoLedger:
     async def _person(self, name: str) -> list[Found]:
         """All messages to whoever bears the name, under any of their names."""
         user = kept.hashed(self._secret, Names(name))
-        items = await self._read([user])
-        found = {one.token: one for one in self._look_up(user, items)}
-        names = {name for one in found.values() for name in one.kept.others}
-        items = await self._fetch({kept.id_of(key): None for key, _ in names}, items)
-        for key, exact in names:
-            for token, message in items[kept.id_of(key)].messages.items():
-                if not self._case_sensitive or message.exact == exact:
-                    found[token] = Found(kept.id_of(key), token, message)
-        return list(found.values())
+        return self._look_up(user, await self._read([user]))
 
     # -- looking back --------------------------------------------------------------
 

@@ -8,7 +8,8 @@ The invariants, at any time, through any death of the process or the machine:
      everything else is `unknown`, is not tried again in the run, and counts as sent for
      cap and cooldown.
   4. At most one open intent per user over all runs that share a ledger, under whichever
-     of their names.
+     of their names. Which these are is learnt where a listing writes to the user; before
+     that no ledger can know it, and two names in a file are two people.
   5. Open intents are only those truly in flight: whoever waits for the pace, or rests
      after a throttle, has none.
 
@@ -34,10 +35,11 @@ from batch_resend.plan import ANYBODY, Policy
 class Names:
     """One user as the ledger sees them: the name sent, and other names from a listing.
 
-    A message is found under the name that it was sent to, and, by a run that knows only
-    one name (a CSV), also under the other names known when it was sent. Two accounts
-    that share an address are two users: of a listed user's other names only messages
-    sent *to* that name count.
+    A message notes the other names that a listing knew when it was sent. From then on all
+    these names are one person's, and what was sent to any of them is found under each,
+    also by a run that knows only one (a CSV). Two accounts that share an address are two
+    users: of another's messages to them only those sent *to* the address count; only
+    who is named by the address alone may be either, so that all of them count.
     """
 
     username: str
@@ -78,7 +80,10 @@ Step = Intend | Settle | Interrupted
 
 
 class Barred(Exception):
-    """No intent: since the plan another machine has written to this user, or is about to."""
+    """No intent: since the plan somebody has written to this user, or is about to.
+
+    Another machine, or this run by another name of theirs.
+    """
 
     def __init__(self, reason: Reason) -> None:
         """Say why."""

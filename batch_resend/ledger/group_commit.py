@@ -16,7 +16,7 @@ import anyio
 import anyio.to_thread
 
 from batch_resend.errors import LedgerError
-from batch_resend.ledger import Step
+from batch_resend.ledger import Barred, Step
 
 APART = 0.005  #: seconds between the beginnings of two commits; a request takes ten times that
 
@@ -24,7 +24,7 @@ APART = 0.005  #: seconds between the beginnings of two commits; a request takes
 class Durable(Protocol):
     """A ledger that makes steps durable, synchronously."""
 
-    def write(self, steps: Sequence[Step]) -> list[int]:
+    def write(self, steps: Sequence[Step]) -> Sequence[int | Barred]:
         """Take the steps in; one answer for each. Nothing is durable yet."""
         ...
 
@@ -38,7 +38,7 @@ class _Group:
     """Steps that become durable together, and those who wait for it."""
 
     steps: list[Step] = field(default_factory=list)
-    answers: list[int] = field(default_factory=list)
+    answers: Sequence[int | Barred] = field(default_factory=list)
     done: anyio.Event = field(default_factory=anyio.Event)
 
 
@@ -64,7 +64,7 @@ class GroupCommit:
         """Make one step durable, together with whatever else waits.
 
         `commit_forever` must be running. Raises `LedgerError`; then nothing may be sent
-        any more.
+        any more; or `Barred`, where this intent alone is not allowed.
         """
         if self._broken:
             raise self._broken
@@ -76,7 +76,9 @@ class GroupCommit:
         await group.done.wait()
         if self._broken:
             raise self._broken
-        return group.answers[place]
+        if isinstance(answer := group.answers[place], Barred):
+            raise answer
+        return answer
 
     async def commit_forever(self) -> None:
         """Commit what gathers, until cancelled; from then on `make` raises."""
@@ -109,7 +111,7 @@ class GroupCommit:
         group.done.set()
         self._gathering.done.set()
 
-    async def _commit(self, steps: list[Step]) -> list[int]:
+    async def _commit(self, steps: list[Step]) -> Sequence[int | Barred]:
         if self._broken:
             raise self._broken
         answers = self._ledger.write(steps)

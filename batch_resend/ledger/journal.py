@@ -2,7 +2,9 @@
 
 A ledger in one file is held by one run alone: what the plan has read of it stays true
 until the run itself writes. One that several machines share is written by others
-meanwhile, so it judges once more as it makes an intent durable, and may say `Barred`.
+meanwhile. So a ledger judges once more as it makes an intent durable, and may say
+`Barred`; the file only where it knows other names of anybody, for then two rows of one
+input can be one person.
 """
 
 from __future__ import annotations

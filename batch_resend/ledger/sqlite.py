@@ -25,16 +25,25 @@ import secrets
 import sqlite3
 import stat
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import NoReturn
 
 from batch_resend.errors import LedgerError, LedgerHeld
-from batch_resend.ledger import Forgotten, Intend, Interrupted, Message, Names, PastRun, Step
+from batch_resend.ledger import (
+    Barred,
+    Forgotten,
+    Intend,
+    Interrupted,
+    Message,
+    Names,
+    PastRun,
+    Step,
+)
 from batch_resend.ledger.hashing import hashes
 from batch_resend.model import Reason
-from batch_resend.plan import NOBODY, History
+from batch_resend.plan import NOBODY, History, judge_history
 
 SCHEMA = 1
 _APPLICATION_ID = 0x42525344  # "BRSD": tells a ledger from any other SQLite file
@@ -73,10 +82,12 @@ CREATE TABLE aliases (           -- other names of the user of a message
 CREATE INDEX aliases_by_message ON aliases (message);
 """
 
-_OWN = "SELECT id, exact, run, state, intended_at, settled_at FROM messages WHERE key = ?"
-_BY_ALIAS = """
-SELECT m.id, a.exact, m.run, m.state, m.intended_at, m.settled_at
-FROM aliases a JOIN messages m ON m.id = a.message WHERE a.key = ?
+_TO = "SELECT id, exact, run, state, intended_at, settled_at FROM messages WHERE key = ?"
+_OWNERS = """
+SELECT m.key, m.exact, a.exact FROM aliases a JOIN messages m ON m.id = a.message WHERE a.key = ?
+"""
+_OTHERS = """
+SELECT a.key, a.exact, m.exact FROM messages m JOIN aliases a ON a.message = m.id WHERE m.key = ?
 """
 
 _MESSAGES = "SELECT run, key, exact, name, state, reason, intended_at, settled_at FROM messages "
@@ -91,13 +102,8 @@ _REMOVE_OLDER = (
     "DELETE FROM messages WHERE coalesce(settled_at, intended_at) < ?",
 )
 
-# A person: the messages found under a name, and those to the other names known of them.
 _CHOSEN = "CREATE TEMP TABLE chosen (message INTEGER PRIMARY KEY)"
 _CHOOSE = "INSERT OR IGNORE INTO chosen VALUES (?)"
-_CHOOSE_OTHERS = """
-INSERT OR IGNORE INTO chosen SELECT m.id FROM aliases a JOIN messages m ON m.key = a.key
-WHERE a.message IN (SELECT message FROM chosen) AND (? OR m.exact = a.exact)
-"""
 
 _ARRIVED = (
     "CREATE TEMP TABLE IF NOT EXISTS arrived"
@@ -118,6 +124,9 @@ _ARRANGE = (
     " ON CONFLICT DO NOTHING",
     *(f"DROP TABLE temp.{table}" for table in ("arrived", "others", "place")),
 )
+
+
+_Row = tuple[int, str, float, float]  #: run, state, intended and settled at
 
 
 class SqliteLedger:
@@ -152,7 +161,7 @@ class SqliteLedger:
         self._read_only = read_only
         self._run = 0
         self._secret = b""
-        self._empty = self._all_settled = True
+        self._empty = self._all_settled = self._no_aliases = True
         self._lock: int | None = None
         self._inode: int | None = None
 
@@ -248,17 +257,7 @@ class SqliteLedger:
         if self._empty:
             return NOBODY
         with self._errors("cannot be read"):
-            found = self._find(names)
-        sent, unsettled, interrupted = [], [], False
-        for _, state, intended_at, settled_at in found.values():
-            if state == "sent":
-                sent.append(settled_at)
-            elif state == "unknown":
-                unsettled.append(settled_at)
-            elif state == "open":
-                unsettled.append(intended_at)
-                interrupted = True
-        return History(sent, unsettled, interrupted) if sent or unsettled else NOBODY
+            return _history(self._find(names))
 
     def unsettled(self) -> int:
         """How many messages nobody can prove or disprove, over all runs."""
@@ -271,14 +270,23 @@ class SqliteLedger:
     def apply(self, steps: Sequence[Step]) -> list[int]:
         """Make the steps durable with one sync, all or none.
 
-        Returns for each `Intend` the number of the intent, for the others 0.
+        Returns for each `Intend` the number of the intent, for the others 0. Raises
+        `Barred` after the others are durable, where an intent is not allowed any more.
         """
         answers = self.write(steps)
         self.commit()
-        return answers
+        made = []
+        for answer in answers:
+            if isinstance(answer, Barred):
+                raise answer
+            made.append(answer)
+        return made
 
-    def write(self, steps: Sequence[Step]) -> list[int]:
-        """Take the steps in, as `apply` does; nothing is durable before `commit`."""
+    def write(self, steps: Sequence[Step]) -> list[int | Barred]:
+        """Take the steps in, as `apply` does; nothing is durable before `commit`.
+
+        An intent that is not allowed any more is left out, and answered by `Barred`.
+        """
         self._check_place()
         with self._errors("cannot be written"):
             self._db.execute("BEGIN IMMEDIATE")
@@ -419,7 +427,6 @@ class SqliteLedger:
             self._db.executemany(_CHOOSE, [(message,) for message in found])
             if not found:
                 unknown.append(name)
-        self._db.execute(_CHOOSE_OTHERS, (not self._case_sensitive,))
         yield unknown
         self._db.execute("DROP TABLE chosen")
 
@@ -566,12 +573,14 @@ class SqliteLedger:
         """See what can be left out: most runs find nothing open, many find nothing at all."""
         anything = "SELECT 1 FROM messages LIMIT 1"
         anything_open = "SELECT 1 FROM messages WHERE state = 'open' LIMIT 1"
+        any_alias = "SELECT 1 FROM aliases LIMIT 1"
         self._empty = self._db.execute(anything).fetchone() is None
         self._all_settled = self._db.execute(anything_open).fetchone() is None
+        self._no_aliases = self._db.execute(any_alias).fetchone() is None
 
     # -- the rows ------------------------------------------------------------------
 
-    def _apply(self, step: Step) -> int:
+    def _apply(self, step: Step) -> int | Barred:
         if isinstance(step, Intend):
             return self._intend(step)
         if isinstance(step, Interrupted):
@@ -583,7 +592,12 @@ class SqliteLedger:
             self._settle(step.intent, step.reason, step.at)
         return 0
 
-    def _intend(self, step: Intend) -> int:
+    def _intend(self, step: Intend) -> int | Barred:
+        # Two rows of one input may name one person, to whom the plan saw neither sent.
+        if not self._no_aliases:
+            known = _history(self._find(step.names), self._run)
+            if reason := judge_history(known, step.policy, step.at):
+                return Barred(reason)
         self._interrupted(step.names, step.at)
         self._empty = False
         key, exact = self._hashes(step.names.username)
@@ -594,6 +608,7 @@ class SqliteLedger:
         )
         intent = cursor.lastrowid or 0
         if step.names.aliases:
+            self._no_aliases = False
             self._db.executemany(
                 "INSERT OR IGNORE INTO aliases (key, exact, message) VALUES (?, ?, ?)",
                 [(*self._hashes(alias), intent) for alias in step.names.aliases],
@@ -613,17 +628,38 @@ class SqliteLedger:
             if state == "open" and run != self._run:
                 self._settle(message, Reason.INTERRUPTED, at)
 
-    def _find(self, names: Names) -> dict[int, tuple[int, str, float, float]]:
-        found: dict[int, tuple[int, str, float, float]] = {}
-        own = names.aliases if names.listed else ()
-        for name in (names.username, *own):
-            key, exact = self._hashes(name)
-            queries = (_OWN,) if name in own else (_OWN, _BY_ALIAS)
-            for query in queries:
-                for message, as_sent, *rest in self._db.execute(query, (key,)):
-                    if not self._case_sensitive or as_sent == exact:
-                        found[message] = (rest[0], rest[1], rest[2], rest[3])
+    def _find(self, names: Names) -> dict[int, _Row]:
+        """Find the messages to a user, each once, as `Names` has it."""
+        own = self._hashes(names.username)
+        found = self._sent_to(own)
+        others = [self._hashes(alias) for alias in names.aliases] if names.listed else []
+        if not self._no_aliases:
+            owners = self._linked(_OWNERS, own)
+            others += owners
+            for owner in [own, *owners] if found else owners:
+                others += self._linked(_OTHERS, owner)
+        for other in dict.fromkeys(others):
+            found |= self._sent_to(other)
         return found
+
+    def _sent_to(self, name: tuple[bytes, bytes]) -> dict[int, _Row]:
+        key, exact = name
+        return {
+            message: (run, state, intended_at, settled_at)
+            for message, sent_to, run, state, intended_at, settled_at in self._db.execute(
+                _TO, (key,)
+            )
+            if not self._case_sensitive or sent_to == exact
+        }
+
+    def _linked(self, query: str, name: tuple[bytes, bytes]) -> list[tuple[bytes, bytes]]:
+        """The names that were noted together with this one."""
+        key, exact = name
+        return [
+            (other, other_exact)
+            for other, other_exact, as_noted in self._db.execute(query, (key,))
+            if not self._case_sensitive or as_noted == exact
+        ]
 
     def _hashes(self, name: str) -> tuple[bytes, bytes]:
         return hashes(self._secret, name)
@@ -660,6 +696,21 @@ class SqliteLedger:
 def files_of(ledger: Path) -> list[Path]:
     """Name the files that a ledger consists of, or may."""
     return [ledger.with_name(ledger.name + end) for end in ("", "-wal", "-shm", ".lock", ".new")]
+
+
+def _history(found: Mapping[int, _Row], this_run: int | None = None) -> History:
+    """Say what these messages mean; what this run has open is in flight, not interrupted."""
+    sent, unsettled, interrupted, in_flight = [], [], False, False
+    for run, state, intended_at, settled_at in found.values():
+        if state == "sent":
+            sent.append(settled_at)
+        elif state == "unknown":
+            unsettled.append(settled_at)
+        elif state == "open":
+            unsettled.append(intended_at)
+            in_flight |= run == this_run
+            interrupted |= run != this_run
+    return History(sent, unsettled, interrupted, in_flight) if sent or unsettled else NOBODY
 
 
 def _make_durably(folder: Path) -> None:
