@@ -11,7 +11,8 @@ The three reasons that come from the ledger:
   send-cap       as many messages were accepted as the cap allows
   unsettled      only because of messages that nobody can prove or disprove would one of
                  these two apply; --resend-unsettled does not count such messages, but
-                 for those that another machine may be about to send this moment
+                 for those that another machine, or another row that names the same
+                 person, may be about to send this moment
 """
 
 from __future__ import annotations

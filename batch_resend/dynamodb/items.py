@@ -37,7 +37,8 @@ IN_FLIGHT = 1800.0
 #: Users noted under another name of theirs; an item of DynamoDB has room for 400 KB.
 MOST_USERS = 2000
 
-#: Names under which nothing may have changed, for an intent: what a transaction has room for.
+#: Names in the condition of an intent: "up to 100 action requests" are a transaction.
+#: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
 MOST_NAMES = 100
 
 Raw = Mapping[str, Any]  #: an item as the SDK's client has it

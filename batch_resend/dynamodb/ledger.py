@@ -299,7 +299,7 @@ class DynamoLedger:
         self, user: Hashed, items: dict[str, Item], token: str, step: Intend
     ) -> list[Change]:
         known = self._names_of(user, items)
-        own, *others = list(dict.fromkeys([*user.ids, *(id_ for id_, _ in known)]))
+        own, *others = dict.fromkeys([*user.ids, *(id_ for id_, _ in known)])
         theirs = set(user.ids)
         message = kept.intended(self._run, user, step.names.username, step.at)
         changes = [
