@@ -14,6 +14,7 @@ from batch_resend.confirmations import Listed
 from batch_resend.ledger import Intend, Names, Settle
 from batch_resend.ledger.sqlite import SqliteLedger
 from batch_resend.model import Reason
+from tests.ledgers import apply
 
 pytestmark = pytest.mark.anyio
 
@@ -55,8 +56,8 @@ def ledger(tmp_path: Path) -> Iterator[SqliteLedger]:
 
 
 def send(ledger: SqliteLedger, *names: Names) -> None:
-    for intent in ledger.apply([Intend(name, NOW) for name in names]):
-        ledger.apply([Settle(intent, Reason.ACCEPTED, NOW)])
+    for intent in apply(ledger, [Intend(name, NOW) for name in names]):
+        apply(ledger, [Settle(intent, Reason.ACCEPTED, NOW)])
 
 
 async def statuses(ledger: SqliteLedger, pool: Pool) -> dict[str, str | None]:

@@ -28,6 +28,7 @@ from batch_resend.simulator.quota import Quota, Style
 from batch_resend.simulator.rules import Client, Cognito, Outage, PoolSettings
 from batch_resend.simulator.sender import SimulatedSender
 from batch_resend.spool import Spool
+from tests.ledgers import apply
 
 EPOCH = 1_800_000_000.0
 CLIENT = AppClient("simulatedclient")
@@ -507,7 +508,7 @@ def test_a_report_that_cannot_be_written_stops_sending_and_loses_no_memory() -> 
 def test_what_a_dead_run_left_open_is_reported_once_as_interrupted() -> None:
     world = World()
     world.ledger.begin(EPOCH)
-    world.ledger.apply([Intend(Names("ada"), EPOCH), Intend(Names("bob"), EPOCH)])
+    apply(world.ledger, [Intend(Names("ada"), EPOCH), Intend(Names("bob"), EPOCH)])
     world.go(["ada", "cid"])
     assert world.report.of("ada").reason is Reason.INTERRUPTED
     assert world.report.of("cid").reason is Reason.ACCEPTED
@@ -538,7 +539,7 @@ def test_a_clock_that_was_set_back_does_not_shorten_a_cooldown() -> None:
 def test_a_dry_run_says_the_same_and_sends_and_remembers_nothing() -> None:
     world = World()
     world.go(["ada"])
-    world.ledger.apply([Intend(Names("open"), world.now)])
+    apply(world.ledger, [Intend(Names("open"), world.now)])
     summary = world.go(["ada", "bob", "BOB", "open", "b d"], dry=True)
     assert {result.username: result.reason for result in world.report.results} == {
         "ada": Reason.COOLING_DOWN,
@@ -660,6 +661,6 @@ def test_as_many_rows_out_as_in_and_one_message_a_name_whatever_happens(
 def test_an_open_intent_is_closed_only_by_a_step_that_says_so() -> None:
     with SqliteLedger(None) as ledger:
         ledger.begin(EPOCH)
-        ledger.apply([Intend(Names("ada"), EPOCH)])
-        ledger.apply([Interrupted(Names("bob"), EPOCH)])
+        apply(ledger, [Intend(Names("ada"), EPOCH)])
+        apply(ledger, [Interrupted(Names("bob"), EPOCH)])
         assert ledger.history(Names("ada")).interrupted

@@ -31,6 +31,7 @@ from batch_resend.ledger import (
 from batch_resend.ledger.sqlite import SqliteLedger, files_of
 from batch_resend.model import Outcome, Reason
 from batch_resend.plan import History
+from tests.ledgers import apply
 
 NOW = 1_800_000_000.0
 
@@ -50,25 +51,26 @@ def ledger(path: Path | None, **given: Any) -> Iterator[SqliteLedger]:
 
 def remember(path: Path, *names: str, at: float = NOW, reason: Reason = Reason.ACCEPTED) -> None:
     with ledger(path) as opened:
-        for intent in opened.apply([Intend(Names(name), at) for name in names]):
-            opened.apply([Settle(intent, reason, at)])
+        for intent in apply(opened, [Intend(Names(name), at) for name in names]):
+            apply(opened, [Settle(intent, reason, at)])
 
 
 def test_what_was_settled_is_known_to_the_next_run(path: Path) -> None:
     with ledger(path) as opened:
         assert opened.is_new
-        sent, lost, failed, back = opened.apply(
-            [Intend(Names(name), NOW) for name in ("sent", "lost", "failed", "back")]
+        sent, lost, failed, back = apply(
+            opened, [Intend(Names(name), NOW) for name in ("sent", "lost", "failed", "back")]
         )
-        opened.apply([Intend(Names("open"), NOW + 1)])
+        apply(opened, [Intend(Names("open"), NOW + 1)])
         assert opened.unsettled() == 5
-        opened.apply(
+        apply(
+            opened,
             [
                 Settle(sent, Reason.ACCEPTED, NOW + 2),
                 Settle(lost, Reason.NO_ANSWER, NOW + 3),
                 Settle(failed, Reason.USER_NOT_FOUND, NOW + 4),
                 Settle(back, None, NOW + 5),
-            ]
+            ],
         )
     with ledger(path) as opened:
         assert not opened.is_new
@@ -79,7 +81,7 @@ def test_what_was_settled_is_known_to_the_next_run(path: Path) -> None:
             assert opened.history(Names(name)) == History()
         assert opened.unsettled() == 2
         assert opened.latest() == NOW + 4
-        opened.apply([Interrupted(Names("OPEN"), NOW + 9)])
+        apply(opened, [Interrupted(Names("OPEN"), NOW + 9)])
         assert opened.history(Names("open")) == History([], [NOW + 9], False)
 
 
@@ -89,16 +91,16 @@ def test_a_throwaway_ledger_knows_its_own_run_and_nothing_of_another() -> None:
             assert opened.name == "throwaway ledger"
             assert opened.is_new
             assert opened.history(Names("ada")) == History()
-            (intent,) = opened.apply([Intend(Names("ada"), NOW)])
-            opened.apply([Settle(intent, Reason.ACCEPTED, NOW + 1)])
+            (intent,) = apply(opened, [Intend(Names("ada"), NOW)])
+            apply(opened, [Settle(intent, Reason.ACCEPTED, NOW + 1)])
             assert opened.history(Names("ada")) == History([NOW + 1], [], False)
 
 
 @pytest.mark.parametrize("case_sensitive", [True, False])
 def test_case_tells_users_apart_only_where_asked(path: Path, case_sensitive: bool) -> None:
     with ledger(path, case_sensitive=case_sensitive) as opened:
-        (intent,) = opened.apply([Intend(Names("Ada@Example.com"), NOW)])
-        opened.apply([Settle(intent, Reason.ACCEPTED, NOW)])
+        (intent,) = apply(opened, [Intend(Names("Ada@Example.com"), NOW)])
+        apply(opened, [Settle(intent, Reason.ACCEPTED, NOW)])
         assert opened.history(Names("Ada@Example.com")).sent == [NOW]
         assert bool(opened.history(Names("ada@example.com")).sent) is not case_sensitive
 
@@ -108,15 +110,15 @@ def test_a_listed_user_is_looked_up_under_each_of_their_names(path: Path) -> Non
     twin = Names("id-2", ("sub-2", "ada@example.com"), listed=True)
     with ledger(path) as opened:
         # A CSV run wrote to the address: the account has had its message.
-        (intent,) = opened.apply([Intend(Names("Ada@example.com"), NOW)])
-        opened.apply([Settle(intent, Reason.ACCEPTED, NOW)])
+        (intent,) = apply(opened, [Intend(Names("Ada@example.com"), NOW)])
+        apply(opened, [Settle(intent, Reason.ACCEPTED, NOW)])
         assert opened.history(account).sent == [NOW]
         assert opened.history(twin).sent == [NOW]
     with ledger(path.with_name("other")) as opened:
         # A listing wrote to the account: whoever knows only another name finds it, but
         # another account with the same address is another user.
-        (intent,) = opened.apply([Intend(account, NOW)])
-        opened.apply([Settle(intent, Reason.ACCEPTED, NOW)])
+        (intent,) = apply(opened, [Intend(account, NOW)])
+        apply(opened, [Settle(intent, Reason.ACCEPTED, NOW)])
         for name in ("id-1", "sub-1", "ADA@example.com", "+15550100"):
             assert opened.history(Names(name)).sent == [NOW], name
         assert opened.history(twin) == History()
@@ -124,8 +126,8 @@ def test_a_listed_user_is_looked_up_under_each_of_their_names(path: Path) -> Non
 
 def test_a_taken_back_intent_leaves_no_name_behind(path: Path) -> None:
     with ledger(path) as opened:
-        (intent,) = opened.apply([Intend(Names("id-1", ("ada@example.com",), True), NOW)])
-        opened.apply([Settle(intent, None, NOW)])
+        (intent,) = apply(opened, [Intend(Names("id-1", ("ada@example.com",), True), NOW)])
+        apply(opened, [Settle(intent, None, NOW)])
         for table in ("messages", "aliases"):
             assert opened._db.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
 
@@ -133,17 +135,17 @@ def test_a_taken_back_intent_leaves_no_name_behind(path: Path) -> None:
 def test_steps_are_made_all_or_none(path: Path) -> None:
     with ledger(path) as opened:
         with pytest.raises(LedgerError, match="UNIQUE"):
-            opened.apply([Intend(Names("ada"), NOW), Intend(Names("bob"), NOW)] * 2)
+            apply(opened, [Intend(Names("ada"), NOW), Intend(Names("bob"), NOW)] * 2)
         assert opened.unsettled() == 0
 
 
 def test_one_user_never_has_two_open_intents(path: Path) -> None:
     with ledger(path) as opened:
-        opened.apply([Intend(Names("ada"), NOW)])
+        apply(opened, [Intend(Names("ada"), NOW)])
         with pytest.raises(LedgerError, match="UNIQUE"):
-            opened.apply([Intend(Names("ada"), NOW)])
+            apply(opened, [Intend(Names("ada"), NOW)])
     with ledger(path) as opened:
-        opened.apply([Intend(Names("ada"), NOW + 1)])  # a later run gave the first one up
+        apply(opened, [Intend(Names("ada"), NOW + 1)])  # a later run gave the first one up
         assert opened.history(Names("ada")) == History([], [NOW + 1, NOW + 1], True)
 
 
@@ -161,7 +163,7 @@ def test_the_file_is_durable_exclusive_and_private(path: Path) -> None:
                 "locking_mode": "exclusive",
                 "secure_delete": 1,
             }
-            opened.apply([Intend(Names("ada"), NOW)])
+            apply(opened, [Intend(Names("ada"), NOW)])
             for file in path.parent.iterdir():
                 assert stat.S_IMODE(file.stat().st_mode) == 0o600, file.name
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
@@ -377,12 +379,12 @@ def test_a_ledger_that_is_taken_away_while_it_is_open_stops_the_run(
     path: Path, replaced: bool
 ) -> None:
     with ledger(path) as opened:
-        opened.apply([Intend(Names("ada"), NOW)])
+        apply(opened, [Intend(Names("ada"), NOW)])
         path.rename(path.with_name("elsewhere"))
         if replaced:
             path.write_bytes(b"")
         with pytest.raises(LedgerError, match="removed or replaced"):
-            opened.apply([Intend(Names("bob"), NOW)])
+            apply(opened, [Intend(Names("bob"), NOW)])
         assert opened.history(Names("bob")) == History()
 
 
@@ -421,11 +423,11 @@ def everything(path: Path) -> bytes:
 
 def test_a_message_is_told_as_it_was_written_down(path: Path) -> None:
     with ledger(path) as opened:
-        sent, lost = opened.apply(
-            [Intend(Names("Ada", ("ada@example.com",)), NOW), Intend(Names("bob"), NOW + 1)]
+        sent, lost = apply(
+            opened, [Intend(Names("Ada", ("ada@example.com",)), NOW), Intend(Names("bob"), NOW + 1)]
         )
-        opened.apply([Settle(sent, Reason.ACCEPTED, NOW + 2)])
-        opened.apply([Settle(lost, Reason.NO_ANSWER, NOW + 3), Intend(Names("ada"), NOW + 4)])
+        apply(opened, [Settle(sent, Reason.ACCEPTED, NOW + 2)])
+        apply(opened, [Settle(lost, Reason.NO_ANSWER, NOW + 3), Intend(Names("ada"), NOW + 4)])
     with ledger(path) as opened:
         told = [
             (m.run, m.name, m.state, m.reason, m.intended_at, m.settled_at, m.at, m.is_unsettled)
@@ -461,9 +463,9 @@ def test_a_person_is_found_by_any_of_their_names_with_all_their_messages(path: P
     with ledger(path) as opened:
         listed = Names("id-1", ("Ada@example.com",), listed=True)
         other = Names("id-2", ("bob@example.com",), listed=True)
-        for intent in opened.apply([Intend(listed, NOW), Intend(other, NOW)]):
-            opened.apply([Settle(intent, Reason.ACCEPTED, NOW)])
-        opened.apply([Intend(Names("ada@EXAMPLE.com"), NOW + 1)])
+        for intent in apply(opened, [Intend(listed, NOW), Intend(other, NOW)]):
+            apply(opened, [Settle(intent, Reason.ACCEPTED, NOW)])
+        apply(opened, [Intend(Names("ada@EXAMPLE.com"), NOW + 1)])
         for name in ("ID-1", "ada@example.com"):
             assert [m.name for m in opened.person(name)] == ["id-1", "ada@EXAMPLE.com"], name
         assert opened.person("nobody") == []
@@ -492,18 +494,19 @@ def test_a_forgotten_name_is_nowhere_in_the_files_and_still_counts_as_sent(path:
         for start in range(0, len(names), 40):
             batch = names[start : start + 40]
             waiting += zip(
-                opened.apply([Intend(Names(name, (f"+{name}",)), NOW) for name in batch]),
+                apply(opened, [Intend(Names(name, (f"+{name}",)), NOW) for name in batch]),
                 batch,
                 strict=True,
             )
             rng.shuffle(waiting)
             settled, waiting = waiting[20:], waiting[:20]
             reasons = [rng.choice(ends) for _ in settled]
-            opened.apply(
+            apply(
+                opened,
                 [
                     Settle(n, reason, NOW + 1)
                     for (n, _), reason in zip(settled, reasons, strict=True)
-                ]
+                ],
             )
             accepted |= {
                 name
@@ -535,11 +538,11 @@ def test_an_open_intent_of_a_dead_run_can_be_forgotten_and_is_named_all_the_same
     path: Path,
 ) -> None:
     with ledger(path) as opened:
-        opened.apply([Intend(Names("ada"), NOW)])
+        apply(opened, [Intend(Names("ada"), NOW)])
     with ledger(path) as opened:
         opened.forget(["ada"])
         assert opened.history(Names("ada")) == History([], [NOW], True)
-        opened.apply([Interrupted(Names("ada"), NOW + 1)])
+        apply(opened, [Interrupted(Names("ada"), NOW + 1)])
         assert opened.history(Names("ada")) == History([], [NOW + 1], False)
 
 
@@ -562,8 +565,8 @@ def test_names_that_are_old_are_erased_and_still_count(path: Path) -> None:
 def test_what_is_purged_entirely_counts_no_more(path: Path) -> None:
     with ledger(path) as opened:
         old = Names("old@example.com", ("id-1",))
-        (intent,) = opened.apply([Intend(old, NOW)])
-        opened.apply([Settle(intent, Reason.ACCEPTED, NOW)])
+        (intent,) = apply(opened, [Intend(old, NOW)])
+        apply(opened, [Settle(intent, Reason.ACCEPTED, NOW)])
         opened.purge(NOW + 1, entirely=True)
         assert opened.history(old) == opened.history(Names("id-1")) == History()
         assert opened._db.execute("SELECT count(*) FROM aliases").fetchone() == (0,)
@@ -649,9 +652,9 @@ class LedgerAgainstADict(RuleBasedStateMachine):
         if any(m["state"] == "open" and m["run"] == self.run for m in self.mine(name)):
             if any(m["aliases"] for m in self.messages.values()):
                 with pytest.raises(Barred, match="unsettled"):
-                    self.opened.apply([intend])
+                    apply(self.opened, [intend])
             return  # else the plan sees to that
-        (intent,) = self.opened.apply([intend])
+        (intent,) = apply(self.opened, [intend])
         for message in self.mine(name):
             if message["state"] == "open":
                 message |= {"state": "unknown", "at": at}
@@ -672,16 +675,16 @@ class LedgerAgainstADict(RuleBasedStateMachine):
             return
         at, intent = self.tick(), mine[pick % len(mine)]
         if reason.outcome is Outcome.NOT_ATTEMPTED:
-            self.opened.apply([Settle(intent, None, at)])
+            apply(self.opened, [Settle(intent, None, at)])
             del self.messages[intent]
         else:
-            self.opened.apply([Settle(intent, reason, at)])
+            apply(self.opened, [Settle(intent, reason, at)])
             self.messages[intent] |= {"state": str(reason.outcome), "at": at}
 
     @rule(name=names)
     def give_up(self, name: str) -> None:
         at = self.tick()
-        self.opened.apply([Interrupted(Names(name), at)])
+        apply(self.opened, [Interrupted(Names(name), at)])
         for message in self.mine(name):
             if message["state"] == "open" and message["run"] != self.run:
                 message |= {"state": "unknown", "at": at}

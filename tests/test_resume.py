@@ -20,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from batch_resend.errors import LedgerHeld
 from batch_resend.job import Job, Limits, Selection
-from batch_resend.ledger import Step
+from batch_resend.ledger import Barred, Step
 from batch_resend.ledger.sqlite import SqliteLedger
 from batch_resend.model import Candidate, Outcome, Reason, Reply, Request, Result
 from batch_resend.plan import Policy
@@ -60,9 +60,13 @@ class PluggedLedger:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._ledger, name)
 
-    def apply(self, steps: Sequence[Step]) -> list[int]:
+    def write(self, steps: Sequence[Step]) -> list[int | Barred]:
         self._plug.check()
-        return self._ledger.apply(steps)
+        return self._ledger.write(steps)
+
+    def commit(self) -> None:
+        self._plug.check()
+        self._ledger.commit()
 
     def finish(self, summary: str, at: float) -> None:
         self._plug.check()

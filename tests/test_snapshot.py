@@ -21,6 +21,7 @@ from batch_resend.ledger import snapshot as module
 from batch_resend.ledger.snapshot import looking_at
 from batch_resend.ledger.sqlite import SqliteLedger
 from batch_resend.model import Reason
+from tests.ledgers import apply
 
 # A run in a process of its own: writes so many groups of five, when it is told to. The
 # `-wal` is begun anew after every few of them.
@@ -30,6 +31,7 @@ from pathlib import Path
 from batch_resend.ledger import Intend, Names, Settle
 from batch_resend.ledger.sqlite import SqliteLedger
 from batch_resend.model import Reason
+from tests.ledgers import apply
 
 with SqliteLedger(Path(sys.argv[1])) as ledger:
     ledger.begin(1.0)
@@ -39,8 +41,8 @@ with SqliteLedger(Path(sys.argv[1])) as ledger:
         for _ in range(int(line)):
             names = [Names(f"user{n}@example.com", (f"id-{n}",)) for n in range(at, at + 5)]
             at += 5
-            intents = ledger.apply([Intend(name, float(at)) for name in names])
-            ledger.apply([Settle(intent, Reason.ACCEPTED, float(at)) for intent in intents])
+            intents = apply(ledger, [Intend(name, float(at)) for name in names])
+            apply(ledger, [Settle(intent, Reason.ACCEPTED, float(at)) for intent in intents])
         print("written", flush=True)
 """
 
@@ -168,12 +170,12 @@ def test_a_look_finds_what_a_killed_run_left_in_its_log_and_changes_nothing(
 def test_while_somebody_looks_a_run_can_begin_and_write(path: Path) -> None:
     with SqliteLedger(path) as ledger:
         ledger.begin(1.0)
-        ledger.apply([Intend(Names("ada"), 1.0)])
+        apply(ledger, [Intend(Names("ada"), 1.0)])
     with looking_at(path) as seen:
         with SqliteLedger(path) as ledger:
             ledger.begin(2.0)
-            (intent,) = ledger.apply([Intend(Names("bob"), 2.0)])
-            ledger.apply([Settle(intent, Reason.ACCEPTED, 2.0)])
+            (intent,) = apply(ledger, [Intend(Names("bob"), 2.0)])
+            apply(ledger, [Settle(intent, Reason.ACCEPTED, 2.0)])
         assert [m.name for m in seen.messages()] == ["ada"]
         assert seen.name == f"ledger {path}"
 

@@ -17,6 +17,7 @@ from batch_resend.reports.summary import MaxFailures, Summary, Tally
 from batch_resend.simulator.quota import Quota
 from batch_resend.simulator.rules import Cognito
 from batch_resend.waves import Waves, divide, line, room
+from tests.ledgers import apply
 from tests.test_job import EPOCH, World, users
 
 
@@ -184,7 +185,7 @@ def test_only_who_is_asked_for_counts_for_a_wave() -> None:
     world = Watched()
     world.go(["ada"])
     world.ledger.begin(EPOCH)
-    world.ledger.apply([Intend(Names("open"), EPOCH)])
+    apply(world.ledger, [Intend(Names("open"), EPOCH)])
     names = ["ada", "b d", *users(2), "USER0@example.com", "open", *users(5, "+x"), "c d", "user9"]
     world.waves(names, (2, 3, None))
     assert world.told == [

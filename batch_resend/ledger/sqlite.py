@@ -1,7 +1,7 @@
 """The ledger in one SQLite file, held by one run at a time.
 
-Synchronous: every method returns when the file has it. `apply` makes any number of
-steps durable with one sync, all or none of them; `write` and `commit` are its halves.
+Synchronous: every method returns when the file has it. `write` takes in any number of
+steps, and `commit` makes them durable with one sync, all or none of them.
 
 Durable means: WAL with `synchronous=FULL`, read back and compared, since a switch that
 failed unnoticed would cost people a second message; a new ledger is built aside, synced,
@@ -267,25 +267,11 @@ class SqliteLedger:
             ).fetchone()
         return int(count)
 
-    def apply(self, steps: Sequence[Step]) -> list[int]:
-        """Make the steps durable with one sync, all or none.
-
-        Returns for each `Intend` the number of the intent, for the others 0. Raises
-        `Barred` after the others are durable, where an intent is not allowed any more.
-        """
-        answers = self.write(steps)
-        self.commit()
-        made = []
-        for answer in answers:
-            if isinstance(answer, Barred):
-                raise answer
-            made.append(answer)
-        return made
-
     def write(self, steps: Sequence[Step]) -> list[int | Barred]:
-        """Take the steps in, as `apply` does; nothing is durable before `commit`.
+        """Take the steps in; nothing is durable before `commit`, and then all or none.
 
-        An intent that is not allowed any more is left out, and answered by `Barred`.
+        The answer to an `Intend` is the number of the intent, or `Barred` where it is not
+        allowed any more and was left out; to the others it is 0.
         """
         self._check_place()
         with self._errors("cannot be written"):
