@@ -151,7 +151,8 @@ ADVICE: dict[Reason, Advice] = {
         few="the answer was none of Cognito's",
     ),
     Reason.INTERRUPTED: Advice(
-        "a run died with this request open: said once, `unsettled` from then on",
+        "a run died, or lost its ledger, with this request open: said once, `unsettled` from "
+        "then on",
         _ASK,
         few="a run died with this request open",
     ),

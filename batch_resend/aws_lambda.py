@@ -417,14 +417,16 @@ def _made(path: Path) -> TextIO:
     return path.open("w", encoding="utf-8", newline="")
 
 
-async def _unsettled(execution: Execution, plan: Mapping[str, Any]) -> int:
+async def _unsettled(execution: Execution, plan: Mapping[str, Any]) -> int | None:
     """Ask the ledger, which reads all of it: once for all batches."""
     nobody = batch.BatchSource(execution.place, [])
     settings = replace(_for_batch(plan, execution.place), dry_run=True, report="/dev/null")
     return (await Run(settings, source=nobody).execute()).unsettled
 
 
-def _summary(execution: Execution, plan: Mapping[str, Any], sums: _Sums, unsettled: int) -> Summary:
+def _summary(
+    execution: Execution, plan: Mapping[str, Any], sums: _Sums, unsettled: int | None
+) -> Summary:
     stopped_by, detail = None, ""
     if sums.unfinished:
         # Where no try says why, there was none, or it died.

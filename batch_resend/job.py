@@ -22,7 +22,6 @@ What goes wrong with one user is a value; what goes wrong with the run is a `Sto
 
 from __future__ import annotations
 
-import contextlib
 import json
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
@@ -143,7 +142,7 @@ class Job:
 
     `now` is the time in seconds since the epoch, read once; from there on time is the
     event loop's. `watch` hears what the run waits for, and for how many seconds; `note`
-    what became of a wave.
+    what became of a wave, and what could not be asked at the end.
     """
 
     ledger: Alone | Journal
@@ -490,10 +489,14 @@ class Job:
             await self.listener(result)
 
     async def _summary(self) -> Summary:
-        unsettled = self.tally.outcomes[Outcome.UNKNOWN]
+        unsettled: int | None = self.tally.outcomes[Outcome.UNKNOWN]
         if not self.part:
-            with contextlib.suppress(LedgerError):
+            try:
                 unsettled = await self._journal.unsettled()
+            except LedgerError as error:
+                unsettled = None  # this run's own number would say that there are no others
+                if self.stopped_by is not Stop.LEDGER:  # else it is said as what stopped it
+                    self.note(f"How many are unsettled over all runs is not known. {error}")
         return Summary(
             reasons=dict(self.tally.reasons),
             requests=self.tally.requests,

@@ -272,13 +272,7 @@ def summary_lines(summary: Summary, *, one_of_many: bool = False) -> list[str]:
         lines.append(f"Stopped early: {summary.stopped_by.sentence}{detail}")
     if goes_on(summary) and not one_of_many:
         lines += _to_go_on(str(facts.get("next_command") or ""))
-    if summary.unsettled:
-        lines.append(
-            f"Unsettled over all runs: {summary.unsettled}. Nobody can say whether they were sent"
-            " a code, so they count as sent."
-        )
-        if facts["ledger"]:
-            lines.append(f"  {status_command(facts['ledger'], facts['region'])}")
+    lines += _unsettled(summary)
     if facts.get("existence_hidden") and counts[Outcome.SENT]:
         lines.append(
             "The app client hides who does not exist (PreventUserExistenceErrors), so `sent` proves"
@@ -293,6 +287,20 @@ def summary_lines(summary: Summary, *, one_of_many: bool = False) -> list[str]:
         lines.append(f"Report: {facts['report']}")
     if facts.get("html") not in {None, "-"}:
         lines.append(f"Page: {facts['html']}")
+    return lines
+
+
+def _unsettled(summary: Summary) -> list[str]:
+    if summary.unsettled is None:
+        return ["Unsettled over all runs: not known, for the ledger could not be read."]
+    if not summary.unsettled:
+        return []
+    lines = [
+        f"Unsettled over all runs: {summary.unsettled}. Nobody can say whether they were sent"
+        " a code, so they count as sent."
+    ]
+    if summary.facts["ledger"]:
+        lines.append(f"  {status_command(summary.facts['ledger'], summary.facts['region'])}")
     return lines
 
 

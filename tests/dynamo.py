@@ -36,6 +36,10 @@ KEYS = {"aws_access_key_id": "x", "aws_secret_access_key": "x"}
 ENVIRONMENT = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
 REGION = "eu-west-1"
 FATES = ("pass", "before", "after", "late", "twice", "500", "broken", "slow", "page")
+#: What a run must be allowed on the table; a test holds it against what one asks for.
+ACTIONS = frozenset(
+    f"dynamodb:{name}" for name in ("GetItem", "BatchGetItem", "PutItem", "UpdateItem", "Scan")
+)
 _LATE = 0.15  #: seconds
 
 

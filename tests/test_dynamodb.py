@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 import pytest
 
-from batch_resend import aws, dynamodb
+from batch_resend import aws, dynamodb, job
 from batch_resend.aws import Place
 from batch_resend.config import Settings
 from batch_resend.dynamodb import items, table
@@ -22,7 +22,7 @@ from batch_resend.ledger import Barred, Intend, Interrupted, Names, Settle
 from batch_resend.ledger.sqlite import SqliteLedger
 from batch_resend.model import Reason
 from batch_resend.plan import Policy
-from tests.dynamo import FATES, REGION, Line, client, create, made_anew, made_table, use
+from tests.dynamo import ACTIONS, FATES, REGION, Line, client, create, made_anew, made_table, use
 
 pytestmark = pytest.mark.anyio
 
@@ -120,6 +120,7 @@ async def test_a_table_that_is_not_there_is_not_made_but_said_how_to_make() -> N
     said = str(caught.value)
     assert is_one_sentence(caught.value)
     assert f"There is no table no-such-table in {REGION}" in said
+    assert "If there was one, restore it: an empty table knows nobody who was written to." in said
     for word in ("create-table", "PAY_PER_REQUEST", "--deletion-protection-enabled",
                  "PointInTimeRecoveryEnabled=true"):  # fmt: skip
         assert word in said
@@ -147,6 +148,52 @@ async def test_the_command_that_is_said_makes_a_table_that_serves(moto_url: str)
     client(moto_url).delete_table(TableName="made-as-said")
 
 
+async def test_of_a_table_that_is_lost_meanwhile_is_said_to_restore_it_and_not_to_make_one(
+    moto_url: str,
+) -> None:
+    name = "t" * 255
+    create(moto_url, name)
+    async with opened(name) as ledger:
+        client(moto_url).delete_table(TableName=name)
+        with pytest.raises(LedgerError, match=f"The table {name} in {REGION} is gone") as caught:
+            await ledger.make(Intend(ADA, NOW))
+    said = str(caught.value)
+    assert is_one_sentence(caught.value)
+    assert "an empty one knows nobody who was written to" in said
+    assert "create-table" not in said
+    assert len(said) <= job._LONGEST_MESSAGE  # with the longest name that a table can have
+
+
+@pytest.mark.parametrize(
+    ("operation", "action"),
+    [
+        ("UpdateItem", "UpdateItem"),
+        ("TransactWriteItems", "UpdateItem"),
+        ("BatchGetItem", "BatchGetItem"),
+        ("Scan", "Scan"),
+        ("DeleteItem", "DeleteItem"),
+    ],
+)
+def test_what_is_not_allowed_is_named(operation: str, action: str) -> None:
+    error = as_sdk("AccessDeniedException", operation=operation)
+    said = table.Table(None, dynamodb.Address("some-table"))._meaning(error)
+    assert re.findall(r"dynamodb:(\w+)", str(said)) == [action]
+
+
+async def test_a_table_with_a_sort_key_is_refused(moto_url: str) -> None:
+    keys = {"id": "HASH", "at": "RANGE"}
+    client(moto_url).create_table(
+        TableName="sorted",
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in keys],
+        KeySchema=[{"AttributeName": name, "KeyType": kind} for name, kind in keys.items()],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    with pytest.raises(LedgerError, match="has another key than a ledger's"):
+        async with opened("sorted"):
+            pytest.fail("opened")
+    client(moto_url).delete_table(TableName="sorted")
+
+
 async def test_a_table_of_somebody_else_is_refused_and_left_as_it_is(
     moto_url: str, name: str
 ) -> None:
@@ -158,7 +205,7 @@ async def test_a_table_of_somebody_else_is_refused_and_left_as_it_is(
     assert is_one_sentence(caught.value)
     assert client(moto_url).scan(TableName=name)["Items"] == [theirs]
     create(moto_url, "other-key", key="pk")
-    with pytest.raises(LedgerError, match=r"has another key than a ledger's|cannot be used"):
+    with pytest.raises(LedgerError, match="has another key than a ledger's"):
         async with opened("other-key"):
             pytest.fail("opened")
     client(moto_url).delete_table(TableName="other-key")
@@ -192,7 +239,7 @@ async def test_aws_s_own_dynamodb_is_not_asked_for_a_simulated_cognito(
 @pytest.mark.parametrize(
     ("code", "said"),
     [
-        ("AccessDeniedException", "allow the credentials dynamodb:GetItem"),
+        ("AccessDeniedException", "allow the credentials dynamodb:UpdateItem"),
         ("ExpiredTokenException", "missing, invalid or expired"),
         ("ValidationException", r"cannot be used \(ValidationException\)"),
     ],
@@ -213,10 +260,10 @@ async def test_what_does_not_pass_is_said_at_once(
             await ledger.make(Intend(Names("bob"), NOW))
 
 
-def as_sdk(code: str, **more: Any) -> Any:
+def as_sdk(code: str, operation: str = "UpdateItem", **more: Any) -> Any:
     from botocore.exceptions import ClientError
 
-    return ClientError({"Error": {"Code": code, "Message": "no"}, **more}, "UpdateItem")
+    return ClientError({"Error": {"Code": code, "Message": "no"}, **more}, operation)
 
 
 @pytest.mark.parametrize(
@@ -234,6 +281,22 @@ def test_a_transaction_that_is_cancelled_says_why(codes: list[str], kind: type) 
     reasons = [{"Code": code} for code in codes]
     error = as_sdk("TransactionCanceledException", CancellationReasons=reasons)
     assert type(table.Table(None, dynamodb.Address("t"))._meaning(error)) is kind
+
+
+async def test_a_run_needs_what_the_examples_allow_and_no_more(name: str, line: Line) -> None:
+    async with opened(name) as ledger:
+        await ledger.histories([ADA, LISTED], NOW)
+        for names, reason in ((LISTED, None), (LISTED, Reason.ACCEPTED), (ADA, None)):
+            # None: Cognito has throttled it, so the intent is taken back.
+            await ledger.make(Settle(await ledger.make(Intend(names, NOW)), reason, NOW))
+            line.fate = once("after", WRITES)
+        await ledger.make(Intend(Names("bob"), NOW))
+        await ledger.make(Interrupted(Names("bob"), LATER))
+        assert await ledger.unsettled() == 1
+        await ledger.finish("{}", NOW)
+    # An update in a transaction needs what an update does.
+    asked = {operation.replace("TransactWriteItems", "UpdateItem") for operation, _ in line.met}
+    assert {f"dynamodb:{operation}" for operation in asked} == ACTIONS
 
 
 # -- lost answers ----------------------------------------------------------------------

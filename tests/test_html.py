@@ -111,6 +111,11 @@ class Text(HTMLParser):
             self.parts.append(data)
 
 
+def test_a_summary_of_a_run_whose_ledger_could_not_be_read_makes_a_page(tmp_path: Path) -> None:
+    path = write(tmp_path / "report.csv", [result(1, Reason.ACCEPTED)])
+    assert "1 row" in Text(page([path], summary=summary({Reason.ACCEPTED: 1}, unsettled=None))).text
+
+
 def test_the_numbers_reasons_and_advice_of_a_run_are_there(tmp_path: Path) -> None:
     reasons = {Reason.ACCEPTED: 3, Reason.USER_NOT_FOUND: 1, Reason.NO_ANSWER: 1}
     rows = [reason for reason, count in reasons.items() for _ in range(count)]

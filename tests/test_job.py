@@ -92,6 +92,7 @@ class World:
         self.report = Kept()
         self.now = EPOCH
         self.waits: list[tuple[str, float]] = []
+        self.notes: list[str] = []
         self.job: Job
 
     def __del__(self) -> None:
@@ -131,6 +132,7 @@ class World:
                 policy=policy or Policy(),
                 limits=Limits(**({"rate": 25.0} | limits)),
                 watch=lambda why, seconds: self.waits.append((why, seconds)),
+                note=self.notes.append,
                 threads=False,
             )
             await job.plan(source, selection or Selection())
@@ -433,6 +435,28 @@ class Sick:
             self.ledger._db.execute("ROLLBACK")
             raise LedgerError("disk full")
         self.ledger.commit()
+
+
+class Uncounted:
+    """A ledger that may be written but not be read as a whole."""
+
+    def __init__(self, ledger: SqliteLedger) -> None:
+        self.ledger = ledger
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.ledger, name)
+
+    def unsettled(self) -> int:
+        raise LedgerError("The ledger may not be read.")
+
+
+def test_what_is_unsettled_over_all_runs_is_never_said_to_be_what_this_run_left() -> None:
+    world = World()
+    summary = world.go(users(2), ledger=Uncounted(world.ledger))
+    assert (summary.unsettled, summary.stopped_by, summary.exit_code) == (None, None, 0)
+    assert world.notes == [
+        "How many are unsettled over all runs is not known. The ledger may not be read."
+    ]
 
 
 @pytest.mark.parametrize("at", [0, 1, 2, 3, 50, 51, 52, 53])

@@ -450,6 +450,17 @@ async def test_names_that_are_old_are_erased_and_still_count(ledger: Ledger) -> 
         assert await run.journal.unsettled() == 1
 
 
+async def test_a_message_that_nobody_settles_is_as_old_as_its_intent(ledger: Ledger) -> None:
+    async with ledger.run() as run:
+        await run.journal.make(Intend(Names("open@example.com"), NOW))
+    assert await ledger.older(NOW) == (0, 0)
+    assert await ledger.older(NOW + 1) == (1, 1)
+    await ledger.purge(NOW + 1)
+    assert await ledger.names() == [None]
+    async with ledger.run() as run:
+        assert await run.journal.unsettled() == 1
+
+
 async def test_what_is_purged_entirely_counts_no_more(ledger: Ledger) -> None:
     async with ledger.run() as run:
         await run.send("id-1", "old@example.com", listed=True)

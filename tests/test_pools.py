@@ -459,6 +459,13 @@ def test_the_one_summary_adds_up_and_shows_no_name() -> None:
     }  # fmt: skip
 
 
+def test_what_is_not_known_of_one_pool_is_not_known_of_all() -> None:
+    assert (
+        PoolsSummary({"a": ended(unsettled=2), "b": ended(unsettled=None)}).as_json()["unsettled"]
+        is None
+    )
+
+
 def test_a_summary_that_did_not_arrive_is_no_success() -> None:
     whole = {"a": ended(), "b": ended()}
     assert PoolsSummary(whole, (NotDelivered("a", "b", "c"),)).exit_code == 1

@@ -74,6 +74,11 @@ def test_the_command_that_shows_who_is_unsettled_is_named_where_the_ledger_is_ke
         assert not any("batch-resend status" in line for line in summary_lines(told))
 
 
+def test_a_number_that_is_not_known_is_not_said_to_be_none() -> None:
+    lines = summary_lines(summary({Reason.ACCEPTED: 1}, unsettled=None))
+    assert "Unsettled over all runs: not known, for the ledger could not be read." in lines
+
+
 def test_what_weakens_the_result_is_named() -> None:
     simulated = summary({}, facts=FACTS | {"simulated": True})
     assert summary_lines(simulated)[0].startswith("0 rows in 75 s: no rows")

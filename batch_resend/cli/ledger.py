@@ -154,7 +154,7 @@ def purge(
         typer.Option(
             "--older-than",
             metavar="D",
-            help="Messages settled longer ago, such as 365d. (required)",
+            help="Messages settled, or begun and still open, longer ago: such as 365d. (required)",
             rich_help_panel="Who",
             show_default=False,
         ),

@@ -103,6 +103,7 @@ class Table:
         """Nothing is asked yet."""
         self._client = client
         self.address = address
+        self._was_there = False  #: it has answered
         self.now_there = ""  #: the date of DynamoDB's newest answer to `get_one`
 
     # -- reading -------------------------------------------------------------------
@@ -242,6 +243,7 @@ class Table:
             kind = str(answer["ResponseMetadata"]["HTTPHeaders"].get("content-type", ""))
             if not kind.startswith(_ANSWER):
                 raise ValueError(kind)
+            self._was_there = True
             return answer
 
     @contextlib.contextmanager
@@ -285,15 +287,20 @@ class Table:
         if code in aws.BAD_CREDENTIALS or error.operation_name.startswith("AssumeRole"):
             return self._no_credentials(code)
         if code in aws.FORBIDDEN:
+            # A transaction of ours consists of updates, and is allowed as these are.
+            action = error.operation_name.replace("TransactWriteItems", "UpdateItem")
             return LedgerError(
                 f"The ledger {self.address} may not be used ({code}): allow the credentials"
-                " dynamodb:GetItem, BatchGetItem, PutItem, UpdateItem, DeleteItem and Scan on the"
-                " table."
+                f" dynamodb:{action} on the table."
             )
         if code == "ResourceNotFoundException":
-            return self._missing()
+            return self._gone() if self._was_there else self._missing()
         told = str(error.response.get("Error", {}).get("Message", ""))
-        if "key element does not match the schema" in told:
+        # To ask for one item by its `id` is valid wherever that is the whole key. What is said
+        # differs for another name, another type and a sort key.
+        if "key element does not match the schema" in told or (
+            code == "ValidationException" and error.operation_name == "GetItem"
+        ):
             return LedgerError(
                 f"The table of the ledger {self.address} has another key than a ledger's, which is"
                 " one partition key `id` of type S: name another table with --ledger."
@@ -304,13 +311,25 @@ class Table:
         table, region = self.address.table, self._client.meta.region_name
         where = f"--table-name {table} --region {region}"
         return LedgerError(
-            f"There is no table {table} in {region}, so there is no ledger: make it with `aws"
+            f"There is no table {table} in {region}, so there is no ledger. If there was one,"
+            " restore it: an empty table knows nobody who was written to. Else make it with `aws"
             f" dynamodb create-table {where} --attribute-definitions"
             " AttributeName=id,AttributeType=S --key-schema AttributeName=id,KeyType=HASH"
             " --billing-mode PAY_PER_REQUEST --deletion-protection-enabled && aws dynamodb wait"
             f" table-exists {where} && aws dynamodb update-continuous-backups {where}"
             " --point-in-time-recovery-specification PointInTimeRecoveryEnabled=true`, or choose"
             " another Region."
+        )
+
+    def _gone(self) -> LedgerError:
+        # An empty one in its place would have everybody written to again. Of a deleted table
+        # with point-in-time recovery a backup is kept for 35 days:
+        # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/PointInTimeRecovery_Howitworks.html
+        table, region = self.address.table, self._client.meta.region_name
+        return LedgerError(
+            f"The table {table} in {region} is gone: restore it before the next run, for an empty"
+            " one knows nobody who was written to. Where it had point-in-time recovery, `aws"
+            f" dynamodb list-backups --backup-type SYSTEM --region {region}` names its backup."
         )
 
     def _no_credentials(self, why: str) -> LedgerError:

@@ -68,7 +68,7 @@ _FIELDS: dict[str, tuple[type, ...]] = {
     "seconds": (int, float),
     "stopped_by": (str, type(None)),
     "detail": (str, type(None)),
-    "unsettled": (int,),
+    "unsettled": (int, type(None)),
     "exit_code": (int,),
     "version": (str,),
     "input": (str,),

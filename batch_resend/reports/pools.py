@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -88,10 +88,17 @@ class PoolsSummary:
             "throttled": self.throttled,
             "seconds": round(self.seconds, 3),
             "started_at": round(min(summary.started_at for summary in told), 3),
-            "unsettled": sum(summary.unsettled for summary in told),
+            "unsettled": _sum(summary.unsettled for summary in told),
             "not_delivered": [asdict(left) for left in self.not_delivered],
             "exit_code": int(self.exit_code),
         }
+
+
+def _sum(numbers: Iterable[int | None]) -> int | None:
+    """Add them up; where one is not known, neither is the sum."""
+    found = list(numbers)
+    known = [number for number in found if number is not None]
+    return sum(known) if len(known) == len(found) else None
 
 
 def _as_json(end: Summary | BatchResendError) -> dict[str, Any]:

@@ -85,7 +85,7 @@ class Summary:
     ceiling: float | None = None  #: of the pace, in requests a second
     stopped_by: Stop | None = None
     detail: str = ""  #: what stopped the run, in its own words
-    unsettled: int = 0  #: over all runs of this ledger
+    unsettled: int | None = 0  #: over all runs of this ledger; None: it could not be read
     not_delivered: tuple[NotDelivered, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)  #: input, client, endpoint, files
 
