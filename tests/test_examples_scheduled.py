@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.dynamo import ACTIONS
+
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
 SERVICE = EXAMPLES / "systemd" / "batch-resend.service"
@@ -218,6 +220,13 @@ def test_no_role_may_do_anything_to_everything(resources: dict[str, Any]) -> Non
         ],
         "ecr:GetAuthorizationToken",
     ]
+
+
+def test_the_task_may_do_with_its_table_what_a_run_needs(resources: dict[str, Any]) -> None:
+    statements = resources["TaskRole"]["Policies"][0]["PolicyDocument"]["Statement"]
+    (table,) = [each for each in statements if "dynamodb" in str(each["Action"])]
+    assert set(table["Action"]) == ACTIONS
+    assert table["Resource"]["Sub"].endswith(":table/${LedgerTable}")
 
 
 # -- the container ---------------------------------------------------------------------------

@@ -31,6 +31,7 @@ from moto.awslambda_simple.models import LambdaSimpleBackend
 from batch_resend.aws_lambda import read_settings
 from batch_resend.simulator.pool import Kind
 from batch_resend.simulator.rules import Cognito
+from tests.dynamo import ACTIONS
 from tests.sandbox import Died, Sandboxes
 from tests.test_cli import (
     CLIENT,
@@ -452,6 +453,8 @@ def test_what_must_last_outlives_the_stack_and_what_is_allowed_is_named() -> Non
             allowed = statement.get("Fn::If", [None, statement])[1]
             assert "*" not in str(allowed["Action"])
             assert allowed["Resource"] != "*" or allowed["Sid"] == "Quotas"
+            if "Sid" in allowed and allowed["Sid"] == "Ledger":
+                assert set(allowed["Action"]) == ACTIONS
 
 
 def test_every_file_of_the_example_and_every_parameter_is_explained() -> None:
