@@ -341,7 +341,8 @@ async def _merge(event: Mapping[str, Any], _context: Any) -> dict[str, Any]:
             execution = Execution(store, str(event["place"]))
             plan = await execution.plan()
             sums = await _gather(execution, plan, report, failed)
-            summary = _summary(execution, plan, sums, await _unsettled(execution, plan))
+            unsettled = await _unsettled(execution, plan)
+            summary = _summary(execution, plan, sums, unsettled, _failure(event))
             page = await to_thread.run_sync(_page, report, summary)
             if page is not None:
                 await execution.put("report.html", page)
@@ -425,13 +426,18 @@ async def _unsettled(execution: Execution, plan: Mapping[str, Any]) -> int | Non
 
 
 def _summary(
-    execution: Execution, plan: Mapping[str, Any], sums: _Sums, unsettled: int | None
+    execution: Execution,
+    plan: Mapping[str, Any],
+    sums: _Sums,
+    unsettled: int | None,
+    failure: str,
 ) -> Summary:
     stopped_by, detail = None, ""
     if sums.unfinished:
         # Where no try says why, there was none, or it died.
         stopped_by = sums.stopped_by or Stop.CALLER
-        detail = sums.detail or f"{sums.unfinished} of {plan['batches']} batches are unfinished"
+        unfinished = f"{sums.unfinished} of {plan['batches']} batches are unfinished{failure}"
+        detail = sums.detail or unfinished
     results = {
         "dry_run": plan["dry_run"],
         "report": execution.at("report.csv"),
@@ -451,6 +457,12 @@ def _summary(
         unsettled=unsettled,
         facts=plan["facts"] | results,
     )
+
+
+def _failure(event: Mapping[str, Any]) -> str:
+    """Say why the Map over the batches failed, in Step Functions' words; empty if it did not."""
+    told = (event.get("state") or {}).get("map") or {}
+    return f" ({told['Error']}: {told.get('Cause', '')})"[:500] if "Error" in told else ""
 
 
 def _next_command(plan: Mapping[str, Any]) -> str | None:

@@ -21,16 +21,29 @@ import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
 import pytest
 from cfnlint.decode import cfn_yaml
 from moto.awslambda_simple.models import LambdaSimpleBackend
+from moto.stepfunctions.parser.api import HistoryEventType
+from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import (
+    FailureEvent,
+    FailureEventException,
+)
+from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name import (
+    StatesErrorName,
+)
+from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name_type import (
+    StatesErrorNameType,
+)
+from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration.job import Job, JobPool
 
 from batch_resend.aws_lambda import read_settings
 from batch_resend.simulator.pool import Kind
-from batch_resend.simulator.rules import Cognito
+from batch_resend.simulator.rules import Cognito, PoolSettings
 from tests.dynamo import ACTIONS
 from tests.sandbox import Died, Sandboxes
 from tests.test_cli import (
@@ -83,8 +96,10 @@ class Cloud:
             **{name: table[name] for name in ("AttributeDefinitions", "KeySchema", "BillingMode")},
         )
         self.states = boto3.client("stepfunctions", endpoint_url=moto_url, **KEYS)
-        self.definition = DEFINITION.replace("${FunctionArn}", FUNCTION).replace(
-            "${Bucket}", BUCKET
+        self.definition = (
+            DEFINITION.replace("${FunctionArn}", FUNCTION)
+            .replace("${Bucket}", BUCKET)
+            .replace('"Seconds": 900', '"Seconds": 2')
         )
         self.machine = self.states.create_state_machine(
             name="batch-resend", definition=self.definition, roleArn=ROLE
@@ -185,6 +200,43 @@ def cloud(
     yield made
     made.end()
     set_interpreter(moto_url, on=False)
+
+
+@pytest.fixture
+def strict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the Map fail as Step Functions does; moto's goes on, however many batches failed.
+
+    More than 10 % failed: no more are begun, the Map's error is raised at once, and what
+    had begun is not waited for.
+    """
+    close = JobPool.close_job
+    failed: list[Job] = []
+
+    def close_job(pool: JobPool, job: Job) -> None:
+        if job.job_output is None:  # so moto has it of one that failed
+            failed.append(job)
+            if len(failed) > 0.1 * pool._jobs_number:
+                job.job_output = exceeded()
+        close(pool, job)
+
+    monkeypatch.setattr(JobPool, "close_job", close_job)
+
+
+def exceeded() -> Exception:
+    kind = StatesErrorNameType.StatesExceedToleratedFailureThreshold
+    cause = "The specified tolerated failure threshold was exceeded"
+    where: Any = SimpleNamespace(
+        next_state_name="Batches", event_history_context=SimpleNamespace(source_event_id=0)
+    )
+    details: Any = {"mapRunFailedEventDetails": {"error": kind.to_name(), "cause": cause}}
+    return FailureEventException(
+        FailureEvent(
+            env=where,
+            error_name=StatesErrorName(kind),
+            event_type=HistoryEventType.MapRunFailed,
+            event_details=details,
+        )
+    )
 
 
 def listed(names: list[str]) -> bytes:
@@ -374,6 +426,54 @@ def test_a_batch_that_was_stopped_or_broke_fails_and_its_cause_says_why(
     assert (told["status"], told["error"], told["cause"]) == ("FAILED", "BatchStopped", cause)
 
 
+@pytest.mark.usefixtures("strict")
+def test_a_run_whose_mail_quota_is_used_up_leaves_its_whole_report(
+    cloud: Cloud, cognito: Cognito
+) -> None:
+    names = numbered(120)
+    users = cloud.put("in/users.csv", listed(names))
+    cloud.function.environment["WORKERS"] = "1"
+    cognito.settings = PoolSettings(mail_quota=30)
+    told = cloud.run(users)
+    assert (told["status"], told["error"]) == ("FAILED", "Unfinished")
+    end = json.loads(told["cause"])
+    assert (end["exit_code"], end["stopped_by"], end["rows"]) == (3, "mail-quota", 120)
+    assert len(cloud.function.called("send")) < 5  # the Map did fail
+
+    report = read_report(cloud.result("first", "report.csv"))
+    assert [row["username"] for row in report] == names
+    assert tallied(report) == {"sent/accepted": 30, "not-attempted/stopped": 90}
+    sent = [row["username"] for row in report if row["outcome"] == "sent"]
+    assert cognito.deliveries == once(sent)
+    left = [row["username"] for row in report if row["outcome"] != "sent"]
+    assert cloud.result("first", "failed.csv").splitlines() == ["username", *left]
+    assert "start-execution" in cloud.summary()["next_command"]
+    assert "90" in cloud.result("first", "report.html")
+
+    # To start it again is to go on.
+    cognito.settings = PoolSettings()
+    assert cloud.run(users, name="again")["status"] == "SUCCEEDED"
+    assert cognito.deliveries == once(names)
+
+
+@pytest.mark.usefixtures("strict")
+def test_a_run_whose_functions_die_leaves_its_whole_report_and_says_why_the_map_failed(
+    cloud: Cloud, cognito: Cognito
+) -> None:
+    names = numbered(60)
+    users = cloud.put("in/users.csv", listed(names))
+    cloud.function.environment["WORKERS"] = "1"
+    killer = kill_at(cloud, cognito, 10)
+    told = cloud.run(users, "--rate", "20")
+    killer.join()
+    assert (told["status"], told["error"]) == ("FAILED", "Unfinished")
+    end = json.loads(told["cause"])
+    assert end["stopped_by"] == "caller"
+    assert "States.ExceedToleratedFailureThreshold" in end["detail"]
+    report = read_report(cloud.result("first", "report.csv"))
+    assert [row["username"] for row in report] == names
+
+
 def test_a_dry_run_writes_its_report_and_asks_for_nobody(cloud: Cloud, cognito: Cognito) -> None:
     users = cloud.put("in/users.csv", listed([*numbered(30), "two words"]))
     told = cloud.run(users, "--dry-run")
@@ -392,8 +492,18 @@ def test_only_a_call_that_was_not_made_is_tried_again_by_itself() -> None:
     assert [retry["ErrorEquals"] for retry in send["Retry"]] == [
         ["Lambda.TooManyRequestsException"]
     ]
-    assert "Catch" not in DEFINITION
+    assert DEFINITION.count('"Catch"') == 1
     assert "Retry" not in machine["States"]["Batches"]
+
+
+def test_however_the_batches_end_all_is_merged_when_no_function_is_at_work_any_more() -> None:
+    states = json.loads(DEFINITION)["States"]
+    (caught,) = states["Batches"]["Catch"]
+    assert caught["ErrorEquals"] == ["States.ALL"]
+    wait = states[caught["Next"]]
+    function = TEMPLATE["Resources"]["Function"]["Properties"]
+    assert (wait["Type"], wait["Next"]) == ("Wait", "Merge")
+    assert wait["Seconds"] >= function["Timeout"]
 
 
 # -- the template ------------------------------------------------------------------------
