@@ -52,9 +52,9 @@ step canary --limit "${CANARY:-10}" --max-failures "${CANARY_FAILS:-3}"
 # Everybody else: those of the canary are known to the ledger.
 step rest --failed "$OUT/failed.csv"
 
-# What failed, once more. The first line of failed.csv is the heading. Users whose answer
-# was lost stand in it too, and are skipped as `unsettled`: they may have got their code.
-if [ "$(wc -l < "$OUT/failed.csv")" -gt 1 ]; then
+# What failed, once more. Users whose answer was lost stand in failed.csv too, and are skipped
+# as `unsettled`: they may have got their code.
+if [ "$code" -eq 1 ]; then
     sleep "${AGAIN_AFTER:-3600}"
     USERS="$OUT/failed.csv"
     unset BATCH_RESEND_FILTER BATCH_RESEND_ONE_PER_ADDRESS # these are for a listing only

@@ -162,6 +162,17 @@ def test_the_clean_up_writes_to_nobody_again_when_it_is_started_again(
         assert "sent/accepted" not in _reasons(tmp_path / "out" / f"{name}.csv")
 
 
+def test_the_clean_up_asks_again_for_the_one_who_failed_of_a_list_without_a_heading(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    (tmp_path / "names").write_text("ada@example.com\ngone+missing@example.com\n", "utf-8")
+    settings = {"USERS": "names", "OUT": "out", "AGAIN_AFTER": "0", "BATCH_RESEND_NO_HEADER": "1"}
+    script = str(EXAMPLES / "clean-up.sh")
+    done = _run("bash", script, cwd=tmp_path, environment=environment | settings)
+    assert done.returncode == 1, done.stderr
+    assert _reasons(tmp_path / "out" / "again.csv") == {"failed/user-not-found": 1}
+
+
 def test_the_clean_up_ends_with_the_step_that_fails(
     tmp_path: Path, environment: dict[str, str]
 ) -> None:
@@ -234,6 +245,16 @@ def test_the_commands_of_the_crontab_run(
     assert (folder / "batch_resend.prom").exists() is (line == 0)
     log = (folder / "resend.log").read_text("utf-8")
     assert "Simulated: no real person was written to." in log
+    assert (folder / "resend.log").stat().st_mode & 0o077 == 0
+    assert folder.stat().st_mode & 0o077 == 0
+
+
+def test_the_line_of_the_crontab_that_erases_meets_no_hourly_run() -> None:
+    (hourly, command), _, (weekly, _) = _cron_lines()
+    found = re.search(r"--deadline (\d+)m", command)
+    assert found is not None
+    ended = int(hourly[0]) + int(found[1]) + 2 - 60  # --timeout, and then some
+    assert ended < int(weekly[0]) < int(hourly[0])
 
 
 def test_the_line_of_the_crontab_that_erases_leaves_what_is_new(

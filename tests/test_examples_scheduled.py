@@ -3,6 +3,7 @@
 Tools that are not there skip their test and say so.
 """
 
+import importlib
 import json
 import os
 import re
@@ -220,6 +221,21 @@ def test_no_role_may_do_anything_to_everything(resources: dict[str, Any]) -> Non
         ],
         "ecr:GetAuthorizationToken",
     ]
+
+
+def test_the_dry_run_by_hand_is_the_task_s_command_and_one_argument_more(
+    resources: dict[str, Any],
+) -> None:
+    found = re.search(r'--query \\\n# +"(.+)"', TEMPLATE.read_text("utf-8"))
+    assert found is not None
+    (container,) = resources["Task"]["ContainerDefinitions"]
+    described = {"name": container["Name"], "command": ["run", "--yes"]}
+    told = importlib.import_module("jmespath").search(
+        found[1], {"taskDefinition": {"containerDefinitions": [described]}}
+    )
+    assert told == {
+        "containerOverrides": [{"name": "batch-resend", "command": ["run", "--yes", "--dry-run"]}]
+    }
 
 
 def test_the_task_may_do_with_its_table_what_a_run_needs(resources: dict[str, Any]) -> None:
