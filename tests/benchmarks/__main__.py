@@ -1,4 +1,4 @@
-"""All benchmarks, one after another, as tables: `python -m tests.benchmarks` (half an hour)."""
+"""All benchmarks as tables: `python -m tests.benchmarks` (a quarter of an hour)."""
 
 from __future__ import annotations
 
