@@ -204,7 +204,8 @@ class SmallAws:
         )
         assert scope
         self.asked.append(Asked(operation, scope[1], scope[2], told))
-        if self.instead and (response := await self.instead(operation, request)):
+        response = await self.instead(operation, request) if self.instead else None
+        if response is not None:  # to older aiohttp an answer is an empty mapping
             return response
         if operation in XML:
             return web.Response(text=XML[operation], content_type="text/xml")
