@@ -50,10 +50,13 @@ class Sandbox:
             self.process.stdin.write(json.dumps(given) + "\n")
             self.process.stdin.flush()
             line = self.process.stdout.readline()
+        except BrokenPipeError:  # it was killed while it waited for an event
+            line = ""
         finally:
             limit.cancel()
             self.event = None
         if not line:
+            self.process.wait()  # gone for good, so that nobody takes it for an idle one
             if time.monotonic() - began >= seconds:
                 raise Died("Sandbox.Timedout", f"Task timed out after {seconds:.2f} seconds")
             raise Died("Runtime.ExitError", "RequestId: 1 Error: Runtime exited")
