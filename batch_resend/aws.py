@@ -285,6 +285,20 @@ async def signed_client(
         yield client
 
 
+def no_credentials() -> tuple[type[Exception], ...]:
+    """Name what the SDK raises where it finds no valid credentials to ask with."""
+    from botocore import exceptions as sdk
+
+    return (
+        sdk.CredentialRetrievalError,
+        sdk.NoAuthTokenError,
+        sdk.NoCredentialsError,
+        sdk.PartialCredentialsError,
+        sdk.SSOError,
+        sdk.TokenRetrievalError,
+    )
+
+
 def code_of(error: Any) -> str:
     """Give the error code of an SDK's `ClientError`."""
     return str(error.response.get("Error", {}).get("Code") or "")

@@ -17,15 +17,9 @@ from botocore.exceptions import (
     BotoCoreError,
     ClientError,
     ConnectTimeoutError,
-    CredentialRetrievalError,
     EndpointConnectionError,
-    NoAuthTokenError,
-    NoCredentialsError,
-    PartialCredentialsError,
     ProxyConnectionError,
     SSLError,
-    SSOError,
-    TokenRetrievalError,
 )
 
 from batch_resend import aws
@@ -50,14 +44,6 @@ _USAGE_DIMENSIONS = {
 }
 _FIVE_MINUTES = 300
 
-_NO_CREDENTIALS = (
-    CredentialRetrievalError,
-    NoAuthTokenError,
-    NoCredentialsError,
-    PartialCredentialsError,
-    SSOError,
-    TokenRetrievalError,
-)
 _UNREACHABLE = (ConnectTimeoutError, EndpointConnectionError, ProxyConnectionError, SSLError)
 _NOT_FOUND = {"ResourceNotFoundException", "NoSuchResourceException", "NoSuchResource"}
 
@@ -267,7 +253,7 @@ class _Asking:
             return Unknown(permission, Why.SILENT)
         except ClientError as error:
             return Unknown(permission, *_refusal(error))
-        except _NO_CREDENTIALS as error:
+        except aws.no_credentials() as error:
             return Unknown(permission, Why.CREDENTIALS, type(error).__name__)
         except _UNREACHABLE as error:
             return Unknown(permission, Why.UNREACHABLE, type(error).__name__)

@@ -346,13 +346,7 @@ def _in_words(doing: _Doing) -> Iterator[None]:
         yield
     except sdk.ClientError as error:
         raise doing.refused(error) from error
-    except (
-        sdk.NoCredentialsError,
-        sdk.PartialCredentialsError,
-        sdk.CredentialRetrievalError,
-        sdk.TokenRetrievalError,
-        sdk.SSOError,
-    ) as error:
+    except aws.no_credentials() as error:
         raise doing.no_credentials(type(error).__name__) from error
     except (sdk.BotoCoreError, ResponseParserError, ValueError, TypeError, KeyError) as error:
         raise doing.cannot(

@@ -255,13 +255,7 @@ class Table:
             yield
         except sdk.ClientError as error:
             raise self._meaning(error) from error
-        except (
-            sdk.NoCredentialsError,
-            sdk.PartialCredentialsError,
-            sdk.CredentialRetrievalError,
-            sdk.TokenRetrievalError,
-            sdk.SSOError,
-        ) as error:
+        except aws.no_credentials() as error:
             raise self._no_credentials(type(error).__name__) from error
         except sdk.ParamValidationError as error:
             raise self._cannot("is asked for what DynamoDB does not know") from error

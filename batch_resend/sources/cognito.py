@@ -22,14 +22,8 @@ from botocore.exceptions import (
     BotoCoreError,
     ClientError,
     ConnectionError,  # noqa: A004 - that is how botocore calls it
-    CredentialRetrievalError,
     HTTPClientError,
-    NoAuthTokenError,
-    NoCredentialsError,
     ParamValidationError,
-    PartialCredentialsError,
-    SSOError,
-    TokenRetrievalError,
 )
 from botocore.parsers import ResponseParserError
 from tenacity import (
@@ -39,7 +33,7 @@ from tenacity import (
     wait_exponential_jitter,
 )
 
-from batch_resend.aws import BAD_CREDENTIALS, FORBIDDEN, THROTTLED
+from batch_resend.aws import BAD_CREDENTIALS, FORBIDDEN, THROTTLED, no_credentials
 from batch_resend.errors import BatchResendError, InputError, SettingsError, StaleListing
 from batch_resend.masking import mask_within, printable
 from batch_resend.model import Candidate
@@ -58,14 +52,6 @@ _LONGEST_WAIT = 20.0
 # of stand-ins such as moto.
 _BAD_PAGE_TOKEN = {"InvalidParameterException", "InvalidToken"}
 
-_NO_CREDENTIALS = (
-    NoCredentialsError,
-    PartialCredentialsError,
-    CredentialRetrievalError,
-    NoAuthTokenError,
-    TokenRetrievalError,
-    SSOError,
-)
 _NO_CONNECTION = (ConnectionError, HTTPClientError)
 # What the SDK's parsers make of an answer that is no service's.
 # (RuntimeError and OverflowError: of a date that is none.)
@@ -244,7 +230,7 @@ class CognitoSource:
 
     def _unasked(self, error: BotoCoreError) -> BatchResendError:
         """Say in words why the SDK got no answer of Cognito's, or did not ask."""
-        if isinstance(error, _NO_CREDENTIALS):
+        if isinstance(error, no_credentials()):
             return self._bad_credentials(type(error).__name__)
         if isinstance(error, _NO_CONNECTION):
             where = error.kwargs.get("endpoint_url")  # the SDK may have asked for credentials first
