@@ -12,7 +12,7 @@ from typing import Any
 
 import boto3
 import pytest
-from anyio.from_thread import BlockingPortal, start_blocking_portal
+from anyio.from_thread import BlockingPortal
 from moto.cognitoidp.responses import CognitoIdpResponse
 from moto.core.responses import ActionResult
 
@@ -24,9 +24,11 @@ from tests.test_cli import (
     Program,
     at_a_terminal,
     became,
+    elsewhere,
     ended,
     numbered,
     once,
+    program,
     serving,
     tallied,
     until,
@@ -34,20 +36,9 @@ from tests.test_cli import (
 from tests.test_cli_during import lines, seen
 from tests.test_notify import Check
 
+__all__ = ["elsewhere", "program"]  # fixtures
+
 RUN = ("run", "--config", "pools.toml", "--all-pools")
-
-
-@pytest.fixture
-def program(tmp_path: Path) -> Iterator[Program]:
-    made = Program(tmp_path)
-    yield made
-    made.end()
-
-
-@pytest.fixture(scope="module")
-def elsewhere() -> Iterator[BlockingPortal]:
-    with start_blocking_portal() as portal:
-        yield portal
 
 
 class Two:
