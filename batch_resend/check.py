@@ -9,7 +9,7 @@ say yes.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -28,6 +28,7 @@ from batch_resend.facts import (
     Usage,
     Why,
 )
+from batch_resend.words import listed
 
 SCHEMA = 1
 _WIDTH = 80
@@ -257,7 +258,7 @@ def _unlearnt(facts: Facts) -> Iterator[Finding]:
         named = [words for words, found in unknown.values() if found.why is why]
         if named:
             about = "credentials" if why is Why.CREDENTIALS else "endpoint"
-            yield _warning(about, f"Not learnt: {_and(named)} ({why}); {now_what}.")
+            yield _warning(about, f"Not learnt: {listed(named)} ({why}); {now_what}.")
     for about, (words, found) in unknown.items():
         if found.why in {Why.CREDENTIALS, Why.NOT_ASKED, Why.UNREACHABLE}:
             continue
@@ -355,8 +356,8 @@ def _names(pool: PoolFacts, wish: Wish) -> Iterator[Finding]:
     if names and not wish.listed:
         yield _warning(
             "aliases",
-            f"In this pool {_and(names)} are aliases, which find nobody unconfirmed: the file needs"
-            " the Username of each.",
+            f"In this pool {listed(names)} are aliases, which find nobody unconfirmed: the file"
+            " needs the Username of each.",
         )
 
 
@@ -368,8 +369,8 @@ def _triggers(pool: PoolFacts, rate: float) -> Iterator[Finding]:
     runs = "runs" if len(firing) == 1 else "run"
     yield _warning(
         "triggers",
-        f"{_and(firing)} {runs} for every user, up to {rate:g} times a second: see that Lambda and"
-        " what it calls bear that.",
+        f"{listed(firing)} {runs} for every user, up to {rate:g} times a second: see that Lambda"
+        " and what it calls bear that.",
     )
 
 
@@ -501,10 +502,6 @@ def _people(facts: Facts, wish: Wish, *, start: bool = False) -> str:
 def _some(count: float, thing: str) -> str:
     number = f"{count:,.0f}" if count == int(count) else f"{count:,.1f}"
     return f"{number} {thing}" if count == 1 else f"{number} {thing}s"
-
-
-def _and(words: Sequence[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def lines(checked: Checked) -> list[str]:

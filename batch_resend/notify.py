@@ -31,10 +31,9 @@ import anyio.to_thread
 from batch_resend import __version__
 from batch_resend.errors import BatchResendError, UsageError
 from batch_resend.job import Job
-from batch_resend.masking import mask_within
 from batch_resend.model import Outcome, Planned, Result
 from batch_resend.preview import Preview
-from batch_resend.reports.pools import PoolsSummary
+from batch_resend.reports.pools import PoolsSummary, error_as_json
 from batch_resend.reports.summary import Summary
 from batch_resend.run import Observer
 
@@ -199,7 +198,7 @@ class Ping:
 
 def _told(end: End) -> dict[str, Any]:
     if isinstance(end, BatchResendError):
-        return {"error": mask_within(str(end)), "exit_code": int(end.exit_code)}
+        return error_as_json(end)
     told = {name: fact for name, fact in end.as_json().items() if name in _TOLD}
     if isinstance(end, PoolsSummary):
         told["pools"] = {name: _told(of_pool) for name, of_pool in end.ends.items()}

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from batch_resend.estimate import span
-from batch_resend.preview import Preview, approved, mistyped, question
+from batch_resend.preview import Asked, Preview
+from batch_resend.words import listed, some
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class OneQuota:
 
 
 @dataclass(frozen=True, slots=True)
-class PoolsPreview:
+class PoolsPreview(Asked):
     """What is about to happen in each pool, by its name."""
 
     pools: Mapping[str, Preview]
@@ -65,19 +66,6 @@ class PoolsPreview:
             + [estimate.binding.finished_at - estimate.now for estimate in estimates]
         )
 
-    @property
-    def question(self) -> str:
-        """What a person is asked."""
-        return question(self.eligible)
-
-    def approved(self, answer: str) -> bool:
-        """Whether an answer to the question is a yes."""
-        return approved(self.eligible, answer)
-
-    def mistyped(self, answer: str) -> bool:
-        """Whether an answer that is no yes was hardly meant as a no either."""
-        return mistyped(self.eligible, answer)
-
 
 def same_quota(facts: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, ...]]:
     """Group pools by the quota that they draw from, given the facts of each."""
@@ -103,17 +91,13 @@ def total_lines(preview: PoolsPreview) -> list[str]:
     users = preview.eligible
     lines = [
         f"{names} pools together",
-        f"  to send    {users} {'code' if users == 1 else 'codes'}",
+        f"  to send    {some(users, 'code')}",
     ]
     lines += [
-        f"  pace       {quota.ceiling:g} a second for {_and(quota.pools)} together: one quota"
+        f"  pace       {quota.ceiling:g} a second for {listed(quota.pools)} together: one quota"
         for quota in preview.quotas
         if len(quota.pools) > 1
     ]
     if users:
         lines.append(f"  takes      {span(preview.seconds)} at least")
     return lines
-
-
-def _and(names: tuple[str, ...]) -> str:
-    return f"{', '.join(names[:-1])} and {names[-1]}"

@@ -8,6 +8,7 @@ assumptions behind every figure. Both fit 80 columns.
 from __future__ import annotations
 
 import textwrap
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,14 +17,44 @@ from batch_resend.advice import ADVICE
 from batch_resend.estimate import Estimate, Messages, span
 from batch_resend.masking import mask, printable
 from batch_resend.model import Reason
+from batch_resend.words import some
 
 TYPED_FROM = 1000  #: users above which the number must be typed
 _WIDTH = 80
 _INDENT = 13
 
 
+class Asked(ABC):
+    """What a person is asked before anybody is written to, and what the answer means."""
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def eligible(self) -> int:
+        """How many are to be sent a code."""
+
+    @property
+    def question(self) -> str:
+        """Ask whether to send so many codes."""
+        if self.eligible > TYPED_FROM:
+            return f"Type {self.eligible} to send {self.eligible} codes: "
+        return f"Send {some(self.eligible, 'code')}? [y/N] "
+
+    def approved(self, answer: str) -> bool:
+        """Whether an answer to the question is a yes."""
+        given = answer.strip().lower()
+        if self.eligible > TYPED_FROM:
+            return given == str(self.eligible)
+        return given in {"y", "yes"}
+
+    def mistyped(self, answer: str) -> bool:
+        """Whether an answer that is no yes was hardly meant as a no either."""
+        return self.eligible > TYPED_FROM and answer.strip().lower() not in {"", "n", "no"}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Preview:
+class Preview(Asked):
     """What is about to happen: shown before anybody is written to."""
 
     counts: dict[Reason, int]
@@ -47,39 +78,6 @@ class Preview:
         """How long it takes at least, at this pace."""
         return self.estimate.seconds
 
-    @property
-    def question(self) -> str:
-        """What a person is asked."""
-        return question(self.eligible)
-
-    def approved(self, answer: str) -> bool:
-        """Whether an answer to the question is a yes."""
-        return approved(self.eligible, answer)
-
-    def mistyped(self, answer: str) -> bool:
-        """Whether an answer that is no yes was hardly meant as a no either."""
-        return mistyped(self.eligible, answer)
-
-
-def question(users: int) -> str:
-    """Ask whether to send so many codes."""
-    if users > TYPED_FROM:
-        return f"Type {users} to send {users} codes: "
-    return f"Send {_some(users, 'code')}? [y/N] "
-
-
-def approved(users: int, answer: str) -> bool:
-    """Whether an answer to that question is a yes."""
-    given = answer.strip().lower()
-    if users > TYPED_FROM:
-        return given == str(users)
-    return given in {"y", "yes"}
-
-
-def mistyped(users: int, answer: str) -> bool:
-    """Whether an answer that is no yes was hardly meant as a no either."""
-    return users > TYPED_FROM and answer.strip().lower() not in {"", "n", "no"}
-
 
 def confirmation_lines(preview: Preview, *, masked: bool = True) -> list[str]:
     """Say in a heading and five lines what is about to happen."""
@@ -87,7 +85,7 @@ def confirmation_lines(preview: Preview, *, masked: bool = True) -> list[str]:
     lines = _heading(preview)
     medium, names = _medium(estimate.sent) + _waves(preview), _names(preview, masked=masked)
     lines += _line(
-        "to send", f"{_some(preview.eligible, 'code')}{medium}{f' ({names})' if names else ''}"
+        "to send", f"{some(preview.eligible, 'code')}{medium}{f' ({names})' if names else ''}"
     )
     if others := _others(preview):
         reasons = ", ".join(f"{reason} {count}" for reason, count in others.items())
@@ -104,7 +102,7 @@ def plan_lines(preview: Preview, *, masked: bool = True) -> list[str]:
     estimate = preview.estimate
     lines = _heading(preview)
     medium = _medium(estimate.sent) + _waves(preview)
-    lines += _line("to send", f"{_some(preview.eligible, 'code')}{medium}")
+    lines += _line("to send", f"{some(preview.eligible, 'code')}{medium}")
     if names := _names(preview, masked=masked):
         lines += _line("the first", names)
     others = _others(preview)
@@ -193,7 +191,3 @@ def _line(label: str, text: str) -> list[str]:
         break_on_hyphens=False,
         drop_whitespace=True,
     ) or [f"  {label}"]
-
-
-def _some(count: int, thing: str) -> str:
-    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"

@@ -31,6 +31,7 @@ from batch_resend.preview import Preview, confirmation_lines, plan_lines
 from batch_resend.reports.pools import PoolsSummary
 from batch_resend.reports.summary import Summary
 from batch_resend.run import Observer
+from batch_resend.words import some
 
 if TYPE_CHECKING:
     from batch_resend.display import Display
@@ -256,8 +257,8 @@ def summary_lines(summary: Summary, *, one_of_many: bool = False) -> list[str]:
     shown = [f"{n} {outcome}" for outcome, n in counts.items() if n] or ["no rows"]
     throttled = f", {summary.throttled} throttled" if summary.throttled else ""
     lines = [
-        f"{_some(summary.rows, 'row')} in {_time(summary.seconds)}: {', '.join(shown)}"
-        f" ({_some(summary.requests, 'request')}{throttled})."
+        f"{some(summary.rows, 'row')} in {_time(summary.seconds)}: {', '.join(shown)}"
+        f" ({some(summary.requests, 'request')}{throttled})."
     ]
     lines += _by_outcome(
         {
@@ -378,7 +379,3 @@ def _time(seconds: float) -> str:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def _some(count: int, thing: str) -> str:
-    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"

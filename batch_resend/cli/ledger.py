@@ -15,6 +15,7 @@ import typer
 from batch_resend.cli import options
 from batch_resend.cli.loop import in_loop
 from batch_resend.errors import Exit, Refused, UsageError
+from batch_resend.words import some
 
 ledger = typer.Typer(help="The ledger as CSV; erase people; erase the old.", no_args_is_help=True)
 
@@ -70,7 +71,7 @@ def export(
             with PrivateFile(output, what="--output", overwrite=overwrite) as file:
                 count = ledger_file.write(opened.messages(unsettled=unsettled), file)
         if output != "-":
-            _say(f"{_some(count, 'message')} written to {output}.")
+            _say(f"{some(count, 'message')} written to {output}.")
         return int(Exit.DONE)
 
     return in_loop(write)
@@ -134,7 +135,7 @@ def forget(
         async with erasing(settings, path) as found:
             forgotten = await found.forget(names)
         _say(
-            f"Names erased in {_some(forgotten.messages, 'message')} of the ledger {path}; what"
+            f"Names erased in {some(forgotten.messages, 'message')} of the ledger {path}; what"
             " was sent still counts. Copies of the ledger, reports and failed files may hold"
             " them still."
         )
@@ -197,7 +198,7 @@ def purge(
 
         async with erasing(settings, await ledger_of(settings)) as found:
             count, unsettled = await found.older(before, entirely=entirely)
-            told = _some(count, "message")
+            told = some(count, "message")
             told += f" ({unsettled} of them unsettled)" if unsettled else ""
             if entirely:
                 _confirm(f"{told} of the {found.name}", yes=yes)
@@ -232,7 +233,3 @@ def _confirm(what: str, *, yes: bool) -> None:
 
 def _say(text: str) -> None:
     sys.stderr.write(f"{text}\n")
-
-
-def _some(count: int, thing: str) -> str:
-    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"

@@ -10,7 +10,7 @@ from typing import Any
 from batch_resend.errors import BatchResendError, Exit
 from batch_resend.masking import mask_within
 from batch_resend.model import Outcome, Reason
-from batch_resend.reports.summary import SCHEMA, NotDelivered, Summary
+from batch_resend.reports.summary import SCHEMA, NotDelivered, Summary, by_outcome, counts_as_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class PoolsSummary:
     @property
     def counts(self) -> dict[Outcome, int]:
         """Rows of all pools by outcome, every outcome named."""
-        return {outcome: sum(s.counts[outcome] for s in self.summaries) for outcome in Outcome}
+        return by_outcome(self.reasons)
 
     @property
     def reasons(self) -> dict[Reason, int]:
@@ -78,11 +78,7 @@ class PoolsSummary:
         return {
             "schema": SCHEMA,
             "pools": {name: _as_json(end) for name, end in self.ends.items()},
-            "counts": {str(outcome): count for outcome, count in self.counts.items()},
-            "reasons": {
-                f"{reason.outcome}/{reason}": count
-                for reason, count in sorted(self.reasons.items())
-            },
+            **counts_as_json(self.reasons),
             "rows": self.rows,
             "requests": self.requests,
             "throttled": self.throttled,
@@ -102,6 +98,9 @@ def _sum(numbers: Iterable[int | None]) -> int | None:
 
 
 def _as_json(end: Summary | BatchResendError) -> dict[str, Any]:
-    if isinstance(end, BatchResendError):
-        return {"error": mask_within(str(end)), "exit_code": int(end.exit_code)}
-    return end.as_json()
+    return error_as_json(end) if isinstance(end, BatchResendError) else end.as_json()
+
+
+def error_as_json(error: BatchResendError) -> dict[str, Any]:
+    """Give what stands in a summary's place in the form for programs, names masked."""
+    return {"error": mask_within(str(error)), "exit_code": int(error.exit_code)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -60,6 +61,20 @@ class MaxFailures:
         return tally.failures > self.part * tally.requested
 
 
+def by_outcome(reasons: Mapping[Reason, int]) -> dict[Outcome, int]:
+    """Count by outcome what is counted by reason, every outcome named."""
+    tally = Tally(reasons=Counter(reasons))
+    return {outcome: tally.outcomes[outcome] for outcome in Outcome}
+
+
+def counts_as_json(reasons: Mapping[Reason, int]) -> dict[str, dict[str, int]]:
+    """Give both counts in the form for programs."""
+    return {
+        "counts": {str(outcome): count for outcome, count in by_outcome(reasons).items()},
+        "reasons": {f"{reason.outcome}/{reason}": n for reason, n in sorted(reasons.items())},
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class NotDelivered:
     """A file of results that did not arrive where it was asked for."""
@@ -97,8 +112,7 @@ class Summary:
     @property
     def counts(self) -> dict[Outcome, int]:
         """Rows by outcome, every outcome named."""
-        tally = Tally(reasons=Counter(self.reasons))
-        return {outcome: tally.outcomes[outcome] for outcome in Outcome}
+        return by_outcome(self.reasons)
 
     @property
     def exit_code(self) -> Exit:
@@ -113,11 +127,7 @@ class Summary:
         """Give the summary in the form for programs."""
         return {
             "schema": SCHEMA,
-            "counts": {str(outcome): count for outcome, count in self.counts.items()},
-            "reasons": {
-                f"{reason.outcome}/{reason}": count
-                for reason, count in sorted(self.reasons.items())
-            },
+            **counts_as_json(self.reasons),
             "rows": self.rows,
             "requests": self.requests,
             "throttled": self.throttled,
