@@ -23,7 +23,7 @@ from batch_resend.reports import merged
 from batch_resend.reports.csv_file import COLUMNS
 from batch_resend.run import Run
 from batch_resend.simulator.pool import Kind
-from batch_resend.simulator.rules import Cognito
+from batch_resend.simulator.rules import Cognito, PoolSettings
 from batch_resend.sources import batch
 from tests.sandbox import Context
 from tests.test_cli import CLIENT, cognito, elsewhere, numbered, once, read_report, tallied, url
@@ -257,6 +257,21 @@ def test_without_time_nobody_is_asked_for_and_the_state_machine_does_not_ask_for
     assert cognito.requests == 0
     end = cloud.merge(plan)
     assert (end["stopped_by"], end["exit_code"]) == ("deadline", 3)
+
+
+def test_what_stopped_an_earlier_try_is_not_told_of_a_batch_that_was_finished_since(
+    cloud: Cloud, cognito: Cognito
+) -> None:
+    cognito.settings = PoolSettings(mail_quota=2)
+    plan = cloud.plan(cloud.put(numbered(5)))
+    assert cloud.send(plan)["stopped_by"] == "mail-quota"
+    end = cloud.merge(plan)
+    assert (end["stopped_by"], end["exit_code"]) == ("mail-quota", 3)
+    cognito.settings = PoolSettings()
+    assert cloud.send(plan)["exit_code"] == 0
+    end = cloud.merge(plan)
+    assert (end["stopped_by"], end["exit_code"]) == (None, 0)
+    assert cognito.deliveries == once(numbered(5))
 
 
 def test_a_page_that_cannot_be_made_harms_nothing(

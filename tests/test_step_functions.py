@@ -402,7 +402,7 @@ def test_a_run_that_is_stopped_by_what_cognito_says_ends_as_failed_with_its_resu
     cloud: Cloud, cognito: Cognito
 ) -> None:
     users = cloud.put("in/users.csv", listed(numbered(30, Kind.UNDELIVERABLE)))
-    told = cloud.run(users, "--max-failures", "3")
+    told = cloud.run(users, "--max-failures", "3", "--concurrency", "1")
     assert (told["status"], told["error"]) == ("FAILED", "Unfinished")
     end = json.loads(told["cause"])
     assert (end["exit_code"], end["stopped_by"]) == (3, "max-failures")
