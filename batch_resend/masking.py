@@ -14,6 +14,7 @@ _PLAIN = re.compile(r"[ -~]*")
 _TELEPHONE = re.compile(r"\+[0-9]{3,15}")  # E.164, as Cognito wants them
 _ADDRESS = re.compile(r"[^\s@<>\"',;:()]+@[^\s@<>\"',;:()]+")
 _AFTER_SEMICOLON = re.compile(r""";(?=["'\s]*[=+\-@\uff1d\uff0b\uff0d\uff20])""")
+_GUARDED = re.compile(r"'(?=\s*[=+\-@\uff1d\uff0b\uff0d\uff20])")
 _NUMBER = re.compile(r"\+[0-9]{6,}")
 
 
@@ -61,3 +62,8 @@ def cell(text: str) -> str:
     if start and start in "=+-@\uff1d\uff0b\uff0d\uff20" and not _TELEPHONE.fullmatch(text):
         return "'" + text
     return text
+
+
+def without_guard(text: str) -> str:
+    """Leave out the apostrophe that `cell` may have put before a text, to show it elsewhere."""
+    return _GUARDED.sub("", text, count=1) if text[:1] == "'" else text

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_resend.masking import cell, mask, mask_within, printable
+from batch_resend.masking import cell, mask, mask_within, printable, without_guard
 from batch_resend.model import Candidate, Planned, Reason, Request, Result
 
 
@@ -53,6 +53,19 @@ def test_a_name_is_masked_as_cognito_does_it(name: str, masked: str) -> None:
 )
 def test_a_cell_is_one_line_and_no_formula(text: str, written: str) -> None:
     assert written == cell(text)
+
+
+@given(st.text().filter(lambda text: not text.startswith("'")))
+def test_a_cell_shown_elsewhere_has_no_apostrophe_before_it(text: str) -> None:
+    assert without_guard(cell(text)) == cell(f".{text}")[1:]
+
+
+def test_an_apostrophe_that_guards_nothing_stays() -> None:
+    assert [without_guard(text) for text in ("'s-Gravenhage", "'", "")] == [
+        "'s-Gravenhage",
+        "'",
+        "",
+    ]
 
 
 @given(st.text())

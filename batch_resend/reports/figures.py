@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from batch_resend.errors import InputError
-from batch_resend.masking import printable
+from batch_resend.masking import printable, without_guard
 from batch_resend.model import Outcome, Reason
 from batch_resend.reports.csv_file import COLUMNS
 
@@ -387,12 +387,12 @@ def _rows(report: int, chunk: Any) -> list[Row]:
         Row(
             report,
             row,
-            name,
+            without_guard(name),
             _REASONS[reason],
             attempts,
-            destination,
-            code,
-            message,
+            without_guard(destination),
+            without_guard(code),
+            without_guard(message),
             finished,
             None if latency < 0 else latency,
         )
