@@ -112,6 +112,7 @@ class Status:
 
     ledger: str
     simulated: bool
+    running: bool | None  #: whether a run goes on; None where that cannot be known
     runs: Sequence[PastRun]
     stock: Stock
     unsettled: Sequence[Message]  #: the first few
@@ -149,6 +150,7 @@ def as_json(status: Status, *, masked: bool = True) -> dict[str, Any]:
         "schema": SCHEMA,
         "ledger": status.ledger,
         "simulated": status.simulated,
+        "running": status.running,
         "runs": [_run_json(run, stock) for run in status.runs],
         "messages": {
             f"{state}/{reason}" if reason else state: n
@@ -231,7 +233,7 @@ def lines(status: Status, *, more: str, masked: bool = True) -> list[str]:
     said = [f"Ledger {printable(status.ledger)}"]
     if status.simulated:
         said.append("Simulated: no real person was written to.")
-    said += ["", *_run_lines(status.runs, stock)]
+    said += ["", *_run_lines(status.runs, stock, running=status.running)]
     if stock.messages:
         said += ["", f"Users {sum(stock.users.values())}", *_by_state(stock.users)]
         said += [f"  (names erased      {stock.forgotten})"] if stock.forgotten else []
@@ -261,7 +263,7 @@ def history_lines(
     return [f"{shown} in the ledger {printable(ledger)}: {state}", *_table(messages, masked)]
 
 
-def _run_lines(runs: Sequence[PastRun], stock: Stock) -> list[str]:
+def _run_lines(runs: Sequence[PastRun], stock: Stock, *, running: bool | None) -> list[str]:
     if not runs:
         return ["No run so far"]
     said = [
@@ -273,21 +275,26 @@ def _run_lines(runs: Sequence[PastRun], stock: Stock) -> list[str]:
     for run in runs[-_RUNS_SHOWN:]:
         counts = _counts(run, stock)
         numbers = [counts.get(state, 0) for state in _COUNTED]
+        goes_on = None if running is None else running and run is runs[-1]
         took = "" if run.finished_at is None else _time(run.finished_at - run.started_at)
         said.append(
             f"  {run.number:>3}  {_moment(run.started_at)}  {took:<7}{numbers[0]:>7}"
-            f" {numbers[1]:>6} {numbers[2]:>7} {numbers[3]:>7}  {_end(run)}"
+            f" {numbers[1]:>6} {numbers[2]:>7} {numbers[3]:>7}  {_end(run, goes_on=goes_on)}"
         )
-    if any(run.finished_at is None for run in runs[-_RUNS_SHOWN:]):
+    without = [run for run in runs[-_RUNS_SHOWN:] if run.finished_at is None]
+    if running is None and without:
         said.append(
             "  A run without an end goes on, or died: then the next one names whom it left."
         )
+    elif not running and runs[-1] in without:
+        said.append("  Whom a run that died has left in doubt, the next one names.")
     return said
 
 
-def _end(run: PastRun) -> str:
+def _end(run: PastRun, *, goes_on: bool | None) -> str:
+    """How a run ended; `goes_on` None is not known of one without an end."""
     if run.finished_at is None:
-        return "no end"
+        return {None: "no end", True: "goes on", False: "died"}[goes_on]
     return str(run.summary.get("stopped_by") or f"exit {run.summary.get('exit_code')}")
 
 

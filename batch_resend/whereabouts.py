@@ -11,7 +11,7 @@ from typing import Protocol
 from batch_resend import aws, dynamodb
 from batch_resend.config import Settings, state_folder
 from batch_resend.errors import InputError, UsageError
-from batch_resend.ledger import Forgotten
+from batch_resend.ledger import Forgotten, sqlite
 from batch_resend.ledger.snapshot import looking_at, must_exist
 from batch_resend.ledger.sqlite import SqliteLedger, files_of
 from batch_resend.masking import printable
@@ -74,6 +74,16 @@ async def ledger_of(settings: Settings) -> Where:
             " --client-id and the Region, or with --ledger."
         )
     return found[0]
+
+
+def is_held(where: Where) -> bool | None:
+    """Whether a run holds the ledger now; None of one that machines share, or cannot be seen."""
+    if not isinstance(where, Path):
+        return None
+    try:
+        return sqlite.is_held(where)
+    except OSError:
+        return None
 
 
 @contextlib.asynccontextmanager

@@ -192,7 +192,8 @@ def test_while_a_run_goes_on_it_can_be_looked_at_and_nothing_be_erased(
     until(lambda: cognito.requests >= 4, process)
     shown = program("status", *LEDGER)
     assert shown.code == 0
-    assert "  no end\n" in shown.out
+    assert "  goes on\n" in shown.out
+    assert json.loads(program("status", *LEDGER, "--json").out)["running"] is True
     assert 1 <= len(export(program, *LEDGER)) < 2000
     for erase in (("forget", "ada"), ("purge", "--older-than", "1d")):
         refused = program("ledger", *erase, *LEDGER)
@@ -202,6 +203,19 @@ def test_while_a_run_goes_on_it_can_be_looked_at_and_nothing_be_erased(
     assert ended(process).code == 130
     told = [row["username"] for row in program.report() if row["outcome"] == "sent"]
     assert cognito.deliveries == once(told)
+    assert json.loads(program("status", *LEDGER, "--json").out)["running"] is False
+
+
+def test_of_a_run_that_was_killed_the_status_says_so(
+    program: Program, cognito: Cognito, at: tuple[str, ...]
+) -> None:
+    users = program.users(numbered(2000))
+    process = program.start("run", users, *at, *REPORT, *LEDGER, "--rate", "10")
+    until(lambda: cognito.requests >= 4, process)
+    process.kill()
+    ended(process)
+    shown = program("status", *LEDGER)
+    assert "  died\n  Whom a run that died has left in doubt, the next one names.\n" in shown.out
 
 
 def test_the_ledger_is_found_as_a_run_finds_it_or_because_it_is_the_only_one(

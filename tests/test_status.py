@@ -60,7 +60,7 @@ RUNS = [
 def status(*users: list[Message], max_sends: int = 1, **given: Any) -> Status:
     unsettled = [m for messages in users for m in messages if m.is_unsettled]
     facts: dict[str, Any] = {
-        "ledger": "state/l.sqlite3", "simulated": False, "runs": RUNS,
+        "ledger": "state/l.sqlite3", "simulated": False, "running": None, "runs": RUNS,
         "stock": take_stock(users, max_sends), "unsettled": unsettled,
     }  # fmt: skip
     return Status(**(facts | given))
@@ -191,6 +191,20 @@ def test_an_empty_ledger_and_one_without_messages_read_so() -> None:
     assert told[1] == "Simulated: no real person was written to."
     assert told[-1] == "Confirmed since, of those written to: 0 of 0 in eu-west-1_Pool"
     assert "no end" not in "\n".join(told)
+
+
+def test_a_run_without_an_end_goes_on_or_has_died_where_that_can_be_known() -> None:
+    shown = "\n".join(lines(status(ADA, running=True), more=""))
+    assert "  0  goes on\n\nUsers" in shown
+    told = lines(status(ADA, running=False), more="")
+    assert told[5].endswith("  died")
+    assert told[6] == "  Whom a run that died has left in doubt, the next one names."
+    # The one that goes on is never an earlier one, and has named whom that left.
+    earlier = lines(status(ADA, runs=[PastRun(1, NOW), PastRun(2, NOW)], running=True), more="")
+    assert [line.split()[-1] for line in earlier[4:6]] == ["died", "on"]
+    assert earlier[6] == ""
+    done = [PastRun(1, NOW), PastRun(2, NOW, NOW + 1, {"exit_code": 0})]
+    assert lines(status(ADA, runs=done, running=False), more="")[6] == ""
 
 
 def test_only_the_last_ten_runs_are_shown_and_the_rest_is_counted() -> None:

@@ -79,13 +79,15 @@ async def _status(settings: Settings, max_sends: int, *, json: bool, masked: boo
     from pathlib import Path
 
     from batch_resend import status as told
-    from batch_resend.whereabouts import ledger_of, looking
+    from batch_resend.whereabouts import is_held, ledger_of, looking
 
     path = await ledger_of(settings)
+    before = is_held(path)
     async with looking(settings, path) as ledger:
         found = told.Status(
             ledger=str(path),
             simulated=ledger.is_simulated,
+            running=before or is_held(path),
             runs=ledger.runs(),
             stock=told.take_stock(ledger.users(), max_sends),
             unsettled=list(islice(ledger.messages(unsettled=True), told.SHOWN)),

@@ -47,6 +47,7 @@ from batch_resend.plan import NOBODY, History, judge_history
 
 SCHEMA = 1
 _APPLICATION_ID = 0x42525344  # "BRSD": tells a ledger from any other SQLite file
+_GLANCES, _GLANCE = 5, 0.02  #: times, seconds apart: `is_held` has the lock for a moment
 _THROWAWAY = ""  #: SQLite's name for a temporary file that vanishes with the connection
 _NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "fuse.sshfs"}
 
@@ -455,17 +456,19 @@ class SqliteLedger:
         )
 
     def _hold(self, path: Path) -> None:
-        lock = path.with_name(path.name + ".lock")
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        self._lock = os.open(lock, flags, 0o600)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        self._lock = os.open(_lock_of(path), flags, 0o600)
+        for _ in range(_GLANCES):
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            time.sleep(_GLANCE)
+        else:
             holder = os.read(self._lock, 200).decode("ascii", "replace").strip()
             raise LedgerHeld(
                 f"Another run holds the {self.name} ({holder or 'it has just started'}): this"
                 " run made no request. Wait for it to end, then run again."
-            ) from None
+            )
         started = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
         os.ftruncate(self._lock, 0)
         os.pwrite(self._lock, f"process {os.getpid()}, since {started}\n".encode(), 0)
@@ -677,6 +680,25 @@ class SqliteLedger:
                 f"The {self.name} {what} ({text}): nobody is written to without it. Make it"
                 " writable, free disk space or restore it, then run again."
             ) from error
+
+
+def is_held(ledger: Path) -> bool:
+    """Whether a run holds the ledger now; raises `OSError` where that cannot be seen."""
+    try:
+        lock = os.open(_lock_of(ledger), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
+def _lock_of(ledger: Path) -> Path:
+    return ledger.with_name(f"{ledger.name}.lock")
 
 
 def files_of(ledger: Path) -> list[Path]:
