@@ -130,8 +130,9 @@ def _heading(preview: Preview) -> list[str]:
         where.insert(0, facts["region"])
     if facts.get("account"):
         where.insert(0, f"account {facts['account']}")
+    column = f", column {facts['username_column']}" if facts.get("username_column") else ""
     return [
-        f"Plan for {facts['input']}: {pool}client {facts['client_id']}",
+        f"Plan for {facts['input']}{column}: {pool}client {facts['client_id']}",
         *_line("where", ", ".join(where)),
     ]
 

@@ -428,6 +428,7 @@ class Run:
         facts = {
             "version": __version__,
             "input": printable(source.name),
+            "username_column": source.username_column,
             "user_pool_id": settings.user_pool_id or None,
             "client_id": app.client_id,
             "account": None,

@@ -88,6 +88,11 @@ def test_the_confirmation_says_the_same_under_five_words() -> None:
     ]
 
 
+def test_of_several_columns_the_one_of_the_usernames_is_named() -> None:
+    preview = replace(PLAIN, facts=PLAIN.facts | {"username_column": "email"})
+    assert plan_lines(preview)[0] == "Plan for users.csv, column email: client abc"
+
+
 def test_of_a_pool_that_was_not_asked_only_what_is_known_is_said() -> None:
     assert confirmation_lines(PLAIN) == [
         "Plan for users.csv: client abc",

@@ -42,6 +42,7 @@ class BatchSource:
     """Users who are known already; `name` says where they come from."""
 
     columns: frozenset[str] | None = None
+    username_column: str | None = None
     heading = ""
     encoding = "utf-8"
 

@@ -95,6 +95,7 @@ class CognitoSource:
     ) -> None:
         self.name = f"user pool {printable(user_pool_id)}"
         self.columns: frozenset[str] | None = None
+        self.username_column: str | None = None
         self.heading = _csv_row([_USERNAME, *sorted(keep - {_USERNAME})])
         self.encoding = "utf-8"
 
