@@ -195,8 +195,7 @@ class Run:
                 " is asked: right only for a replica of the pool."
             )
         ledger = await self._ledger(stack, world)
-        if ledger.is_new and ledger.address and not settings.dry_run:
-            self._observer.note(f"A new ledger was begun: {ledger.address}")
+        self._tell_of(ledger, _client(settings, world))
         _keep_apart(settings, ledger.path)
         self._deliveries = deliveries = await self._open_places(stack, ledger)
         try:
@@ -229,6 +228,16 @@ class Run:
             with anyio.CancelScope(shield=True):
                 await self._write_page(deliveries, summary)
         return await deliveries.finish(summary)
+
+    def _tell_of(self, ledger: SqliteLedger | DynamoLedger, client: str) -> None:
+        if ledger.is_new and ledger.address and not self.settings.dry_run:
+            self._observer.note(f"A new ledger was begun: {ledger.address}")
+        if ledger.client != client:
+            self._observer.note(
+                f"The {ledger.name} was begun for {ledger.client}, and this run is for {client}:"
+                " whoever has the same name in both is taken for one person. Unless both are"
+                " clients of one pool, give this run a --ledger of its own."
+            )
 
     async def _open_report(self, deliveries: Deliveries, now: float) -> None:
         """Open the report; where none is named, under a name that is free."""
@@ -491,6 +500,7 @@ class Run:
     ) -> SqliteLedger | DynamoLedger:
         settings = self.settings
         given: dict[str, Any] = {
+            "client": _client(settings, world),
             "case_sensitive": settings.case_sensitive,
             "simulated": settings.simulate,
             "must_exist": settings.require_ledger,
@@ -618,6 +628,14 @@ def default_ledger(region: str, client_id: str, endpoint: str) -> Path:
     if not aws.is_aws(endpoint):
         name += "-" + hashlib.sha256(aws.same_endpoint(endpoint).encode()).hexdigest()[:12]
     return state_folder() / f"{name}.sqlite3"
+
+
+def _client(settings: Settings, world: _World) -> str:
+    """Say for whom a ledger is."""
+    told = f"client {settings.client_id or SIMULATED_CLIENT} in {world.region}"
+    if settings.simulate or aws.is_aws(world.endpoint):
+        return told
+    return f"{told} at {aws.same_endpoint(world.endpoint)}"
 
 
 def _csv_source(settings: Settings, users: str, opener: Opener | None = None) -> CsvSource:

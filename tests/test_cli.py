@@ -732,6 +732,20 @@ def test_without_a_name_the_report_is_named_after_the_time(
     assert re.fullmatch(r"resend-report-\d{8}T\d{6}Z\.csv", report)
 
 
+def test_a_ledger_of_another_client_is_named_before_anybody_is_written_to(
+    program: Program, cognito: Cognito, at: tuple[str, ...], url: str
+) -> None:
+    users = program.users(numbered(3))
+    program("run", users, *at, *AGAIN, *LEDGER)
+    dry = program("run", users, *at, *AGAIN, *LEDGER, "--dry-run", "--client-id", "another")
+    here = f"in us-east-1 at {url}"
+    assert (
+        f"The ledger ledger was begun for client {CLIENT} {here}, and this run is for client"
+        f" another {here}: whoever has the same name in both is taken for one person."
+    ) in dry.err
+    assert tallied(program.report()) == {"skipped/cooling-down": 3}
+
+
 def test_a_dry_run_asks_for_nobody_and_remembers_nothing(
     program: Program, cognito: Cognito, at: tuple[str, ...]
 ) -> None:

@@ -47,6 +47,7 @@ def test_a_table_remembers_from_one_machine_to_the_next(
     first = program("run", users, *at, *ledger, *AGAIN, *SUMMARY)
     assert first.code == 1, first.err
     assert f"A new ledger was begun: {ledger[1]}" in first.err
+    assert "was begun for" not in first.err
     assert program.summary()["ledger"] == ledger[1]
     assert [row["reason"] for row in sorted(program.report(), key=lambda row: int(row["row"]))] == [
         "accepted", "accepted", "user-not-found",

@@ -50,6 +50,7 @@ class Opened:
 
     journal: Journal
     is_new: bool
+    client: str
 
     async def history(self, *names: str, listed: bool = False, now: float = NOW) -> History:
         users = [Names(names[0], names[1:], listed)]
@@ -90,16 +91,17 @@ class Ledger:
                 address = dynamodb.address(self.at)
                 opening = open_ledger(Place(REGION), address, **given)
                 journal = shared = await stack.enter_async_context(opening)
-                is_new = shared.is_new
+                is_new, client = shared.is_new, shared.client
             else:
                 ledger = stack.enter_context(SqliteLedger(Path(self.at), **given))
-                journal, is_new = OwnJournal(ledger, threads=False), ledger.is_new
+                journal = OwnJournal(ledger, threads=False)
+                is_new, client = ledger.is_new, ledger.client
             if begin:
                 await journal.begin(NOW)
             async with anyio.create_task_group() as around:
                 around.start_soon(journal.commit_forever)
                 try:
-                    yield Opened(journal, is_new)
+                    yield Opened(journal, is_new, client)
                 finally:
                     around.cancel_scope.cancel()
 
@@ -170,6 +172,13 @@ async def test_what_was_settled_is_known_to_the_next_run(ledger: Ledger) -> None
         for name in ("failed", "back", "nobody"):
             assert told(await run.history(name)) == ([], [], False)
         assert await run.journal.unsettled() == 2
+
+
+async def test_a_ledger_says_for_which_client_it_was_begun(ledger: Ledger) -> None:
+    async with ledger.run(client="client abc in eu-west-1") as run:
+        assert run.client == "client abc in eu-west-1"
+    async with ledger.run(client="client xyz in eu-west-1") as run:
+        assert run.client == "client abc in eu-west-1"
 
 
 async def test_many_users_are_looked_up_at_once_in_their_order(ledger: Ledger) -> None:

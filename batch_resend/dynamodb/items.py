@@ -8,8 +8,9 @@ One item for each name that was written to, and for each other name of a listed 
   m#...  a message to this name; what follows `m#` is its owner's token
   of     ids of users to whom something was sent that also bear this name
 
-`meta` holds the schema, the key of the hashes, whether the ledger is a simulation's, the
-number of the newest run and the newest time; `run#...` is a run.
+`meta` holds the schema, the key of the hashes, for which client the ledger was begun,
+whether it is a simulation's, the number of the newest run and the newest time; `run#...`
+is a run.
 """
 
 from __future__ import annotations

@@ -96,12 +96,14 @@ class DynamoLedger:
         *,
         case_sensitive: bool = False,
         simulated: bool | None = False,
+        client: str = "",
         must_exist: bool = False,
         read_only: bool = False,
     ) -> None:
         """Name the ledger; the rest as `SqliteLedger` has it."""
         self.address = table.address
         self.is_new = False
+        self.client = client
         self._table = table
         self._case_sensitive = case_sensitive
         self._simulated = simulated
@@ -157,6 +159,7 @@ class DynamoLedger:
         self._simulated = simulated
         if self._must_exist and "runs" not in meta:
             self._refuse_new()
+        self.client = meta["client"]["S"]
         self._secret = bytes(meta["secret"]["B"])
         self._latest = max(float(meta["latest"]["N"]), _seconds(self._table.now_there))
 
@@ -167,6 +170,7 @@ class DynamoLedger:
             "id": {"S": META},
             "schema": {"N": str(kept.SCHEMA)},
             "secret": {"B": secret},
+            "client": {"S": self.client},
             "simulated": {"BOOL": self.is_simulated},
             "latest": {"N": "0"},
         }

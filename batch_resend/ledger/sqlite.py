@@ -143,19 +143,22 @@ class SqliteLedger:
         *,
         case_sensitive: bool = False,
         simulated: bool | None = False,
+        client: str = "",
         must_exist: bool = False,
         read_only: bool = False,
         copy_of: Path | None = None,
     ) -> None:
         """Name the ledger; None is a throwaway one in a temporary file.
 
-        `simulated` None takes either kind. `must_exist` refuses to begin a new ledger;
+        `simulated` None takes either kind. `client` says for which client a new one is begun;
+        of an old one it says so once it is open. `must_exist` refuses to begin a new ledger;
         `read_only` is for looking only: a ledger that does not exist is not created.
         `copy_of` is the ledger that this is a copy of, for messages.
         """
         self.path = path
         self._called = copy_of or path
         self.is_new = False
+        self.client = client
         self._case_sensitive = case_sensitive
         self._simulated = simulated
         self._must_exist = must_exist
@@ -197,7 +200,7 @@ class SqliteLedger:
             undo.callback(self._db.close)
             if target == _THROWAWAY:
                 self.is_new = True
-                _create(self._db, simulated=self.is_simulated)
+                _create(self._db, self.client, simulated=self.is_simulated)
             else:
                 self._configure()
             self._read_meta()
@@ -507,7 +510,7 @@ class SqliteLedger:
         db = sqlite3.connect(aside, isolation_level=None)
         try:
             _pragma(db, "synchronous", "FULL", 2)
-            _create(db, simulated=self.is_simulated)
+            _create(db, self.client, simulated=self.is_simulated)
         finally:
             db.close()
         aside.rename(path)
@@ -553,6 +556,7 @@ class SqliteLedger:
             raise LedgerError(
                 f"The {self.name} belongs to {other}: name another file with --ledger."
             )
+        self.client = meta["client"]
         self._secret = meta["secret"]
         if self._must_exist and not self._db.execute("SELECT 1 FROM runs LIMIT 1").fetchone():
             self._refuse_new()
@@ -738,14 +742,14 @@ def _sync(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _create(db: sqlite3.Connection, *, simulated: bool) -> None:
+def _create(db: sqlite3.Connection, client: str, *, simulated: bool) -> None:
     db.executescript(
         f"BEGIN; PRAGMA application_id = {_APPLICATION_ID}; PRAGMA user_version = {SCHEMA};"
         f"{_TABLES}"
     )
     db.executemany(
         "INSERT INTO meta VALUES (?, ?)",
-        [("secret", secrets.token_bytes(32)), ("simulated", int(simulated))],
+        [("client", client), ("secret", secrets.token_bytes(32)), ("simulated", int(simulated))],
     )
     db.execute("COMMIT")
 
