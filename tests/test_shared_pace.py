@@ -19,7 +19,7 @@ from batch_resend.job import Job, Limits, Selection, Sender
 from batch_resend.ledger.sqlite import SqliteLedger
 from batch_resend.model import Reason, Reply, Request, Wire
 from batch_resend.outcome import Signal, Stop
-from batch_resend.pacing import Gate, Health, Pace, SharedPace
+from batch_resend.pacing import TICK, Gate, Health, Pace, SharedPace
 from batch_resend.reports.summary import Summary
 from batch_resend.simulator.quota import Quota
 from batch_resend.simulator.rules import Cognito
@@ -110,8 +110,8 @@ def outcomes(pool: Pool) -> Counter[Reason]:
 
 
 def allowed(ceiling: float) -> float:
-    """One request, and what a timer's lateness of up to 10 ms makes good."""
-    return 1 + min(1.0, 0.01 * ceiling) + TINY
+    """One request, what a timer's lateness of up to 10 ms makes good, and a tick too early."""
+    return 1 + min(1.0, 0.01 * ceiling) + TICK * ceiling + TINY
 
 
 def most_above(left_at: list[float], ceiling: float) -> float:
