@@ -7,6 +7,11 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
+
+# The gate tries the same examples each time. Others: `--hypothesis-profile=default`.
+settings.register_profile("gate", derandomize=True)
+settings.load_profile("gate")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -32,7 +32,7 @@ README = (ROOT / "README.md").read_text("utf-8")
 LINES = README.splitlines()
 
 # Options of other programs, in the commands that the README shows.
-FOREIGN = {"--check", "--cov", "--dist", "--draw", "--real"} | {
+FOREIGN = {"--check", "--cov", "--dist", "--draw", "--hypothesis-profile", "--real"} | {
     "--table-name", "--attribute-definitions", "--key-schema", "--billing-mode",
     "--deletion-protection-enabled", "--point-in-time-recovery-specification",
 }  # fmt: skip
