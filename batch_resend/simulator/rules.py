@@ -191,10 +191,6 @@ class Cognito:
         self._met_busy: set[str] = set()
         self._places: list[_Place] = []
 
-    def resend(self, parameters: Mapping[str, Any], *, now: float) -> Reply:
-        """Resend a code; return what a careful client will make of the answer."""
-        return self.answer(parameters, now=now).reply
-
     def answer(self, parameters: Mapping[str, Any], *, now: float) -> Answer:
         """Resend a code; `parameters` are the keyword arguments of ResendConfirmationCode."""
         self.requests += 1
