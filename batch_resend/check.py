@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from batch_resend.errors import Exit
-from batch_resend.estimate import Estimate, span
+from batch_resend.estimate import Estimate
 from batch_resend.facts import (
     CUSTOM_MAIL,
     TRIGGERS,
@@ -28,7 +28,7 @@ from batch_resend.facts import (
     Usage,
     Why,
 )
-from batch_resend.words import listed
+from batch_resend.words import grouped, listed, span
 
 SCHEMA = 1
 _WIDTH = 80
@@ -197,7 +197,7 @@ def _place(facts: Facts, wish: Wish) -> Iterator[Finding]:
         )
     elif not isinstance(pool, Unknown):
         yield _ok(
-            "pool", f"The pool is there: {wish.user_pool_id}, about {_some(pool.users, 'user')}."
+            "pool", f"The pool is there: {wish.user_pool_id}, about {grouped(pool.users, 'user')}."
         )
     if home != wish.region:
         yield _warning(
@@ -431,8 +431,8 @@ def _ses(ses: SesFacts, rate: float, paused: Level) -> Iterator[Finding]:
     if 0 < ses.a_second < rate:
         yield _warning(
             "ses rate",
-            f"Amazon SES takes {_some(ses.a_second, 'mail')} a second, below the pace of {rate:g}:"
-            f" give --rate {ses.a_second:g}.",
+            f"Amazon SES takes {grouped(ses.a_second, 'mail')} a second, below the pace of"
+            f" {rate:g}: give --rate {ses.a_second:g}.",
         )
 
 
@@ -493,15 +493,10 @@ def _users(facts: Facts, wish: Wish) -> int | None:
 
 
 def _people(facts: Facts, wish: Wish, *, start: bool = False) -> str:
-    users = _some(_users(facts, wish) or 0, "user")
+    users = grouped(_users(facts, wish) or 0, "user")
     if wish.users is not None:
         return users
     return f"{'All' if start else 'all'} of the pool's {users}"
-
-
-def _some(count: float, thing: str) -> str:
-    number = f"{count:,.0f}" if count == int(count) else f"{count:,.1f}"
-    return f"{number} {thing}" if count == 1 else f"{number} {thing}s"
 
 
 def lines(checked: Checked) -> list[str]:
@@ -518,9 +513,9 @@ def lines(checked: Checked) -> list[str]:
         )
     stops, warnings = (len(checked.of(level)) for level in (Level.STOP, Level.WARNING))
     if stops:
-        told.append(f"Nobody can be written to like this: {_some(stops, 'stop')}.")
+        told.append(f"Nobody can be written to like this: {grouped(stops, 'stop')}.")
     elif warnings:
-        told.append(f"It can be run; {_some(warnings, 'warning')}.")
+        told.append(f"It can be run; {grouped(warnings, 'warning')}.")
     else:
         told.append("It can be run.")
     return told

@@ -25,6 +25,7 @@ from rich.text import Text
 from batch_resend.advice import ADVICE
 from batch_resend.job import Snapshot
 from batch_resend.model import Outcome, Reason
+from batch_resend.words import span
 
 WIDEST = 80  #: columns; a wider frame is no easier to read, and tears when a terminal shrinks
 LATEST = 4  #: so many reasons of failures are shown: those that were heard of last
@@ -121,10 +122,7 @@ def _now(snapshot: Snapshot, waiting: str) -> Text:
 
 def about(seconds: float) -> str:
     """Say a length of time as one would, and calmly: no number that changes needlessly."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+    return f"{seconds:.0f} s" if seconds < 10 else span(seconds)
 
 
 class Display:

@@ -204,21 +204,6 @@ def day(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d")
 
 
-def span(seconds: float) -> str:
-    """Write a length of time in the two largest units that matter."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < 90:
-        return f"{minutes} min"
-    if minutes < 48 * 60:
-        return f"{minutes // 60} h {minutes % 60:02d} min"
-    hours = round(seconds / 3600)
-    return f"{hours // 24} d {hours % 24} h"
-
-
 def dollars(amount: float) -> str:
     """Write a rough amount of money."""
     return "less than $0.01" if 0 < amount < 0.01 else f"${amount:,.2f}"

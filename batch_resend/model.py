@@ -81,6 +81,9 @@ class Reason(StrEnum):
     STOPPED = "stopped", Outcome.NOT_ATTEMPTED
 
 
+REASONS = {str(reason): reason for reason in Reason}  #: by the text in the report
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A row somebody gave us, or a user from the listing.

@@ -11,9 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from batch_resend.estimate import span
 from batch_resend.preview import Asked, Preview
-from batch_resend.words import listed, some
+from batch_resend.words import listed, some, span
 
 
 @dataclass(frozen=True, slots=True)

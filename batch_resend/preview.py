@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from batch_resend.advice import ADVICE
-from batch_resend.estimate import Estimate, Messages, span
+from batch_resend.estimate import Estimate, Messages
 from batch_resend.masking import mask, printable
 from batch_resend.model import Reason
-from batch_resend.words import some
+from batch_resend.words import some, span
 
 TYPED_FROM = 1000  #: users above which the number must be typed
 _WIDTH = 80

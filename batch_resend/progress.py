@@ -31,7 +31,7 @@ from batch_resend.preview import Preview, confirmation_lines, plan_lines
 from batch_resend.reports.pools import PoolsSummary
 from batch_resend.reports.summary import Summary
 from batch_resend.run import Observer
-from batch_resend.words import some
+from batch_resend.words import some, span
 
 if TYPE_CHECKING:
     from batch_resend.display import Display
@@ -257,7 +257,7 @@ def summary_lines(summary: Summary, *, one_of_many: bool = False) -> list[str]:
     shown = [f"{n} {outcome}" for outcome, n in counts.items() if n] or ["no rows"]
     throttled = f", {summary.throttled} throttled" if summary.throttled else ""
     lines = [
-        f"{some(summary.rows, 'row')} in {_time(summary.seconds)}: {', '.join(shown)}"
+        f"{some(summary.rows, 'row')} in {span(summary.seconds)}: {', '.join(shown)}"
         f" ({some(summary.requests, 'request')}{throttled})."
     ]
     lines += _by_outcome(
@@ -347,7 +347,7 @@ def progress_line(snapshot: Snapshot, waiting: str = "") -> str:
     elif waiting:
         told.append(waiting)
     elif total > snapshot.done:
-        told.append(f"{_time((total - snapshot.done) / snapshot.rate)} left")
+        told.append(f"{span((total - snapshot.done) / snapshot.rate)} left")
     return " | ".join(told)
 
 
@@ -372,10 +372,3 @@ def _by_outcome(reasons: dict[Reason, int]) -> list[str]:
             inner = ", ".join(f"{reason} {n}" for reason, n in found.items())
             lines.append(f"  {outcome:<17}  {sum(found.values())} ({inner})")
     return lines
-
-
-def _time(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"

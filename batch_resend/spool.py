@@ -14,11 +14,9 @@ import random
 import sqlite3
 from collections.abc import Iterable, Iterator
 
-from batch_resend.model import Planned, Reason
+from batch_resend.model import REASONS, Planned, Reason
 
 _READ_AT_ONCE = 256
-_REASONS = {str(reason): reason for reason in Reason}
-
 _TABLES = """
 PRAGMA synchronous = OFF;     -- nothing here outlives the process
 PRAGMA journal_mode = OFF;
@@ -127,7 +125,7 @@ class Spool:
     def counts(self) -> dict[Reason, int]:
         """How many rows have which reason."""
         rows = self._db.execute("SELECT reason, count(*) FROM planned GROUP BY reason")
-        return {_REASONS[reason]: count for reason, count in rows}
+        return {REASONS[reason]: count for reason, count in rows}
 
     def first_eligible(self, count: int) -> list[str]:
         """Give the first few names that would be sent a code."""
@@ -162,7 +160,7 @@ class Spool:
                 yield Planned(
                     row=row,
                     username=_text(username),
-                    reason=_REASONS[reason],
+                    reason=REASONS[reason],
                     attributes=json.loads(attributes) if attributes else {},
                     raw=_text(raw),
                     aliases=tuple(json.loads(aliases)) if aliases else (),

@@ -1,4 +1,4 @@
-"""Counts and lists as sentences have them. Pure."""
+"""Counts, lists and lengths of time as sentences have them. Pure."""
 
 from __future__ import annotations
 
@@ -10,6 +10,27 @@ def some(count: int, thing: str) -> str:
     return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
 
 
+def grouped(count: float, thing: str) -> str:
+    """Count many things: `1 user`, `1,200 users`, `12.5 mails`."""
+    number = f"{round(count, 1):,}".removesuffix(".0")
+    return f"{number} {thing}" if count == 1 else f"{number} {thing}s"
+
+
 def listed(words: Sequence[str]) -> str:
     """List them: `one, two and three`."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def span(seconds: float) -> str:
+    """Write a length of time in the two largest units that matter."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h {minutes % 60:02d} min"
+    hours = round(seconds / 3600)
+    return f"{hours // 24} d {hours % 24} h"

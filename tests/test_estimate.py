@@ -17,7 +17,6 @@ from batch_resend.estimate import (
     dollars,
     messages,
     own_sender,
-    span,
 )
 
 
@@ -162,18 +161,6 @@ def test_nobody_to_write_to_costs_nothing() -> None:
     found = estimate(0, by_ses=True, tier="PLUS", mail=own_sender())
     assert found.costs == []
     assert found.finished_on == "2026-11-23"
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [
-        (0, "0.0 s"), (9.94, "9.9 s"), (89, "89 s"), (90, "2 min"), (89 * 60, "89 min"),
-        (90 * 60, "1 h 30 min"), (47 * 3600, "47 h 00 min"), (48 * 3600, "2 d 0 h"),
-        (23 * 86400 + 4 * 3600, "23 d 4 h"),
-    ],
-)  # fmt: skip
-def test_a_span_is_told_in_the_units_that_matter(seconds: float, words: str) -> None:
-    assert span(seconds) == words
 
 
 def test_a_day_is_that_of_utc_and_little_money_is_not_nothing() -> None:

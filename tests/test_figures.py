@@ -217,7 +217,7 @@ def test_a_simulated_report_is_known_by_its_request_ids(tmp_path: Path) -> None:
         settings=PoolSettings("us-east-1_x"),
         quota=Quota(50),
     )
-    request_id = cognito.resend({"ClientId": "c", "Username": "ada"}, now=0.0).request_id
+    request_id = cognito.answer({"ClientId": "c", "Username": "ada"}, now=0.0).reply.request_id
     assert request_id.startswith(SIMULATED_ID)
     path = write(tmp_path / "r.csv", [result(1, Reason.ACCEPTED, request_id=request_id)])
     assert read_reports([path]).reports[0].simulated

@@ -20,15 +20,13 @@ from typing import IO, Any, cast
 
 from batch_resend.errors import InputError
 from batch_resend.masking import printable, without_guard
-from batch_resend.model import Outcome, Reason
+from batch_resend.model import REASONS, Outcome, Reason
 from batch_resend.reports.csv_file import COLUMNS
 
 SHOWN = 20_000  #: rows that are kept to be shown, a part of each outcome among them
 LISTED = 20  #: unsettled rows that are kept to be listed
 _CHUNK = 50_000  #: rows that are in memory at a time
 _LONGEST_HEADER = 4096  #: bytes in which the header must end
-
-_REASONS = {str(reason): reason for reason in Reason}
 _OUTCOMES = {str(reason): str(reason.outcome) for reason in Reason}
 
 # By request id the embedded Cognito can be told from AWS, whose ids are random.
@@ -277,7 +275,7 @@ def _count(report: Report, chunk: Any) -> None:
 
 
 def _reasons(chunk: Any) -> dict[Reason, int]:
-    return {_REASONS[text]: count for text, count in _counts(chunk["reason"]).items()}
+    return {REASONS[text]: count for text, count in _counts(chunk["reason"]).items()}
 
 
 def _counts(values: Any) -> dict[Any, int]:
@@ -388,7 +386,7 @@ def _rows(report: int, chunk: Any) -> list[Row]:
             report,
             row,
             without_guard(name),
-            _REASONS[reason],
+            REASONS[reason],
             attempts,
             without_guard(destination),
             without_guard(code),

@@ -48,6 +48,7 @@ from batch_resend.reports.figures import (
 )
 from batch_resend.reports.samples import Sample
 from batch_resend.reports.summary import SCHEMA
+from batch_resend.words import grouped
 
 LARGEST_TABLE = 3_000_000  #: bytes of rows in the page
 FIRST_ROWS = 100  #: rows to see at a time
@@ -287,13 +288,13 @@ def _steps(figures: Figures, summary: dict[str, Any] | None) -> list[_Step]:
     if counts[Outcome.PLANNED]:
         steps.append(_Step("To send the codes that were planned:", command))
     elif counts[Outcome.NOT_ATTEMPTED]:
-        users = _some(counts[Outcome.NOT_ATTEMPTED], "user")
+        users = grouped(counts[Outcome.NOT_ATTEMPTED], "user")
         first = "When that is put right, to ask for" if unable else "To go on with"
         steps.append(
             _Step(f"{first} the {users} not attempted (nobody is written to twice):", command)
         )
     elif counts[Outcome.FAILED]:
-        users = _some(counts[Outcome.FAILED], "user")
+        users = grouped(counts[Outcome.FAILED], "user")
         when = ["an hour later"] if reasons[Reason.ATTEMPT_LIMIT] else []
         if any(r.outcome is Outcome.FAILED and r not in _AGAIN for r in reasons):
             when.append("once the causes below are mended")
@@ -302,14 +303,14 @@ def _steps(figures: Figures, summary: dict[str, Any] | None) -> list[_Step]:
             _Step(f"To ask again for the {users} who failed ({', '.join(when)}):", command)
         )
     elif reasons[Reason.OVER_LIMIT]:
-        users = _some(reasons[Reason.OVER_LIMIT], "user")
+        users = grouped(reasons[Reason.OVER_LIMIT], "user")
         steps.append(_Step(f"To go on with the {users} left out by the limit:", command))
     else:
         steps.append(_Step("Nobody is left to be asked for."))
     if command and (doubtful := counts[Outcome.UNKNOWN] + reasons[Reason.UNSETTLED]):
         steps.append(
             _Step(
-                f"To write again to the {_some(doubtful, 'unsettled user')} too, accepting that"
+                f"To write again to the {grouped(doubtful, 'unsettled user')} too, accepting that"
                 " somebody may get two messages:",
                 f"{command} --resend-unsettled",
             )
@@ -357,9 +358,9 @@ def _timelines(
         again = summary["throttled"] if own and summary is not None else report.again.total()
         start = min([*report.sent, *report.other])
         facts = [
-            f"{_some(sent, 'code')} sent, {_some(other, 'user')} asked for in vain",
+            f"{grouped(sent, 'code')} sent, {grouped(other, 'user')} asked for in vain",
             f"{again:,} throttled" if own else f"{again:,} earlier tries",
-            f"at most {chart.peak:.3g} requests a second, over {_some(chart.step, 'second')}",
+            f"at most {chart.peak:.3g} requests a second, over {grouped(chart.step, 'second')}",
         ]
         if ceiling is not None:
             drawn = "" if "ceiling" in chart.kinds else " (far above, so not drawn)"
@@ -386,7 +387,7 @@ def _latency(latencies: Counter[int]) -> dict[str, Any] | None:
     return {
         "chart": chart,
         "marks": {**marks, "longest": max(latencies)},
-        "description": f"{_some(latencies.total(), 'request')}: {told}, longest"
+        "description": f"{grouped(latencies.total(), 'request')}: {told}, longest"
         f" {max(latencies):,} ms.",
     }
 
@@ -492,10 +493,6 @@ def _arguments(command: str) -> Any:
 
 def _number(value: int) -> str:
     return f"{value:,}"
-
-
-def _some(count: int, thing: str) -> str:
-    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
 
 
 def _moment(seconds: float) -> str:

@@ -11,13 +11,12 @@ import csv
 from collections.abc import Iterable, Iterator
 
 from batch_resend.errors import InputError
-from batch_resend.model import Outcome, Reason
+from batch_resend.model import REASONS, Outcome, Reason
 from batch_resend.reports.csv_file import COLUMNS
 
 Row = list[str]  #: a row of a report, in the order of its columns
 
 _ROW, _OUTCOME, _REASON, _ATTEMPTS = map(COLUMNS.index, ("row", "outcome", "reason", "attempts"))
-_REASONS = {str(reason): reason for reason in Reason}
 _WORTH = {Outcome.SENT: 3, Outcome.UNKNOWN: 2, Outcome.NOT_ATTEMPTED: 0}
 
 
@@ -36,7 +35,7 @@ def number(row: Row) -> int:
 
 def reason(row: Row) -> Reason:
     """What became of it."""
-    return _REASONS[row[_REASON]]
+    return REASONS[row[_REASON]]
 
 
 def attempts(row: Row) -> int:

@@ -1,0 +1,26 @@
+"""Counts and lengths of time, as sentences have them."""
+
+from __future__ import annotations
+
+import pytest
+
+from batch_resend.words import grouped, span
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0.0 s"), (9.94, "9.9 s"), (89, "89 s"), (90, "2 min"), (89 * 60, "89 min"),
+        (90 * 60, "1 h 30 min"), (47 * 3600, "47 h 00 min"), (48 * 3600, "2 d 0 h"),
+        (23 * 86400 + 4 * 3600, "23 d 4 h"),
+    ],
+)  # fmt: skip
+def test_a_span_is_told_in_the_units_that_matter(seconds: float, words: str) -> None:
+    assert span(seconds) == words
+
+
+def test_many_things_are_counted_in_thousands_and_tenths() -> None:
+    assert [grouped(count, "mail") for count in (0, 1, 1.0, 12.5, 999, 1000, 1234567)] == [
+        "0 mails", "1 mail", "1 mail", "12.5 mails", "999 mails", "1,000 mails",
+        "1,234,567 mails",
+    ]  # fmt: skip
