@@ -548,8 +548,9 @@ def test_a_program_that_waits_for_input_ends_at_once_when_interrupted(
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     program = (
-        "import asyncio, sys\n"
+        "import asyncio, signal, sys\n"
         "from batch_resend.sources.csv_file import CsvSource\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # may have been ignored\n"
         "async def main():\n"
         "    source = CsvSource(sys.argv[1])\n"
         "    try:\n"

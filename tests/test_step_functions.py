@@ -15,11 +15,10 @@ import re
 import shlex
 import subprocess
 import sys
-import threading
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -43,7 +42,7 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration.job 
 
 from batch_resend.aws_lambda import read_settings
 from batch_resend.simulator.pool import Kind
-from batch_resend.simulator.rules import Cognito, PoolSettings
+from batch_resend.simulator.rules import Answer, Cognito, PoolSettings
 from tests.dynamo import ACTIONS
 from tests.sandbox import Died, Sandboxes
 from tests.test_cli import (
@@ -54,7 +53,6 @@ from tests.test_cli import (
     once,
     read_report,
     tallied,
-    until,
     url,
 )  # fmt: skip
 
@@ -243,17 +241,17 @@ def listed(names: list[str]) -> bytes:
     return "".join(f"{name}\n" for name in ["username", *names]).encode()
 
 
-def kill_at(cloud: Cloud, cognito: Cognito, requests: int) -> threading.Thread:
-    """Kill the function as soon as Cognito has seen so many requests."""
+def kill_at(request: int, cloud: Cloud, cognito: Cognito, patched: pytest.MonkeyPatch) -> None:
+    """Kill the function when Cognito hears that request, of all, and before it answers."""
+    answer = cognito.answer
 
-    def wait() -> None:
-        until(lambda: cognito.requests >= requests)
-        for sandbox in list(cloud.function.busy):
-            sandbox.process.kill()
+    def kill_and_answer(parameters: Mapping[str, Any], *, now: float) -> Answer:
+        if cognito.requests == request - 1:
+            for sandbox in list(cloud.function.busy):
+                sandbox.process.kill()
+        return answer(parameters, now=now)
 
-    thread = threading.Thread(target=wait)
-    thread.start()
-    return thread
+    patched.setattr(cognito, "answer", kill_and_answer)
 
 
 def told_by(answers: list[dict[str, Any]]) -> dict[int, str]:
@@ -334,14 +332,13 @@ def test_users_of_whom_some_fail_are_each_accounted_for(cloud: Cloud, cognito: C
 
 
 def test_of_a_batch_whose_function_was_killed_the_ledger_tells_and_a_redrive_sends_nobody_two(
-    cloud: Cloud, cognito: Cognito
+    cloud: Cloud, cognito: Cognito, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = numbered(60)
     users = cloud.put("in/users.csv", listed(names))
     cloud.function.environment["WORKERS"] = "1"
-    killer = kill_at(cloud, cognito, 35)  # in the middle of the second batch
+    kill_at(35, cloud, cognito, monkeypatch)  # in the middle of the second batch
     told = cloud.run(users, "--rate", "20")
-    killer.join()
     # A failed batch among three is tolerated by the interpreter, whatever it was told.
     assert (told["status"], told["error"]) == ("FAILED", "Unfinished")
     died = cloud.function.called("send")[1]
@@ -458,14 +455,13 @@ def test_a_run_whose_mail_quota_is_used_up_leaves_its_whole_report(
 
 @pytest.mark.usefixtures("strict")
 def test_a_run_whose_functions_die_leaves_its_whole_report_and_says_why_the_map_failed(
-    cloud: Cloud, cognito: Cognito
+    cloud: Cloud, cognito: Cognito, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = numbered(60)
     users = cloud.put("in/users.csv", listed(names))
     cloud.function.environment["WORKERS"] = "1"
-    killer = kill_at(cloud, cognito, 10)
+    kill_at(10, cloud, cognito, monkeypatch)
     told = cloud.run(users, "--rate", "20")
-    killer.join()
     assert (told["status"], told["error"]) == ("FAILED", "Unfinished")
     end = json.loads(told["cause"])
     assert end["stopped_by"] == "caller"
