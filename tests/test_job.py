@@ -37,7 +37,7 @@ CLIENT = AppClient("simulatedclient")
 def virtually(work: Callable[[], Awaitable[Any]]) -> Any:
     """Run on a clock that jumps to the next thing that happens."""
     clock = trio.testing.MockClock(autojump_threshold=0)
-    return anyio.run(work, backend="trio", backend_options={"clock": clock})
+    return trio.run(work, clock=clock)
 
 
 class Listed:

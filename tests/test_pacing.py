@@ -36,7 +36,7 @@ TIRED = "Attempt limit exceeded, please try after some time."
 
 def virtually(work: Callable[[], Any]) -> Any:
     clock = trio.testing.MockClock(autojump_threshold=0)
-    return anyio.run(work, backend="trio", backend_options={"clock": clock})
+    return trio.run(work, clock=clock)
 
 
 def departures(pace: Pace, until: float, *, now: float = 0.0) -> list[float]:

@@ -220,7 +220,7 @@ def test_elsewhere_a_plain_line_comes_every_half_minute() -> None:
 
     stream = io.StringIO()
     clock = trio.testing.MockClock(autojump_threshold=0)
-    anyio.run(work, backend="trio", backend_options={"clock": clock})
+    trio.run(work, clock=clock)
     line = "250/1000 25% | 249 sent | 1 failed | 25/s of 50 | 30 s left\n"
     assert stream.getvalue() == line * 3
 
