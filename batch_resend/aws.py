@@ -188,7 +188,7 @@ async def resend_client(
     """
     from aiobotocore.config import AioConfig
     from botocore import UNSIGNED
-    from botocore.exceptions import BotoCoreError
+    from botocore.exceptions import BotoCoreError, InvalidRegionError
 
     from batch_resend.wire import OneShot
 
@@ -211,6 +211,11 @@ async def resend_client(
             client = await stack.enter_async_context(
                 made.client("cognito-idp", endpoint_url=place.endpoint_url or None, config=config)
             )
+        except InvalidRegionError as error:
+            raise SettingsError(
+                f"{made.region_name!r} is no Region: check --region, or the Region in"
+                " AWS's own settings."
+            ) from error
         except ValueError as error:
             raise SettingsError(
                 f"Cognito's client cannot be made ({error}): check"

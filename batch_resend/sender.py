@@ -6,6 +6,7 @@ an exception that nobody expected counts as "it left": the careful reading.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -26,7 +27,7 @@ class AwsSender:
         try:
             answer = await self._client.resend_confirmation_code(**request.parameters)
         except ClientError as error:
-            return _refusal(error.response)
+            return _without(request.parameters.get("SecretHash"), _refusal(error.response))
         except NotSent as error:
             return Reply(Wire.NOT_SENT, message=str(error))
         except NoAnswer as error:
@@ -55,6 +56,16 @@ def _refusal(response: dict[str, Any]) -> Reply:
         request_id=_text(metadata.get("RequestId")),
         retry_after=_retry_after(_dict(metadata.get("HTTPHeaders"))),
     )
+
+
+def _without(secret_hash: str | None, reply: Reply) -> Reply:
+    """Remove the secret hash from what came back: who repeats the request repeats it too."""
+    if not secret_hash:
+        return reply
+    code, message, request_id = (
+        text.replace(secret_hash, "***") for text in (reply.code, reply.message, reply.request_id)
+    )
+    return replace(reply, code=code, message=message, request_id=request_id)
 
 
 def _delivery(details: object) -> Delivery | None:

@@ -224,12 +224,12 @@ class Listener:
 
 
 @asynccontextmanager
-async def listening(body: str, content_type: str) -> AsyncIterator[Listener]:
+async def listening(body: str, content_type: str, status: int = 200) -> AsyncIterator[Listener]:
     listener = Listener()
 
     async def hear(request: web.Request) -> web.Response:
         listener.heard.append(request)
-        return web.Response(text=body, content_type=content_type)
+        return web.Response(text=body, content_type=content_type, status=status)
 
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", hear)
@@ -263,6 +263,25 @@ async def test_a_resend_is_unsigned_though_there_are_credentials(
     assert "Authorization" not in request.headers
     assert "AKIAEXAMPLE" not in str(request.headers)
     assert "session-token" not in str(request.headers)
+
+
+async def test_who_repeats_a_request_does_not_get_its_secret_hash_into_the_report() -> None:
+    said = {"__type": "InvalidHASHException", "message": "Wrong: SecretHash=HASH, Username=ada"}
+    async with listening(json.dumps(said), "application/x-amz-json-1.1", 400) as listener:
+        place = aws.Place("us-east-1", endpoint_url=listener.url)
+        async with aws.resend_client(place, timeout=5, concurrency=1) as (client, *_):
+            request = {"ClientId": "web", "Username": "ada", "SecretHash": "HASH"}
+            reply = await AwsSender(client).send(Request("ada", request))
+    assert reply.message == "Wrong: SecretHash=***, Username=ada"
+    assert reply.code == "Invalid***Exception"
+
+
+async def test_a_region_that_is_none_is_told_in_one_sentence() -> None:
+    place = aws.Place("../x", endpoint_url="http://127.0.0.1:1")
+    with pytest.raises(SettingsError, match=r"^'\.\./x' is no Region: check --region") as caught:
+        async with aws.resend_client(place, timeout=1, concurrency=1):
+            pytest.fail("there is no such client")
+    assert is_one_sentence(caught.value)
 
 
 @pytest.mark.parametrize(
