@@ -15,7 +15,7 @@ _TELEPHONE = re.compile(r"\+[0-9]{3,15}")  # E.164, as Cognito wants them
 _ADDRESS = re.compile(r"[^\s@<>\"',;:()]+@[^\s@<>\"',;:()]+")
 _AFTER_SEMICOLON = re.compile(r""";(?=["'\s]*[=+\-@\uff1d\uff0b\uff0d\uff20])""")
 _GUARDED = re.compile(r"'(?=\s*[=+\-@\uff1d\uff0b\uff0d\uff20])")
-_NUMBER = re.compile(r"\+[0-9]{6,}")
+_NUMBER = re.compile(r"\+[0-9](?:[ ().-]{0,2}[0-9]){5,}")
 
 
 def mask(name: str) -> str:

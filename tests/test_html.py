@@ -152,13 +152,23 @@ def test_there_is_advice_for_every_reason() -> None:
 def test_names_are_masked_everywhere_unless_asked_otherwise(tmp_path: Path) -> None:
     rows = [
         result(1, Reason.REJECTED, username="ada.lovelace@example.com",
-               error_message="ada.lovelace@example.com is not for bob@example.net"),
+               error_message="ada.lovelace@example.com is not for bob@example.net",
+               error_code="ada.lovelace@example.comException"),
         result(2, Reason.NO_ANSWER, username="grace"),
         result(3, delivery=Delivery("EMAIL", "g***@e***", "email"), username="+15550101"),
+        result(4, delivery=Delivery("SMS", "+49 151 1234567", "phone_number"), username="hal"),
     ]  # fmt: skip
     path = write(tmp_path / "report.csv", rows)
     masked = page([path]).decode()
-    for secret in ("ada.", "lovelace", "example.com", "example.net", "grace", "15550101"):
+    for secret in (
+        "ada.",
+        "lovelace",
+        "example.com",
+        "example.net",
+        "grace",
+        "15550101",
+        "1234567",
+    ):
         assert secret not in masked
     assert "a***@e***" in masked
     assert "Names are masked" in masked

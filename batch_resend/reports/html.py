@@ -457,12 +457,13 @@ def _left_out(figures: Figures, rows: list[list[Any]]) -> str:
 
 def _cells(row: Row, *, masked: bool) -> list[Any]:
     """Give what is shown of a row: report, row, user, reason, message, tries, end, took."""
-    if masked:
-        name, message = mask(row.username), mask_within(row.error_message, row.username)
-    else:
-        name, message = printable(row.username), printable(row.error_message)
-    told = [printable(row.error_code), message[:_LONGEST_MESSAGE]]
-    text = ": ".join(part for part in told if part) or printable(row.destination)
+    name = mask(row.username) if masked else printable(row.username)
+    code, message, destination = (
+        mask_within(text, row.username) if masked else printable(text)
+        for text in (row.error_code, row.error_message, row.destination)
+    )
+    told = [code, message[:_LONGEST_MESSAGE]]
+    text = ": ".join(part for part in told if part) or destination
     moment = printable(row.finished_at[:19].replace("T", " "))
     return [
         row.report + 1, row.row, name, _NUMBERS[row.reason], text, row.attempts, moment,
