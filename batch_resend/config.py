@@ -88,6 +88,7 @@ class Settings:
     def __post_init__(self) -> None:
         """Check what can be checked without looking at anything; raises `UsageError`."""
         self._check_who()
+        self._check_choice()
         self._check_secret()
         self._check_files()
         for option, value, least in (
@@ -148,6 +149,12 @@ class Settings:
                         f"{option} needs a listing: leave out {self.users}, or use --match on a"
                         " column."
                     )
+
+    def _check_choice(self) -> None:
+        if (self.older_than or 0.0) >= (math.inf if self.newer_than is None else self.newer_than):
+            raise UsageError(
+                "--older-than and --newer-than leave nobody: give --newer-than the longer time."
+            )
         if self.limit is not None and self.sample is not None:
             raise UsageError("--limit and --sample exclude each other: give one of them.")
         if None in self.waves[:-1] or any(size is not None and size < 1 for size in self.waves):

@@ -125,6 +125,7 @@ def test_pairs_and_patterns_are_read_and_their_mistakes_named() -> None:
         (CSV | {"filter": 'email = "a"'}, "--filter needs a listing"),
         (CSV | {"older_than": 1.0}, "--older-than needs a listing"),
         (CSV | {"newer_than": 1.0}, "--newer-than needs a listing"),
+        (LISTING | {"older_than": 2.0, "newer_than": 1.0}, "leave nobody"),
         (CSV | {"one_per_address": True}, "--one-per-address needs a listing"),
         (CSV | {"limit": 1, "sample": 1}, "--limit and --sample"),
         (CSV | {"limit": 0}, "--limit 0"),
