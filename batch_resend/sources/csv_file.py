@@ -109,7 +109,7 @@ class CsvSource:
     ) -> None:
         self.name = "standard input" if path == STANDARD_INPUT else printable(path)
         self.columns: frozenset[str] | None = None
-        self.username_column: str | None = None  #: where there are several columns
+        self.username_column: str | None = None  #: unless it goes without saying
         self.heading = ""
         self.encoding = encoding or ""
 
@@ -192,7 +192,7 @@ class CsvSource:
             names = [str(number) for number in range(1, len(first) + 1)]
             place = 0 if self._username_column is None else self._find_username(names)
         self.columns = frozenset(filter(None, names))
-        if len(names) > 1:
+        if len(names) > 1 or (self._header and not _known(names)):
             self.username_column = mask_within(names[place])
         self._candidates = self._read_rows(names, place, None if self._header else first)
 
