@@ -367,7 +367,7 @@ def numbers(snapshot: Snapshot) -> dict[str, Any]:
 def _by_outcome(reasons: dict[Reason, int]) -> list[str]:
     lines = []
     for outcome in Outcome:
-        found = {r: n for r, n in reasons.items() if r.outcome is outcome}
+        found = {r: reasons[r] for r in Reason if r.outcome is outcome and r in reasons}
         if found:
             inner = ", ".join(f"{reason} {n}" for reason, n in found.items())
             lines.append(f"  {outcome:<17}  {sum(found.values())} ({inner})")

@@ -54,7 +54,8 @@ class Stock:
         last = messages[-1]
         state = state_of(messages)
         why = last.reason if last.state == state or last.is_unsettled else None
-        self.users[state, why if why and state != "sent" else ""] += 1
+        why = "open" if last.state == "open" else why or ""
+        self.users[state, why if state != "sent" else ""] += 1
         self.forgotten += all(message.name is None for message in messages)
         sent = sum(message.state == "sent" for message in messages)
         counted = sent + sum(message.is_unsettled for message in messages)

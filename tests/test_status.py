@@ -153,7 +153,7 @@ Runs 2
 
 Users 7
   sent               3
-  unsettled          2 (no-answer 1)
+  unsettled          2 (no-answer 1, open 1)
   failed             1 (user-disabled 1)
   skipped            1 (already-confirmed 1)
   (names erased      1)
