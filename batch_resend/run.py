@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 import stat
@@ -52,7 +53,7 @@ from batch_resend.reports.summary import Summary
 from batch_resend.request import AppClient
 from batch_resend.sources.batch import BatchSource
 from batch_resend.sources.cognito import CognitoSource
-from batch_resend.sources.csv_file import CsvSource, Opener, read_names
+from batch_resend.sources.csv_file import CsvSource, Opener, read_names, without_waiting
 from batch_resend.spool import Spool
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
 SIMULATED_CLIENT = "simulated"
 SIMULATED_POOL = "us-east-1_Simulated"
 SIMULATED_USERS = 500
+_LONGEST_SECRET = 4096  #: bytes
 _SIMULATED_LATENCY = 0.06  #: seconds: as far away as another Region of the same continent
 
 
@@ -701,7 +703,8 @@ async def client_secret(settings: Settings) -> str | None:
     """Get the app client's secret from where the settings say, if it has one."""
     place = place_of(settings)
     if settings.client_secret_file is not None:
-        return _checked(secret_from_file(settings.client_secret_file), "--client-secret-file")
+        text = await secret_from_file(settings.client_secret_file)
+        return _checked(text, f"--client-secret-file {settings.client_secret_file}")
     if settings.client_secret_id is not None:
         text = await aws.stored_secret(place, settings.client_secret_id)
         with contextlib.suppress(ValueError):
@@ -715,12 +718,12 @@ async def client_secret(settings: Settings) -> str | None:
     return None if given is None else _checked(given, "BATCH_RESEND_CLIENT_SECRET")
 
 
-def secret_from_file(path: str) -> str:
-    """Read a secret from a file that not everybody can read."""
+async def secret_from_file(path: str) -> str:
+    """Read a secret from a file that not everybody can read, or a pipe."""
     try:
-        with Path(path).open("rb") as file:
+        with io.FileIO(path, opener=without_waiting) as file:
             mode = os.fstat(file.fileno()).st_mode
-            text = file.read(4096).decode("utf-8-sig")
+            text = (await _beginning(file)).decode("utf-8-sig")
     except OSError as error:
         raise InputError(
             f"--client-secret-file {path} cannot be read ({error.strerror}): name a file that"
@@ -735,10 +738,26 @@ def secret_from_file(path: str) -> str:
     return text
 
 
+async def _beginning(file: io.FileIO) -> bytes:
+    """Read as much as a secret may have; whoever writes to a pipe may take their time."""
+    data = b""
+    while len(data) < _LONGEST_SECRET:
+        piece = file.read(_LONGEST_SECRET - len(data))
+        if piece is None:
+            await anyio.wait_readable(file)
+        elif not piece:
+            break
+        else:
+            data += piece
+    return data
+
+
 def _checked(secret: str, origin: str) -> str:
     secret = secret.strip()
-    if not secret or not secret.isprintable() or " " in secret:
-        raise InputError(f"{origin} holds no client secret: one word, and nothing else.")
+    if not secret or not secret.isprintable() or " " in secret or secret[0] in "{[\"'":
+        raise InputError(
+            f"{origin} holds no client secret: one word, and nothing else (no JSON, no quotes)."
+        )
     return secret
 
 
