@@ -521,6 +521,7 @@ class Run:
             path = None
         else:
             path = default_ledger(world.region, settings.client_id, world.endpoint)
+        _keep_apart(settings, path)
         return stack.enter_context(SqliteLedger(path, **given))
 
 

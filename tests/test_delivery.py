@@ -32,7 +32,7 @@ def anyio_backend() -> str:
 
 def virtually(work: Callable[[], Awaitable[Any]]) -> Any:
     clock = trio.testing.MockClock(autojump_threshold=0)
-    return anyio.run(work, backend="trio", backend_options={"clock": clock})
+    return trio.run(work, clock=clock)
 
 
 class SlowStore:
@@ -177,7 +177,37 @@ async def test_a_plain_file_that_is_gone_is_told(tmp_path: Path) -> None:
         await made.open("--report", str(tmp_path / "report.csv.gz"))
         Path(made.files["--report"].path).unlink()
         summary = await made.finish(SUMMARY)
-    assert "cannot be read again (No such file or directory)" in summary.not_delivered[0].why
+    assert "was moved, removed or replaced during the run" in summary.not_delivered[0].why
+
+
+@pytest.mark.parametrize("what", ["moved", "removed", "replaced"])
+async def test_a_report_that_is_not_where_it_was_put_is_told(tmp_path: Path, what: str) -> None:
+    report = tmp_path / "report.csv"
+    with ExitStack() as stack:
+        made = deliveries(stack, tmp_path)
+        await made.open("--report", str(report))
+        assert made.files["--report"].is_whole
+        if what == "moved":
+            report.rename(tmp_path / "other")
+        else:
+            report.unlink()
+        if what == "replaced":
+            report.write_bytes(b"another's")
+        assert not made.files["--report"].is_whole
+        summary = await made.finish(SUMMARY)
+    (left,) = summary.not_delivered
+    assert (left.to, left.file) == (str(report), "")
+    assert left.why == f"--report {report} was moved, removed or replaced during the run."
+    assert summary.exit_code == 1
+
+
+async def test_of_a_broken_file_it_is_not_said_that_it_is_elsewhere(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        made = deliveries(stack, tmp_path)
+        await made.open("--summary", "/dev/full")
+        summary = await made.finish(SUMMARY)
+    (left,) = summary.not_delivered
+    assert str(left).endswith("Only a part is there.")
 
 
 async def test_nothing_is_left_where_there_was_nothing_to_tell(tmp_path: Path) -> None:

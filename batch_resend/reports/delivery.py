@@ -144,10 +144,8 @@ class Deliveries:
             self._delivering.deadline = self._end()
 
     async def _deliver(self, option: str, summary: _Told) -> _Told:
-        if broken := self.files[option].broken:
-            file = self.files[option]
-            left = NotDelivered(file.address, file.path, f"{broken} Only a part is there.")
-            return replace(summary, not_delivered=(*summary.not_delivered, left))
+        if lost := _lost(option, self.files[option]):
+            return replace(summary, not_delivered=(*summary.not_delivered, lost))
         if option not in self._pending:
             return summary
         file, place = self._pending[option]
@@ -182,6 +180,17 @@ class Deliveries:
         if self._hurried and math.isinf(self._until):
             self._until = anyio.current_time() + AT_MOST
         return self._until
+
+
+def _lost(option: str, file: PrivateFile) -> NotDelivered | None:
+    """Say what has become of a file that is not whole."""
+    if file.broken:
+        where = file.path if file.path != file.address else ""
+        return NotDelivered(file.address, where, f"{file.broken} Only a part is there.")
+    if file.is_gone:
+        why = f"{option} {printable(file.path)} was moved, removed or replaced during the run."
+        return NotDelivered(file.address, "", why)
+    return None
 
 
 def _write(place: PrivateFile, pieces: Iterator[bytes]) -> None:

@@ -72,6 +72,22 @@ class PrivateFile:
             if self.path != "-":
                 os.close(self._descriptor)
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether somebody has moved, removed or replaced what is being written."""
+        if not self._made:
+            return False  # standard output, a pipe
+        try:
+            found = os.lstat(self._beside or self.path)
+        except OSError:
+            return True
+        return not os.path.samestat(found, os.fstat(self._descriptor))
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all that was written to it is there."""
+        return self.broken is None and not self.is_gone
+
     def take_place(self) -> None:
         """Replace what is to be replaced, if anything is; raises `ReportError`."""
         if not self._beside:
