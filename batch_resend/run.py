@@ -198,7 +198,6 @@ class Run:
             )
         ledger = await self._ledger(stack, world)
         self._tell_of(ledger, _client(settings, world))
-        _keep_apart(settings, ledger.path)
         self._deliveries = deliveries = await self._open_places(stack, ledger)
         try:
             await self._open_report(deliveries, now)
@@ -297,7 +296,7 @@ class Run:
         file, report = deliveries.files["--html"], deliveries.files["--report"]
 
         def write() -> None:
-            if report.broken:
+            if not report.is_whole:
                 raise ReportError("the report is not whole")
             told = summary.as_json()
             samples = self._samples.taken
@@ -310,11 +309,10 @@ class Run:
         except Exception as error:
             summary.facts["html"] = None
             why = str(error) if isinstance(error, BatchResendError) else type(error).__name__
-            deliveries.give_up(
-                "--html",
-                f"--html {file.address} was not made ({why.rstrip('.')}). To make it of the report:"
-                f" batch-resend report {report.path}",
-            )
+            told = f"--html {file.address} was not made ({why.rstrip('.')})."
+            if report.is_whole:
+                told += f" To make it of the report: batch-resend report {report.path}"
+            deliveries.give_up("--html", told)
 
     async def _plan(
         self,

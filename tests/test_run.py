@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 import batch_resend
@@ -196,6 +197,7 @@ async def test_a_report_is_never_written_over_the_ledger(end: str) -> None:
         async with open_run(settings) as running:
             async for _ in running:
                 pytest.fail("nobody was asked for")
+    assert not list(Path().glob("sim.sqlite3*")), "and none is begun for it"
 
 
 class No(Observer):
@@ -282,6 +284,7 @@ async def test_a_simulation_with_a_ledger_of_its_own_remembers() -> None:
         (b"\n", 0o600, "holds no client secret"),
         (b"two words", 0o600, "holds no client secret"),
         (b"\xff\xfe\x00", 0o600, "not text"),
+        (b'{"client_secret":"secret"}', 0o600, "no JSON"),
         (b"secret", 0o644, "chmod 600"),
     ],
 )
@@ -298,11 +301,47 @@ async def test_a_secret_file_that_holds_no_secret_is_refused(
     assert "two words" not in str(refused.value)
 
 
-def test_a_secret_is_read_without_its_line_end_and_mark() -> None:
+async def test_a_secret_may_come_from_a_pipe_and_nobody_waits_for_one_who_never_comes() -> None:
+    os.mkfifo("pipe", 0o600)
+    assert await secret_from_file("pipe") == ""
+    ends = os.open("pipe", os.O_RDWR)  # so that neither end waits for the other
+
+    async def write() -> None:
+        for piece in (b"9example", b"87654321\n"):
+            await anyio.sleep(0.02)
+            os.write(ends, piece)
+        os.close(ends)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(write)
+        assert await secret_from_file("pipe") == "9example87654321\n"
+
+
+async def test_whoever_waits_for_a_secret_can_be_stopped() -> None:
+    os.mkfifo("pipe", 0o600)
+    ends = os.open("pipe", os.O_RDWR)  # somebody has it open, and writes nothing
+    with anyio.move_on_after(0.05) as scope:
+        await secret_from_file("pipe")
+    os.close(ends)
+    assert scope.cancelled_caught
+
+
+async def test_a_report_that_was_taken_away_is_not_said_to_be_there() -> None:
+    users = [f"user{n}" for n in range(30)]
+    async with open_run(simulated(*users, report="r.csv", html="p.html")) as running:
+        async for _ in running:
+            Path("r.csv").unlink(missing_ok=True)
+    page, report = sorted(running.summary.not_delivered, key=lambda left: left.to)
+    assert report.why == "--report r.csv was moved, removed or replaced during the run."
+    assert page.why == "--html p.html was not made (the report is not whole)."
+    assert running.summary.exit_code == 1
+
+
+async def test_a_secret_is_read_without_its_line_end_and_mark() -> None:
     path = Path("secret")
     path.write_bytes(b"\xef\xbb\xbf9example87654321\r\n")
     path.chmod(0o600)
-    assert secret_from_file("secret").strip() == "9example87654321"
+    assert (await secret_from_file("secret")).strip() == "9example87654321"
 
 
 def test_the_default_ledger_is_keyed_by_region_client_and_foreign_endpoint(tmp_path: Path) -> None:

@@ -544,10 +544,7 @@ class SqliteLedger:
     def _read_meta(self) -> None:
         (verdict,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
-            raise LedgerError(
-                f"The {self.name} is damaged: restore it from a backup. A new one would not know"
-                " who has been written to."
-            )
+            self._refuse_damaged()
         meta = dict(self._db.execute("SELECT key, value FROM meta").fetchall())
         if self._simulated is None:
             self._simulated = bool(meta["simulated"])
@@ -561,6 +558,12 @@ class SqliteLedger:
         if self._must_exist and not self._db.execute("SELECT 1 FROM runs LIMIT 1").fetchone():
             self._refuse_new()
         self._look()
+
+    def _refuse_damaged(self) -> NoReturn:
+        raise LedgerError(
+            f"The {self.name} is damaged: restore it from a backup. A new one would not know who"
+            " has been written to."
+        )
 
     def _look(self) -> None:
         """See what can be left out: most runs find nothing open, many find nothing at all."""
@@ -679,6 +682,8 @@ class SqliteLedger:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
+            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_CORRUPT:
+                self._refuse_damaged()
             text = str(error) if isinstance(error, sqlite3.Error) else error.strerror
             raise LedgerError(
                 f"The {self.name} {what} ({text}): nobody is written to without it. Make it"
