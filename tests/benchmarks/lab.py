@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -25,6 +26,19 @@ class Paced(Protocol):
     def leave(self, now: float) -> None: ...
     def throttled(self, left_at: float, now: float) -> None: ...
     def answered(self, left_at: float, now: float, *, busy: bool) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Burst:
+    """So many calls of others at once: evenly over `lasts`, `every` so often (seconds)."""
+
+    calls: int
+    lasts: float
+    every: float
+
+    def moments(self, start: float) -> Iterator[float]:
+        """When the calls of one burst come."""
+        return (start + n * self.lasts / self.calls for n in range(self.calls))
 
 
 @dataclass
@@ -55,10 +69,12 @@ def drive(
     jitter: float = 0.1,
     concurrency: int = 64,
     others: float = 0.0,
+    burst: Burst | None = None,
     seed: int = 0,
 ) -> Drive:
-    """Serve so many users, or for so long; `others` draw from the quota too (Poisson).
+    """Serve so many users, or for so long.
 
+    `others` (so many a second, Poisson) or those of a `burst` draw from the quota too.
     Each way takes half of `latency` (seconds), and up to `jitter` of that longer: without
     it a pace that divides the quota's rate can fall into step with the tokens.
     """
@@ -78,6 +94,8 @@ def drive(
     at(0.0, "leave")
     if others:
         at(rng.expovariate(others), "other")
+    if burst:
+        at(burst.every * rng.random(), "burst", burst.every)
     while events and (users is None or came.accepted < users):
         now, _, what, left = heapq.heappop(events)
         if now > seconds:
@@ -87,6 +105,13 @@ def drive(
             came.others += 1
             came.others_throttled += not meter.take(now)
             at(now + rng.expovariate(others), "other")
+        elif what == "burst":
+            for call in burst.moments(now) if burst else ():
+                at(call, "one of a burst")
+            at(now + left, "burst", left)
+        elif what == "one of a burst":
+            came.others += 1
+            came.others_throttled += not meter.take(now)
         elif what == "arrive":
             at(now + way(), "accepted" if meter.take(now) else "throttled", left)
         elif what == "leave":

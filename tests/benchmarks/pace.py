@@ -23,7 +23,7 @@ from pathlib import Path
 
 from batch_resend.pacing import Pace
 from batch_resend.simulator.quota import Quota, Style
-from tests.benchmarks.lab import Drive, Paced, drive
+from tests.benchmarks.lab import Burst, Drive, Paced, drive
 from tests.benchmarks.rivals import Aimd, Fixed, SdkAdaptive
 
 UNTOLD = 1000.0  #: a ceiling that tells nothing of the quota
@@ -90,6 +90,15 @@ def beside_live_traffic(
     return Score(came.accepted / (15 * 300), came.others_throttled / came.others)
 
 
+def beside_bursts(make: Callable[[], Paced], every: float, seed: int) -> Score:
+    """100 calls of others within half a second, every so many seconds, on a quota of 50:
+    the part of what they left that was taken, and the part of our requests throttled."""
+    burst = Burst(calls=100, lasts=0.5, every=every)
+    came = drive(make(), Quota(50), seconds=300, burst=burst, seed=seed)
+    left = 50 * 300 - (came.others - came.others_throttled)
+    return Score(came.accepted / left, came.throttled_part)
+
+
 def told(style: Style, latency: float) -> Score:
     """`--rate 50` on a quota of 50."""
     came = drive(Pace(50), Quota(50, style=style), users=3000, latency=latency)
@@ -152,6 +161,13 @@ def goals() -> None:
             f"beside 35/s of live traffic, {name_of(style)} of 50/s, ceiling {ceiling:g}: "
             "part of what is left; live calls throttled",
             [beside_live_traffic(partial(Pace, ceiling), seed, style) for seed in range(15)],
+            worst=min,
+        )
+    for every in (5, 10, 30):
+        row(
+            f"100 calls of others within 0.5 s, every {every} s, quota of 50/s: "
+            "part of what is left",
+            [beside_bursts(untold, every, seed) for seed in range(15)],
             worst=min,
         )
     for style in Style:
