@@ -185,6 +185,7 @@ class Soak:
     ) -> None:
         """`forgetful` has a new ledger for each run: what the judge must notice."""
         self._rng = random.Random(seed)
+        self._fate = random.Random(f"fate {seed}")  # of each hour, however many requests it has
         self.town = Town(self._rng, sign_ups=sign_ups)
         self._folder = folder
         self._forgetful = forgetful
@@ -198,7 +199,7 @@ class Soak:
             self.town.judge(person)
 
     def _hour(self, hour: int) -> Hour:
-        rng, town = self._rng, self.town
+        rng, town = self._fate, self.town
         true = EPOCH + hour * HOUR
         town.live(true)
         if rng.random() < 1 / 4:
