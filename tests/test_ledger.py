@@ -85,6 +85,17 @@ def test_what_was_settled_is_known_to_the_next_run(path: Path) -> None:
         assert opened.history(Names("open")) == History([], [NOW + 9], False)
 
 
+def test_a_ledger_that_does_not_say_for_whom_it_was_begun_is_taken(path: Path) -> None:
+    with SqliteLedger(path, client="client abc"):
+        pass
+    db = sqlite3.connect(path)
+    db.execute("DELETE FROM meta WHERE key = 'client'")
+    db.commit()
+    db.close()
+    with SqliteLedger(path, client="client xyz") as ledger:
+        assert ledger.client == "client xyz"
+
+
 def test_a_throwaway_ledger_knows_its_own_run_and_nothing_of_another() -> None:
     for _ in range(2):
         with ledger(None) as opened:

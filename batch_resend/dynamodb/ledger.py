@@ -159,7 +159,7 @@ class DynamoLedger:
         self._simulated = simulated
         if self._must_exist and "runs" not in meta:
             self._refuse_new()
-        self.client = meta["client"]["S"]
+        self.client = meta.get("client", {"S": self.client})["S"]  # ledgers did not always say
         self._secret = bytes(meta["secret"]["B"])
         self._latest = max(float(meta["latest"]["N"]), _seconds(self._table.now_there))
 

@@ -553,7 +553,7 @@ class SqliteLedger:
             raise LedgerError(
                 f"The {self.name} belongs to {other}: name another file with --ledger."
             )
-        self.client = meta["client"]
+        self.client = meta.get("client", self.client)  # ledgers did not always say
         self._secret = meta["secret"]
         if self._must_exist and not self._db.execute("SELECT 1 FROM runs LIMIT 1").fetchone():
             self._refuse_new()
