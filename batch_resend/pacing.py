@@ -39,7 +39,7 @@ REST = 4  #: gaps between requests that are left out then, for others and the qu
 SECOND = 1.0  #: the longest over which a quota of so many "a second" may be counted
 OVERSHOT = 0.85  #: of the rate that met a throttle: a first guess at the limit
 FEW = 3  #: fewer accepted requests than that within a second say nothing about the limit
-LEAST_MEASURED = 4.5  #: seconds between two throttles, from which on the later one stands alone
+LEAST_MEASURED = 5.0  #: seconds between two throttles, from which on the limit is measured
 COMFORT, LEAST_COMFORT = 0.97, 0.85  #: of the limit: where the pace is held
 STEP_ASIDE = 0.03  #: of the limit: further from it each time that it is met again
 SAME = 0.5  #: a limit within so much of the last one is the same one met again
@@ -76,9 +76,6 @@ class Pace:
       - A throttle above the limit leaves open which it was, a bucket that lasted for a
         while or a strict second that has grown. The middle of both is taken, and the
         next throttle tells.
-      - One at or below the limit, after a while of peace, is somebody else's burst, or
-        chance: whoever believed each would end at a crawl. The limit is kept, and the
-        pace returns soon, if not quite as close.
     """
 
     def __init__(self, ceiling: float, *, start: float = DEFAULT_QUOTA) -> None:
@@ -88,7 +85,6 @@ class Pace:
         self.rate = min(ceiling, start)
         self.limit: float | None = None  #: what the quota has room for, as far as is known
         self._met_again = 0
-        self._borne = False  # the last throttle was put down to others, or to chance
         self._rushing = True
         self._next = float("-inf")
         self._met_at = float("-inf")  # when the limit was last met
@@ -130,21 +126,15 @@ class Pace:
         self.rate = min(self.ceiling, most, self.rate * (1 + growth * min(1.0, now - since)))
 
     def _meet(self, left_at: float, now: float) -> None:
-        """Learn from a throttle where the limit is, or bear it."""
+        """Learn from a throttle where the limit is."""
         since = now - self._met_at
-        measured = not self._rushing and since >= LEAST_MEASURED
-        self._borne = measured and self.limit is not None and self.rate <= self.limit
-        if self._borne:
-            self._met_again += 1
-        else:
-            self._find_limit(left_at, since, measured=measured)
-        self._rushing, self._accepted, self._met_at = False, 0, now
-
-    def _find_limit(self, left_at: float, since: float, *, measured: bool) -> None:
         self._forget(left_at - SECOND)
         counted = len(self._last_second)
-        if measured:
-            found = (min(self.rate, self._accepted / since) + min(self.rate, counted)) / 2
+        measured = not self._rushing and since >= LEAST_MEASURED
+        if measured and self.limit is not None:
+            found = min(self.rate, self._accepted / since)
+            if self.rate > self.limit:
+                found = (found + min(self.rate, counted)) / 2
         else:
             found = min(self.rate * OVERSHOT, counted if counted >= FEW else self.rate)
         found = max(self._slowest, found)
@@ -153,6 +143,7 @@ class Pace:
         else:
             self.limit = (self.limit + found) / 2 if measured else min(self.limit, found)
             self._met_again += 1
+        self._rushing, self._accepted, self._met_at = False, 0, now
 
     def _cut(self, now: float, left: float) -> None:
         """Slow down to that part of the rate, and leave some places out."""
@@ -172,7 +163,7 @@ class Pace:
         held = self._comfortable()
         if self.rate < held * 0.999:
             self._held_since = None
-            return RUSH if self._borne else RETURN, held
+            return RETURN, held
         if self._held_since is None:
             self._held_since = now
         if now - self._held_since < HOLD:

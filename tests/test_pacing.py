@@ -176,37 +176,7 @@ def test_the_limit_is_measured_by_what_was_accepted_between_two_throttles() -> N
     for burst in (3, 30, 150):
         pace = Pace(1000)
         drive(pace, Quota(30, burst=burst), seconds=300)
-        assert pace.limit == pytest.approx(30, rel=0.12), burst
-
-
-def test_a_throttle_below_the_limit_after_a_while_of_peace_lowers_no_limit() -> None:
-    pace, now = Pace(1000), 1.0
-    pace.throttled(now, now)
-    limit = pace.limit or 0.0
-    for _ in range(20):  # somebody else's burst, every ten seconds
-        for _ in range(100):
-            now += 0.1
-            pace.answered(now, now, busy=True)
-        assert 0.84 * limit < pace.rate < limit, "it has returned meanwhile"
-        pace.throttled(now, now)
-        assert pace.limit == limit
-
-
-def test_throttles_in_a_row_lower_the_limit_at_once() -> None:
-    pace = Pace(1000)
-    pace.throttled(1.0, 1.0)
-    limits = [pace.limit or 0.0]
-    for now in (3.0, 5.0, 7.0):
-        pace.throttled(now, now)
-        limits.append(pace.limit or 0.0)
-    assert limits == sorted(limits, reverse=True)
-    assert limits[-1] < limits[0] / 2
-
-
-@pytest.mark.parametrize("every", [5, 10, 30])
-def test_bursts_of_others_do_not_bring_the_pace_to_a_crawl(every: float) -> None:
-    for seed in range(4):
-        assert bench.beside_bursts(bench.untold, every, seed).ratio > 0.5
+        assert pace.limit == pytest.approx(30, rel=0.1), burst
 
 
 def test_a_quota_that_moves_is_followed_down_within_seconds_and_up_within_half_a_minute() -> None:
