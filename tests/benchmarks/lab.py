@@ -101,17 +101,15 @@ def drive(
         if now > seconds:
             break
         came.seconds = now
-        if what == "other":
+        if what in {"other", "one of a burst"}:
             came.others += 1
             came.others_throttled += not meter.take(now)
-            at(now + rng.expovariate(others), "other")
+            if what == "other":
+                at(now + rng.expovariate(others), "other")
         elif what == "burst":
             for call in burst.moments(now) if burst else ():
                 at(call, "one of a burst")
             at(now + left, "burst", left)
-        elif what == "one of a burst":
-            came.others += 1
-            came.others_throttled += not meter.take(now)
         elif what == "arrive":
             at(now + way(), "accepted" if meter.take(now) else "throttled", left)
         elif what == "leave":
