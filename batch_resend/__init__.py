@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from batch_resend.preview import Preview
     from batch_resend.reports.summary import Summary
     from batch_resend.run import Observer, RunningJob, open_run
-
-__version__ = "0.1.0"
+    from batch_resend.version import __version__
 
 __all__ = [
     "BatchResendError",
@@ -51,6 +50,7 @@ _HOMES = {
     "RunningJob": "run",
     "Settings": "config",
     "Summary": "reports.summary",
+    "__version__": "version",
     "open_run": "run",
 }
 

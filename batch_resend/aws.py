@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from batch_resend import __version__
 from batch_resend.errors import SettingsError
+from batch_resend.version import __version__
 
 _KEEP_ALIVE = 10.0  #: seconds; shorter than a server's, so that no stale connection is used
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}

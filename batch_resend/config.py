@@ -15,8 +15,9 @@ from pathlib import Path
 from batch_resend import dynamodb, s3
 from batch_resend.errors import UsageError
 from batch_resend.job import Limits, Selection
+from batch_resend.ledger.policy import SendPolicy
 from batch_resend.pacing import DEFAULT_QUOTA
-from batch_resend.plan import Policy
+from batch_resend.plan import Eligibility
 from batch_resend.reports.summary import MaxFailures
 from batch_resend.request import Template
 from batch_resend.waves import Waves, room
@@ -233,12 +234,14 @@ class Settings:
         )
 
     @property
-    def policy(self) -> Policy:
-        """What the plan decides by."""
-        return Policy(
-            match=self.match,
-            older_than=self.older_than,
-            newer_than=self.newer_than,
+    def eligibility(self) -> Eligibility:
+        """Which users are meant."""
+        return Eligibility(match=self.match, older_than=self.older_than, newer_than=self.newer_than)
+
+    @property
+    def policy(self) -> SendPolicy:
+        """How many messages a user may get."""
+        return SendPolicy(
             cooldown=self.cooldown,
             max_sends=self.max_sends,
             resend_unsettled=self.resend_unsettled,

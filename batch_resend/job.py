@@ -34,6 +34,7 @@ import anyio.lowlevel
 from batch_resend.errors import LedgerError, ReportError, StaleListing
 from batch_resend.ledger import Barred, Intend, Interrupted, Names, Settle
 from batch_resend.ledger.journal import Alone, Journal, OwnJournal
+from batch_resend.ledger.policy import History, SendPolicy
 from batch_resend.masking import mask_within
 from batch_resend.model import (
     Candidate,
@@ -47,7 +48,7 @@ from batch_resend.model import (
 )
 from batch_resend.outcome import Again, Judge, Stop, Verdict, judge
 from batch_resend.pacing import DEFAULT_QUOTA, Closed, Gate, Health, Pace, SharedPace
-from batch_resend.plan import History, Policy, decide
+from batch_resend.plan import Eligibility, decide
 from batch_resend.reports.summary import MaxFailures, Summary, Tally
 from batch_resend.request import AppClient, Template, build
 from batch_resend.retry import retry
@@ -151,7 +152,8 @@ class Job:
     spool: Spool
     now: float
     template: Template = field(default_factory=Template)
-    policy: Policy = field(default_factory=Policy)
+    eligibility: Eligibility = field(default_factory=Eligibility)
+    policy: SendPolicy = field(default_factory=SendPolicy)
     limits: Limits = field(default_factory=Limits)
     facts: dict[str, Any] = field(default_factory=dict)
     watch: Callable[[str, float], None] = lambda _why, _seconds: None
@@ -237,6 +239,7 @@ class Job:
             duplicate=self.spool.is_repeated(candidate.username),
             excluded=self.spool.is_excluded(names),
             history=history,
+            eligibility=self.eligibility,
             policy=self.policy,
             now=self._time(),
         )

@@ -28,7 +28,6 @@ from urllib.parse import urlsplit
 import anyio
 import anyio.to_thread
 
-from batch_resend import __version__
 from batch_resend.errors import BatchResendError, UsageError
 from batch_resend.job import Job
 from batch_resend.model import Outcome, Planned, Result
@@ -36,6 +35,7 @@ from batch_resend.preview import Preview
 from batch_resend.reports.pools import PoolsSummary, error_as_json
 from batch_resend.reports.summary import Summary
 from batch_resend.run import Observer
+from batch_resend.version import __version__
 
 ANSWER_WITHIN = 5.0  #: seconds for one ping
 TRIES = 2

@@ -24,7 +24,7 @@ import anyio
 import anyio.abc
 import anyio.streams.memory
 
-from batch_resend import __version__, aws, dynamodb, s3
+from batch_resend import aws, dynamodb, s3
 from batch_resend.check import Checked, Level, Wish, check, estimated
 from batch_resend.command import next_command
 from batch_resend.config import UNCONFIRMED_FILTER, Settings, state_folder
@@ -55,6 +55,7 @@ from batch_resend.sources.batch import BatchSource
 from batch_resend.sources.cognito import CognitoSource
 from batch_resend.sources.csv_file import CsvSource, Opener, read_names, without_waiting
 from batch_resend.spool import Spool
+from batch_resend.version import __version__
 
 if TYPE_CHECKING:
     from batch_resend.dynamodb.ledger import DynamoLedger
@@ -460,6 +461,7 @@ class Run:
             app=app,
             now=time.time(),
             template=settings.template,
+            eligibility=settings.eligibility,
             policy=settings.policy,
             limits=settings.limits,
             spool=spool,

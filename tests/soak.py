@@ -31,8 +31,9 @@ import anyio
 
 from batch_resend.config import UNCONFIRMED_FILTER
 from batch_resend.job import Job, Limits, Selection
+from batch_resend.ledger.policy import SendPolicy
 from batch_resend.ledger.sqlite import SqliteLedger, files_of
-from batch_resend.plan import Policy
+from batch_resend.plan import Eligibility
 from batch_resend.simulator.pool import Kind, Pool, User
 from batch_resend.simulator.quota import Quota
 from batch_resend.simulator.rules import Answer, Cognito, Outage
@@ -43,7 +44,8 @@ from tests.test_job import CLIENT, EPOCH, virtually
 from tests.test_resume import Plug, PluggedLedger, PluggedReport, PluggedSender, Pulled
 
 HOUR = 3600.0
-POLICY = Policy(older_than=HOUR, newer_than=12 * HOUR, cooldown=2.5 * HOUR, max_sends=3)
+ELIGIBILITY = Eligibility(older_than=HOUR, newer_than=12 * HOUR)
+POLICY = SendPolicy(cooldown=2.5 * HOUR, max_sends=3)
 PURGE_AFTER = 24 * HOUR  # above --newer-than by more than the clock is ever off
 LEAVES_AFTER = 20 * HOUR  # a user's account is deleted: too old for long, whatever the clock says
 
@@ -248,6 +250,7 @@ class Soak:
                     app=CLIENT,
                     spool=spool,
                     now=true + self._off,
+                    eligibility=ELIGIBILITY,
                     policy=POLICY,
                     limits=Limits(rate=25.0, deadline=50 * 60),
                     rng=self._rng,

@@ -19,9 +19,9 @@ from batch_resend.dynamodb import items, table
 from batch_resend.dynamodb.ledger import DynamoLedger, open_ledger
 from batch_resend.errors import BatchResendError, LedgerError, SettingsError, UsageError
 from batch_resend.ledger import Barred, Intend, Interrupted, Names, Settle
+from batch_resend.ledger.policy import SendPolicy
 from batch_resend.ledger.sqlite import SqliteLedger
 from batch_resend.model import Reason
-from batch_resend.plan import Policy
 from tests.dynamo import ACTIONS, FATES, REGION, Line, client, create, made_anew, made_table, use
 
 pytestmark = pytest.mark.anyio
@@ -387,7 +387,7 @@ async def test_on_a_bad_line_every_user_has_one_message_of_one_owner(
 
     async def send(ledger: DynamoLedger, names: Names) -> None:
         try:
-            intent = await ledger.make(Intend(names, NOW, Policy()))
+            intent = await ledger.make(Intend(names, NOW, SendPolicy()))
         except Barred:
             return
         won.append(names.username)
@@ -532,7 +532,7 @@ async def at_once(*works: Callable[[], Awaitable[int]]) -> list[int | Reason]:
 
 
 def intending(ledger: DynamoLedger, names: Names) -> Callable[[], Awaitable[int]]:
-    return lambda: ledger.make(Intend(names, NOW, Policy()))
+    return lambda: ledger.make(Intend(names, NOW, SendPolicy()))
 
 
 async def test_of_machines_that_race_for_a_user_under_any_name_one_wins(
@@ -616,17 +616,17 @@ async def test_an_intent_is_judged_again_by_what_was_written_since_the_plan(name
         intent = await theirs.make(Intend(LISTED, NOW))
         await theirs.make(Settle(intent, Reason.ACCEPTED, NOW))
         for policy, reason in (
-            (Policy(), Reason.COOLING_DOWN),
-            (Policy(cooldown=0.0), Reason.SEND_CAP),
+            (SendPolicy(), Reason.COOLING_DOWN),
+            (SendPolicy(cooldown=0.0), Reason.SEND_CAP),
         ):
             with pytest.raises(Barred) as caught:
                 await mine.make(Intend(ADA, NOW, policy))
             assert caught.value.reason is reason
-        assert await mine.make(Intend(ADA, NOW + 1, Policy(cooldown=0.0, max_sends=2)))
+        assert await mine.make(Intend(ADA, NOW + 1, SendPolicy(cooldown=0.0, max_sends=2)))
 
 
 async def test_what_may_be_in_flight_elsewhere_is_not_sent_again_even_if_asked(name: str) -> None:
-    again = Policy(resend_unsettled=True)
+    again = SendPolicy(resend_unsettled=True)
     async with opened(name) as mine, opened(name) as theirs:
         intent = await theirs.make(Intend(ADA, NOW))
         (seen,) = await mine.histories([ADA], LATER - 1)
@@ -635,7 +635,7 @@ async def test_what_may_be_in_flight_elsewhere_is_not_sent_again_even_if_asked(n
         with pytest.raises(Barred, match="unsettled"):
             await mine.make(Intend(ADA, LATER - 1, again))
         with pytest.raises(Barred, match="interrupted"):
-            await mine.make(Intend(ADA, LATER, Policy()))
+            await mine.make(Intend(ADA, LATER, SendPolicy()))
         await mine.make(Settle(await mine.make(Intend(ADA, LATER, again)), None, LATER))
         assert await messages(mine) == [("ada@example.com", "unknown", "interrupted")]
         # Its owner was slow, not dead, and knows better.

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from batch_resend.errors import LedgerError, ReportError, StaleListing
 from batch_resend.job import Job, Limits, Selection, Sender
 from batch_resend.ledger import Intend, Interrupted, Names
+from batch_resend.ledger.policy import SendPolicy
 from batch_resend.ledger.sqlite import SqliteLedger
 from batch_resend.model import Candidate, Outcome, Reason, Reply, Request, Result, Wire
 from batch_resend.outcome import Stop
-from batch_resend.plan import Policy
 from batch_resend.reports.summary import MaxFailures, Summary
 from batch_resend.request import AppClient
 from batch_resend.simulator.pool import Kind, Pool, User
@@ -109,7 +109,7 @@ class World:
         *,
         sender: Sender | None = None,
         during: Callable[[Job], Coroutine[Any, Any, None]] | None = None,
-        policy: Policy | None = None,
+        policy: SendPolicy | None = None,
         selection: Selection | None = None,
         dry: bool = False,
         room: int | None = None,
@@ -129,7 +129,7 @@ class World:
                 app=CLIENT,
                 spool=stack.enter_context(Spool()),
                 now=self.now,
-                policy=policy or Policy(),
+                policy=policy or SendPolicy(),
                 limits=Limits(**({"rate": 25.0} | limits)),
                 watch=lambda why, seconds: self.waits.append((why, seconds)),
                 note=self.notes.append,
@@ -179,7 +179,7 @@ def test_the_same_command_again_mails_nobody() -> None:
 
 def test_reminders_go_out_after_the_cooldown_and_up_to_the_cap() -> None:
     world = World()
-    policy = Policy(max_sends=3, cooldown=3600)
+    policy = SendPolicy(max_sends=3, cooldown=3600)
     for _ in range(9):
         world.go(["ada"], policy=policy)
         world.now += 1801
@@ -539,14 +539,14 @@ def test_what_a_dead_run_left_open_is_reported_once_as_interrupted() -> None:
     world.go(["ADA", "bob"])
     assert world.report.of("ADA").reason is Reason.UNSETTLED
     assert world.report.of("bob").reason is Reason.INTERRUPTED
-    policy = Policy(resend_unsettled=True)
+    policy = SendPolicy(resend_unsettled=True)
     world.go(["ada", "bob"], policy=policy)
     assert world.report.reasons == {Reason.ACCEPTED: 2}
 
 
 def test_a_clock_that_was_set_back_does_not_shorten_a_cooldown() -> None:
     world = World()
-    policy = Policy(max_sends=0)
+    policy = SendPolicy(max_sends=0)
     world.go(["ada"], policy=policy)
     sent_at = world.now
     world.now -= 48 * 3600
@@ -619,7 +619,7 @@ def test_only_the_newest_account_of_an_address_is_written_to() -> None:
 
 def test_a_person_known_by_two_names_is_one_person_to_every_later_file() -> None:
     ada = Candidate(1, "ada", aliases=("ada@example.com",), status="UNCONFIRMED", enabled=True)
-    reminder = Policy(max_sends=2, cooldown=72 * 3600.0)
+    reminder = SendPolicy(max_sends=2, cooldown=72 * 3600.0)
     for files in ([["ada"], ["ada@example.com"]], [["ada", "ada@example.com"]]):
         world = World()
         world.go([ada])

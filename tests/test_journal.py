@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from batch_resend.job import Job, Snapshot
 from batch_resend.ledger import Barred, Intend, Interrupted, Names, Step
 from batch_resend.ledger.journal import Journal
+from batch_resend.ledger.policy import NOBODY, History, SendPolicy
 from batch_resend.model import Reason, Result
-from batch_resend.plan import NOBODY, History, Policy
 from batch_resend.simulator.quota import Quota
 from batch_resend.simulator.rules import Cognito
 from tests.test_job import World, users
@@ -33,7 +33,7 @@ class Shared:
 
     async def make(self, step: Step) -> int:
         if isinstance(step, Intend):
-            assert step.policy == Policy()
+            assert step.policy == SendPolicy()
             known = [s for s in self.steps if isinstance(s, Intend) and s.names == step.names]
             if step.names.username in self.barred and len(known) >= self.after:
                 raise Barred(self.barred[step.names.username])

@@ -28,9 +28,9 @@ from batch_resend.ledger import (
     PastRun,
     Settle,
 )
+from batch_resend.ledger.policy import History
 from batch_resend.ledger.sqlite import SqliteLedger, files_of
 from batch_resend.model import Outcome, Reason
-from batch_resend.plan import History
 from tests.ledgers import apply
 
 NOW = 1_800_000_000.0

@@ -27,9 +27,9 @@ from batch_resend.ledger import (
     Settle,
 )
 from batch_resend.ledger.journal import Journal, OwnJournal
+from batch_resend.ledger.policy import ANYBODY, History, SendPolicy
 from batch_resend.ledger.sqlite import SqliteLedger
 from batch_resend.model import Reason
-from batch_resend.plan import ANYBODY, History, Policy
 from batch_resend.whereabouts import erasing, ledger_of, looking
 from tests.dynamo import REGION, made_table, use
 
@@ -57,7 +57,7 @@ class Opened:
         return (await self.journal.histories(users, now))[0]
 
     async def intend(
-        self, *names: str, at: float = NOW, listed: bool = False, policy: Policy = ANYBODY
+        self, *names: str, at: float = NOW, listed: bool = False, policy: SendPolicy = ANYBODY
     ) -> int:
         return await self.journal.make(Intend(Names(names[0], names[1:], listed), at, policy))
 
@@ -323,7 +323,7 @@ async def test_two_rows_that_name_one_person_are_not_both_sent_to(
     ledger: Ledger, first: str
 ) -> None:
     other = {"id-1": "sub-1", "ada@example.com": "id-1"}[first]
-    reminder = Policy(max_sends=2, cooldown=3600.0)
+    reminder = SendPolicy(max_sends=2, cooldown=3600.0)
     async with ledger.run() as run:
         await run.send("id-1", "sub-1", "ada@example.com", listed=True)
     async with ledger.run() as run:
@@ -349,7 +349,7 @@ async def test_what_a_dead_run_left_under_one_name_is_given_up_under_another(
         await run.intend("id-1", at=NOW + 1)
     async with ledger.run() as run:
         with pytest.raises(Barred, match="interrupted"):
-            await run.intend("ada@example.com", at=MUCH_LATER, policy=Policy(max_sends=0))
+            await run.intend("ada@example.com", at=MUCH_LATER, policy=SendPolicy(max_sends=0))
         await run.interrupt("ada@example.com", MUCH_LATER)
         assert told(await run.history("id-1")) == ([NOW], [MUCH_LATER], False)
 

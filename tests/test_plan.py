@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batch_resend.ledger.policy import NOBODY, History, SendPolicy
 from batch_resend.model import Candidate, Outcome, Reason
-from batch_resend.plan import NOBODY, History, Policy, decide, valid_username
+from batch_resend.plan import Eligibility, decide, valid_username
 
 HOUR, DAY = 3600.0, 86400.0
 NOW = 1_800_000_000.0
-ONCE = Policy()
-REMINDERS = Policy(max_sends=3, cooldown=72 * HOUR)
+ONCE = SendPolicy()
+REMINDERS = SendPolicy(max_sends=3, cooldown=72 * HOUR)
 
 
 def decided(candidate: Candidate, **given: Any) -> Reason:
@@ -21,6 +22,7 @@ def decided(candidate: Candidate, **given: Any) -> Reason:
         "duplicate": False,
         "excluded": False,
         "history": NOBODY,
+        "eligibility": Eligibility(),
         "policy": ONCE,
         "now": NOW,
     }
@@ -33,7 +35,7 @@ def listed(**given: Any) -> Candidate:
 
 
 ADA = Candidate(1, "ada")
-DE = Policy(match=(("lang", re.compile("^de")),))
+DE = Eligibility(match=(("lang", re.compile("^de")),))
 
 
 @pytest.mark.parametrize(
@@ -42,20 +44,20 @@ DE = Policy(match=(("lang", re.compile("^de")),))
         (ADA, {}, Reason.ELIGIBLE),
         (listed(), {}, Reason.ELIGIBLE),
         (ADA, {"duplicate": True, "excluded": True}, Reason.DUPLICATE),
-        (ADA, {"excluded": True, "policy": DE}, Reason.EXCLUDED),
-        (ADA, {"policy": DE}, Reason.NOT_MATCHED),
-        (Candidate(1, "ada", {"lang": "en-de"}), {"policy": DE}, Reason.NOT_MATCHED),
-        (Candidate(1, "ada", {"lang": "de-AT"}), {"policy": DE}, Reason.ELIGIBLE),
+        (ADA, {"excluded": True, "eligibility": DE}, Reason.EXCLUDED),
+        (ADA, {"eligibility": DE}, Reason.NOT_MATCHED),
+        (Candidate(1, "ada", {"lang": "en-de"}), {"eligibility": DE}, Reason.NOT_MATCHED),
+        (Candidate(1, "ada", {"lang": "de-AT"}), {"eligibility": DE}, Reason.ELIGIBLE),
         # A column that a row does not have is an empty one, which a pattern may ask for.
-        (ADA, {"policy": Policy(match=(("lang", re.compile("^$")),))}, Reason.ELIGIBLE),
+        (ADA, {"eligibility": Eligibility(match=(("lang", re.compile("^$")),))}, Reason.ELIGIBLE),
         (listed(status="CONFIRMED", enabled=False), {}, Reason.NOT_UNCONFIRMED),
         (listed(status="FORCE_CHANGE_PASSWORD"), {}, Reason.NOT_UNCONFIRMED),
-        (listed(enabled=False), {"policy": Policy(older_than=9 * DAY)}, Reason.DISABLED),
-        (listed(), {"policy": Policy(older_than=2 * DAY)}, Reason.ELIGIBLE),
-        (listed(), {"policy": Policy(older_than=2 * DAY + 1)}, Reason.TOO_YOUNG),
-        (listed(), {"policy": Policy(newer_than=2 * DAY)}, Reason.ELIGIBLE),
-        (listed(), {"policy": Policy(newer_than=2 * DAY - 1)}, Reason.TOO_OLD),
-        (listed(created=NOW), {"policy": Policy(older_than=0.0)}, Reason.ELIGIBLE),
+        (listed(enabled=False), {"eligibility": Eligibility(older_than=9 * DAY)}, Reason.DISABLED),
+        (listed(), {"eligibility": Eligibility(older_than=2 * DAY)}, Reason.ELIGIBLE),
+        (listed(), {"eligibility": Eligibility(older_than=2 * DAY + 1)}, Reason.TOO_YOUNG),
+        (listed(), {"eligibility": Eligibility(newer_than=2 * DAY)}, Reason.ELIGIBLE),
+        (listed(), {"eligibility": Eligibility(newer_than=2 * DAY - 1)}, Reason.TOO_OLD),
+        (listed(created=NOW), {"eligibility": Eligibility(older_than=0.0)}, Reason.ELIGIBLE),
         (Candidate(1, "a b"), {}, Reason.INVALID_USERNAME),
         (Candidate(1, "a b"), {"excluded": True}, Reason.EXCLUDED),
         (Candidate(1, ""), {}, Reason.INVALID_USERNAME),
@@ -75,7 +77,7 @@ def test_the_first_reason_that_applies_counts(
         (History(sent=[NOW - 24 * HOUR]), ONCE, Reason.SEND_CAP),
         (History(sent=[NOW + 9 * DAY]), ONCE, Reason.COOLING_DOWN),
         (History(sent=[NOW - 90 * DAY]), ONCE, Reason.SEND_CAP),
-        (History(sent=[NOW - 90 * DAY]), Policy(max_sends=0), Reason.ELIGIBLE),
+        (History(sent=[NOW - 90 * DAY]), SendPolicy(max_sends=0), Reason.ELIGIBLE),
         (History(sent=[NOW - 71 * HOUR]), REMINDERS, Reason.COOLING_DOWN),
         (History(sent=[NOW - 73 * HOUR]), REMINDERS, Reason.ELIGIBLE),
         (History(sent=[NOW - 9 * DAY] * 2), REMINDERS, Reason.ELIGIBLE),
@@ -90,16 +92,18 @@ def test_the_first_reason_that_applies_counts(
         (History([NOW - HOUR], [NOW - HOUR]), ONCE, Reason.COOLING_DOWN),
         (History([], [NOW - HOUR], interrupted=True), ONCE, Reason.INTERRUPTED),
         (History([NOW - HOUR], [NOW], interrupted=True), ONCE, Reason.INTERRUPTED),
-        (History([], [NOW], True), Policy(resend_unsettled=True), Reason.ELIGIBLE),
-        (History([], [NOW - HOUR]), Policy(resend_unsettled=True), Reason.ELIGIBLE),
+        (History([], [NOW], True), SendPolicy(resend_unsettled=True), Reason.ELIGIBLE),
+        (History([], [NOW - HOUR]), SendPolicy(resend_unsettled=True), Reason.ELIGIBLE),
         (
             History([NOW - HOUR], [NOW]),
-            Policy(resend_unsettled=True),
+            SendPolicy(resend_unsettled=True),
             Reason.COOLING_DOWN,
         ),
     ],
 )
-def test_the_ledger_decides_over_all_runs(history: History, policy: Policy, reason: Reason) -> None:
+def test_the_ledger_decides_over_all_runs(
+    history: History, policy: SendPolicy, reason: Reason
+) -> None:
     assert reason == decided(ADA, history=history, policy=policy)
 
 
@@ -158,9 +162,15 @@ def test_cognitos_own_pattern_and_length_decide_what_a_name_is(name: str, valid:
 def test_a_decision_never_sends_to_whom_the_ledger_bars(
     candidate: Candidate, duplicate: bool, excluded: bool, history: History, cap: int
 ) -> None:
-    policy = Policy(max_sends=cap)
+    policy = SendPolicy(max_sends=cap)
     reason = decide(
-        candidate, duplicate=duplicate, excluded=excluded, history=history, policy=policy, now=NOW
+        candidate,
+        duplicate=duplicate,
+        excluded=excluded,
+        history=history,
+        eligibility=Eligibility(),
+        policy=policy,
+        now=NOW,
     )
     assert reason.outcome in {
         Outcome.PLANNED,

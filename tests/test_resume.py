@@ -21,9 +21,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from batch_resend.errors import LedgerHeld
 from batch_resend.job import Job, Limits, Selection
 from batch_resend.ledger import Barred, Step
+from batch_resend.ledger.policy import SendPolicy
 from batch_resend.ledger.sqlite import SqliteLedger
 from batch_resend.model import Candidate, Outcome, Reason, Reply, Request, Result
-from batch_resend.plan import Policy
 from batch_resend.simulator.quota import Quota
 from batch_resend.simulator.rules import Cognito
 from batch_resend.simulator.sender import SimulatedSender
@@ -126,7 +126,7 @@ class Runs(RuleBasedStateMachine):
                     app=CLIENT,
                     spool=spool,
                     now=self.wall,
-                    policy=Policy(max_sends=self.cap, cooldown=self.cooldown),
+                    policy=SendPolicy(max_sends=self.cap, cooldown=self.cooldown),
                     limits=Limits(rate=20.0, concurrency=workers),
                     threads=False,
                 )

@@ -13,7 +13,6 @@ from typing import Annotated
 
 import typer
 
-from batch_resend import __version__
 from batch_resend.cli import config, options, origins
 from batch_resend.cli.check import check
 from batch_resend.cli.ledger import ledger
@@ -22,6 +21,7 @@ from batch_resend.cli.run import run
 from batch_resend.cli.simulate import simulate
 from batch_resend.cli.status import status
 from batch_resend.errors import BatchResendError, Exit
+from batch_resend.version import __version__
 
 app = typer.Typer(
     name="batch-resend",

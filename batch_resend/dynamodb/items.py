@@ -21,7 +21,7 @@ from typing import Any
 
 from batch_resend.ledger import Message, Names
 from batch_resend.ledger.hashing import hashes
-from batch_resend.plan import NOBODY, History
+from batch_resend.ledger.policy import NOBODY, History
 
 SCHEMA = 1
 META = "meta"

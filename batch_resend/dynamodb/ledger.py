@@ -62,8 +62,8 @@ from batch_resend.ledger import (
     Settle,
     Step,
 )
+from batch_resend.ledger.policy import NOBODY, History, judge_history
 from batch_resend.ledger.sqlite import SqliteLedger
-from batch_resend.plan import NOBODY, History, judge_history
 
 _TOGETHER = 16  #: changes at a time, where many people are erased
 _OPEN = {":open": {"S": "open"}}

@@ -26,9 +26,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from batch_resend.ledger.policy import ANYBODY, SendPolicy
 from batch_resend.masking import mask
 from batch_resend.model import Reason
-from batch_resend.plan import ANYBODY, Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Intend:
 
     names: Names
     at: float
-    policy: Policy = ANYBODY
+    policy: SendPolicy = ANYBODY
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import Protocol, runtime_checkable
 
 from batch_resend.ledger import Names, Step
 from batch_resend.ledger.group_commit import Durable, GroupCommit
-from batch_resend.plan import History
+from batch_resend.ledger.policy import History
 
 
 class Alone(Durable, Protocol):

@@ -42,8 +42,8 @@ from batch_resend.ledger import (
     Step,
 )
 from batch_resend.ledger.hashing import hashes
+from batch_resend.ledger.policy import NOBODY, History, judge_history
 from batch_resend.model import Reason
-from batch_resend.plan import NOBODY, History, judge_history
 
 SCHEMA = 1
 _APPLICATION_ID = 0x42525344  # "BRSD": tells a ledger from any other SQLite file
