@@ -40,7 +40,6 @@ from anyio import to_thread
 
 from batch_resend import aws, cli, s3
 from batch_resend.cli import options, origins
-from batch_resend.config import Settings
 from batch_resend.errors import BatchResendError, Exit, UsageError
 from batch_resend.execution import Execution
 from batch_resend.model import Candidate, Outcome, Planned, Reason, Result
@@ -49,6 +48,7 @@ from batch_resend.reports import merged
 from batch_resend.reports.csv_file import COLUMNS, TRY_AGAIN
 from batch_resend.reports.summary import Summary
 from batch_resend.run import Observer, Run
+from batch_resend.settings import Settings
 from batch_resend.sources import batch
 
 LARGEST_BATCH = 5000  #: users; their outcomes must fit into the 256 KiB of a state's output

@@ -28,7 +28,7 @@ from batch_resend.facts import (
     Usage,
     Why,
 )
-from batch_resend.words import grouped, listed, span
+from batch_resend.wording import grouped, listed, span
 
 SCHEMA = 1
 _WIDTH = 80

@@ -11,8 +11,8 @@ import re
 import shlex
 from typing import Any
 
-from batch_resend.config import Settings
 from batch_resend.reports.summary import MaxFailures
+from batch_resend.settings import Settings
 
 _DURATIONS = {"older_than", "newer_than", "timeout", "deadline", "give_up_after", "cooldown"}
 _OUTPUTS = ("report", "failed", "summary", "html")

@@ -22,10 +22,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from batch_resend.advice import ADVICE
 from batch_resend.job import Snapshot
 from batch_resend.model import Outcome, Reason
-from batch_resend.words import span
+from batch_resend.reasons import ADVICE
+from batch_resend.wording import span
 
 WIDEST = 80  #: columns; a wider frame is no easier to read, and tears when a terminal shrinks
 LATEST = 4  #: so many reasons of failures are shown: those that were heard of last

@@ -19,7 +19,6 @@ from pathlib import Path
 import anyio
 
 from batch_resend import s3
-from batch_resend.config import Settings
 from batch_resend.errors import BatchResendError, Refused, UsageError
 from batch_resend.job import Job
 from batch_resend.model import Planned, Result
@@ -31,6 +30,7 @@ from batch_resend.reports.delivery import Deliveries
 from batch_resend.reports.pools import PoolsSummary
 from batch_resend.reports.summary import Summary
 from batch_resend.run import Interrupted, Observer, Run, place_of
+from batch_resend.settings import Settings
 
 _SUMMARY = "--summary"
 _SECRET = "BATCH_RESEND_CLIENT_SECRET"  # noqa: S105 - its name

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from batch_resend.preview import Asked, Preview
-from batch_resend.words import listed, some, span
+from batch_resend.wording import listed, some, span
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from batch_resend.advice import ADVICE
 from batch_resend.estimate import Estimate, Messages
 from batch_resend.masking import mask, printable
 from batch_resend.model import Reason
-from batch_resend.words import some, span
+from batch_resend.reasons import ADVICE
+from batch_resend.wording import some, span
 
 TYPED_FROM = 1000  #: users above which the number must be typed
 _WIDTH = 80

@@ -31,7 +31,7 @@ from batch_resend.preview import Preview, confirmation_lines, plan_lines
 from batch_resend.reports.pools import PoolsSummary
 from batch_resend.reports.summary import Summary
 from batch_resend.run import Observer
-from batch_resend.words import some, span
+from batch_resend.wording import some, span
 
 if TYPE_CHECKING:
     from batch_resend.display import Display

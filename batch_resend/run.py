@@ -27,7 +27,6 @@ import anyio.streams.memory
 from batch_resend import aws, dynamodb, s3
 from batch_resend.check import Checked, Level, Wish, check, estimated
 from batch_resend.command import next_command
-from batch_resend.config import UNCONFIRMED_FILTER, Settings, state_folder
 from batch_resend.errors import (
     BatchResendError,
     InputError,
@@ -51,6 +50,7 @@ from batch_resend.reports.files import PrivateFile
 from batch_resend.reports.samples import Sample, Samples
 from batch_resend.reports.summary import Summary
 from batch_resend.request import AppClient
+from batch_resend.settings import UNCONFIRMED_FILTER, Settings, state_folder
 from batch_resend.sources.batch import BatchSource
 from batch_resend.sources.cognito import CognitoSource
 from batch_resend.sources.csv_file import CsvSource, Opener, read_names, without_waiting

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Protocol
 
 from batch_resend import aws, dynamodb
-from batch_resend.config import Settings, state_folder
 from batch_resend.errors import InputError, UsageError
 from batch_resend.ledger import Forgotten, sqlite
 from batch_resend.ledger.snapshot import looking_at, must_exist
 from batch_resend.ledger.sqlite import SqliteLedger, files_of
 from batch_resend.masking import printable
 from batch_resend.run import default_ledger, place_of
+from batch_resend.settings import Settings, state_folder
 
 Where = Path | dynamodb.Address
 

@@ -29,11 +29,11 @@ from typing import Any
 
 import anyio
 
-from batch_resend.config import UNCONFIRMED_FILTER
 from batch_resend.job import Job, Limits, Selection
 from batch_resend.ledger.policy import SendPolicy
 from batch_resend.ledger.sqlite import SqliteLedger, files_of
 from batch_resend.plan import Eligibility
+from batch_resend.settings import UNCONFIRMED_FILTER
 from batch_resend.simulator.pool import Kind, Pool, User
 from batch_resend.simulator.quota import Quota
 from batch_resend.simulator.rules import Answer, Cognito, Outage

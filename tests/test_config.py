@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from batch_resend import config
-from batch_resend.config import Settings
+from batch_resend.cli import parsing
 from batch_resend.errors import UsageError
 from batch_resend.reports.summary import MaxFailures
+from batch_resend.settings import Settings, state_folder
 
 CSV: dict[str, Any] = {"users": "users.csv", "client_id": "abc"}
 LISTING: dict[str, Any] = {"user_pool_id": "eu-west-1_AbC", "client_id": "abc"}
@@ -21,24 +21,24 @@ LISTING: dict[str, Any] = {"user_pool_id": "eu-west-1_AbC", "client_id": "abc"}
     [("90s", 90), ("15m", 900), ("24h", 86400), ("7d", 604800), ("0.5s", 0.5), (" 1h ", 3600)],
 )
 def test_a_duration_is_a_number_and_a_unit(text: str, seconds: float) -> None:
-    assert seconds == config.duration("--timeout", text)
+    assert seconds == parsing.duration("--timeout", text)
 
 
 @pytest.mark.parametrize("text", ["", "10", "s", "-1s", "1w", "1h30m", "1e3s", "ten s"])
 def test_anything_else_is_no_duration(text: str) -> None:
     with pytest.raises(UsageError, match="--timeout"):
-        config.duration("--timeout", text)
+        parsing.duration("--timeout", text)
 
 
 @pytest.mark.parametrize(("text", "rate"), [("auto", None), ("25", 25.0), ("0.5", 0.5)])
 def test_a_rate_is_auto_or_requests_a_second(text: str, rate: float | None) -> None:
-    assert rate == config.rate(text)
+    assert rate == parsing.rate(text)
 
 
 @pytest.mark.parametrize("text", ["", "0", "-1", "fast", "nan", "inf", "1e9"])
 def test_anything_else_is_no_rate(text: str) -> None:
     with pytest.raises(UsageError, match="--rate"):
-        config.rate(text)
+        parsing.rate(text)
 
 
 @pytest.mark.parametrize(
@@ -52,13 +52,13 @@ def test_anything_else_is_no_rate(text: str) -> None:
     ],
 )
 def test_failures_are_a_number_or_a_part(text: str, expected: MaxFailures) -> None:
-    assert expected == config.max_failures(text)
+    assert expected == parsing.max_failures(text)
 
 
 @pytest.mark.parametrize("text", ["", "101%", "-1", "five", "%", "1.5", "²"])
 def test_anything_else_is_no_number_of_failures(text: str) -> None:
     with pytest.raises(UsageError, match="--max-failures"):
-        config.max_failures(text)
+        parsing.max_failures(text)
 
 
 @pytest.mark.parametrize(
@@ -71,13 +71,13 @@ def test_anything_else_is_no_number_of_failures(text: str) -> None:
     ],
 )
 def test_waves_are_numbers_of_users_and_the_rest(text: str, waves: tuple[int | None, ...]) -> None:
-    assert waves == config.waves(text)
+    assert waves == parsing.waves(text)
 
 
 @pytest.mark.parametrize("text", ["", "10,", "ten", "10%,rest", "-1", "1.5", "10;20", "²"])
 def test_anything_else_is_no_waves(text: str) -> None:
     with pytest.raises(UsageError, match="--waves"):
-        config.waves(text)
+        parsing.waves(text)
 
 
 @pytest.mark.parametrize(
@@ -100,18 +100,18 @@ def test_no_more_are_chosen_than_the_waves_have_room_for(
 
 
 def test_pairs_and_patterns_are_read_and_their_mistakes_named() -> None:
-    assert config.key_values("--metadata", ["a=1", "b=x=y", "c="]) == (
+    assert parsing.key_values("--metadata", ["a=1", "b=x=y", "c="]) == (
         ("a", "1"), ("b", "x=y"), ("c", ""),
     )  # fmt: skip
     for texts in (["a"], ["=1"], ["a=1", "a=2"]):
         with pytest.raises(UsageError, match="--metadata"):
-            config.key_values("--metadata", texts)
-    assert config.matches(["lang=^de", "x=a=b"]) == (
+            parsing.key_values("--metadata", texts)
+    assert parsing.matches(["lang=^de", "x=a=b"]) == (
         ("lang", re.compile("^de")), ("x", re.compile("a=b")),
     )  # fmt: skip
     for text in ("lang", "=x", "lang=("):
         with pytest.raises(UsageError, match="--match"):
-            config.matches([text])
+            parsing.matches([text])
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_auto_takes_its_share_of_the_default_quota() -> None:
 def test_names_that_the_settings_refer_to_are_known() -> None:
     settings = Settings(
         **CSV,
-        match=config.matches(["lang=de"]),
+        match=parsing.matches(["lang=de"]),
         metadata=(("a", "@one"), ("b", "two")),
         ip_address="@ip",
     )
@@ -204,7 +204,7 @@ def test_the_state_folder_is_the_users_own(
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", state)
     monkeypatch.setenv("HOME", "/home/ada")
-    assert config.state_folder() == Path("/home/ada") / folder
+    assert state_folder() == Path("/home/ada") / folder
 
 
 @pytest.mark.parametrize(

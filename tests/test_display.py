@@ -11,11 +11,11 @@ import pyte
 import pytest
 from rich.console import Console
 
-from batch_resend.advice import ADVICE
 from batch_resend.display import Display, about, frame
 from batch_resend.job import Snapshot
 from batch_resend.model import Outcome, Reason
 from batch_resend.outcome import Stop
+from batch_resend.reasons import ADVICE
 from batch_resend.reports.summary import Tally
 
 

@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 import typer.main
 
-from batch_resend import cli, config, errors
-from batch_resend.advice import ADVICE
+from batch_resend import cli, errors, settings
 from batch_resend.check import Level, check, lines
 from batch_resend.model import Outcome, Reason
 from batch_resend.outcome import Stop
 from batch_resend.preview import plan_lines
+from batch_resend.reasons import ADVICE
 from batch_resend.reports import ledger_file
 from batch_resend.reports.csv_file import COLUMNS
 from batch_resend.reports.pools import PoolsSummary
@@ -254,7 +254,7 @@ def test_every_option_that_the_readme_names_exists() -> None:
 
 # What the code finds out by itself where an option is not given.
 WORKED_OUT = {
-    "--filter": config.UNCONFIRMED_FILTER,
+    "--filter": settings.UNCONFIRMED_FILTER,
     "--report": "resend-report-<UTC time>.csv",
 }
 

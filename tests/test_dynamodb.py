@@ -14,7 +14,6 @@ import pytest
 
 from batch_resend import aws, dynamodb, job
 from batch_resend.aws import Place
-from batch_resend.config import Settings
 from batch_resend.dynamodb import items, table
 from batch_resend.dynamodb.ledger import DynamoLedger, open_ledger
 from batch_resend.errors import BatchResendError, LedgerError, SettingsError, UsageError
@@ -22,6 +21,7 @@ from batch_resend.ledger import Barred, Intend, Interrupted, Names, Settle
 from batch_resend.ledger.policy import SendPolicy
 from batch_resend.ledger.sqlite import SqliteLedger
 from batch_resend.model import Reason
+from batch_resend.settings import Settings
 from tests.dynamo import ACTIONS, FATES, REGION, Line, client, create, made_anew, made_table, use
 
 pytestmark = pytest.mark.anyio

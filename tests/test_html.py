@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch_resend.advice import ADVICE
 from batch_resend.errors import Exit, InputError
 from batch_resend.model import Delivery, Outcome, Reason, Result
 from batch_resend.outcome import Stop
+from batch_resend.reasons import ADVICE
 from batch_resend.reports import html
 from batch_resend.reports.csv_file import CsvReport
 from batch_resend.reports.files import PrivateFile

@@ -13,7 +13,6 @@ import pytest
 
 from batch_resend import dynamodb
 from batch_resend.aws import Place
-from batch_resend.config import Settings
 from batch_resend.dynamodb.ledger import open_ledger
 from batch_resend.errors import InputError, LedgerError
 from batch_resend.ledger import (
@@ -30,6 +29,7 @@ from batch_resend.ledger.journal import Journal, OwnJournal
 from batch_resend.ledger.policy import ANYBODY, History, SendPolicy
 from batch_resend.ledger.sqlite import SqliteLedger
 from batch_resend.model import Reason
+from batch_resend.settings import Settings
 from batch_resend.whereabouts import erasing, ledger_of, looking
 from tests.dynamo import REGION, made_table, use
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from batch_resend.words import grouped, span
+from batch_resend.wording import grouped, span
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from batch_resend.errors import UsageError
 
 if TYPE_CHECKING:
     from batch_resend.check import Checked
-    from batch_resend.config import Settings
+    from batch_resend.settings import Settings
 
 
 def check(

@@ -15,7 +15,7 @@ import typer
 from batch_resend.cli import options
 from batch_resend.cli.loop import in_loop
 from batch_resend.errors import Exit, Refused, UsageError
-from batch_resend.words import some
+from batch_resend.wording import some
 
 ledger = typer.Typer(help="The ledger as CSV; erase people; erase the old.", no_args_is_help=True)
 
@@ -185,7 +185,7 @@ def purge(
     options.check_variables(context)
     if not older_than:
         raise UsageError("--older-than is missing: give an age such as 365d.")
-    from batch_resend.config import duration
+    from batch_resend.cli.parsing import duration
 
     before = time.time() - duration("--older-than", older_than)
     settings = options.ledger_settings(

@@ -12,7 +12,7 @@ from batch_resend.cli import origins
 from batch_resend.errors import UsageError
 
 if TYPE_CHECKING:
-    from batch_resend.config import Settings
+    from batch_resend.settings import Settings
 
 
 #: What is no setting of a run but says how the program itself goes about it.
@@ -67,34 +67,36 @@ def wants_json(arguments: Sequence[str]) -> bool:
 
 def read_settings(given: dict[str, Any]) -> Settings:
     """Make settings of options as they were typed; raises `UsageError`."""
-    from batch_resend import config
+    from batch_resend.cli import parsing
 
     given = dict(given)
     for name in ("older_than", "newer_than", "timeout", "deadline", "give_up_after", "cooldown"):
         if given.get(name) is not None:
-            given[name] = config.duration("--" + name.replace("_", "-"), given[name])
+            given[name] = parsing.duration("--" + name.replace("_", "-"), given[name])
     if "match" in given:
-        given["match"] = config.matches(given["match"] or [])
+        given["match"] = parsing.matches(given["match"] or [])
     if "metadata" in given:
-        given["metadata"] = config.key_values("--metadata", given["metadata"] or [])
+        given["metadata"] = parsing.key_values("--metadata", given["metadata"] or [])
     if "rate" in given:
-        given["rate"] = config.rate(given["rate"])
+        given["rate"] = parsing.rate(given["rate"])
     if "waves" in given:
-        given["waves"] = () if given["waves"] is None else config.waves(given["waves"])
+        given["waves"] = () if given["waves"] is None else parsing.waves(given["waves"])
     if "max_failures" in given:
-        given["max_failures"] = config.max_failures(given["max_failures"])
+        given["max_failures"] = parsing.max_failures(given["max_failures"])
     if "no_header" in given:
         given["header"] = not given.pop("no_header")
     if "no_mask" in given:
         given["mask"] = not given.pop("no_mask")
-    return config.Settings(**given)
+    from batch_resend.settings import Settings
+
+    return Settings(**given)
 
 
 def ledger_settings(**given: Any) -> Settings:
     """Make the settings of a run whose ledger is meant; nobody is to be written to."""
-    from batch_resend import config
+    from batch_resend.settings import Settings
 
-    return config.Settings(users="-", simulate=not given["client_id"], **given)
+    return Settings(users="-", simulate=not given["client_id"], **given)
 
 
 Users = Annotated[

@@ -18,7 +18,7 @@ from batch_resend.pools_progress import PoolsConsole
 from batch_resend.progress import must_ask
 
 if TYPE_CHECKING:
-    from batch_resend.config import Settings
+    from batch_resend.settings import Settings
 
 #: What cannot be one thing for one pool and another for the next.
 _FOR_ALL = (

@@ -12,8 +12,8 @@ from batch_resend.cli.loop import in_loop
 from batch_resend.errors import Exit, UsageError
 
 if TYPE_CHECKING:
-    from batch_resend.config import Settings
     from batch_resend.ledger.sqlite import SqliteLedger
+    from batch_resend.settings import Settings
     from batch_resend.status import Confirmations
 
 

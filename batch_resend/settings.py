@@ -24,10 +24,8 @@ from batch_resend.waves import Waves, room
 
 UNCONFIRMED_FILTER = 'cognito:user_status = "UNCONFIRMED"'
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
-_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _POOL_ID = re.compile(r"([a-z]{2,}(?:-[a-z]+)+-\d+)_[0-9A-Za-z]+")
-_HOW_WAVES = "give the users of each wave, such as 10,100,rest; the rest comes last."
+HOW_WAVES = "give the users of each wave, such as 10,100,rest; the rest comes last."
 _LONGEST_TIMEOUT = 120.0  #: seconds, where others must know when a request has ended
 _CLIENT_ID = re.compile(r"[\w+]{1,128}")  # service model of cognito-idp, `ClientIdType`
 
@@ -160,7 +158,7 @@ class Settings:
             raise UsageError("--limit and --sample exclude each other: give one of them.")
         if None in self.waves[:-1] or any(size is not None and size < 1 for size in self.waves):
             given = ",".join("rest" if size is None else str(size) for size in self.waves)
-            raise UsageError(f"--waves {given}: {_HOW_WAVES}")
+            raise UsageError(f"--waves {given}: {HOW_WAVES}")
 
     def _check_secret(self) -> None:
         given = [
@@ -281,72 +279,6 @@ class Settings:
         """The Region that the pool's id begins with, else ""."""
         found = _POOL_ID.fullmatch(self.user_pool_id)
         return found[1] if found else ""
-
-
-def duration(option: str, text: str) -> float:
-    """Read a duration such as 90s, 15m, 24h or 7d, in seconds."""
-    found = _DURATION.fullmatch(text.strip())
-    if not found:
-        raise UsageError(f"{option} {text!r} is no duration: give one like 90s, 15m, 24h or 7d.")
-    return float(found[1]) * _UNITS[found[2]]
-
-
-def rate(text: str) -> float | None:
-    """Read --rate: `auto` (None) or requests a second."""
-    if text == "auto":
-        return None
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < 100_000:
-        raise UsageError(f"--rate {text!r}: give auto, or requests a second, above 0.")
-    return value
-
-
-def max_failures(text: str) -> MaxFailures:
-    """Read --max-failures: a number, or a part such as 5%."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)%", text)
-    if found and float(found[1]) <= 100:
-        return MaxFailures(part=float(found[1]) / 100)
-    if text.isascii() and text.isdigit():
-        return MaxFailures(number=int(text))
-    raise UsageError(f"--max-failures {text!r}: give a number of users, or a part such as 5%.")
-
-
-def waves(text: str) -> Waves:
-    """Read --waves: users in each, separated by commas; `rest` in the last place is None."""
-    sizes = [size.strip() for size in text.split(",")]
-    if not all(size == "rest" or (size.isascii() and size.isdigit()) for size in sizes):
-        raise UsageError(f"--waves {text!r}: {_HOW_WAVES}")
-    return tuple(None if size == "rest" else int(size) for size in sizes)
-
-
-def key_values(option: str, texts: list[str]) -> tuple[tuple[str, str], ...]:
-    """Read repeated KEY=VALUE options."""
-    pairs = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not key or not equals:
-            raise UsageError(f"{option} {text!r}: give it as KEY=VALUE.")
-        if key in pairs:
-            raise UsageError(f"{option} {key} is given twice: leave one out.")
-        pairs[key] = value
-    return tuple(pairs.items())
-
-
-def matches(texts: list[str]) -> tuple[tuple[str, re.Pattern[str]], ...]:
-    """Read repeated --match ATTR=REGEX options."""
-    read = []
-    for text in texts:
-        name, equals, pattern = text.partition("=")
-        if not name or not equals:
-            raise UsageError(f"--match {text!r}: give it as ATTR=REGEX.")
-        try:
-            read.append((name, re.compile(pattern)))
-        except re.error as error:
-            raise UsageError(f"--match {name}: {pattern!r} is no pattern ({error}).") from None
-    return tuple(read)
 
 
 def state_folder() -> Path:
