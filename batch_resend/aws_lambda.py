@@ -42,11 +42,11 @@ from batch_resend import aws, cli, s3
 from batch_resend.cli import options, origins
 from batch_resend.errors import BatchResendError, Exit, UsageError
 from batch_resend.execution import Execution
+from batch_resend.job.outcome import Stop
+from batch_resend.job.summary import Summary
 from batch_resend.model import Candidate, Outcome, Planned, Reason, Result
-from batch_resend.outcome import Stop
 from batch_resend.reports import merged
 from batch_resend.reports.csv_file import COLUMNS, TRY_AGAIN
-from batch_resend.reports.summary import Summary
 from batch_resend.run import Observer, Run
 from batch_resend.settings import Settings
 from batch_resend.sources import batch

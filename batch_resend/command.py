@@ -11,7 +11,7 @@ import re
 import shlex
 from typing import Any
 
-from batch_resend.reports.summary import MaxFailures
+from batch_resend.job.summary import MaxFailures
 from batch_resend.settings import Settings
 
 _DURATIONS = {"older_than", "newer_than", "timeout", "deadline", "give_up_after", "cooldown"}

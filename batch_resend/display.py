@@ -22,7 +22,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from batch_resend.job import Snapshot
+from batch_resend.job.engine import Snapshot
 from batch_resend.model import Outcome, Reason
 from batch_resend.reasons import ADVICE
 from batch_resend.wording import span

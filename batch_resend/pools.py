@@ -20,15 +20,15 @@ import anyio
 
 from batch_resend import s3
 from batch_resend.errors import BatchResendError, Refused, UsageError
-from batch_resend.job import Job
+from batch_resend.job.engine import Job
+from batch_resend.job.outcome import Stop
+from batch_resend.job.pacing import Pace, SharedPace
+from batch_resend.job.summary import Summary
 from batch_resend.model import Planned, Result
-from batch_resend.outcome import Stop
-from batch_resend.pacing import Pace, SharedPace
 from batch_resend.pools_preview import PoolsPreview
 from batch_resend.preview import Preview
 from batch_resend.reports.delivery import Deliveries
 from batch_resend.reports.pools import PoolsSummary
-from batch_resend.reports.summary import Summary
 from batch_resend.run import Interrupted, Observer, Run, place_of
 from batch_resend.settings import Settings
 

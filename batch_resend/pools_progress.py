@@ -11,14 +11,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from batch_resend.job import Snapshot
+from batch_resend.job.engine import Snapshot
+from batch_resend.job.summary import Summary, Tally
 from batch_resend.masking import printable
 from batch_resend.model import Reason
 from batch_resend.pools_preview import PoolsPreview, total_lines
 from batch_resend.preview import confirmation_lines, plan_lines
 from batch_resend.progress import Console, goes_on, numbers, progress_line, summary_lines
 from batch_resend.reports.pools import PoolsSummary
-from batch_resend.reports.summary import Summary, Tally
 
 
 class PoolsConsole(Console):

@@ -37,24 +37,24 @@ from batch_resend.errors import (
 )
 from batch_resend.estimate import Estimate, Messages
 from batch_resend.facts import Facts
-from batch_resend.job import Job, Sender
+from batch_resend.job.engine import Job, Sender
+from batch_resend.job.outcome import Stop
+from batch_resend.job.pacing import DEFAULT_QUOTA, SharedPace
+from batch_resend.job.request import AppClient
+from batch_resend.job.spool import Spool
+from batch_resend.job.summary import Summary
 from batch_resend.ledger.sqlite import SqliteLedger, files_of
 from batch_resend.masking import printable
 from batch_resend.model import Planned, Result
-from batch_resend.outcome import Stop
-from batch_resend.pacing import DEFAULT_QUOTA, SharedPace
 from batch_resend.preview import Preview
 from batch_resend.reports.csv_file import CsvReport, FailedRows
 from batch_resend.reports.delivery import Deliveries
 from batch_resend.reports.files import PrivateFile
 from batch_resend.reports.samples import Sample, Samples
-from batch_resend.reports.summary import Summary
-from batch_resend.request import AppClient
 from batch_resend.settings import UNCONFIRMED_FILTER, Settings, state_folder
 from batch_resend.sources.batch import BatchSource
 from batch_resend.sources.cognito import CognitoSource
 from batch_resend.sources.csv_file import CsvSource, Opener, read_names, without_waiting
-from batch_resend.spool import Spool
 from batch_resend.version import __version__
 
 if TYPE_CHECKING:

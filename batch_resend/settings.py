@@ -14,13 +14,13 @@ from pathlib import Path
 
 from batch_resend import dynamodb, s3
 from batch_resend.errors import UsageError
-from batch_resend.job import Limits, Selection
+from batch_resend.job.engine import Limits, Selection
+from batch_resend.job.pacing import DEFAULT_QUOTA
+from batch_resend.job.plan import Eligibility
+from batch_resend.job.request import Template
+from batch_resend.job.summary import MaxFailures
+from batch_resend.job.waves import Waves, room
 from batch_resend.ledger.policy import SendPolicy
-from batch_resend.pacing import DEFAULT_QUOTA
-from batch_resend.plan import Eligibility
-from batch_resend.reports.summary import MaxFailures
-from batch_resend.request import Template
-from batch_resend.waves import Waves, room
 
 UNCONFIRMED_FILTER = 'cognito:user_status = "UNCONFIRMED"'
 

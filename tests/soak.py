@@ -29,17 +29,17 @@ from typing import Any
 
 import anyio
 
-from batch_resend.job import Job, Limits, Selection
+from batch_resend.job.engine import Job, Limits, Selection
+from batch_resend.job.plan import Eligibility
+from batch_resend.job.spool import Spool
 from batch_resend.ledger.policy import SendPolicy
 from batch_resend.ledger.sqlite import SqliteLedger, files_of
-from batch_resend.plan import Eligibility
 from batch_resend.settings import UNCONFIRMED_FILTER
 from batch_resend.simulator.pool import Kind, Pool, User
 from batch_resend.simulator.quota import Quota
 from batch_resend.simulator.rules import Answer, Cognito, Outage
 from batch_resend.simulator.sender import SimulatedListing, SimulatedSender
 from batch_resend.sources.cognito import CognitoSource
-from batch_resend.spool import Spool
 from tests.test_job import CLIENT, EPOCH, virtually
 from tests.test_resume import Plug, PluggedLedger, PluggedReport, PluggedSender, Pulled
 

@@ -18,8 +18,8 @@ from aiohttp.test_utils import TestServer
 
 from batch_resend import aws
 from batch_resend.errors import BatchResendError, InputError, SettingsError
+from batch_resend.job.request import AppClient, Template, build
 from batch_resend.model import Request, Wire
-from batch_resend.request import AppClient, Template, build
 from batch_resend.run import client_secret
 from batch_resend.sender import AwsSender
 from batch_resend.settings import Settings

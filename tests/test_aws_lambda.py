@@ -17,7 +17,7 @@ from batch_resend import aws_lambda
 from batch_resend.aws_lambda import handler, read_settings
 from batch_resend.errors import InputError, LedgerError, ReportError, UsageError
 from batch_resend.execution import Execution
-from batch_resend.job import Job
+from batch_resend.job.engine import Job
 from batch_resend.model import Candidate, Planned, Reason, Result
 from batch_resend.reports import merged
 from batch_resend.reports.csv_file import COLUMNS

@@ -9,7 +9,7 @@ import pytest
 
 from batch_resend.cli import parsing
 from batch_resend.errors import UsageError
-from batch_resend.reports.summary import MaxFailures
+from batch_resend.job.summary import MaxFailures
 from batch_resend.settings import Settings, state_folder
 
 CSV: dict[str, Any] = {"users": "users.csv", "client_id": "abc"}

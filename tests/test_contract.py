@@ -22,8 +22,8 @@ from aiobotocore.config import AioConfig
 from botocore import UNSIGNED
 
 from batch_resend import aws
+from batch_resend.job.outcome import Signal, Stop, judge
 from batch_resend.model import Delivery, Outcome, Reason, Reply, Request, Wire
-from batch_resend.outcome import Signal, Stop, judge
 from batch_resend.sender import AwsSender
 from batch_resend.simulator.pool import Kind
 from batch_resend.simulator.quota import Quota

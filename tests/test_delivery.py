@@ -15,9 +15,9 @@ import trio.testing
 
 from batch_resend import s3
 from batch_resend.errors import ReportError
+from batch_resend.job.summary import Summary
 from batch_resend.model import Reason
 from batch_resend.reports.delivery import AT_MOST, Deliveries
-from batch_resend.reports.summary import Summary
 
 pytestmark = pytest.mark.anyio
 

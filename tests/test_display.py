@@ -12,11 +12,11 @@ import pytest
 from rich.console import Console
 
 from batch_resend.display import Display, about, frame
-from batch_resend.job import Snapshot
+from batch_resend.job.engine import Snapshot
+from batch_resend.job.outcome import Stop
+from batch_resend.job.summary import Tally
 from batch_resend.model import Outcome, Reason
-from batch_resend.outcome import Stop
 from batch_resend.reasons import ADVICE
-from batch_resend.reports.summary import Tally
 
 
 @pytest.fixture(autouse=True)

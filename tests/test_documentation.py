@@ -18,8 +18,8 @@ import typer.main
 
 from batch_resend import cli, errors, settings
 from batch_resend.check import Level, check, lines
+from batch_resend.job.outcome import Stop
 from batch_resend.model import Outcome, Reason
-from batch_resend.outcome import Stop
 from batch_resend.preview import plan_lines
 from batch_resend.reasons import ADVICE
 from batch_resend.reports import ledger_file

@@ -12,11 +12,12 @@ from typing import Any
 import anyio
 import pytest
 
-from batch_resend import aws, dynamodb, job
+from batch_resend import aws, dynamodb
 from batch_resend.aws import Place
 from batch_resend.dynamodb import items, table
 from batch_resend.dynamodb.ledger import DynamoLedger, open_ledger
 from batch_resend.errors import BatchResendError, LedgerError, SettingsError, UsageError
+from batch_resend.job import engine
 from batch_resend.ledger import Barred, Intend, Interrupted, Names, Settle
 from batch_resend.ledger.policy import SendPolicy
 from batch_resend.ledger.sqlite import SqliteLedger
@@ -161,7 +162,7 @@ async def test_of_a_table_that_is_lost_meanwhile_is_said_to_restore_it_and_not_t
     assert is_one_sentence(caught.value)
     assert "an empty one knows nobody who was written to" in said
     assert "create-table" not in said
-    assert len(said) <= job._LONGEST_MESSAGE  # with the longest name that a table can have
+    assert len(said) <= engine._LONGEST_MESSAGE  # with the longest name that a table can have
 
 
 @pytest.mark.parametrize(

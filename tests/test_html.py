@@ -15,15 +15,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch_resend.errors import Exit, InputError
+from batch_resend.job.outcome import Stop
+from batch_resend.job.summary import Summary
 from batch_resend.model import Delivery, Outcome, Reason, Result
-from batch_resend.outcome import Stop
 from batch_resend.reasons import ADVICE
 from batch_resend.reports import html
 from batch_resend.reports.csv_file import CsvReport
 from batch_resend.reports.files import PrivateFile
 from batch_resend.reports.html import page, page_name, read_summary
 from batch_resend.reports.samples import Sample, Samples
-from batch_resend.reports.summary import Summary
 
 NOON = 1_800_000_000.0
 FACTS: dict[str, Any] = {

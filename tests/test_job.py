@@ -15,19 +15,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch_resend.errors import LedgerError, ReportError, StaleListing
-from batch_resend.job import Job, Limits, Selection, Sender
+from batch_resend.job.engine import Job, Limits, Selection, Sender
+from batch_resend.job.outcome import Stop
+from batch_resend.job.request import AppClient
+from batch_resend.job.spool import Spool
+from batch_resend.job.summary import MaxFailures, Summary
 from batch_resend.ledger import Intend, Interrupted, Names
 from batch_resend.ledger.policy import SendPolicy
 from batch_resend.ledger.sqlite import SqliteLedger
 from batch_resend.model import Candidate, Outcome, Reason, Reply, Request, Result, Wire
-from batch_resend.outcome import Stop
-from batch_resend.reports.summary import MaxFailures, Summary
-from batch_resend.request import AppClient
 from batch_resend.simulator.pool import Kind, Pool, User
 from batch_resend.simulator.quota import Quota, Style
 from batch_resend.simulator.rules import Client, Cognito, Outage, PoolSettings
 from batch_resend.simulator.sender import SimulatedSender
-from batch_resend.spool import Spool
 from tests.ledgers import apply
 
 EPOCH = 1_800_000_000.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from batch_resend.job import Job, Snapshot
+from batch_resend.job.engine import Job, Snapshot
 from batch_resend.ledger import Barred, Intend, Interrupted, Names, Step
 from batch_resend.ledger.journal import Journal
 from batch_resend.ledger.policy import NOBODY, History, SendPolicy

@@ -3,8 +3,7 @@
 import botocore.session
 import pytest
 
-from batch_resend.model import Delivery, Outcome, Reason, Reply, Wire
-from batch_resend.outcome import (
+from batch_resend.job.outcome import (
     IN_A_ROW,
     TABLE,
     Again,
@@ -17,6 +16,7 @@ from batch_resend.outcome import (
     _user,
     judge,
 )
+from batch_resend.model import Delivery, Outcome, Reason, Reply, Wire
 
 DELIVERY = Delivery("EMAIL", "a***@e***", "email")
 

@@ -12,9 +12,8 @@ import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_resend.model import Reply, Wire
-from batch_resend.outcome import Signal, judge
-from batch_resend.pacing import (
+from batch_resend.job.outcome import Signal, judge
+from batch_resend.job.pacing import (
     CUT,
     EASE,
     HANDFUL,
@@ -27,6 +26,7 @@ from batch_resend.pacing import (
     Pace,
     Place,
 )
+from batch_resend.model import Reply, Wire
 from batch_resend.simulator.quota import Quota, Style
 from tests.benchmarks import pace as bench
 from tests.benchmarks.lab import drive

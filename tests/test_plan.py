@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batch_resend.job.plan import Eligibility, decide, valid_username
 from batch_resend.ledger.policy import NOBODY, History, SendPolicy
 from batch_resend.model import Candidate, Outcome, Reason
-from batch_resend.plan import Eligibility, decide, valid_username
 
 HOUR, DAY = 3600.0, 86400.0
 NOW = 1_800_000_000.0

@@ -16,14 +16,14 @@ import pytest
 
 from batch_resend import BatchResendError, Observer, Reason, Result, Settings
 from batch_resend.errors import Exit, InputError, Refused, UsageError
-from batch_resend.job import Job
+from batch_resend.job.engine import Job
+from batch_resend.job.outcome import Stop
+from batch_resend.job.summary import MaxFailures, NotDelivered, Summary
 from batch_resend.model import Outcome, Planned
-from batch_resend.outcome import Stop
 from batch_resend.pools import Pools, PoolsFailed, check_apart
 from batch_resend.pools_preview import PoolsPreview, same_quota, total_lines
 from batch_resend.reports.files import PrivateFile
 from batch_resend.reports.pools import PoolsSummary
-from batch_resend.reports.summary import MaxFailures, NotDelivered, Summary
 from tests.test_preview import FACTS, PLAIN
 
 pytestmark = pytest.mark.anyio

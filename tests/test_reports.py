@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batch_resend.errors import ReportError
+from batch_resend.job.outcome import Stop
+from batch_resend.job.summary import MaxFailures, Summary, Tally
 from batch_resend.model import Delivery, Outcome, Reason, Result
-from batch_resend.outcome import Stop
 from batch_resend.reports.csv_file import COLUMNS, CsvReport, FailedRows, columns
 from batch_resend.reports.files import PrivateFile
-from batch_resend.reports.summary import MaxFailures, Summary, Tally
 
 
 def result(reason: Reason, **given: Any) -> Result:

@@ -4,7 +4,7 @@ import botocore.session
 import botocore.validate
 import pytest
 
-from batch_resend.request import AppClient, Template, build, secret_hash
+from batch_resend.job.request import AppClient, Template, build, secret_hash
 
 CLIENT = AppClient("1example23456789", "9example87654321")
 

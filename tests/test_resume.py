@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from batch_resend.errors import LedgerHeld
-from batch_resend.job import Job, Limits, Selection
+from batch_resend.job.engine import Job, Limits, Selection
+from batch_resend.job.spool import Spool
 from batch_resend.ledger import Barred, Step
 from batch_resend.ledger.policy import SendPolicy
 from batch_resend.ledger.sqlite import SqliteLedger
@@ -27,7 +28,6 @@ from batch_resend.model import Candidate, Outcome, Reason, Reply, Request, Resul
 from batch_resend.simulator.quota import Quota
 from batch_resend.simulator.rules import Cognito
 from batch_resend.simulator.sender import SimulatedSender
-from batch_resend.spool import Spool
 from tests.test_job import CLIENT, EPOCH, Kept, Listed, virtually
 
 NAMES = [*"abcdefgh", "a+lost", "b+lost", "c+error", "d+missing", "e+tired", "A", "B", "bad name"]

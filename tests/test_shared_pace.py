@@ -15,16 +15,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch_resend.job import Job, Limits, Selection, Sender
+from batch_resend.job.engine import Job, Limits, Selection, Sender
+from batch_resend.job.outcome import Signal, Stop
+from batch_resend.job.pacing import TICK, Gate, Health, Pace, SharedPace
+from batch_resend.job.spool import Spool
+from batch_resend.job.summary import Summary
 from batch_resend.ledger.sqlite import SqliteLedger
 from batch_resend.model import Reason, Reply, Request, Wire
-from batch_resend.outcome import Signal, Stop
-from batch_resend.pacing import TICK, Gate, Health, Pace, SharedPace
-from batch_resend.reports.summary import Summary
 from batch_resend.simulator.quota import Quota
 from batch_resend.simulator.rules import Cognito
 from batch_resend.simulator.sender import SimulatedSender
-from batch_resend.spool import Spool
 from tests.test_job import CLIENT, EPOCH, Kept, Listed, virtually
 
 TINY = 1e-6

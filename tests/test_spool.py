@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from batch_resend.job.spool import Spool
 from batch_resend.model import Planned, Reason
-from batch_resend.spool import Spool
 
 
 def fill(spool: Spool, *reasons: Reason) -> None:

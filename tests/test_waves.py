@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch_resend.job import Job, Selection
+from batch_resend.job.engine import Job, Selection
+from batch_resend.job.outcome import Stop
+from batch_resend.job.summary import MaxFailures, Summary, Tally
+from batch_resend.job.waves import Waves, divide, line, room
 from batch_resend.ledger import Intend, Names
 from batch_resend.model import Reason, Result
-from batch_resend.outcome import Stop
-from batch_resend.reports.summary import MaxFailures, Summary, Tally
 from batch_resend.simulator.quota import Quota
 from batch_resend.simulator.rules import Cognito
-from batch_resend.waves import Waves, divide, line, room
 from tests.ledgers import apply
 from tests.test_job import EPOCH, World, users
 

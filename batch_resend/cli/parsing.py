@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 from batch_resend.errors import UsageError
-from batch_resend.reports.summary import MaxFailures
+from batch_resend.job.summary import MaxFailures
+from batch_resend.job.waves import Waves
 from batch_resend.settings import HOW_WAVES
-from batch_resend.waves import Waves
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 

@@ -152,8 +152,8 @@ async def _run(
 ) -> int:
     import anyio
 
+    from batch_resend.job.outcome import Stop
     from batch_resend.notify import End, tell_end
-    from batch_resend.outcome import Stop
 
     job: Run | Pools | None = None
     end: End = BatchResendError("The program failed.")

@@ -26,9 +26,10 @@ from pathlib import Path
 from typing import Any
 
 from batch_resend.errors import Exit, InputError
+from batch_resend.job.outcome import Stop
+from batch_resend.job.summary import SCHEMA
 from batch_resend.masking import mask, mask_within, printable
 from batch_resend.model import Outcome, Reason
-from batch_resend.outcome import Stop
 from batch_resend.reasons import ADVICE
 from batch_resend.reports.charts import (
     BASE,
@@ -47,7 +48,6 @@ from batch_resend.reports.figures import (
     read_reports,
 )
 from batch_resend.reports.samples import Sample
-from batch_resend.reports.summary import SCHEMA
 from batch_resend.wording import grouped
 
 LARGEST_TABLE = 3_000_000  #: bytes of rows in the page

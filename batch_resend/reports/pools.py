@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from batch_resend.errors import BatchResendError, Exit
+from batch_resend.job.summary import SCHEMA, NotDelivered, Summary, by_outcome, counts_as_json
 from batch_resend.masking import mask_within
 from batch_resend.model import Outcome, Reason
-from batch_resend.reports.summary import SCHEMA, NotDelivered, Summary, by_outcome, counts_as_json
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,13 +17,13 @@ from pathlib import Path
 
 import anyio
 
-from batch_resend.job import Job, Limits, Selection
+from batch_resend.job.engine import Job, Limits, Selection
+from batch_resend.job.request import AppClient
+from batch_resend.job.spool import Spool
 from batch_resend.ledger.sqlite import SqliteLedger
 from batch_resend.model import Candidate, Result
-from batch_resend.request import AppClient
 from batch_resend.simulator.rules import Cognito
 from batch_resend.simulator.sender import SimulatedSender
-from batch_resend.spool import Spool
 
 RATE, ROUNDS = 1000.0, 5
 

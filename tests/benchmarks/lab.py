@@ -17,7 +17,7 @@ from batch_resend.simulator.quota import Meter, Quota
 
 
 class Paced(Protocol):
-    """What a controller must be able to do; `batch_resend.pacing.Pace` does."""
+    """What a controller must be able to do; `batch_resend.job.pacing.Pace` does."""
 
     @property
     def rate(self) -> float: ...

@@ -18,9 +18,9 @@ from rich.text import Text
 
 from batch_resend import Settings
 from batch_resend.display import frame
-from batch_resend.job import Job
+from batch_resend.job.engine import Job
+from batch_resend.job.outcome import Stop
 from batch_resend.model import Reason, Result
-from batch_resend.outcome import Stop
 from batch_resend.preview import Preview, confirmation_lines
 from batch_resend.run import Observer, Run
 

@@ -32,6 +32,14 @@ import anyio
 import anyio.lowlevel
 
 from batch_resend.errors import LedgerError, ReportError, StaleListing
+from batch_resend.job.outcome import Again, Judge, Stop, Verdict, judge
+from batch_resend.job.pacing import DEFAULT_QUOTA, Closed, Gate, Health, Pace, SharedPace
+from batch_resend.job.plan import Eligibility, decide
+from batch_resend.job.request import AppClient, Template, build
+from batch_resend.job.retry import retry
+from batch_resend.job.spool import Spool
+from batch_resend.job.summary import MaxFailures, Summary, Tally
+from batch_resend.job.waves import Waves, divide, line
 from batch_resend.ledger import Barred, Intend, Interrupted, Names, Settle
 from batch_resend.ledger.journal import Alone, Journal, OwnJournal
 from batch_resend.ledger.policy import History, SendPolicy
@@ -46,14 +54,6 @@ from batch_resend.model import (
     Result,
     Wire,
 )
-from batch_resend.outcome import Again, Judge, Stop, Verdict, judge
-from batch_resend.pacing import DEFAULT_QUOTA, Closed, Gate, Health, Pace, SharedPace
-from batch_resend.plan import Eligibility, decide
-from batch_resend.reports.summary import MaxFailures, Summary, Tally
-from batch_resend.request import AppClient, Template, build
-from batch_resend.retry import retry
-from batch_resend.spool import Spool
-from batch_resend.waves import Waves, divide, line
 
 CONNECT_WITHIN = 30.0  #: seconds; without a single connection for so long, settings are wrong
 _LONGEST_MESSAGE = 500  #: characters of an error message that go into the report

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from batch_resend.errors import Exit
+from batch_resend.job.outcome import Stop
 from batch_resend.model import Outcome, Reason, Result
-from batch_resend.outcome import Stop
 
 SCHEMA = 1
 

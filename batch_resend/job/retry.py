@@ -17,7 +17,7 @@ from typing import Protocol, TypeVar
 
 import tenacity
 
-from batch_resend.outcome import Again, Verdict
+from batch_resend.job.outcome import Again, Verdict
 
 FIRST_REST = 0.5  #: seconds before the second try of a user; doubles from there on
 LONGEST_REST = 20.0

@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from batch_resend.outcome import Signal
+from batch_resend.job.outcome import Signal
 
 DEFAULT_QUOTA = 50.0  #: requests a second; Cognito Developer Guide, "Quotas"
 SLOWEST = 0.5  #: requests a second: slower than this tells nothing sooner

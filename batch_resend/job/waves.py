@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from batch_resend.job.summary import Tally
 from batch_resend.model import Outcome
-from batch_resend.reports.summary import Tally
 
 Waves = tuple[int | None, ...]  #: users in each; None, in the last place, is the rest
 
