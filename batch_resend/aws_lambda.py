@@ -38,7 +38,8 @@ import anyio
 import typer
 from anyio import to_thread
 
-from batch_resend import aws, cli, s3
+from batch_resend import cli
+from batch_resend.aws import clients, s3
 from batch_resend.cli import options, origins
 from batch_resend.errors import BatchResendError, Exit, UsageError
 from batch_resend.execution import Execution
@@ -54,7 +55,7 @@ from batch_resend.sources import batch
 LARGEST_BATCH = 5000  #: users; their outcomes must fit into the 256 KiB of a state's output
 MOST_WORKERS = 5
 
-_HERE = aws.Place()  #: the function's own Region and role
+_HERE = clients.Place()  #: the function's own Region and role
 _TO_SETTLE = 20.0  #: seconds, beside those of a request, for what is left after the last one
 
 # What the state machine decides itself. (--fetch-client-secret would ask for each batch.)

@@ -26,7 +26,7 @@ from typing import Any, TextIO
 
 from anyio import to_thread
 
-from batch_resend import s3
+from batch_resend.aws import s3
 from batch_resend.model import Candidate
 from batch_resend.reports import merged
 from batch_resend.sources import batch

@@ -22,7 +22,7 @@ from botocore.exceptions import (
     SSLError,
 )
 
-from batch_resend import aws
+from batch_resend.aws import clients
 from batch_resend.errors import SettingsError
 from batch_resend.facts import ClientFacts, Facts, PoolFacts, Secret, SesFacts, Unknown, Usage, Why
 from batch_resend.masking import printable
@@ -51,7 +51,7 @@ T = TypeVar("T")
 
 
 async def gather(
-    place: aws.Place,
+    place: clients.Place,
     *,
     user_pool_id: str,
     client_id: str,
@@ -102,7 +102,7 @@ def _elsewhere(pool: PoolFacts | Unknown, account: str | Unknown) -> bool:
 class _Asking:
     """The questions, one method each, with one session for all."""
 
-    def __init__(self, place: aws.Place, within: float) -> None:
+    def __init__(self, place: clients.Place, within: float) -> None:
         self._place = place
         self._within = within
         self._session: Any = None
@@ -112,7 +112,7 @@ class _Asking:
         """Find the credentials, once for all."""
 
         async def credentials() -> Any:
-            self._session = aws.session(self._place)
+            self._session = clients.session(self._place)
             return await self._session.get_credentials()
 
         found = await self._ask("", credentials)
@@ -172,7 +172,7 @@ class _Asking:
                 try:
                     answer = await client.get_service_quota(**which)
                 except ClientError as error:
-                    if aws.code_of(error) not in _NOT_FOUND:
+                    if clients.code_of(error) not in _NOT_FOUND:
                         raise
                     answer = await client.get_aws_default_service_quota(**which)
             quota = answer["Quota"]
@@ -238,7 +238,7 @@ class _Asking:
         return await self._ask("cloudwatch:GetMetricData", ask)
 
     def _client(self, service: str, region: str = "") -> Any:
-        return aws.signed_client(
+        return clients.signed_client(
             self._place, service, made=self._session, region=region, attempts=_ATTEMPTS
         )
 
@@ -253,11 +253,11 @@ class _Asking:
             return Unknown(permission, Why.SILENT)
         except ClientError as error:
             return Unknown(permission, *_refusal(error))
-        except aws.no_credentials() as error:
+        except clients.no_credentials() as error:
             return Unknown(permission, Why.CREDENTIALS, type(error).__name__)
         except _UNREACHABLE as error:
             return Unknown(permission, Why.UNREACHABLE, type(error).__name__)
-        except aws.NotAsked:
+        except clients.NotAsked:
             return Unknown(permission, Why.NOT_ASKED)
         except (SettingsError, BotoCoreError, OSError) as error:
             return Unknown(permission, Why.FAILED, type(error).__name__)
@@ -266,11 +266,11 @@ class _Asking:
 
 
 def _refusal(error: ClientError) -> tuple[Why, str]:
-    code = aws.code_of(error)
+    code = clients.code_of(error)
     for why, codes in (
-        (Why.FORBIDDEN, aws.FORBIDDEN),
-        (Why.CREDENTIALS, aws.BAD_CREDENTIALS),
-        (Why.THROTTLED, aws.THROTTLED),
+        (Why.FORBIDDEN, clients.FORBIDDEN),
+        (Why.CREDENTIALS, clients.BAD_CREDENTIALS),
+        (Why.THROTTLED, clients.THROTTLED),
         (Why.NOT_FOUND, _NOT_FOUND),
     ):
         if code in codes:

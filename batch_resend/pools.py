@@ -18,7 +18,7 @@ from pathlib import Path
 
 import anyio
 
-from batch_resend import s3
+from batch_resend.aws import s3
 from batch_resend.errors import BatchResendError, Refused, UsageError
 from batch_resend.job.engine import Job
 from batch_resend.job.outcome import Stop

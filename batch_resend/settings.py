@@ -12,7 +12,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from batch_resend import dynamodb, s3
+from batch_resend import dynamodb
+from batch_resend.aws import s3
 from batch_resend.errors import UsageError
 from batch_resend.job.engine import Limits, Selection
 from batch_resend.job.pacing import DEFAULT_QUOTA

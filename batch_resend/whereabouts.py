@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from batch_resend import aws, dynamodb
+from batch_resend import dynamodb
+from batch_resend.aws import clients
 from batch_resend.errors import InputError, UsageError
 from batch_resend.ledger import Forgotten, sqlite
 from batch_resend.ledger.snapshot import looking_at, must_exist
@@ -52,9 +53,9 @@ async def ledger_of(settings: Settings) -> Where:
         if dynamodb.is_address(settings.ledger):
             return dynamodb.address(settings.ledger)
         return Path(settings.ledger)
-    place = aws.Place(settings.pool_region, settings.profile, settings.endpoint_url)
+    place = clients.Place(settings.pool_region, settings.profile, settings.endpoint_url)
     if settings.client_id:
-        async with aws.resend_client(place, timeout=settings.timeout, concurrency=1) as made:
+        async with clients.resend_client(place, timeout=settings.timeout, concurrency=1) as made:
             _, region, endpoint = made
         return default_ledger(region, settings.client_id, endpoint)
     folder = state_folder()

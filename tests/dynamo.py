@@ -30,7 +30,7 @@ import boto3
 import pytest
 from aiohttp import web
 
-from batch_resend import aws
+from batch_resend.aws import clients
 
 KEYS = {"aws_access_key_id": "x", "aws_secret_access_key": "x"}
 ENVIRONMENT = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
@@ -47,14 +47,14 @@ def use(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let this process find DynamoDB there, through one session that has read its model."""
     for name, value in (ENVIRONMENT | {"AWS_ENDPOINT_URL_DYNAMODB": url}).items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(aws, "session", _session)
+    monkeypatch.setattr(clients, "session", _session)
 
 
-made_anew = aws.session
+made_anew = clients.session
 
 
 @functools.cache
-def _session(place: aws.Place) -> Any:
+def _session(place: clients.Place) -> Any:
     return made_anew(place)
 
 

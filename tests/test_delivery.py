@@ -13,7 +13,7 @@ import anyio
 import pytest
 import trio.testing
 
-from batch_resend import s3
+from batch_resend.aws import s3
 from batch_resend.errors import ReportError
 from batch_resend.job.summary import Summary
 from batch_resend.model import Reason

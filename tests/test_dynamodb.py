@@ -12,8 +12,9 @@ from typing import Any
 import anyio
 import pytest
 
-from batch_resend import aws, dynamodb
-from batch_resend.aws import Place
+from batch_resend import dynamodb
+from batch_resend.aws import clients
+from batch_resend.aws.clients import Place
 from batch_resend.dynamodb import items, table
 from batch_resend.dynamodb.ledger import DynamoLedger, open_ledger
 from batch_resend.errors import BatchResendError, LedgerError, SettingsError, UsageError
@@ -469,7 +470,7 @@ async def test_of_two_that_begin_a_ledger_one_takes_the_other_s(
 async def test_missing_credentials_are_said(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(variable)
-    monkeypatch.setattr(aws, "session", made_anew)
+    monkeypatch.setattr(clients, "session", made_anew)
     with pytest.raises(LedgerError, match="missing, invalid or expired") as caught:
         async with opened(name):
             pytest.fail("opened")

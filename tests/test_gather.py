@@ -17,7 +17,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from batch_resend.aws import Place
+from batch_resend.aws.clients import Place
 from batch_resend.check import Wish, check
 from batch_resend.facts import ClientFacts, Facts, PoolFacts, Secret, SesFacts, Unknown, Usage, Why
 from batch_resend.gather import CATEGORY, QUOTA_CODE, gather

@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from batch_resend import dynamodb
-from batch_resend.aws import Place
+from batch_resend.aws.clients import Place
 from batch_resend.dynamodb.ledger import open_ledger
 from batch_resend.errors import InputError, LedgerError
 from batch_resend.ledger import (

@@ -74,7 +74,7 @@ def _told(checked: Checked, *, as_json: bool) -> str:
 
 
 async def _checked(settings: Settings) -> Checked:
-    from batch_resend import aws
+    from batch_resend.aws import clients
     from batch_resend.check import check
     from batch_resend.gather import gather
     from batch_resend.run import client_secret, count_rows, place_of, wish_of
@@ -82,7 +82,7 @@ async def _checked(settings: Settings) -> Checked:
     place = place_of(settings)
     secret = await client_secret(settings)
     rows = await count_rows(settings)
-    async with aws.resend_client(
+    async with clients.resend_client(
         place, timeout=1, concurrency=1, note=lambda text: typer.echo(text, err=True)
     ) as (_, region, endpoint):
         pass  # nobody is asked: only where Cognito is, as a run would find it

@@ -108,12 +108,13 @@ async def _confirmations(settings: Settings, ledger: SqliteLedger) -> Confirmati
         return None
     import time
 
-    from batch_resend import aws, confirmations
+    from batch_resend import confirmations
     from batch_resend import status as told
+    from batch_resend.aws import clients
 
-    place = aws.Place(settings.pool_region, settings.profile, settings.endpoint_url)
+    place = clients.Place(settings.pool_region, settings.profile, settings.endpoint_url)
     with confirmations.Listed() as listed:
-        async with aws.signed_client(place, "cognito-idp") as client:
+        async with clients.signed_client(place, "cognito-idp") as client:
             await listed.read(client, settings.user_pool_id, ledger, _say)
         return told.confirmations(ledger.users(), listed.status, settings.user_pool_id, time.time())
 

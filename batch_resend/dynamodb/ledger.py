@@ -45,7 +45,7 @@ from typing import Any
 
 import anyio
 
-from batch_resend import aws
+from batch_resend.aws import clients
 from batch_resend.dynamodb import Address
 from batch_resend.dynamodb import items as kept
 from batch_resend.dynamodb.items import META, Found, Hashed, Item
@@ -71,13 +71,13 @@ _OPEN = {":open": {"S": "open"}}
 
 @contextlib.asynccontextmanager
 async def open_ledger(
-    place: aws.Place, address: Address, *, connections: int = 10, **given: Any
+    place: clients.Place, address: Address, *, connections: int = 10, **given: Any
 ) -> AsyncIterator[DynamoLedger]:
     """Open a ledger with the usual credentials; `given` is for `DynamoLedger`.
 
     Raises `LedgerError`, or `SettingsError` where no client can be made.
     """
-    async with aws.signed_client(
+    async with clients.signed_client(
         place, "dynamodb", attempts=1, timeout=ONE_TRY, connections=connections
     ) as client:
         ledger = DynamoLedger(Table(client, address), **given)

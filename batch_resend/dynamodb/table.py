@@ -22,7 +22,7 @@ from typing import Any
 
 import anyio
 
-from batch_resend import aws
+from batch_resend.aws import clients
 from batch_resend.dynamodb import Address
 from batch_resend.errors import LedgerError
 
@@ -33,7 +33,7 @@ _LONGEST_PAUSE = 2.0
 _AT_ONCE = 100  #: items that DynamoDB reads in one request
 _TOGETHER = 8  #: such requests at a time
 
-_NOT_YET = aws.THROTTLED | {
+_NOT_YET = clients.THROTTLED | {
     "ProvisionedThroughputExceededException",
     "TransactionConflictException",
     "TransactionInProgressException",
@@ -255,7 +255,7 @@ class Table:
             yield
         except sdk.ClientError as error:
             raise self._meaning(error) from error
-        except aws.no_credentials() as error:
+        except clients.no_credentials() as error:
             raise self._no_credentials(type(error).__name__) from error
         except sdk.ParamValidationError as error:
             raise self._cannot("is asked for what DynamoDB does not know") from error
@@ -263,7 +263,7 @@ class Table:
             raise Unclear(type(error).__name__) from error
 
     def _meaning(self, error: Any) -> Exception:
-        code = aws.code_of(error)
+        code = clients.code_of(error)
         status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") or 0)
         if code == "ConditionalCheckFailedException":
             return Refused(code)
@@ -278,9 +278,9 @@ class Table:
             return self._cannot(f"refuses what is written ({', '.join(sorted(reasons))})")
         if code in _NOT_YET or status >= 500:
             return Unclear(code)
-        if code in aws.BAD_CREDENTIALS or error.operation_name.startswith("AssumeRole"):
+        if code in clients.BAD_CREDENTIALS or error.operation_name.startswith("AssumeRole"):
             return self._no_credentials(code)
-        if code in aws.FORBIDDEN:
+        if code in clients.FORBIDDEN:
             # A transaction of ours consists of updates, and is allowed as these are.
             action = error.operation_name.replace("TransactWriteItems", "UpdateItem")
             return LedgerError(

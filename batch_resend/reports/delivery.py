@@ -26,7 +26,7 @@ from typing import TypeVar
 import anyio
 from anyio import to_thread
 
-from batch_resend import s3
+from batch_resend.aws import s3
 from batch_resend.errors import BatchResendError, ReportError
 from batch_resend.job.summary import NotDelivered, Summary
 from batch_resend.masking import printable

@@ -33,7 +33,7 @@ from tenacity import (
     wait_exponential_jitter,
 )
 
-from batch_resend.aws import BAD_CREDENTIALS, FORBIDDEN, THROTTLED, no_credentials
+from batch_resend.aws.clients import BAD_CREDENTIALS, FORBIDDEN, THROTTLED, no_credentials
 from batch_resend.errors import BatchResendError, InputError, SettingsError, StaleListing
 from batch_resend.masking import mask_within, printable
 from batch_resend.model import Candidate

@@ -11,8 +11,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from batch_resend.aws.transport import NoAnswer, NotSent, Unreadable
 from batch_resend.model import Delivery, Reply, Request, Wire
-from batch_resend.wire import NoAnswer, NotSent, Unreadable
 
 
 class AwsSender:

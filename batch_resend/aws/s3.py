@@ -23,7 +23,7 @@ from typing import IO, Any
 import anyio
 from anyio import to_thread
 
-from batch_resend import aws
+from batch_resend.aws import clients
 from batch_resend.errors import (
     BatchResendError,
     InputError,
@@ -90,9 +90,9 @@ def address(option: str, path: str) -> Address:
 
 
 @contextlib.asynccontextmanager
-async def open_store(place: aws.Place) -> AsyncIterator[Store]:
+async def open_store(place: clients.Place) -> AsyncIterator[Store]:
     """Open S3, with the usual credentials; `place` is that of Cognito."""
-    async with aws.signed_client(place, "s3") as client:
+    async with clients.signed_client(place, "s3") as client:
         yield Store(client)
 
 
@@ -346,7 +346,7 @@ def _in_words(doing: _Doing) -> Iterator[None]:
         yield
     except sdk.ClientError as error:
         raise doing.refused(error) from error
-    except aws.no_credentials() as error:
+    except clients.no_credentials() as error:
         raise doing.no_credentials(type(error).__name__) from error
     except (sdk.BotoCoreError, ResponseParserError, ValueError, TypeError, KeyError) as error:
         raise doing.cannot(

@@ -190,7 +190,7 @@ async def resend_client(
     from botocore import UNSIGNED
     from botocore.exceptions import BotoCoreError, InvalidRegionError
 
-    from batch_resend.wire import OneShot
+    from batch_resend.aws.transport import OneShot
 
     wire = OneShot()
     made = session(place)

@@ -1,0 +1,1 @@
+"""AWS, spoken to here: endpoints, clients, the transport, the sender, S3."""
