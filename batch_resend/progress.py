@@ -309,9 +309,9 @@ def status_command(ledger: str, region: str = "") -> str:
     """Give the command that shows who is unsettled; a table is found in its Region only."""
     import shlex
 
-    from batch_resend import dynamodb
+    from batch_resend.ledger.dynamodb.address import is_table
 
-    where = f" --region {shlex.quote(region)}" if dynamodb.is_address(ledger) and region else ""
+    where = f" --region {shlex.quote(region)}" if is_table(ledger) and region else ""
     return f"batch-resend status --ledger {printable(shlex.quote(ledger))}{where}"
 
 

@@ -24,7 +24,6 @@ import anyio
 import anyio.abc
 import anyio.streams.memory
 
-from batch_resend import dynamodb
 from batch_resend.aws import clients, s3
 from batch_resend.check import Checked, Level, Wish, check, estimated
 from batch_resend.command import next_command
@@ -44,7 +43,8 @@ from batch_resend.job.pacing import DEFAULT_QUOTA, SharedPace
 from batch_resend.job.request import AppClient
 from batch_resend.job.spool import Spool
 from batch_resend.job.summary import Summary
-from batch_resend.ledger.sqlite import SqliteLedger, files_of
+from batch_resend.ledger.dynamodb.address import is_table, table_address
+from batch_resend.ledger.sqlite.ledger import SqliteLedger, files_of
 from batch_resend.masking import printable
 from batch_resend.model import Planned, Result
 from batch_resend.preview import Preview
@@ -59,7 +59,7 @@ from batch_resend.sources.csv_file import CsvSource, Opener, read_names, without
 from batch_resend.version import __version__
 
 if TYPE_CHECKING:
-    from batch_resend.dynamodb.ledger import DynamoLedger
+    from batch_resend.ledger.dynamodb.ledger import DynamoLedger
 
 SIMULATED_CLIENT = "simulated"
 SIMULATED_POOL = "us-east-1_Simulated"
@@ -509,10 +509,10 @@ class Run:
             "must_exist": settings.require_ledger,
             "read_only": settings.dry_run,
         }
-        if settings.ledger is not None and dynamodb.is_address(settings.ledger):
-            from batch_resend.dynamodb.ledger import open_ledger
+        if settings.ledger is not None and is_table(settings.ledger):
+            from batch_resend.ledger.dynamodb.ledger import open_ledger
 
-            address, many = dynamodb.address(settings.ledger), settings.concurrency
+            address, many = table_address(settings.ledger), settings.concurrency
             opening = open_ledger(place_of(settings), address, connections=many, **given)
             return await stack.enter_async_context(opening)
         path: Path | None

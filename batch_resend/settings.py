@@ -12,7 +12,6 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from batch_resend import dynamodb
 from batch_resend.aws import s3
 from batch_resend.errors import UsageError
 from batch_resend.job.engine import Limits, Selection
@@ -21,6 +20,7 @@ from batch_resend.job.plan import Eligibility
 from batch_resend.job.request import Template
 from batch_resend.job.summary import MaxFailures
 from batch_resend.job.waves import Waves, room
+from batch_resend.ledger.dynamodb.address import is_table, table_address
 from batch_resend.ledger.policy import SendPolicy
 
 UNCONFIRMED_FILTER = 'cognito:user_status = "UNCONFIRMED"'
@@ -181,8 +181,8 @@ class Settings:
             raise UsageError(
                 f"--ledger {self.ledger} cannot lie in S3, which knows no locks: name a file."
             )
-        if self.ledger is not None and dynamodb.is_address(self.ledger):
-            dynamodb.address(self.ledger)
+        if self.ledger is not None and is_table(self.ledger):
+            table_address(self.ledger)
             if self.timeout > _LONGEST_TIMEOUT:
                 raise UsageError(
                     f"--timeout {self.timeout:g}s is too long for a ledger that machines share:"

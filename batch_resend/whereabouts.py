@@ -8,17 +8,18 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from batch_resend import dynamodb
 from batch_resend.aws import clients
 from batch_resend.errors import InputError, UsageError
-from batch_resend.ledger import Forgotten, sqlite
-from batch_resend.ledger.snapshot import looking_at, must_exist
-from batch_resend.ledger.sqlite import SqliteLedger, files_of
+from batch_resend.ledger import Forgotten
+from batch_resend.ledger.dynamodb.address import TableAddress, is_table, table_address
+from batch_resend.ledger.sqlite import ledger
+from batch_resend.ledger.sqlite.ledger import SqliteLedger, files_of
+from batch_resend.ledger.sqlite.snapshot import looking_at, must_exist
 from batch_resend.masking import printable
 from batch_resend.run import default_ledger, place_of
 from batch_resend.settings import Settings, state_folder
 
-Where = Path | dynamodb.Address
+Where = Path | TableAddress
 
 
 class Erasable(Protocol):
@@ -50,8 +51,8 @@ async def ledger_of(settings: Settings) -> Where:
     `InputError` where there is none at all.
     """
     if settings.ledger is not None:
-        if dynamodb.is_address(settings.ledger):
-            return dynamodb.address(settings.ledger)
+        if is_table(settings.ledger):
+            return table_address(settings.ledger)
         return Path(settings.ledger)
     place = clients.Place(settings.pool_region, settings.profile, settings.endpoint_url)
     if settings.client_id:
@@ -82,7 +83,7 @@ def is_held(where: Where) -> bool | None:
     if not isinstance(where, Path):
         return None
     try:
-        return sqlite.is_held(where)
+        return ledger.is_held(where)
     except OSError:
         return None
 
@@ -101,7 +102,7 @@ async def looking(
         with looking_at(where, case_sensitive=sensitive) as copy:
             yield copy
         return
-    from batch_resend.dynamodb import ledger as shared
+    from batch_resend.ledger.dynamodb import ledger as shared
 
     with SqliteLedger(None, case_sensitive=sensitive, simulated=None) as copy:
         async with shared.open_ledger(
@@ -122,7 +123,7 @@ async def erasing(settings: Settings, where: Where) -> AsyncIterator[Erasable]:
         with SqliteLedger(must_exist(where), case_sensitive=sensitive, simulated=None) as found:
             yield _OneFile(found)
         return
-    from batch_resend.dynamodb import ledger as shared
+    from batch_resend.ledger.dynamodb import ledger as shared
 
     async with shared.open_ledger(
         place_of(settings), where, case_sensitive=sensitive, simulated=None, read_only=True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from batch_resend.ledger import Barred, Step
-from batch_resend.ledger.sqlite import SqliteLedger
+from batch_resend.ledger.sqlite.ledger import SqliteLedger
 
 
 def apply(ledger: SqliteLedger, steps: Sequence[Step]) -> list[int]:

@@ -33,7 +33,7 @@ from batch_resend.job.engine import Job, Limits, Selection
 from batch_resend.job.plan import Eligibility
 from batch_resend.job.spool import Spool
 from batch_resend.ledger.policy import SendPolicy
-from batch_resend.ledger.sqlite import SqliteLedger, files_of
+from batch_resend.ledger.sqlite.ledger import SqliteLedger, files_of
 from batch_resend.settings import UNCONFIRMED_FILTER
 from batch_resend.simulator.pool import Kind, Pool, User
 from batch_resend.simulator.quota import Quota

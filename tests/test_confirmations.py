@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 
-from batch_resend import confirmations
-from batch_resend.confirmations import Listed
-from batch_resend.ledger import Intend, Names, Settle
-from batch_resend.ledger.sqlite import SqliteLedger
+from batch_resend.ledger import Intend, Names, Settle, confirmations
+from batch_resend.ledger.confirmations import Listed
+from batch_resend.ledger.sqlite.ledger import SqliteLedger
 from batch_resend.model import Reason
 from tests.ledgers import apply
 

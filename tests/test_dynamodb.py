@@ -12,16 +12,16 @@ from typing import Any
 import anyio
 import pytest
 
-from batch_resend import dynamodb
 from batch_resend.aws import clients
 from batch_resend.aws.clients import Place
-from batch_resend.dynamodb import items, table
-from batch_resend.dynamodb.ledger import DynamoLedger, open_ledger
 from batch_resend.errors import BatchResendError, LedgerError, SettingsError, UsageError
 from batch_resend.job import engine
 from batch_resend.ledger import Barred, Intend, Interrupted, Names, Settle
+from batch_resend.ledger.dynamodb import items, table
+from batch_resend.ledger.dynamodb.address import TableAddress, is_table, table_address
+from batch_resend.ledger.dynamodb.ledger import DynamoLedger, open_ledger
 from batch_resend.ledger.policy import SendPolicy
-from batch_resend.ledger.sqlite import SqliteLedger
+from batch_resend.ledger.sqlite.ledger import SqliteLedger
 from batch_resend.model import Reason
 from batch_resend.settings import Settings
 from tests.dynamo import ACTIONS, FATES, REGION, Line, client, create, made_anew, made_table, use
@@ -60,7 +60,7 @@ async def line(moto_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
 
 @contextlib.asynccontextmanager
 async def opened(name: str, *, begin: bool = True, **given: Any) -> AsyncIterator[DynamoLedger]:
-    async with open_ledger(Place(REGION), dynamodb.Address(name), **given) as ledger:
+    async with open_ledger(Place(REGION), TableAddress(name), **given) as ledger:
         if begin:
             await ledger.begin(NOW)
         yield ledger
@@ -96,9 +96,9 @@ LISTED = Names("id-1", ("sub-1", "ada@example.com"), listed=True)
 
 def test_an_address_names_a_table() -> None:
     for text in ("dynamodb://resend-ledger", "DynamoDB://a.b_c-1"):
-        assert dynamodb.is_address(text)
-        assert str(dynamodb.address(text)) == "dynamodb://" + text[11:]
-    assert not any(map(dynamodb.is_address, [None, "ledger.sqlite3", "dynamodb", "s3://b/k"]))
+        assert is_table(text)
+        assert str(table_address(text)) == "dynamodb://" + text[11:]
+    assert not any(map(is_table, [None, "ledger.sqlite3", "dynamodb", "s3://b/k"]))
 
 
 @pytest.mark.parametrize("text", ["dynamodb://", "dynamodb://ab", "dynamodb://a/b", "dynamodb://ä"])
@@ -178,7 +178,7 @@ async def test_of_a_table_that_is_lost_meanwhile_is_said_to_restore_it_and_not_t
 )
 def test_what_is_not_allowed_is_named(operation: str, action: str) -> None:
     error = as_sdk("AccessDeniedException", operation=operation)
-    said = table.Table(None, dynamodb.Address("some-table"))._meaning(error)
+    said = table.Table(None, TableAddress("some-table"))._meaning(error)
     assert re.findall(r"dynamodb:(\w+)", str(said)) == [action]
 
 
@@ -234,7 +234,7 @@ async def test_aws_s_own_dynamodb_is_not_asked_for_a_simulated_cognito(
     monkeypatch.delenv("AWS_ENDPOINT_URL_DYNAMODB")
     place = Place(REGION, endpoint_url="http://127.0.0.1:9")
     with pytest.raises(SettingsError, match="set AWS_ENDPOINT_URL_DYNAMODB"):
-        async with open_ledger(place, dynamodb.Address("table")):
+        async with open_ledger(place, TableAddress("table")):
             pytest.fail("opened")
 
 
@@ -282,7 +282,7 @@ def as_sdk(code: str, operation: str = "UpdateItem", **more: Any) -> Any:
 def test_a_transaction_that_is_cancelled_says_why(codes: list[str], kind: type) -> None:
     reasons = [{"Code": code} for code in codes]
     error = as_sdk("TransactionCanceledException", CancellationReasons=reasons)
-    assert type(table.Table(None, dynamodb.Address("t"))._meaning(error)) is kind
+    assert type(table.Table(None, TableAddress("t"))._meaning(error)) is kind
 
 
 async def test_a_run_needs_what_the_examples_allow_and_no_more(name: str, line: Line) -> None:

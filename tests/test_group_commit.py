@@ -8,7 +8,7 @@ import pytest
 
 from batch_resend.errors import LedgerError
 from batch_resend.ledger import Intend, Names, Step
-from batch_resend.ledger.group_commit import GroupCommit
+from batch_resend.ledger.sqlite.group_commit import GroupCommit
 
 pytestmark = pytest.mark.anyio
 STEP = Intend(Names("ada"), 0.0)

@@ -22,7 +22,7 @@ from batch_resend.job.spool import Spool
 from batch_resend.job.summary import MaxFailures, Summary
 from batch_resend.ledger import Intend, Interrupted, Names
 from batch_resend.ledger.policy import SendPolicy
-from batch_resend.ledger.sqlite import SqliteLedger
+from batch_resend.ledger.sqlite.ledger import SqliteLedger
 from batch_resend.model import Candidate, Outcome, Reason, Reply, Request, Result, Wire
 from batch_resend.simulator.pool import Kind, Pool, User
 from batch_resend.simulator.quota import Quota, Style

@@ -29,7 +29,7 @@ from batch_resend.ledger import (
     Settle,
 )
 from batch_resend.ledger.policy import History
-from batch_resend.ledger.sqlite import SqliteLedger, files_of
+from batch_resend.ledger.sqlite.ledger import SqliteLedger, files_of
 from batch_resend.model import Outcome, Reason
 from tests.ledgers import apply
 

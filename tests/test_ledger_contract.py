@@ -11,9 +11,7 @@ from typing import Any
 import anyio
 import pytest
 
-from batch_resend import dynamodb
 from batch_resend.aws.clients import Place
-from batch_resend.dynamodb.ledger import open_ledger
 from batch_resend.errors import InputError, LedgerError
 from batch_resend.ledger import (
     Barred,
@@ -25,9 +23,11 @@ from batch_resend.ledger import (
     PastRun,
     Settle,
 )
+from batch_resend.ledger.dynamodb.address import is_table, table_address
+from batch_resend.ledger.dynamodb.ledger import open_ledger
 from batch_resend.ledger.journal import Journal, OwnJournal
 from batch_resend.ledger.policy import ANYBODY, History, SendPolicy
-from batch_resend.ledger.sqlite import SqliteLedger
+from batch_resend.ledger.sqlite.ledger import SqliteLedger
 from batch_resend.model import Reason
 from batch_resend.settings import Settings
 from batch_resend.whereabouts import erasing, ledger_of, looking
@@ -87,8 +87,8 @@ class Ledger:
         """A run that begins and, as if it died, does not end."""
         async with contextlib.AsyncExitStack() as stack:
             journal: Journal
-            if dynamodb.is_address(self.at):
-                address = dynamodb.address(self.at)
+            if is_table(self.at):
+                address = table_address(self.at)
                 opening = open_ledger(Place(REGION), address, **given)
                 journal = shared = await stack.enter_async_context(opening)
                 is_new, client = shared.is_new, shared.client

@@ -23,7 +23,7 @@ from batch_resend.job.engine import Job, Limits, Selection
 from batch_resend.job.spool import Spool
 from batch_resend.ledger import Barred, Step
 from batch_resend.ledger.policy import SendPolicy
-from batch_resend.ledger.sqlite import SqliteLedger
+from batch_resend.ledger.sqlite.ledger import SqliteLedger
 from batch_resend.model import Candidate, Outcome, Reason, Reply, Request, Result
 from batch_resend.simulator.quota import Quota
 from batch_resend.simulator.rules import Cognito

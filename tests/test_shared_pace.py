@@ -20,7 +20,7 @@ from batch_resend.job.outcome import Signal, Stop
 from batch_resend.job.pacing import TICK, Gate, Health, Pace, SharedPace
 from batch_resend.job.spool import Spool
 from batch_resend.job.summary import Summary
-from batch_resend.ledger.sqlite import SqliteLedger
+from batch_resend.ledger.sqlite.ledger import SqliteLedger
 from batch_resend.model import Reason, Reply, Request, Wire
 from batch_resend.simulator.quota import Quota
 from batch_resend.simulator.rules import Cognito

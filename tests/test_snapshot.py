@@ -17,9 +17,9 @@ import pytest
 import batch_resend
 from batch_resend.errors import InputError, LedgerError, LedgerHeld
 from batch_resend.ledger import Intend, Names, Settle
-from batch_resend.ledger import snapshot as module
-from batch_resend.ledger.snapshot import looking_at
-from batch_resend.ledger.sqlite import SqliteLedger
+from batch_resend.ledger.sqlite import snapshot as module
+from batch_resend.ledger.sqlite.ledger import SqliteLedger
+from batch_resend.ledger.sqlite.snapshot import looking_at
 from batch_resend.model import Reason
 from tests.ledgers import apply
 
@@ -29,7 +29,7 @@ WRITER = """
 import sys
 from pathlib import Path
 from batch_resend.ledger import Intend, Names, Settle
-from batch_resend.ledger.sqlite import SqliteLedger
+from batch_resend.ledger.sqlite.ledger import SqliteLedger
 from batch_resend.model import Reason
 from tests.ledgers import apply
 

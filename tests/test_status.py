@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batch_resend.ledger import Message, PastRun
-from batch_resend.status import (
+from batch_resend.ledger.status import (
     Confirmations,
     Status,
     Stock,

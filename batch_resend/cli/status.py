@@ -12,9 +12,9 @@ from batch_resend.cli.loop import in_loop
 from batch_resend.errors import Exit, UsageError
 
 if TYPE_CHECKING:
-    from batch_resend.ledger.sqlite import SqliteLedger
+    from batch_resend.ledger.sqlite.ledger import SqliteLedger
+    from batch_resend.ledger.status import Confirmations
     from batch_resend.settings import Settings
-    from batch_resend.status import Confirmations
 
 
 def status(
@@ -60,7 +60,7 @@ def status(
 
 
 async def _history(settings: Settings, name: str, *, json: bool, masked: bool) -> int:
-    from batch_resend import status as told
+    from batch_resend.ledger import status as told
     from batch_resend.whereabouts import ledger_of, looking
 
     path = await ledger_of(settings)
@@ -78,7 +78,7 @@ async def _status(settings: Settings, max_sends: int, *, json: bool, masked: boo
     from itertools import islice
     from pathlib import Path
 
-    from batch_resend import status as told
+    from batch_resend.ledger import status as told
     from batch_resend.whereabouts import is_held, ledger_of, looking
 
     path = await ledger_of(settings)
@@ -108,9 +108,9 @@ async def _confirmations(settings: Settings, ledger: SqliteLedger) -> Confirmati
         return None
     import time
 
-    from batch_resend import confirmations
-    from batch_resend import status as told
     from batch_resend.aws import clients
+    from batch_resend.ledger import confirmations
+    from batch_resend.ledger import status as told
 
     place = clients.Place(settings.pool_region, settings.profile, settings.endpoint_url)
     with confirmations.Listed() as listed:

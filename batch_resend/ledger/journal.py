@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 from batch_resend.ledger import Names, Step
-from batch_resend.ledger.group_commit import Durable, GroupCommit
 from batch_resend.ledger.policy import History
+from batch_resend.ledger.sqlite.group_commit import Durable, GroupCommit
 
 
 class Alone(Durable, Protocol):

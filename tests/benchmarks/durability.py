@@ -20,7 +20,7 @@ import anyio
 from batch_resend.job.engine import Job, Limits, Selection
 from batch_resend.job.request import AppClient
 from batch_resend.job.spool import Spool
-from batch_resend.ledger.sqlite import SqliteLedger
+from batch_resend.ledger.sqlite.ledger import SqliteLedger
 from batch_resend.model import Candidate, Result
 from batch_resend.simulator.rules import Cognito
 from batch_resend.simulator.sender import SimulatedSender

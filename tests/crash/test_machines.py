@@ -44,8 +44,8 @@ sys.stdin.read()
 #: The program, but for an intent that is written whatever others have written since.
 _BLIND = """
 from batch_resend.__main__ import main
-from batch_resend.dynamodb import ledger
-from batch_resend.dynamodb.table import Change
+from batch_resend.ledger.dynamodb import ledger
+from batch_resend.ledger.dynamodb.table import Change
 
 def unchanged(item, stamp, update, values, names):
     values = {":v": {"S": stamp}, **values}

@@ -23,8 +23,8 @@ from typing import Any
 import anyio
 
 from batch_resend.aws import clients
-from batch_resend.dynamodb import Address
 from batch_resend.errors import LedgerError
+from batch_resend.ledger.dynamodb.address import TableAddress
 
 PATIENCE = 20.0  #: seconds in all, after which the table is out of reach
 ONE_TRY = 5.0  #: seconds for one answer
@@ -99,7 +99,7 @@ class Change:
 class Table:
     """A table, through a client of aioboto3's that repeats nothing."""
 
-    def __init__(self, client: Any, address: Address) -> None:
+    def __init__(self, client: Any, address: TableAddress) -> None:
         """Nothing is asked yet."""
         self._client = client
         self.address = address

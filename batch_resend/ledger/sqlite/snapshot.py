@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from batch_resend.errors import InputError, LedgerError, LedgerHeld
-from batch_resend.ledger.sqlite import SqliteLedger
+from batch_resend.ledger.sqlite.ledger import SqliteLedger
 
 _TRIES = 40
 _PAUSE = 0.05  #: seconds between two of them

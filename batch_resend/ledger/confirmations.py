@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 
 from batch_resend.ledger import Names
-from batch_resend.ledger.sqlite import SqliteLedger
+from batch_resend.ledger.sqlite.ledger import SqliteLedger
 from batch_resend.sources.cognito import Client, CognitoSource
 
 _EVERY = 10.0  #: seconds between two words about how far the listing is

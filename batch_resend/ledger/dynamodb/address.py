@@ -13,7 +13,7 @@ _TABLE = re.compile(r"[A-Za-z0-9_.-]{3,255}")
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class TableAddress:
     """Which table is meant."""
 
     table: str
@@ -23,12 +23,12 @@ class Address:
         return f"{_BEGINNING}{self.table}"
 
 
-def is_address(ledger: str | None) -> bool:
+def is_table(ledger: str | None) -> bool:
     """Whether a ledger's name means a table."""
     return ledger is not None and ledger.lower().startswith(_BEGINNING)
 
 
-def address(ledger: str) -> Address:
+def table_address(ledger: str) -> TableAddress:
     """Read an address; raises `UsageError`."""
     table = ledger[len(_BEGINNING) :]
     if not _TABLE.fullmatch(table):
@@ -36,4 +36,4 @@ def address(ledger: str) -> Address:
             f"--ledger {printable(ledger)!r} names no table of DynamoDB: give it as"
             " dynamodb://TABLE, of 3 to 255 letters, digits, dots, dashes and underscores."
         )
-    return Address(table)
+    return TableAddress(table)

@@ -46,10 +46,6 @@ from typing import Any
 import anyio
 
 from batch_resend.aws import clients
-from batch_resend.dynamodb import Address
-from batch_resend.dynamodb import items as kept
-from batch_resend.dynamodb.items import META, Found, Hashed, Item
-from batch_resend.dynamodb.table import ONE_TRY, Change, Patience, Refused, Table, Unclear
 from batch_resend.errors import InputError, LedgerError
 from batch_resend.ledger import (
     Barred,
@@ -62,8 +58,19 @@ from batch_resend.ledger import (
     Settle,
     Step,
 )
+from batch_resend.ledger.dynamodb import items as kept
+from batch_resend.ledger.dynamodb.address import TableAddress
+from batch_resend.ledger.dynamodb.items import META, Found, Hashed, Item
+from batch_resend.ledger.dynamodb.table import (
+    ONE_TRY,
+    Change,
+    Patience,
+    Refused,
+    Table,
+    Unclear,
+)
 from batch_resend.ledger.policy import NOBODY, History, judge_history
-from batch_resend.ledger.sqlite import SqliteLedger
+from batch_resend.ledger.sqlite.ledger import SqliteLedger
 
 _TOGETHER = 16  #: changes at a time, where many people are erased
 _OPEN = {":open": {"S": "open"}}
@@ -71,7 +78,7 @@ _OPEN = {":open": {"S": "open"}}
 
 @contextlib.asynccontextmanager
 async def open_ledger(
-    place: clients.Place, address: Address, *, connections: int = 10, **given: Any
+    place: clients.Place, address: TableAddress, *, connections: int = 10, **given: Any
 ) -> AsyncIterator[DynamoLedger]:
     """Open a ledger with the usual credentials; `given` is for `DynamoLedger`.
 
