@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from batch_resend.preview import Asked, Preview
+from batch_resend.preflight.preview import Asked, Preview
 from batch_resend.wording import listed, some, span
 
 

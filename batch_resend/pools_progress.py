@@ -16,7 +16,7 @@ from batch_resend.job.summary import Summary, Tally
 from batch_resend.masking import printable
 from batch_resend.model import Reason
 from batch_resend.pools_preview import PoolsPreview, total_lines
-from batch_resend.preview import confirmation_lines, plan_lines
+from batch_resend.preflight.preview import confirmation_lines, plan_lines
 from batch_resend.progress import Console, goes_on, numbers, progress_line, summary_lines
 from batch_resend.reports.pools import PoolsSummary
 

@@ -25,7 +25,6 @@ import anyio.abc
 import anyio.streams.memory
 
 from batch_resend.aws import clients, s3
-from batch_resend.check import Checked, Level, Wish, check, estimated
 from batch_resend.command import next_command
 from batch_resend.errors import (
     BatchResendError,
@@ -35,8 +34,6 @@ from batch_resend.errors import (
     SettingsError,
     UsageError,
 )
-from batch_resend.estimate import Estimate, Messages
-from batch_resend.facts import Facts
 from batch_resend.job.engine import Job, Sender
 from batch_resend.job.outcome import Stop
 from batch_resend.job.pacing import DEFAULT_QUOTA, SharedPace
@@ -47,7 +44,10 @@ from batch_resend.ledger.dynamodb.address import is_table, table_address
 from batch_resend.ledger.sqlite.ledger import SqliteLedger, files_of
 from batch_resend.masking import printable
 from batch_resend.model import Planned, Result
-from batch_resend.preview import Preview
+from batch_resend.preflight.check import Checked, Level, Wish, check, estimated
+from batch_resend.preflight.estimate import Estimate, Messages
+from batch_resend.preflight.facts import Facts
+from batch_resend.preflight.preview import Preview
 from batch_resend.reports.csv_file import CsvReport, FailedRows
 from batch_resend.reports.delivery import Deliveries
 from batch_resend.reports.files import PrivateFile
@@ -383,7 +383,7 @@ class Run:
         return job, checked
 
     async def _learn(self, app: AppClient) -> Facts:
-        from batch_resend.gather import gather
+        from batch_resend.preflight.probe import gather
 
         settings = self.settings
         return await gather(

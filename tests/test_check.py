@@ -9,8 +9,17 @@ from typing import Any
 
 import pytest
 
-from batch_resend.check import Checked, Finding, Level, Wish, check, estimated, lines
-from batch_resend.facts import ClientFacts, Facts, PoolFacts, Secret, SesFacts, Unknown, Usage, Why
+from batch_resend.preflight.check import Checked, Finding, Level, Wish, check, estimated, lines
+from batch_resend.preflight.facts import (
+    ClientFacts,
+    Facts,
+    PoolFacts,
+    Secret,
+    SesFacts,
+    Unknown,
+    Usage,
+    Why,
+)
 
 POOL = PoolFacts(
     account="123456789012", verifies=("email",), by_ses=True, users=5000, tier="ESSENTIALS"

@@ -17,10 +17,10 @@ import pytest
 import typer.main
 
 from batch_resend import cli, errors, settings
-from batch_resend.check import Level, check, lines
 from batch_resend.job.outcome import Stop
 from batch_resend.model import Outcome, Reason
-from batch_resend.preview import plan_lines
+from batch_resend.preflight.check import Level, check, lines
+from batch_resend.preflight.preview import plan_lines
 from batch_resend.reasons import ADVICE
 from batch_resend.reports import ledger_file
 from batch_resend.reports.csv_file import COLUMNS
@@ -412,7 +412,7 @@ def test_the_plan_that_the_readme_shows_is_that_of_the_test() -> None:
 def test_the_policies_allow_what_is_asked_for_and_no_more() -> None:
     from tests import dynamo
 
-    source = (ROOT / "batch_resend" / "gather.py").read_text("utf-8")
+    source = (ROOT / "batch_resend" / "preflight" / "probe.py").read_text("utf-8")
     asked = set(re.findall(r'"((?:cognito-idp|servicequotas|cloudwatch|ses):\w+)"', source))
     asked |= {"servicequotas:GetAWSDefaultServiceQuota"}
     assert _allowed("policy-list") == {"cognito-idp:ListUsers"}

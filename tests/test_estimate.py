@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_resend.estimate import (
+from batch_resend.preflight.estimate import (
     Estimate,
     MailQuota,
     Messages,

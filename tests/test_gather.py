@@ -18,9 +18,18 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from batch_resend.aws.clients import Place
-from batch_resend.check import Wish, check
-from batch_resend.facts import ClientFacts, Facts, PoolFacts, Secret, SesFacts, Unknown, Usage, Why
-from batch_resend.gather import CATEGORY, QUOTA_CODE, gather
+from batch_resend.preflight.check import Wish, check
+from batch_resend.preflight.facts import (
+    ClientFacts,
+    Facts,
+    PoolFacts,
+    Secret,
+    SesFacts,
+    Unknown,
+    Usage,
+    Why,
+)
+from batch_resend.preflight.probe import CATEGORY, QUOTA_CODE, gather
 
 pytestmark = pytest.mark.anyio
 

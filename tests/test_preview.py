@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from batch_resend.estimate import Estimate, Messages, own_sender
 from batch_resend.model import Outcome, Reason
-from batch_resend.preview import Preview, confirmation_lines, plan_lines
+from batch_resend.preflight.estimate import Estimate, Messages, own_sender
+from batch_resend.preflight.preview import Preview, confirmation_lines, plan_lines
 from batch_resend.reasons import ADVICE
 
 NOW = 1795435200.0  #: 2026-11-23 12:00 UTC

@@ -13,7 +13,7 @@ from batch_resend.cli.loop import in_loop
 from batch_resend.errors import UsageError
 
 if TYPE_CHECKING:
-    from batch_resend.check import Checked
+    from batch_resend.preflight.check import Checked
     from batch_resend.settings import Settings
 
 
@@ -68,15 +68,15 @@ def check(
 
 
 def _told(checked: Checked, *, as_json: bool) -> str:
-    from batch_resend.check import lines
+    from batch_resend.preflight.check import lines
 
     return json.dumps(checked.as_json()) if as_json else "\n".join(lines(checked))
 
 
 async def _checked(settings: Settings) -> Checked:
     from batch_resend.aws import clients
-    from batch_resend.check import check
-    from batch_resend.gather import gather
+    from batch_resend.preflight.check import check
+    from batch_resend.preflight.probe import gather
     from batch_resend.run import client_secret, count_rows, place_of, wish_of
 
     place = place_of(settings)

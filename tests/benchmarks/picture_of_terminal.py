@@ -21,7 +21,7 @@ from batch_resend.display import frame
 from batch_resend.job.engine import Job
 from batch_resend.job.outcome import Stop
 from batch_resend.model import Reason, Result
-from batch_resend.preview import Preview, confirmation_lines
+from batch_resend.preflight.preview import Preview, confirmation_lines
 from batch_resend.run import Observer, Run
 
 PICTURE = Path(__file__).resolve().parents[2] / "examples" / "terminal.svg"

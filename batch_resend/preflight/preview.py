@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from batch_resend.estimate import Estimate, Messages
 from batch_resend.masking import mask, printable
 from batch_resend.model import Reason
+from batch_resend.preflight.estimate import Estimate, Messages
 from batch_resend.reasons import ADVICE
 from batch_resend.wording import some, span
 

@@ -16,8 +16,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from batch_resend.errors import Exit
-from batch_resend.estimate import Estimate
-from batch_resend.facts import (
+from batch_resend.preflight.estimate import Estimate
+from batch_resend.preflight.facts import (
     CUSTOM_MAIL,
     TRIGGERS,
     Facts,

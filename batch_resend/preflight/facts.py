@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from batch_resend.estimate import MailQuota, Messages, messages, own_sender
+from batch_resend.preflight.estimate import MailQuota, Messages, messages, own_sender
 
 #: The triggers that a resend calls (Cognito Developer Guide, "Custom message", "Custom
 #: sender"); the others of the pool do not run.

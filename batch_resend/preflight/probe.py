@@ -24,8 +24,17 @@ from botocore.exceptions import (
 
 from batch_resend.aws import clients
 from batch_resend.errors import SettingsError
-from batch_resend.facts import ClientFacts, Facts, PoolFacts, Secret, SesFacts, Unknown, Usage, Why
 from batch_resend.masking import printable
+from batch_resend.preflight.facts import (
+    ClientFacts,
+    Facts,
+    PoolFacts,
+    Secret,
+    SesFacts,
+    Unknown,
+    Usage,
+    Why,
+)
 
 WITHIN = 4.0  #: seconds for one question; at most two are asked one after the other
 _ATTEMPTS = 2
