@@ -46,8 +46,8 @@ from batch_resend.execution import Execution
 from batch_resend.job.outcome import Stop
 from batch_resend.job.summary import Summary
 from batch_resend.model import Candidate, Outcome, Planned, Reason, Result
-from batch_resend.reports import merged
-from batch_resend.reports.csv_file import COLUMNS, TRY_AGAIN
+from batch_resend.reports import merge
+from batch_resend.reports.results_csv import COLUMNS, TRY_AGAIN
 from batch_resend.run import Observer, Run
 from batch_resend.settings import Settings
 from batch_resend.sources import batch
@@ -210,7 +210,7 @@ async def _send(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     async with s3.open_store(_HERE) as store:
         execution = Execution(store, str(event["place"]))
         told, _ = await execution.tries(number)
-        known = {row: merged.reason(line) for row, line in told.items()}
+        known = {row: merge.reason(line) for row, line in told.items()}
         known = {row: reason for row, reason in known.items() if reason is not Reason.STOPPED}
         left = [user for user in await execution.users(number) if user.row not in known]
         settings = _for_batch(await execution.plan(), execution.batch(number))
@@ -325,10 +325,10 @@ class _Sums:
         if told["stopped_by"] and self.stopped_by in {None, Stop.DEADLINE}:
             self.stopped_by, self.detail = _STOPS[told["stopped_by"]], told["detail"] or ""
 
-    def add(self, row: merged.Row) -> None:
+    def add(self, row: merge.Row) -> None:
         """Count one row of the report."""
-        self.reasons[merged.reason(row)] += 1
-        self.requests += merged.attempts(row)
+        self.reasons[merge.reason(row)] += 1
+        self.requests += merge.attempts(row)
 
 
 _STOPS = {str(stop): stop for stop in Stop}
@@ -366,16 +366,16 @@ async def _gather(
         writer = csv.writer(made, lineterminator="\n")
         writer.writerow(COLUMNS)
         again.write(encoder.encode(plan["heading"]))
-        planned = merged.read(lines, "plan.csv")
+        planned = merge.read(lines, "plan.csv")
         for number in range(1, plan["batches"] + 1):
             users = await execution.users(number)
             told = await _all_told(execution, number, plan, users, sums)
             raws = {user.row: user.raw for user in users}
             while raws:
                 row = next(planned)
-                if (at := merged.number(row)) in raws:
+                if (at := merge.number(row)) in raws:
                     row, raw = told[at], raws.pop(at)
-                    if merged.reason(row).outcome in TRY_AGAIN:
+                    if merge.reason(row).outcome in TRY_AGAIN:
                         again.write(encoder.encode(raw))
                 sums.add(row)
                 writer.writerow(row)
@@ -391,7 +391,7 @@ async def _all_told(
     plan: Mapping[str, Any],
     users: Sequence[Candidate],
     sums: _Sums,
-) -> dict[int, merged.Row]:
+) -> dict[int, merge.Row]:
     """What became of every user of a batch: by its reports, else by the ledger."""
     told, summaries = await execution.tries(number)
     for summary in summaries:
@@ -405,9 +405,9 @@ async def _all_told(
             source = batch.BatchSource(execution.batch(number), left)
             await Run(settings, source=source, part=True).execute()
             with _opened(report) as lines:
-                for row in merged.read(lines, "the ledger's report"):
-                    told[merged.number(row)] = merged.stopped(row)
-    sums.unfinished += any(merged.reason(row) is Reason.STOPPED for row in told.values())
+                for row in merge.read(lines, "the ledger's report"):
+                    told[merge.number(row)] = merge.stopped(row)
+    sums.unfinished += any(merge.reason(row) is Reason.STOPPED for row in told.values())
     return told
 
 
@@ -477,7 +477,7 @@ def _next_command(plan: Mapping[str, Any]) -> str | None:
 
 def _page(report: Path, summary: Summary) -> bytes | None:
     """Make the page; the report is whole without it, so nothing that goes wrong with it counts."""
-    from batch_resend.reports.html import page
+    from batch_resend.reports.page.render import page
 
     try:
         return page([str(report)], summary=summary.as_json())

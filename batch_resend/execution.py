@@ -28,7 +28,7 @@ from anyio import to_thread
 
 from batch_resend.aws import s3
 from batch_resend.model import Candidate
-from batch_resend.reports import merged
+from batch_resend.reports import merge
 from batch_resend.sources import batch
 
 _READ_AT_ONCE = 1 << 20
@@ -54,7 +54,7 @@ class Execution:
         """Read a batch."""
         return batch.read(await self._get(self.batch(number)))
 
-    async def tries(self, number: int) -> tuple[dict[int, merged.Row], list[Mapping[str, Any]]]:
+    async def tries(self, number: int) -> tuple[dict[int, merge.Row], list[Mapping[str, Any]]]:
         """What all tries of a batch have told: the row of each user, and their summaries."""
         reports, summaries = [], []
         for name in await self._store.names(self.at(f"tries/{number:05}-")):
@@ -62,8 +62,8 @@ class Execution:
             if name.endswith(".json"):
                 summaries.append(json.loads(data))
             else:
-                reports.append(merged.read(io.StringIO(data.decode(), newline=""), name))
-        return merged.told(reports), summaries
+                reports.append(merge.read(io.StringIO(data.decode(), newline=""), name))
+        return merge.told(reports), summaries
 
     async def add_try(self, number: int, report: Path, summary: Mapping[str, Any] | None) -> None:
         """Keep what one try tells; without a summary where it did not come to its end."""

@@ -48,10 +48,10 @@ from batch_resend.preflight.check import Checked, Level, Wish, check, estimated
 from batch_resend.preflight.estimate import Estimate, Messages
 from batch_resend.preflight.facts import Facts
 from batch_resend.preflight.preview import Preview
-from batch_resend.reports.csv_file import CsvReport, FailedRows
 from batch_resend.reports.delivery import Deliveries
-from batch_resend.reports.files import PrivateFile
-from batch_resend.reports.samples import Sample, Samples
+from batch_resend.reports.page.samples import Sample, Samples
+from batch_resend.reports.private_file import PrivateFile
+from batch_resend.reports.results_csv import CsvReport, FailedRows
 from batch_resend.settings import UNCONFIRMED_FILTER, Settings, state_folder
 from batch_resend.sources.batch import BatchSource
 from batch_resend.sources.cognito import CognitoSource
@@ -293,7 +293,7 @@ class Run:
 
     async def _write_page(self, deliveries: Deliveries, summary: Summary) -> None:
         """Write the page; what goes wrong with it is told, and harms nothing else."""
-        from batch_resend.reports.html import page
+        from batch_resend.reports.page.render import page
 
         file, report = deliveries.files["--html"], deliveries.files["--report"]
 

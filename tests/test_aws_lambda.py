@@ -19,8 +19,8 @@ from batch_resend.errors import InputError, LedgerError, ReportError, UsageError
 from batch_resend.execution import Execution
 from batch_resend.job.engine import Job
 from batch_resend.model import Candidate, Planned, Reason, Result
-from batch_resend.reports import merged
-from batch_resend.reports.csv_file import COLUMNS
+from batch_resend.reports import merge
+from batch_resend.reports.results_csv import COLUMNS
 from batch_resend.run import Run
 from batch_resend.simulator.pool import Kind
 from batch_resend.simulator.rules import Cognito, PoolSettings
@@ -277,12 +277,12 @@ def test_what_stopped_an_earlier_try_is_not_told_of_a_batch_that_was_finished_si
 def test_a_page_that_cannot_be_made_harms_nothing(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import batch_resend.reports.html
+    import batch_resend.reports.page.render
 
     def fail(*_: Any, **__: Any) -> bytes:
         raise RuntimeError
 
-    monkeypatch.setattr(batch_resend.reports.html, "page", fail)
+    monkeypatch.setattr(batch_resend.reports.page.render, "page", fail)
     plan = cloud.plan(cloud.put(numbered(3)))
     cloud.send(plan)
     end = cloud.merge(plan)
@@ -320,7 +320,7 @@ def test_a_planned_user_comes_back_from_a_batch_as_it_was() -> None:
 
 def test_a_report_of_another_version_is_refused() -> None:
     with pytest.raises(InputError, match="x is no report of this version"):
-        list(merged.read(["row,username\n"], "x"))
+        list(merge.read(["row,username\n"], "x"))
 
 
 def test_the_outcomes_of_the_largest_batch_fit_into_a_state_s_output() -> None:

@@ -6,15 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_resend.reports.charts import (
-    BASE,
-    TOP,
-    Chart,
-    distribution,
-    over_time,
-    percentile,
-)
-from batch_resend.reports.samples import Sample, Samples
+from batch_resend.reports.page.charts import BASE, TOP, Chart, distribution, over_time, percentile
+from batch_resend.reports.page.samples import Sample, Samples
 
 
 def drawn(chart: Chart | None) -> Chart:

@@ -22,9 +22,9 @@ from batch_resend.model import Outcome, Reason
 from batch_resend.preflight.check import Level, check, lines
 from batch_resend.preflight.preview import plan_lines
 from batch_resend.reasons import ADVICE
-from batch_resend.reports import ledger_file
-from batch_resend.reports.csv_file import COLUMNS
+from batch_resend.reports import ledger_csv
 from batch_resend.reports.pools import PoolsSummary
+from batch_resend.reports.results_csv import COLUMNS
 from batch_resend.simulator.pool import Kind
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -244,7 +244,7 @@ def test_every_key_of_the_status_is_in_its_table(tmp_path: Path) -> None:
 
 def test_every_column_of_the_export_is_in_its_table_in_order() -> None:
     documented = [_code(row[0])[0] for row in _table("column of the export")]
-    assert documented == list(ledger_file.COLUMNS)
+    assert documented == list(ledger_csv.COLUMNS)
 
 
 def test_every_option_that_the_readme_names_exists() -> None:

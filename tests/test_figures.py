@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from batch_resend.errors import InputError
 from batch_resend.model import Delivery, Outcome, Reason, Result
-from batch_resend.reports import figures
-from batch_resend.reports.csv_file import COLUMNS, CsvReport
-from batch_resend.reports.figures import SIMULATED_ID, Domain, read_reports
-from batch_resend.reports.files import PrivateFile
+from batch_resend.reports.page import figures
+from batch_resend.reports.page.figures import SIMULATED_ID, Domain, read_reports
+from batch_resend.reports.private_file import PrivateFile
+from batch_resend.reports.results_csv import COLUMNS, CsvReport
 from batch_resend.simulator.pool import Pool
 from batch_resend.simulator.quota import Quota
 from batch_resend.simulator.rules import Client, Cognito, PoolSettings

@@ -19,11 +19,11 @@ from batch_resend.job.outcome import Stop
 from batch_resend.job.summary import Summary
 from batch_resend.model import Delivery, Outcome, Reason, Result
 from batch_resend.reasons import ADVICE
-from batch_resend.reports import html
-from batch_resend.reports.csv_file import CsvReport
-from batch_resend.reports.files import PrivateFile
-from batch_resend.reports.html import page, page_name, read_summary
-from batch_resend.reports.samples import Sample, Samples
+from batch_resend.reports.page import render
+from batch_resend.reports.page.render import page, page_name, read_summary
+from batch_resend.reports.page.samples import Sample, Samples
+from batch_resend.reports.private_file import PrivateFile
+from batch_resend.reports.results_csv import CsvReport
 
 NOON = 1_800_000_000.0
 FACTS: dict[str, Any] = {
@@ -232,7 +232,7 @@ def test_the_page_forbids_itself_everything_but_its_own_style_and_script(tmp_pat
     ):
         found = re.search(pattern, text, re.DOTALL)
         assert found
-        assert parts[f"{kind}-src"].strip("'") == html._hash(found[1])
+        assert parts[f"{kind}-src"].strip("'") == render._hash(found[1])
     assert not re.search(r"https?://|//[a-z]", text.split("<body>")[0].replace("// ", ""))
     assert not re.search(r'\son\w+="|style="|src="', text)
 
@@ -323,7 +323,7 @@ def test_throttled_requests_of_the_samples_are_drawn_with_the_pace(tmp_path: Pat
 def test_a_page_stays_small_and_says_what_it_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(html, "LARGEST_TABLE", 2000)
+    monkeypatch.setattr(render, "LARGEST_TABLE", 2000)
     path = write(tmp_path / "r.csv", [result(n, Reason.REJECTED) for n in range(1, 101)])
     found = Text(page([path]))
     shown = len(json.loads(found.embedded["data"]))
@@ -380,7 +380,7 @@ def _contrast(one: str, other: str) -> float:
 
 
 def test_every_text_has_the_contrast_of_level_aa_by_day_and_by_night() -> None:
-    style = (Path(html.__file__).parent / "page" / "style.css").read_text("utf-8")
+    style = (Path(render.__file__).parent / "page" / "style.css").read_text("utf-8")
     day, night = style.split("@media screen and (prefers-color-scheme: dark)")
     assert _contrast("#000000", "#ffffff") == pytest.approx(21)
     for colours in (_colours(day), _colours(day) | _colours(night)):

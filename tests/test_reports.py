@@ -17,8 +17,8 @@ from batch_resend.errors import ReportError
 from batch_resend.job.outcome import Stop
 from batch_resend.job.summary import MaxFailures, Summary, Tally
 from batch_resend.model import Delivery, Outcome, Reason, Result
-from batch_resend.reports.csv_file import COLUMNS, CsvReport, FailedRows, columns
-from batch_resend.reports.files import PrivateFile
+from batch_resend.reports.private_file import PrivateFile
+from batch_resend.reports.results_csv import COLUMNS, CsvReport, FailedRows, columns
 
 
 def result(reason: Reason, **given: Any) -> Result:

@@ -61,15 +61,15 @@ def export(
     )  # fmt: skip
 
     async def write() -> int:
-        from batch_resend.reports import ledger_file
-        from batch_resend.reports.files import PrivateFile
+        from batch_resend.reports import ledger_csv
+        from batch_resend.reports.private_file import PrivateFile
         from batch_resend.whereabouts import keep_apart, ledger_of, looking
 
         path = await ledger_of(settings)
         keep_apart(path, output)
         async with looking(settings, path) as opened:
             with PrivateFile(output, what="--output", overwrite=overwrite) as file:
-                count = ledger_file.write(opened.messages(unsettled=unsettled), file)
+                count = ledger_csv.write(opened.messages(unsettled=unsettled), file)
         if output != "-":
             _say(f"{some(count, 'message')} written to {output}.")
         return int(Exit.DONE)

@@ -130,7 +130,7 @@ def _line(told: dict[str, Any]) -> str:
 
 
 def _print(*lines: str) -> None:
-    from batch_resend.reports.files import PrivateFile
+    from batch_resend.reports.private_file import PrivateFile
 
     with PrivateFile("-", what="The status") as out:
         out.append("".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace"))

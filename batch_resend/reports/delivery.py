@@ -30,8 +30,8 @@ from batch_resend.aws import s3
 from batch_resend.errors import BatchResendError, ReportError
 from batch_resend.job.summary import NotDelivered, Summary
 from batch_resend.masking import printable
-from batch_resend.reports.files import PrivateFile
 from batch_resend.reports.pools import PoolsSummary
+from batch_resend.reports.private_file import PrivateFile
 
 AT_MOST = 15.0  #: seconds for all deliveries together, once a signal has come
 

@@ -36,7 +36,7 @@ from typing import TypeVar
 from anyio.from_thread import start_blocking_portal
 
 import batch_resend
-from batch_resend.reports.csv_file import COLUMNS
+from batch_resend.reports.results_csv import COLUMNS
 from batch_resend.simulator.pool import Kind
 from batch_resend.simulator.quota import Quota
 from batch_resend.simulator.rules import Cognito

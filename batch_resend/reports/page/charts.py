@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from batch_resend.reports.samples import Sample
+from batch_resend.reports.page.samples import Sample
 
 TOP, BASE, HEIGHT = 20.0, 200.0, 226.0  #: pixels: highest value, zero line, whole chart
 _MOST_BINS = 120

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 from batch_resend.masking import cell
 from batch_resend.model import Outcome, Result
-from batch_resend.reports.files import PrivateFile
+from batch_resend.reports.private_file import PrivateFile
 
 COLUMNS = (
     "row",

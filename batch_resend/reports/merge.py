@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 
 from batch_resend.errors import InputError
 from batch_resend.model import REASONS, Outcome, Reason
-from batch_resend.reports.csv_file import COLUMNS
+from batch_resend.reports.results_csv import COLUMNS
 
 Row = list[str]  #: a row of a report, in the order of its columns
 

@@ -21,7 +21,7 @@ from typing import IO, Any, cast
 from batch_resend.errors import InputError
 from batch_resend.masking import printable, without_guard
 from batch_resend.model import REASONS, Outcome, Reason
-from batch_resend.reports.csv_file import COLUMNS
+from batch_resend.reports.results_csv import COLUMNS
 
 SHOWN = 20_000  #: rows that are kept to be shown, a part of each outcome among them
 LISTED = 20  #: unsettled rows that are kept to be listed

@@ -31,7 +31,7 @@ from batch_resend.job.summary import SCHEMA
 from batch_resend.masking import mask, mask_within, printable
 from batch_resend.model import Outcome, Reason
 from batch_resend.reasons import ADVICE
-from batch_resend.reports.charts import (
+from batch_resend.reports.page.charts import (
     BASE,
     HEIGHT,
     TOP,
@@ -40,14 +40,8 @@ from batch_resend.reports.charts import (
     over_time,
     percentile,
 )
-from batch_resend.reports.figures import (
-    Domain,
-    Figures,
-    Report,
-    Row,
-    read_reports,
-)
-from batch_resend.reports.samples import Sample
+from batch_resend.reports.page.figures import Domain, Figures, Report, Row, read_reports
+from batch_resend.reports.page.samples import Sample
 from batch_resend.wording import grouped
 
 LARGEST_TABLE = 3_000_000  #: bytes of rows in the page
@@ -141,7 +135,7 @@ def _rendered(
     import jinja2
     from markupsafe import Markup
 
-    folder = files("batch_resend.reports") / "page"
+    folder = files("batch_resend.reports.page") / "assets"
     style, script, template = (
         (folder / name).read_text("utf-8") for name in ("style.css", "script.js", "page.html")
     )

@@ -13,8 +13,8 @@ from itertools import islice
 
 from batch_resend.ledger import Message
 from batch_resend.masking import cell
-from batch_resend.reports.csv_file import timestamp
-from batch_resend.reports.files import PrivateFile
+from batch_resend.reports.private_file import PrivateFile
+from batch_resend.reports.results_csv import timestamp
 
 COLUMNS = ("run", "username", "state", "reason", "intended_at", "settled_at")
 

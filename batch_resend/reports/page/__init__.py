@@ -1,0 +1,1 @@
+"""The page: reports and a summary in, one self-contained HTML file out."""
