@@ -32,9 +32,9 @@ from batch_resend.errors import BatchResendError, UsageError
 from batch_resend.job.engine import Job
 from batch_resend.job.summary import Summary
 from batch_resend.model import Outcome, Planned, Result
+from batch_resend.observer import Observer
 from batch_resend.preflight.preview import Preview
 from batch_resend.reports.pools import PoolsSummary, error_as_json
-from batch_resend.run import Observer
 from batch_resend.version import __version__
 
 ANSWER_WITHIN = 5.0  #: seconds for one ping

@@ -27,10 +27,10 @@ from batch_resend.job.engine import Job, Snapshot
 from batch_resend.job.summary import Summary
 from batch_resend.masking import mask, mask_within, printable
 from batch_resend.model import Outcome, Reason, Result
+from batch_resend.observer import Observer
 from batch_resend.pools_preview import PoolsPreview
 from batch_resend.preflight.preview import Preview, confirmation_lines, plan_lines
 from batch_resend.reports.pools import PoolsSummary
-from batch_resend.run import Observer
 from batch_resend.wording import some, span
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ import os
 import stat
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,7 +43,8 @@ from batch_resend.job.summary import Summary
 from batch_resend.ledger.dynamodb.address import is_table, table_address
 from batch_resend.ledger.sqlite.ledger import SqliteLedger, files_of
 from batch_resend.masking import printable
-from batch_resend.model import Planned, Result
+from batch_resend.model import Result
+from batch_resend.observer import Observer
 from batch_resend.preflight.check import Checked, Level, Wish, check, estimated
 from batch_resend.preflight.estimate import Estimate, Messages
 from batch_resend.preflight.facts import Facts
@@ -66,30 +67,6 @@ SIMULATED_POOL = "us-east-1_Simulated"
 SIMULATED_USERS = 500
 _LONGEST_SECRET = 4096  #: bytes
 _SIMULATED_LATENCY = 0.06  #: seconds: as far away as another Region of the same continent
-
-
-class Observer:
-    """Watches a run and answers its one question. This one is silent and says yes."""
-
-    def note(self, text: str) -> None:
-        """Hear of something worth knowing."""
-
-    def planned(self, rows: Iterable[Planned], heading: str, encoding: str) -> None:
-        """Hear the whole plan, in the order of the rows; heading and encoding are the input's."""
-
-    async def confirm(self, preview: Preview) -> bool:
-        """Say whether to go on; asked once, after the plan and before the first message."""
-        del preview
-        return True
-
-    def waiting(self, why: str, seconds: float) -> None:
-        """Hear that nobody is asked for so many seconds."""
-
-    def settled(self, result: Result) -> None:
-        """Hear what became of a row."""
-
-    def began(self, job: Job) -> None:
-        """Hear that sending begins; `job.snapshot()` tells how it stands."""
 
 
 @dataclass(frozen=True, slots=True)
