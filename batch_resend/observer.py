@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from batch_resend.job.engine import Job
 from batch_resend.model import Planned, Result
 from batch_resend.preflight.preview import Preview
-
-if TYPE_CHECKING:
-    pass
 
 
 class Observer:

@@ -11,7 +11,7 @@ import pyte
 import pytest
 from rich.console import Console
 
-from batch_resend.display import Display, about, frame
+from batch_resend.console.live import Display, about, frame
 from batch_resend.job.engine import Snapshot
 from batch_resend.job.outcome import Stop
 from batch_resend.job.summary import Tally

@@ -19,11 +19,11 @@ import typer.main
 from batch_resend import cli, errors, settings
 from batch_resend.job.outcome import Stop
 from batch_resend.model import Outcome, Reason
+from batch_resend.pools.summary import PoolsSummary
 from batch_resend.preflight.check import Level, check, lines
 from batch_resend.preflight.preview import plan_lines
 from batch_resend.reasons import ADVICE
 from batch_resend.reports import ledger_csv
-from batch_resend.reports.pools import PoolsSummary
 from batch_resend.reports.results_csv import COLUMNS
 from batch_resend.simulator.pool import Kind
 

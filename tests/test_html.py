@@ -380,7 +380,7 @@ def _contrast(one: str, other: str) -> float:
 
 
 def test_every_text_has_the_contrast_of_level_aa_by_day_and_by_night() -> None:
-    style = (Path(render.__file__).parent / "page" / "style.css").read_text("utf-8")
+    style = (Path(render.__file__).parent / "assets" / "style.css").read_text("utf-8")
     day, night = style.split("@media screen and (prefers-color-scheme: dark)")
     assert _contrast("#000000", "#ffffff") == pytest.approx(21)
     for colours in (_colours(day), _colours(day) | _colours(night)):

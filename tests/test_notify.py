@@ -13,13 +13,21 @@ import anyio
 import pytest
 from aiohttp import web
 
-from batch_resend import notify
 from batch_resend.errors import InputError, UsageError
 from batch_resend.job.engine import Snapshot
 from batch_resend.job.outcome import Stop
 from batch_resend.job.summary import Summary, Tally
 from batch_resend.model import Outcome, Reason
-from batch_resend.notify import Emf, Metrics, Ping, Standing, Textfile, keep_apart, read_metrics
+from batch_resend.monitoring import notify
+from batch_resend.monitoring.notify import (
+    Emf,
+    Metrics,
+    Ping,
+    Standing,
+    Textfile,
+    keep_apart,
+    read_metrics,
+)
 
 TOKEN = "0d338dcc-a054-11ec-b909-0242ac120002"
 FACTS = {"region": "eu-west-1", "client_id": "abc", "input": "customers-of-acme.csv",

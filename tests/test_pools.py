@@ -20,9 +20,9 @@ from batch_resend.job.engine import Job
 from batch_resend.job.outcome import Stop
 from batch_resend.job.summary import MaxFailures, NotDelivered, Summary
 from batch_resend.model import Outcome, Planned
-from batch_resend.pools import Pools, PoolsFailed, check_apart
-from batch_resend.pools_preview import PoolsPreview, same_quota, total_lines
-from batch_resend.reports.pools import PoolsSummary
+from batch_resend.pools.preview import PoolsPreview, same_quota, total_lines
+from batch_resend.pools.run import Pools, PoolsFailed, check_apart
+from batch_resend.pools.summary import PoolsSummary
 from batch_resend.reports.private_file import PrivateFile
 from tests.test_preview import FACTS, PLAIN
 

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
+from batch_resend.console.console import Console
 from batch_resend.errors import InputError
 from batch_resend.job.engine import Snapshot
 from batch_resend.job.outcome import Stop
 from batch_resend.job.summary import Tally
 from batch_resend.model import Outcome, Reason
-from batch_resend.pools_preview import PoolsPreview
-from batch_resend.pools_progress import PoolsConsole, pools_summary_lines, total
-from batch_resend.progress import Console
-from batch_resend.reports.pools import PoolsSummary
+from batch_resend.pools.console import PoolsConsole, pools_summary_lines, total
+from batch_resend.pools.preview import PoolsPreview
+from batch_resend.pools.summary import PoolsSummary
 from tests.test_progress import PREVIEW, snapshot, summary
 
 pytestmark = pytest.mark.anyio

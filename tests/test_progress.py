@@ -10,13 +10,13 @@ import anyio
 import pytest
 import trio.testing
 
+from batch_resend.console.console import Console, progress_line, summary_lines, wrapped
 from batch_resend.job.engine import Snapshot
 from batch_resend.job.outcome import Stop
 from batch_resend.job.summary import Summary, Tally
 from batch_resend.model import Reason, Result
 from batch_resend.preflight.estimate import Estimate, Messages
 from batch_resend.preflight.preview import Preview
-from batch_resend.progress import Console, progress_line, summary_lines, wrapped
 
 FACTS: dict[str, Any] = {
     "input": "users.csv",

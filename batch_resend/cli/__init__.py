@@ -67,7 +67,7 @@ def program(arguments: Sequence[str]) -> int:
 
 def _complain(text: str, arguments: Sequence[str]) -> None:
     if options.wants_json(arguments):
-        from batch_resend.progress import Console
+        from batch_resend.console.console import Console
 
         Console(yes=True, json_lines=True).error(text)
     else:

@@ -215,7 +215,7 @@ def purge(
 
 
 def _confirm(what: str, *, yes: bool) -> None:
-    from batch_resend.progress import can_ask
+    from batch_resend.console.console import can_ask
 
     if yes:
         return

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from batch_resend import notify
 from batch_resend.cli import options, origins
 from batch_resend.config_file import named
+from batch_resend.console.console import must_ask
 from batch_resend.errors import UsageError
 from batch_resend.masking import printable
-from batch_resend.pools import Pools
-from batch_resend.pools_progress import PoolsConsole
-from batch_resend.progress import must_ask
+from batch_resend.monitoring import notify
+from batch_resend.pools.console import PoolsConsole
+from batch_resend.pools.metrics import PoolsMetrics
+from batch_resend.pools.run import Pools
 
 if TYPE_CHECKING:
     from batch_resend.settings import Settings
@@ -53,7 +54,7 @@ def side_by_side(
             )
         forms = {name: notify.read_metrics(named(told, name)) for name in names}
         metrics = {name: notify.Metrics(forms[name], parts[name].note) for name in names}
-        notices.append(notify.MetricsOfPools(metrics))
+        notices.append(PoolsMetrics(metrics))
 
     def begin() -> Pools:
         options.check_variables(context)

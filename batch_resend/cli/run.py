@@ -14,9 +14,9 @@ from batch_resend.cli.loop import SIGNALS, in_loop
 from batch_resend.errors import BatchResendError, UsageError
 
 if TYPE_CHECKING:
-    from batch_resend.notify import Notice
-    from batch_resend.pools import Pools
-    from batch_resend.progress import Console
+    from batch_resend.console.console import Console
+    from batch_resend.monitoring.notify import Notice
+    from batch_resend.pools.run import Pools
     from batch_resend.run import Run
 
 _ONE_STORM = 1.0  #: seconds in which several signals are one wish to stop
@@ -100,8 +100,8 @@ def run(
     given = dict(locals())
     for name in ("context", *options.OF_THE_PROGRAM):
         del given[name]
-    from batch_resend import notify
-    from batch_resend.progress import Console, must_ask
+    from batch_resend.console.console import Console, must_ask
+    from batch_resend.monitoring import notify
     from batch_resend.run import Run
 
     if log_format not in {"text", "json"}:
@@ -153,7 +153,7 @@ async def _run(
     import anyio
 
     from batch_resend.job.outcome import Stop
-    from batch_resend.notify import End, tell_end
+    from batch_resend.monitoring.notify import End, tell_end
 
     job: Run | Pools | None = None
     end: End = BatchResendError("The program failed.")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Protocol, Self
 
-from batch_resend.errors import Exit
+from batch_resend.errors import BatchResendError, Exit
 from batch_resend.job.outcome import Stop
+from batch_resend.masking import mask_within
 from batch_resend.model import Outcome, Reason, Result
 
 SCHEMA = 1
@@ -88,6 +89,38 @@ class NotDelivered:
         return f"Not delivered: {self.why}" + (f" It is at {self.file}" if self.file else "")
 
 
+class RunEnd(Protocol):
+    """How a run ended, be it of one pool or of many."""
+
+    @property
+    def exit_code(self) -> Exit:
+        """What the program exits with."""
+        ...
+
+    @property
+    def not_delivered(self) -> tuple[NotDelivered, ...]:
+        """Files of results that did not arrive."""
+        ...
+
+    @property
+    def parts(self) -> Mapping[str, Summary | BatchResendError]:
+        """How each pool's run ended, by the pool's name; empty for a run of one pool."""
+        ...
+
+    def lacking(self, *files: NotDelivered) -> Self:
+        """Return the same end with more files that did not arrive."""
+        ...
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the end in the form for programs."""
+        ...
+
+
+def error_as_json(error: BatchResendError) -> dict[str, Any]:
+    """Return what stands in a summary's place in the form for programs, names masked."""
+    return {"error": mask_within(str(error)), "exit_code": int(error.exit_code)}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """What a run came to. Times in seconds since the epoch; `seconds` is the run's length."""
@@ -122,6 +155,15 @@ class Summary:
         counts = self.counts
         left = counts[Outcome.FAILED] + counts[Outcome.UNKNOWN] + len(self.not_delivered)
         return Exit.SOME_FAILED if left else Exit.DONE
+
+    @property
+    def parts(self) -> Mapping[str, Summary | BatchResendError]:
+        """No pools: this is the summary of one run."""
+        return {}
+
+    def lacking(self, *files: NotDelivered) -> Self:
+        """Return the same summary with more files that did not arrive."""
+        return replace(self, not_delivered=(*self.not_delivered, *files))
 
     def as_json(self) -> dict[str, Any]:
         """Give the summary in the form for programs."""

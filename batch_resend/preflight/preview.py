@@ -24,7 +24,7 @@ _WIDTH = 80
 _INDENT = 13
 
 
-class Asked(ABC):
+class Approval(ABC):
     """What a person is asked before anybody is written to, and what the answer means."""
 
     __slots__ = ()
@@ -54,7 +54,7 @@ class Asked(ABC):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Preview(Asked):
+class Preview(Approval):
     """What is about to happen: shown before anybody is written to."""
 
     counts: dict[Reason, int]

@@ -19,7 +19,6 @@ import secrets
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -28,9 +27,8 @@ from anyio import to_thread
 
 from batch_resend.aws import s3
 from batch_resend.errors import BatchResendError, ReportError
-from batch_resend.job.summary import NotDelivered, Summary
+from batch_resend.job.summary import NotDelivered, RunEnd
 from batch_resend.masking import printable
-from batch_resend.reports.pools import PoolsSummary
 from batch_resend.reports.private_file import PrivateFile
 
 AT_MOST = 15.0  #: seconds for all deliveries together, once a signal has come
@@ -38,7 +36,7 @@ AT_MOST = 15.0  #: seconds for all deliveries together, once a signal has come
 _SUMMARY = "--summary"  # written last: it tells of the others
 _KIND = re.compile(r"\.[A-Za-z]{1,5}\Z")  # such as .csv: only for people, who look at the file
 _READ_AT_ONCE = 1 << 20
-_Told = TypeVar("_Told", Summary, PoolsSummary)
+_End = TypeVar("_End", bound=RunEnd)
 _GZIP = 16 + zlib.MAX_WBITS  #: zlib's way to say: with gzip's header, which names nothing
 
 
@@ -125,9 +123,9 @@ class Deliveries:
             place.discard()
         self._given_up.append(NotDelivered(file.address, "", why))
 
-    async def finish(self, summary: _Told) -> _Told:
+    async def finish(self, summary: _End) -> _End:
         """Write the summary and take all files to their places; say which did not arrive."""
-        summary = replace(summary, not_delivered=(*summary.not_delivered, *self._given_up))
+        summary = summary.lacking(*self._given_up)
         for option in self.files:
             if option != _SUMMARY:
                 summary = await self._deliver(option, summary)
@@ -143,9 +141,9 @@ class Deliveries:
         if self._delivering is not None:
             self._delivering.deadline = self._end()
 
-    async def _deliver(self, option: str, summary: _Told) -> _Told:
+    async def _deliver(self, option: str, summary: _End) -> _End:
         if lost := _lost(option, self.files[option]):
-            return replace(summary, not_delivered=(*summary.not_delivered, lost))
+            return summary.lacking(lost)
         if option not in self._pending:
             return summary
         file, place = self._pending[option]
@@ -165,8 +163,7 @@ class Deliveries:
                 return summary
         if place is not None:
             place.discard()
-        left = NotDelivered(file.address, file.path, why)
-        return replace(summary, not_delivered=(*summary.not_delivered, left))
+        return summary.lacking(NotDelivered(file.address, file.path, why))
 
     async def _take(self, option: str, file: PrivateFile, place: PrivateFile | None) -> None:
         pieces = _pieces(file.path, zipped=file.address.lower().endswith(".gz"))

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.text import Text
 
 from batch_resend import Settings
-from batch_resend.display import frame
+from batch_resend.console.live import frame
 from batch_resend.job.engine import Job
 from batch_resend.job.outcome import Stop
 from batch_resend.model import Reason, Result

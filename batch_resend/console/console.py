@@ -24,22 +24,20 @@ import anyio.to_thread
 
 from batch_resend.errors import Exit, Refused
 from batch_resend.job.engine import Job, Snapshot
-from batch_resend.job.summary import Summary
+from batch_resend.job.summary import RunEnd, Summary
 from batch_resend.masking import mask, mask_within, printable
 from batch_resend.model import Outcome, Reason, Result
 from batch_resend.observer import Observer
-from batch_resend.pools_preview import PoolsPreview
-from batch_resend.preflight.preview import Preview, confirmation_lines, plan_lines
-from batch_resend.reports.pools import PoolsSummary
+from batch_resend.preflight.preview import Approval, Preview, confirmation_lines, plan_lines
 from batch_resend.wording import some, span
 
 if TYPE_CHECKING:
-    from batch_resend.display import Display
+    from batch_resend.console.live import Display
 
 _LIVE_EVERY = 0.25  #: seconds
 _PLAIN_EVERY = 30.0
 _ANSWERS = 3  #: how often a number that must be typed may be mistyped
-_DISPLAY = "batch_resend.display"
+_DISPLAY = "batch_resend.console.live"
 
 
 class Console(Observer):
@@ -114,7 +112,7 @@ class Console(Observer):
             self._say("plan", line)
         return await self._approved(preview)
 
-    async def _approved(self, preview: Preview | PoolsPreview) -> bool:
+    async def _approved(self, preview: Approval) -> bool:
         """Ask, where a question is due; a number that must be typed may be mistyped."""
         if self._yes or not preview.eligible:
             return True
@@ -126,7 +124,7 @@ class Console(Observer):
                 break
         return False
 
-    def ended(self, summary: Summary | PoolsSummary) -> None:
+    def ended(self, summary: RunEnd) -> None:
         """Show what the run came to."""
         self.close()
         if self._json:
@@ -184,7 +182,7 @@ class Console(Observer):
             self._say("progress", progress_line(snapshot, self._wait()), **numbers(snapshot))
 
     def _draw(self, snapshot: Snapshot) -> None:
-        from batch_resend.display import Display, frame
+        from batch_resend.console.live import Display, frame
 
         self._display = self._display or Display(self._stream)
         gone = time.monotonic() - self._began

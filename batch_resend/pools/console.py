@@ -11,14 +11,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+from batch_resend.console.console import Console, goes_on, numbers, progress_line, summary_lines
 from batch_resend.job.engine import Snapshot
 from batch_resend.job.summary import Summary, Tally
 from batch_resend.masking import printable
 from batch_resend.model import Reason
-from batch_resend.pools_preview import PoolsPreview, total_lines
+from batch_resend.pools.preview import PoolsPreview, total_lines
+from batch_resend.pools.summary import PoolsSummary
 from batch_resend.preflight.preview import confirmation_lines, plan_lines
-from batch_resend.progress import Console, goes_on, numbers, progress_line, summary_lines
-from batch_resend.reports.pools import PoolsSummary
 
 
 class PoolsConsole(Console):
@@ -88,7 +88,7 @@ class PoolsConsole(Console):
         from rich.console import Group
         from rich.text import Text
 
-        from batch_resend.display import WIDEST, Display, frame
+        from batch_resend.console.live import WIDEST, Display, frame
 
         self._display = self._display or Display(self._stream)
         latest: dict[Reason, None] = {}

@@ -30,11 +30,10 @@ import anyio.to_thread
 
 from batch_resend.errors import BatchResendError, UsageError
 from batch_resend.job.engine import Job
-from batch_resend.job.summary import Summary
+from batch_resend.job.summary import RunEnd, Summary, error_as_json
 from batch_resend.model import Outcome, Planned, Result
 from batch_resend.observer import Observer
 from batch_resend.preflight.preview import Preview
-from batch_resend.reports.pools import PoolsSummary, error_as_json
 from batch_resend.version import __version__
 
 ANSWER_WITHIN = 5.0  #: seconds for one ping
@@ -53,7 +52,7 @@ _TOLD = {
     *("region", "simulated", "dry_run"),
 }
 
-End = Summary | PoolsSummary | BatchResendError  #: how a run ended; all have an exit code
+End = RunEnd | BatchResendError  #: how a run ended; all have an exit code
 Warn = Callable[[str], None]
 
 
@@ -200,8 +199,8 @@ def _told(end: End) -> dict[str, Any]:
     if isinstance(end, BatchResendError):
         return error_as_json(end)
     told = {name: fact for name, fact in end.as_json().items() if name in _TOLD}
-    if isinstance(end, PoolsSummary):
-        told["pools"] = {name: _told(of_pool) for name, of_pool in end.ends.items()}
+    if end.parts:
+        told["pools"] = {name: _told(of_pool) for name, of_pool in end.parts.items()}
     return told
 
 
@@ -278,7 +277,7 @@ class Metrics:
     async def end(self, end: End) -> None:
         """Write the last numbers."""
         self._job = None
-        if not isinstance(end, PoolsSummary):  # each pool has metrics of its own
+        if isinstance(end, Summary | BatchResendError):  # else each pool has metrics of its own
             await self._write(Standing.of(end))
 
     async def _write(self, standing: Standing) -> None:
@@ -293,30 +292,6 @@ class Metrics:
         if not self._warned:
             self._warned = True
             self._warn(f"--metrics cannot be written ({why}). The run is not affected.")
-
-
-class MetricsOfPools:
-    """The metrics of several pools: each is told of its own run."""
-
-    def __init__(self, pools: Mapping[str, Metrics]) -> None:
-        """Take them in, by the pool's name."""
-        self._pools = pools
-
-    def began(self, job: Job) -> None:
-        """Nothing to do: a pool's own metrics hear of its job."""
-
-    async def begin(self) -> None:
-        """Let all of them begin."""
-        async with anyio.create_task_group() as tasks:
-            for metrics in self._pools.values():
-                tasks.start_soon(metrics.begin)
-
-    async def end(self, end: End) -> None:
-        """Tell each how its pool ended."""
-        async with anyio.create_task_group() as tasks:
-            for name, metrics in self._pools.items():
-                own = end.ends[name] if isinstance(end, PoolsSummary) else end
-                tasks.start_soon(metrics.end, own)
 
 
 class Emf:

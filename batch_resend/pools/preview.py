@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from batch_resend.preflight.preview import Asked, Preview
+from batch_resend.preflight.preview import Approval, Preview
 from batch_resend.wording import listed, some, span
 
 
@@ -30,7 +30,7 @@ class OneQuota:
 
 
 @dataclass(frozen=True, slots=True)
-class PoolsPreview(Asked):
+class PoolsPreview(Approval):
     """What is about to happen in each pool, by its name."""
 
     pools: Mapping[str, Preview]

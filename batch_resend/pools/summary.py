@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Self
 
 from batch_resend.errors import BatchResendError, Exit
-from batch_resend.job.summary import SCHEMA, NotDelivered, Summary, by_outcome, counts_as_json
-from batch_resend.masking import mask_within
+from batch_resend.job.summary import (
+    SCHEMA,
+    NotDelivered,
+    Summary,
+    by_outcome,
+    counts_as_json,
+    error_as_json,
+)
 from batch_resend.model import Outcome, Reason
 
 
@@ -23,6 +29,15 @@ class PoolsSummary:
 
     ends: Mapping[str, Summary | BatchResendError]
     not_delivered: tuple[NotDelivered, ...] = ()  #: of this summary; a pool's are in its own
+
+    @property
+    def parts(self) -> Mapping[str, Summary | BatchResendError]:
+        """How each pool's run ended."""
+        return self.ends
+
+    def lacking(self, *files: NotDelivered) -> Self:
+        """Return the same summary with more files that did not arrive."""
+        return replace(self, not_delivered=(*self.not_delivered, *files))
 
     @property
     def summaries(self) -> list[Summary]:
@@ -99,8 +114,3 @@ def _sum(numbers: Iterable[int | None]) -> int | None:
 
 def _as_json(end: Summary | BatchResendError) -> dict[str, Any]:
     return error_as_json(end) if isinstance(end, BatchResendError) else end.as_json()
-
-
-def error_as_json(error: BatchResendError) -> dict[str, Any]:
-    """Give what stands in a summary's place in the form for programs, names masked."""
-    return {"error": mask_within(str(error)), "exit_code": int(error.exit_code)}

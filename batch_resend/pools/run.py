@@ -26,10 +26,10 @@ from batch_resend.job.pacing import Pace, SharedPace
 from batch_resend.job.summary import Summary
 from batch_resend.model import Planned, Result
 from batch_resend.observer import Observer
-from batch_resend.pools_preview import PoolsPreview
+from batch_resend.pools.preview import PoolsPreview
+from batch_resend.pools.summary import PoolsSummary
 from batch_resend.preflight.preview import Preview
 from batch_resend.reports.delivery import Deliveries
-from batch_resend.reports.pools import PoolsSummary
 from batch_resend.run import Interrupted, Run, place_of
 from batch_resend.settings import Settings
 

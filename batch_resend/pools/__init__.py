@@ -1,0 +1,1 @@
+"""Many pools in one run: planned together, approved once, sent side by side."""
