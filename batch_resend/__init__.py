@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from batch_resend.model import Outcome, Reason, Result
     from batch_resend.observer import Observer
     from batch_resend.preflight.preview import Preview
-    from batch_resend.run import RunningJob, open_run
+    from batch_resend.runx.prepare import RunningJob, open_run
     from batch_resend.settings import Settings
     from batch_resend.version import __version__
 

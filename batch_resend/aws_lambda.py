@@ -49,7 +49,7 @@ from batch_resend.model import Candidate, Outcome, Planned, Reason, Result
 from batch_resend.observer import Observer
 from batch_resend.reports import merge
 from batch_resend.reports.results_csv import COLUMNS, TRY_AGAIN
-from batch_resend.run import Run
+from batch_resend.runx.prepare import Run
 from batch_resend.settings import Settings
 from batch_resend.sources import batch
 

@@ -21,7 +21,7 @@ from batch_resend.job.engine import Job
 from batch_resend.model import Candidate, Planned, Reason, Result
 from batch_resend.reports import merge
 from batch_resend.reports.results_csv import COLUMNS
-from batch_resend.run import Run
+from batch_resend.runx.prepare import Run
 from batch_resend.simulator.pool import Kind
 from batch_resend.simulator.rules import Cognito, PoolSettings
 from batch_resend.sources import batch

@@ -77,7 +77,7 @@ async def _checked(settings: Settings) -> Checked:
     from batch_resend.aws import clients
     from batch_resend.preflight.check import check
     from batch_resend.preflight.probe import gather
-    from batch_resend.run import client_secret, count_rows, place_of, wish_of
+    from batch_resend.runx.prepare import client_secret, count_rows, place_of, wish_of
 
     place = place_of(settings)
     secret = await client_secret(settings)

@@ -63,7 +63,7 @@ def export(
     async def write() -> int:
         from batch_resend.reports import ledger_csv
         from batch_resend.reports.private_file import PrivateFile
-        from batch_resend.whereabouts import keep_apart, ledger_of, looking
+        from batch_resend.runx.open_ledger import keep_apart, ledger_of, looking
 
         path = await ledger_of(settings)
         keep_apart(path, output)
@@ -126,8 +126,8 @@ def forget(
 
     async def erase() -> int:
         from batch_resend.masking import mask, printable
+        from batch_resend.runx.open_ledger import erasing, ledger_of
         from batch_resend.sources.csv_file import read_names
-        from batch_resend.whereabouts import erasing, ledger_of
 
         path = await ledger_of(settings)
         if from_file is not None:
@@ -194,7 +194,7 @@ def purge(
     )  # fmt: skip
 
     async def erase() -> int:
-        from batch_resend.whereabouts import erasing, ledger_of
+        from batch_resend.runx.open_ledger import erasing, ledger_of
 
         async with erasing(settings, await ledger_of(settings)) as found:
             count, unsettled = await found.older(before, entirely=entirely)

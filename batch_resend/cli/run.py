@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from batch_resend.console.console import Console
     from batch_resend.monitoring.notify import Notice
     from batch_resend.pools.run import Pools
-    from batch_resend.run import Run
+    from batch_resend.runx.prepare import Run
 
 _ONE_STORM = 1.0  #: seconds in which several signals are one wish to stop
 
@@ -102,7 +102,7 @@ def run(
         del given[name]
     from batch_resend.console.console import Console, must_ask
     from batch_resend.monitoring import notify
-    from batch_resend.run import Run
+    from batch_resend.runx.prepare import Run
 
     if log_format not in {"text", "json"}:
         raise UsageError(f"--log-format {log_format!r}: give text or json.")

@@ -18,10 +18,10 @@ from pathlib import Path
 
 
 def _child(arguments: list[str]) -> int:
-    from batch_resend import run
     from batch_resend.cli import program
+    from batch_resend.runx import prepare
 
-    vars(run).update(DEFAULT_QUOTA=1e6, _SIMULATED_LATENCY=0.001)
+    vars(prepare).update(DEFAULT_QUOTA=1e6, _SIMULATED_LATENCY=0.001)
     code = program(arguments)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
     return code

@@ -25,7 +25,6 @@ import anyio.abc
 import anyio.streams.memory
 
 from batch_resend.aws import clients, s3
-from batch_resend.command import next_command
 from batch_resend.errors import (
     BatchResendError,
     InputError,
@@ -53,6 +52,7 @@ from batch_resend.reports.delivery import Deliveries
 from batch_resend.reports.page.samples import Sample, Samples
 from batch_resend.reports.private_file import PrivateFile
 from batch_resend.reports.results_csv import CsvReport, FailedRows
+from batch_resend.runx.next_command import next_command
 from batch_resend.settings import UNCONFIRMED_FILTER, Settings, state_folder
 from batch_resend.sources.batch import BatchSource
 from batch_resend.sources.cognito import CognitoSource

@@ -1,0 +1,1 @@
+"""A run, put together: backend, secret, ledger, outputs, source; prepared, then sent."""
