@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from batch_resend.model import Outcome, Reason, Result
     from batch_resend.observer import Observer
     from batch_resend.preflight.preview import Preview
-    from batch_resend.runx.prepare import RunningJob, open_run
+    from batch_resend.run.prepare import RunningJob, open_run
     from batch_resend.settings import Settings
     from batch_resend.version import __version__
 
@@ -43,16 +43,16 @@ __all__ = [
 
 _HOMES = {
     "BatchResendError": "errors",
-    "Observer": "run",
+    "Observer": "observer",
     "Outcome": "model",
-    "Preview": "preview",
+    "Preview": "preflight.preview",
     "Reason": "model",
     "Result": "model",
-    "RunningJob": "run",
-    "Settings": "config",
-    "Summary": "reports.summary",
+    "RunningJob": "run.prepare",
+    "Settings": "settings",
+    "Summary": "job.summary",
     "__version__": "version",
-    "open_run": "run",
+    "open_run": "run.prepare",
 }
 
 

@@ -139,7 +139,7 @@ class Context:
 
 
 def _inside() -> None:
-    from batch_resend.aws_lambda import handler
+    from batch_resend.step_functions import handler
 
     answers, sys.stdout = sys.stdout, sys.stderr
     for line in sys.stdin:

@@ -21,7 +21,7 @@ from batch_resend.aws.sender import AwsSender
 from batch_resend.errors import BatchResendError, InputError, SettingsError
 from batch_resend.job.request import AppClient, Template, build
 from batch_resend.model import Request, Wire
-from batch_resend.runx.prepare import client_secret
+from batch_resend.run.prepare import client_secret
 from batch_resend.settings import Settings
 from batch_resend.simulator.rules import Client, Cognito
 from batch_resend.simulator.server import running

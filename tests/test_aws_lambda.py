@@ -13,18 +13,17 @@ from typing import Any
 import boto3
 import pytest
 
-from batch_resend import aws_lambda
-from batch_resend.aws_lambda import handler, read_settings
 from batch_resend.errors import InputError, LedgerError, ReportError, UsageError
-from batch_resend.execution import Execution
 from batch_resend.job.engine import Job
 from batch_resend.model import Candidate, Planned, Reason, Result
 from batch_resend.reports import merge
 from batch_resend.reports.results_csv import COLUMNS
-from batch_resend.runx.prepare import Run
+from batch_resend.run.prepare import Run
 from batch_resend.simulator.pool import Kind
 from batch_resend.simulator.rules import Cognito, PoolSettings
-from batch_resend.sources import batch
+from batch_resend.sources import planned_batch
+from batch_resend.step_functions import LARGEST_BATCH, handler, read_settings
+from batch_resend.step_functions.objects import Execution
 from tests.sandbox import Context
 from tests.test_cli import CLIENT, cognito, elsewhere, numbered, once, read_report, tallied, url
 
@@ -313,7 +312,7 @@ def test_a_batch_that_was_begun_twice_at_a_time_tells_of_each_row_what_says_most
 def test_a_planned_user_comes_back_from_a_batch_as_it_was() -> None:
     name = "a\udcff\u2028b"
     user = Planned(17, name, Reason.ELIGIBLE, {"locale": "de"}, f'"{name}",de\r\n', ("+15550100",))
-    assert batch.read(batch.line(user) * 2) == 2 * [
+    assert planned_batch.read(planned_batch.line(user) * 2) == 2 * [
         Candidate(17, name, {"locale": "de"}, f'"{name}",de\r\n', ("+15550100",))
     ]
 
@@ -324,5 +323,5 @@ def test_a_report_of_another_version_is_refused() -> None:
 
 
 def test_the_outcomes_of_the_largest_batch_fit_into_a_state_s_output() -> None:
-    rows = list(range(99_000_000, 99_000_000 + aws_lambda.LARGEST_BATCH))
+    rows = list(range(99_000_000, 99_000_000 + LARGEST_BATCH))
     assert len(json.dumps({"sent/accepted": rows})) < 200_000

@@ -13,7 +13,7 @@ from batch_resend import cli
 from batch_resend.aws import s3
 from batch_resend.cli import options
 from batch_resend.job.summary import MaxFailures
-from batch_resend.runx.next_command import arguments, following_name, next_command
+from batch_resend.run.next_command import arguments, following_name, next_command
 from batch_resend.settings import Settings
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_resend import config_file
-from batch_resend.config_file import ConfigFile, Kind, Value
+from batch_resend.cli import config_file
+from batch_resend.cli.config_file import ConfigFile, Kind, Value
 from batch_resend.errors import UsageError
 
 KEYS = {

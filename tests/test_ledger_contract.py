@@ -29,7 +29,7 @@ from batch_resend.ledger.journal import Journal, OwnJournal
 from batch_resend.ledger.policy import ANYBODY, History, SendPolicy
 from batch_resend.ledger.sqlite.ledger import SqliteLedger
 from batch_resend.model import Reason
-from batch_resend.runx.open_ledger import erasing, ledger_of, looking
+from batch_resend.run.open_ledger import erasing, ledger_of, looking
 from batch_resend.settings import Settings
 from tests.dynamo import REGION, made_table, use
 

@@ -24,7 +24,7 @@ from batch_resend.errors import InputError, LedgerError, Refused, ReportError
 from batch_resend.job.outcome import Stop
 from batch_resend.model import Reply, Request
 from batch_resend.reports.private_file import PrivateFile
-from batch_resend.runx.prepare import _Reports, default_ledger, secret_from_file
+from batch_resend.run.prepare import _Reports, default_ledger, secret_from_file
 from batch_resend.simulator.sender import SimulatedSender
 
 pytestmark = pytest.mark.anyio

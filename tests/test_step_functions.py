@@ -40,9 +40,9 @@ from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name
 )
 from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration.job import Job, JobPool
 
-from batch_resend.aws_lambda import read_settings
 from batch_resend.simulator.pool import Kind
 from batch_resend.simulator.rules import Answer, Cognito, PoolSettings
+from batch_resend.step_functions import read_settings
 from tests.dynamo import ACTIONS
 from tests.sandbox import Died, Sandboxes
 from tests.test_cli import (

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from batch_resend.cli import config, options, origins
+from batch_resend.cli import config, option_sources, options
 from batch_resend.cli.check import check
 from batch_resend.cli.ledger import ledger
 from batch_resend.cli.report import report
@@ -25,7 +25,7 @@ from batch_resend.version import __version__
 
 app = typer.Typer(
     name="batch-resend",
-    cls=origins.Commands,
+    cls=option_sources.Commands,
     help="Resend Amazon Cognito's confirmation code to every unconfirmed user: one line per row,"
     " one message per person.",
     no_args_is_help=True,
@@ -56,7 +56,7 @@ def program(arguments: Sequence[str]) -> int:
             context = getattr(error, "ctx", None)
             command = context.command_path if context else "batch-resend"
             told = f"{sentence().rstrip('.')}."
-            told += f"{origins.told(context, told)} See '{command} --help'."
+            told += f"{option_sources.told(context, told)} See '{command} --help'."
             _complain(told, arguments)
             return int(getattr(error, "exit_code", Exit.USAGE))
         wrong = f"This should not have happened: {_where(error)}. Please report it."

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from batch_resend.cli import options
-from batch_resend.cli.loop import in_loop
+from batch_resend.cli.event_loop import in_loop
 from batch_resend.errors import UsageError
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ async def _checked(settings: Settings) -> Checked:
     from batch_resend.aws import clients
     from batch_resend.preflight.check import check
     from batch_resend.preflight.probe import gather
-    from batch_resend.runx.prepare import client_secret, count_rows, place_of, wish_of
+    from batch_resend.run.prepare import client_secret, count_rows, place_of, wish_of
 
     place = place_of(settings)
     secret = await client_secret(settings)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from batch_resend.cli import origins
+from batch_resend.cli import option_sources
 from batch_resend.cli.options import check_variables
 from batch_resend.errors import UsageError
 from batch_resend.masking import printable
@@ -39,13 +39,13 @@ def show(
     run = command.commands["run"]
     settings = run.make_context("show", list(context.args), parent=context.parent)
     check_variables(settings)
-    if len(origins.pools(settings)) > 1:
+    if len(option_sources.pools(settings)) > 1:
         raise UsageError("Several pools are chosen, and this shows one: choose it with --pool.")
     shown: dict[str, dict[str, Any]] = {}
     for parameter in run.params:
         if parameter.name == "help" or parameter.name not in settings.params:
             continue
-        kind, where = origins.origin(settings, parameter)
+        kind, where = option_sources.origin(settings, parameter)
         value = settings.params[parameter.name]
         value = None if value in ("", [], ()) else value
         name = parameter.opts[0].lstrip("-")

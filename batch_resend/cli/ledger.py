@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from batch_resend.cli import options
-from batch_resend.cli.loop import in_loop
+from batch_resend.cli.event_loop import in_loop
 from batch_resend.errors import Exit, Refused, UsageError
 from batch_resend.wording import some
 
@@ -63,7 +63,7 @@ def export(
     async def write() -> int:
         from batch_resend.reports import ledger_csv
         from batch_resend.reports.private_file import PrivateFile
-        from batch_resend.runx.open_ledger import keep_apart, ledger_of, looking
+        from batch_resend.run.open_ledger import keep_apart, ledger_of, looking
 
         path = await ledger_of(settings)
         keep_apart(path, output)
@@ -126,7 +126,7 @@ def forget(
 
     async def erase() -> int:
         from batch_resend.masking import mask, printable
-        from batch_resend.runx.open_ledger import erasing, ledger_of
+        from batch_resend.run.open_ledger import erasing, ledger_of
         from batch_resend.sources.csv_file import read_names
 
         path = await ledger_of(settings)
@@ -194,7 +194,7 @@ def purge(
     )  # fmt: skip
 
     async def erase() -> int:
-        from batch_resend.runx.open_ledger import erasing, ledger_of
+        from batch_resend.run.open_ledger import erasing, ledger_of
 
         async with erasing(settings, await ledger_of(settings)) as found:
             count, unsettled = await found.older(before, entirely=entirely)

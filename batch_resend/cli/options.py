@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from batch_resend.cli import origins
+from batch_resend.cli import option_sources
 from batch_resend.errors import UsageError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def option(
 def check_variables(context: typer.Context) -> None:
     """Refuse a variable that looks like an option's and is none: it may have meant --dry-run."""
     # Those of all commands: one environment serves them all.
-    known = {"BATCH_RESEND_CLIENT_SECRET"} | origins.variables(context.find_root().command)
+    known = {"BATCH_RESEND_CLIENT_SECRET"} | option_sources.variables(context.find_root().command)
     for name in sorted(os.environ):
         if name.startswith("BATCH_RESEND_") and name not in known:
             import difflib
@@ -477,7 +477,7 @@ Config = Annotated[
         metavar="FILE",
         help="A TOML file with options by their names.",
         is_eager=True,
-        callback=origins.take,
+        callback=option_sources.take,
     ),
 ]
 Pool = Annotated[
@@ -488,7 +488,7 @@ Pool = Annotated[
         metavar="NAME",
         help="Its table, pools.NAME; for a run repeatable.",
         is_eager=True,
-        callback=origins.take,
+        callback=option_sources.take,
     ),
 ]
 AllPools = Annotated[
@@ -498,7 +498,7 @@ AllPools = Annotated[
         panel="Configuration",
         help="All tables pools.NAME, side by side.",
         is_eager=True,
-        callback=origins.take,
+        callback=option_sources.take,
     ),
 ]
 LedgerOf = Annotated[

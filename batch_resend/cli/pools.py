@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from batch_resend.cli import options, origins
-from batch_resend.config_file import named
+from batch_resend.cli import option_sources, options
+from batch_resend.cli.config_file import named
 from batch_resend.console.console import must_ask
 from batch_resend.errors import UsageError
 from batch_resend.masking import printable
@@ -38,7 +38,7 @@ def side_by_side(
     and what these are called.
     """
     console = PoolsConsole(**speech)
-    names = origins.pools(context)
+    names = option_sources.pools(context)
     parts = {name: console.part(printable(name)) for name in names}
     everybody = context.params
     notices: list[notify.Notice] = []
@@ -62,7 +62,7 @@ def side_by_side(
         if one is not None and "{pool}" in one:
             one = None  # each has its own
         settings: dict[str, Settings] = {}
-        for name, own in origins.of_each_pool(context):
+        for name, own in option_sources.of_each_pool(context):
             try:
                 _check_for_all(everybody, name, own)
                 given = _given(own.params, name, one)
@@ -71,7 +71,7 @@ def side_by_side(
                     notify.keep_apart(forms[name], paths)
                 settings[name] = options.read_settings(given)
             except UsageError as error:
-                told = origins.told(own, str(error))
+                told = option_sources.told(own, str(error))
                 raise UsageError(f"Pool {printable(name)}: {error}{told}") from None
         if not speech["yes"]:
             must_ask(*(each.users for each in settings.values()))
@@ -101,7 +101,7 @@ def _check_for_all(everybody: Mapping[str, Any], name: str, own: Any) -> None:
     for parameter in own.command.params:
         key = parameter.name
         if key in _FOR_ALL and named(own.params[key], name) != named(everybody[key], name):
-            _, where = origins.origin(own, parameter)
+            _, where = option_sources.origin(own, parameter)
             option = parameter.opts[0].lstrip("-")
             raise UsageError(
                 f"{option} is for all pools of a run, but {where} says otherwise: put it above"

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from batch_resend.cli import options, origins
-from batch_resend.cli.loop import SIGNALS, in_loop
+from batch_resend.cli import option_sources, options
+from batch_resend.cli.event_loop import SIGNALS, in_loop
 from batch_resend.errors import BatchResendError, UsageError
 
 if TYPE_CHECKING:
     from batch_resend.console.console import Console
     from batch_resend.monitoring.notify import Notice
     from batch_resend.pools.run import Pools
-    from batch_resend.runx.prepare import Run
+    from batch_resend.run.prepare import Run
 
 _ONE_STORM = 1.0  #: seconds in which several signals are one wish to stop
 
@@ -102,7 +102,7 @@ def run(
         del given[name]
     from batch_resend.console.console import Console, must_ask
     from batch_resend.monitoring import notify
-    from batch_resend.runx.prepare import Run
+    from batch_resend.run.prepare import Run
 
     if log_format not in {"text", "json"}:
         raise UsageError(f"--log-format {log_format!r}: give text or json.")
@@ -115,14 +115,14 @@ def run(
         "live": not no_progress,
         "masked": not no_mask,
     }
-    pools = origins.pools(context)
+    pools = option_sources.pools(context)
     if len(pools) > 1:
         from batch_resend.cli.pools import side_by_side
 
         several = side_by_side(context, speech, _FILES)
         return in_loop(lambda: _run(*several))
     if pools:
-        from batch_resend.config_file import named
+        from batch_resend.cli.config_file import named
 
         given.update({name: named(given[name], pools[0]) for name in _FILES})
     console = Console(**speech)
@@ -139,7 +139,7 @@ def run(
         try:
             settings = options.read_settings(given)
         except UsageError as error:
-            raise UsageError(f"{error}{origins.told(context, str(error))}") from None
+            raise UsageError(f"{error}{option_sources.told(context, str(error))}") from None
         if not yes:
             must_ask(users)
         return Run(settings, observer=notify.Observers(console, notices))

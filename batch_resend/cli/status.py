@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from batch_resend.cli import options
-from batch_resend.cli.loop import in_loop
+from batch_resend.cli.event_loop import in_loop
 from batch_resend.errors import Exit, UsageError
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def status(
 
 async def _history(settings: Settings, name: str, *, json: bool, masked: bool) -> int:
     from batch_resend.ledger import status as told
-    from batch_resend.runx.open_ledger import ledger_of, looking
+    from batch_resend.run.open_ledger import ledger_of, looking
 
     path = await ledger_of(settings)
     async with looking(settings, path, only=name) as ledger:
@@ -79,7 +79,7 @@ async def _status(settings: Settings, max_sends: int, *, json: bool, masked: boo
     from pathlib import Path
 
     from batch_resend.ledger import status as told
-    from batch_resend.runx.open_ledger import is_held, ledger_of, looking
+    from batch_resend.run.open_ledger import is_held, ledger_of, looking
 
     path = await ledger_of(settings)
     before = is_held(path)

@@ -30,7 +30,7 @@ from batch_resend.pools.preview import PoolsPreview
 from batch_resend.pools.summary import PoolsSummary
 from batch_resend.preflight.preview import Preview
 from batch_resend.reports.delivery import Deliveries
-from batch_resend.runx.prepare import Interrupted, Run, place_of
+from batch_resend.run.prepare import Interrupted, Run, place_of
 from batch_resend.settings import Settings
 
 _SUMMARY = "--summary"

@@ -23,7 +23,7 @@ from batch_resend.job.outcome import Stop
 from batch_resend.model import Reason, Result
 from batch_resend.observer import Observer
 from batch_resend.preflight.preview import Preview, confirmation_lines
-from batch_resend.runx.prepare import Run
+from batch_resend.run.prepare import Run
 
 PICTURE = Path(__file__).resolve().parents[2] / "examples" / "terminal.svg"
 AFTER = 25.0  #: seconds

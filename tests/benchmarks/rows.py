@@ -19,7 +19,7 @@ from pathlib import Path
 
 def _child(arguments: list[str]) -> int:
     from batch_resend.cli import program
-    from batch_resend.runx import prepare
+    from batch_resend.run import prepare
 
     vars(prepare).update(DEFAULT_QUOTA=1e6, _SIMULATED_LATENCY=0.001)
     code = program(arguments)

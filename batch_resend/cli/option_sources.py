@@ -62,7 +62,7 @@ def _found(
             name = printable(pools[0])
             raise UsageError(f"--pool {name} needs --config: the file with a table [pools.{name}].")
         return {}
-    from batch_resend import config_file
+    from batch_resend.cli import config_file
 
     keys: dict[str, config_file.Kind] = {}
     for key, parameter in _keyed(context.find_root().command):
@@ -105,7 +105,7 @@ def of_each_pool(context: typer.Context) -> Iterator[tuple[str, Any]]:
 
 
 def _kind(parameter: Any) -> Any:
-    from batch_resend.config_file import Kind
+    from batch_resend.cli.config_file import Kind
 
     shown = (parameter.metavar or "").split("|")
     if getattr(parameter, "is_flag", False):

@@ -16,7 +16,7 @@ from batch_resend.ledger.sqlite import ledger
 from batch_resend.ledger.sqlite.ledger import SqliteLedger, files_of
 from batch_resend.ledger.sqlite.snapshot import looking_at, must_exist
 from batch_resend.masking import printable
-from batch_resend.runx.prepare import default_ledger, place_of
+from batch_resend.run.prepare import default_ledger, place_of
 from batch_resend.settings import Settings, state_folder
 
 Where = Path | TableAddress

@@ -29,7 +29,7 @@ from anyio import to_thread
 from batch_resend.aws import s3
 from batch_resend.model import Candidate
 from batch_resend.reports import merge
-from batch_resend.sources import batch
+from batch_resend.sources import planned_batch
 
 _READ_AT_ONCE = 1 << 20
 
@@ -52,7 +52,7 @@ class Execution:
 
     async def users(self, number: int) -> list[Candidate]:
         """Read a batch."""
-        return batch.read(await self._get(self.batch(number)))
+        return planned_batch.read(await self._get(self.batch(number)))
 
     async def tries(self, number: int) -> tuple[dict[int, merge.Row], list[Mapping[str, Any]]]:
         """What all tries of a batch have told: the row of each user, and their summaries."""

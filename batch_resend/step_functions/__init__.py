@@ -40,18 +40,18 @@ from anyio import to_thread
 
 from batch_resend import cli
 from batch_resend.aws import clients, s3
-from batch_resend.cli import options, origins
+from batch_resend.cli import option_sources, options
 from batch_resend.errors import BatchResendError, Exit, UsageError
-from batch_resend.execution import Execution
 from batch_resend.job.outcome import Stop
 from batch_resend.job.summary import Summary
 from batch_resend.model import Candidate, Outcome, Planned, Reason, Result
 from batch_resend.observer import Observer
 from batch_resend.reports import merge
 from batch_resend.reports.results_csv import COLUMNS, TRY_AGAIN
-from batch_resend.runx.prepare import Run
+from batch_resend.run.prepare import Run
 from batch_resend.settings import Settings
-from batch_resend.sources import batch
+from batch_resend.sources import planned_batch
+from batch_resend.step_functions.objects import Execution
 
 LARGEST_BATCH = 5000  #: users; their outcomes must fit into the 256 KiB of a state's output
 MOST_WORKERS = 5
@@ -94,7 +94,7 @@ def read_settings(arguments: Sequence[str]) -> Settings:
         # What the parser finds wrong has a sentence.
         sentence = getattr(error, "format_message", None)
         raise UsageError(sentence() if sentence else type(error).__name__) from None
-    if len(origins.pools(context)) > 1:
+    if len(option_sources.pools(context)) > 1:
         raise UsageError("A state machine is for one pool: choose one with --pool.")
     fields = Settings.__dataclass_fields__
     ours = fields.keys() | {"no_header", "no_mask"}
@@ -128,7 +128,7 @@ class _Divided(Observer):
             self.sizes.append(0)
             with self.file(len(self.sizes)).open("wb") as file:
                 for row in chain([first], islice(wanted, self._size - 1)):
-                    file.write(batch.line(row))
+                    file.write(planned_batch.line(row))
                     self.sizes[-1] += 1
 
     def file(self, number: int) -> Path:
@@ -255,7 +255,7 @@ async def _try(
     summary, problem = None, None
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "report.csv")
-        source = batch.BatchSource(execution.batch(number), users)
+        source = planned_batch.BatchSource(execution.batch(number), users)
         run = Run(
             replace(settings, report=str(report)), observer=observer, source=source, part=True
         )
@@ -403,7 +403,7 @@ async def _all_told(
             report = Path(folder, "report.csv")
             settings = _for_batch(plan, execution.batch(number))
             settings = replace(settings, dry_run=True, report=str(report))
-            source = batch.BatchSource(execution.batch(number), left)
+            source = planned_batch.BatchSource(execution.batch(number), left)
             await Run(settings, source=source, part=True).execute()
             with _opened(report) as lines:
                 for row in merge.read(lines, "the ledger's report"):
@@ -422,7 +422,7 @@ def _made(path: Path) -> TextIO:
 
 async def _unsettled(execution: Execution, plan: Mapping[str, Any]) -> int | None:
     """Ask the ledger, which reads all of it: once for all batches."""
-    nobody = batch.BatchSource(execution.place, [])
+    nobody = planned_batch.BatchSource(execution.place, [])
     settings = replace(_for_batch(plan, execution.place), dry_run=True, report="/dev/null")
     return (await Run(settings, source=nobody).execute()).unsettled
 
