@@ -23,7 +23,7 @@ from anyio.from_thread import start_blocking_portal
 
 from batch_resend.simulator.quota import Quota
 from batch_resend.simulator.rules import Cognito
-from tests.dynamo import ENVIRONMENT, FATES, Line, create
+from tests.support.dynamodb import ENVIRONMENT, FATES, Line, create
 
 from .harness import SEED, Place, Simulator, Verdict, finish
 

@@ -1,0 +1,315 @@
+"""`batch-resend check`, and the same check at the beginning of a run, as real processes."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from anyio.from_thread import BlockingPortal
+
+from batch_resend.simulator.rules import Client, Cognito, PoolSettings
+from tests.cli.test_cli import (
+    CLIENT,
+    REPORT,
+    SUMMARY,
+    Program,
+    at_a_terminal,
+    elsewhere,
+    ended,
+    numbered,
+    once,
+    program,
+    serving,
+    until,
+)
+from tests.preflight.test_probe import CLIENT as SMALL_CLIENT
+from tests.preflight.test_probe import POOL as SMALL_POOL
+from tests.preflight.test_probe import SmallAws, hang
+
+__all__ = ["elsewhere", "program"]  # fixtures
+
+POOL = "us-east-1_Simulated"
+KEYS = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
+
+
+def simulated(**given: Any) -> Cognito:
+    client = given.pop("client", Client(CLIENT))
+    return Cognito(client=client, settings=PoolSettings(POOL, **given))
+
+
+def options(url: str) -> tuple[str, ...]:
+    return ("--user-pool-id", POOL, "--client-id", CLIENT, "--endpoint-url", url)
+
+
+def as_run(url: str) -> tuple[str, ...]:
+    return (*options(url), "--yes", "--rate", "1000", *REPORT, *SUMMARY)
+
+
+@contextmanager
+def serving_aws(portal: BlockingPortal, aws: SmallAws) -> Iterator[str]:
+    async def start() -> TestServer:
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", aws.answer)
+        server = TestServer(app)
+        await server.start_server(shutdown_timeout=0.1)
+        return server
+
+    server = portal.call(start)
+    yield str(server.make_url("/")).rstrip("/")
+    portal.call(server.close)
+
+
+# -- check ---------------------------------------------------------------------------
+
+
+def test_a_check_says_what_stands_in_the_way_and_asks_for_no_code(
+    program: Program, elsewhere: BlockingPortal
+) -> None:
+    cognito = simulated()
+    with serving(elsewhere, cognito) as url:
+        told = program("check", *options(url), env=KEYS)
+    assert (told.code, told.err) == (1, "")
+    first, *_, last = told.out.splitlines()
+    assert first == f"ok       The pool is there: {POOL}, about 0 users."
+    assert last == "It can be run; 2 warnings."
+    assert "ok       App client simulatedclient belongs to the pool." in told.out
+    assert all(len(line) <= 80 for line in told.out.splitlines())
+    assert cognito.requests == 0
+    assert list(program.folder.glob("state/**/*")) == []
+
+
+def test_a_check_for_programs_is_one_object_and_counts_the_rows_of_a_file(
+    program: Program, elsewhere: BlockingPortal
+) -> None:
+    users = program.users(numbered(12))
+    with serving(elsewhere, simulated(mail_quota=50)) as url:
+        told = program("check", users, *options(url), "--json", "--rate", "10", env=KEYS)
+    assert told.code == 1
+    found = json.loads(told.out)
+    assert (found["users"], found["users_are_counted"]) == (12, True)
+    assert (found["rate"], found["seconds"]) == (10.0, 1.1)
+    assert (found["region"], found["endpoint"]) == ("us-east-1", url)
+    assert found["exit_code"] == 1
+    assert [f["level"] for f in found["findings"] if f["about"] == "mail quota"] == ["ok"]
+
+
+def small(**answers: Any) -> SmallAws:
+    return SmallAws(answers=answers)
+
+
+AT_SMALL = ("--user-pool-id", SMALL_POOL, "--client-id", SMALL_CLIENT)
+
+
+def test_a_check_of_all_services_finds_quota_account_and_sandbox(
+    program: Program, elsewhere: BlockingPortal
+) -> None:
+    secret = program.folder / "secret"
+    secret.write_text("9example87654321\n")
+    secret.chmod(0o600)
+    with serving_aws(elsewhere, small()) as url:
+        told = program(
+            "check", *AT_SMALL, "--endpoint-url", url, "--client-secret-file", "secret",
+            env=KEYS | {"AWS_ENDPOINT_URL": url},
+        )  # fmt: skip
+    assert told.code == 1, told.err
+    said = " ".join(told.out.split())
+    for sentence in (
+        "ok The credentials are of account 123456789012.",
+        "ok The client secret that is given is the app client's.",
+        "warning Amazon SES is in its sandbox",
+        "warning Amazon SES takes 1 mail a second, below the pace of 60: give --rate 1.",
+        "warning Amazon SES mails 200 a day, 180 of them left today",
+        "ok The quota is 120 a second (enforced now), the pace 60.",
+        "ok Others used up to 10 a second of it in the last hour.",
+    ):
+        assert sentence in said
+    assert "9example87654321" not in told.out + told.err
+
+
+def test_a_stop_exits_4(program: Program, elsewhere: BlockingPortal) -> None:
+    with serving(elsewhere, simulated(auto_verified=())) as url:
+        told = program("check", *options(url), env=KEYS)
+        other = program("check", *options(url), "--client-id", "nosuchclient", env=KEYS)
+    assert (told.code, other.code) == (4, 4)
+    assert "stop     The pool verifies nothing" in told.out
+    assert told.out.splitlines()[-1] == "Nobody can be written to like this: 1 stop."
+    assert "stop     The pool has no app client nosuchclient" in other.out
+
+
+def test_without_credentials_a_check_says_so_and_exits_1(
+    program: Program, elsewhere: BlockingPortal
+) -> None:
+    with serving(elsewhere, simulated()) as url:
+        told = program("check", *options(url))
+    assert told.code == 1
+    assert "no valid AWS credentials" in " ".join(told.out.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (("--client-id", "abc"), 2, "--user-pool-id is missing"),
+        (("--user-pool-id", POOL), 2, "--client-id is missing"),
+        (("--user-pool-id", POOL, "--client-id", "abc", "nowhere.csv"), 2, "nowhere.csv"),
+        (("--user-pool-id", "cn-north-1_Abc", "--client-id", "abc"), 4, "no user pools in China"),
+        (("--user-pool-id", POOL, "--client-id", "abc", "--share", "2"), 2, "--share 2"),
+    ],
+)
+def test_a_check_that_makes_no_sense_is_refused_in_one_sentence(
+    program: Program, arguments: tuple[str, ...], code: int, sentence: str
+) -> None:
+    told = program("check", *arguments)
+    assert (told.code, told.out, len(told.err.splitlines())) == (code, "", 1)
+    assert sentence in told.errors[0]
+
+
+# -- the same inside a run -----------------------------------------------------------
+
+
+def test_a_run_stops_on_a_stop_before_anybody_is_asked_for(
+    program: Program, elsewhere: BlockingPortal
+) -> None:
+    users = program.users(numbered(5))
+    secret = Client(CLIENT, "9example87654321")
+    for cognito, more, sentence in (
+        (simulated(auto_verified=()), [], "The pool verifies nothing"),
+        (simulated(auto_verified=()), ["--dry-run"], "The pool verifies nothing"),
+        (simulated(client=secret), [], "The app client has a secret and none is given"),
+    ):
+        with serving(elsewhere, cognito) as url:
+            told = program("run", users, *as_run(url), *more, env=KEYS)
+        assert (told.code, len(told.errors)) == (4, 1)
+        assert sentence in told.errors[0]
+        assert told.errors[0].endswith("Nobody was written to.")
+        assert cognito.requests == 0
+        assert not (program.folder / "report.csv").exists()
+        assert not (program.folder / "summary.json").exists()
+
+
+def test_warnings_are_shown_and_what_weakens_the_result_is_named_at_the_end(
+    program: Program, elsewhere: BlockingPortal
+) -> None:
+    users = program.users(numbered(60))
+    cognito = simulated(client=Client(CLIENT, prevent_user_existence_errors=True), mail_quota=50)
+    with serving(elsewhere, cognito) as url:
+        told = program("run", users, *as_run(url), "--max-sent", "3", env=KEYS)
+    assert told.code == 3
+    assert "Check: The app client hides who does not exist" in told.err
+    assert "Check: Cognito's own sender mails 50 a day" in told.err
+    assert "  to send    60 codes by mail (" in told.err
+    assert ": the mail quota of 50 a day binds. This" in " ".join(told.err.split())
+    assert "so `sent` proves less" in told.err
+    assert program.summary()["existence_hidden"] is True
+    assert sum(cognito.deliveries.values()) == 3
+
+
+def test_the_pace_is_the_share_of_the_quota_that_is_found(
+    program: Program, elsewhere: BlockingPortal
+) -> None:
+    users = program.users(numbered(60))
+    dry = ("run", users, *AT_SMALL, "--dry-run", "--report", "/dev/null", *SUMMARY)
+    client = {"UserPoolClient": {"ClientId": SMALL_CLIENT}}
+    with serving_aws(elsewhere, small(DescribeUserPoolClient=client)) as url:
+        env = KEYS | {"AWS_ENDPOINT_URL": url}
+        told = program(*dry, "--endpoint-url", url, "--share", "0.25", env=env)
+        fixed = program(*dry, "--endpoint-url", url, "--rate", "7", "--overwrite", env=env)
+    assert told.code == fixed.code == 0, told.err
+    assert "The pace of 30 a second would take 2.0 s." in told.err
+    assert "The pace of 7 a second would take 8.4 s." in fixed.err
+    assert (program.summary()["quota"], program.summary()["account"]) == (120.0, "123456789012")
+    assert "account 123456789012, eu-west-1, http://127.0.0.1" in " ".join(told.err.split())
+    assert "up to $1.20 for active users (Plus at $0.02" in " ".join(told.err.split())
+
+
+def test_services_that_are_silent_or_refuse_do_not_harm_a_run(
+    program: Program, elsewhere: BlockingPortal
+) -> None:
+    users = program.users(numbered(20))
+
+    cognito = simulated()
+    with (
+        serving(elsewhere, cognito) as url,
+        serving_aws(elsewhere, SmallAws(instead=hang)) as silent,
+    ):
+        env = {f"AWS_ENDPOINT_URL_{name}": silent for name in ("STS", "SESV2", "CLOUDWATCH")}
+        told = program(
+            "run", users, *as_run(url), env=KEYS | env | {
+                "AWS_ENDPOINT_URL_SERVICE_QUOTAS": "http://127.0.0.1:1"
+            },
+        )  # fmt: skip
+    assert told.code == 0, told.err
+    assert cognito.deliveries == once(numbered(20))
+    assert "Check: Not learnt: the account; no answer in time." in told.err
+    assert "Check: Not learnt: the quota (cannot be reached)" in told.err
+
+
+def test_a_check_of_an_endpoint_that_is_not_there_is_a_stop(program: Program) -> None:
+    told = program("check", *AT_SMALL, "--endpoint-url", "http://127.0.0.1:1", env=KEYS)
+    assert told.code == 4
+    assert "stop     Cognito cannot be reached at http://127.0.0.1:1" in told.out
+    assert "the pool's settings" not in told.out
+
+
+def test_ctrl_c_while_aws_is_silent_ends_at_once(
+    program: Program, elsewhere: BlockingPortal
+) -> None:
+    users = program.users(numbered(20))
+    silent = SmallAws(instead=hang)
+    with serving_aws(elsewhere, silent) as url:
+        process = program.start(
+            "run", users, *AT_SMALL, "--endpoint-url", url, "--yes", *REPORT,
+            env=KEYS | {"AWS_ENDPOINT_URL": url},
+        )  # fmt: skip
+        until(lambda: len(silent.asked) >= 5, process)
+        process.send_signal(signal.SIGINT)
+        told = ended(process)
+    assert told.code == 130
+    assert "Nobody was written to." in told.errors[0]
+    assert not (program.folder / "report.csv").exists()
+
+
+def test_a_csv_run_without_credentials_goes_on_unchecked(
+    program: Program, elsewhere: BlockingPortal
+) -> None:
+    users = program.users(numbered(3))
+    cognito = simulated()
+    with serving(elsewhere, cognito) as url:
+        told = program("run", users, *as_run(url))
+    assert told.code == 0, told.err
+    assert cognito.deliveries == once(numbered(3))
+    assert told.err.count("Check: ") == 2  # no credentials, and another endpoint
+
+
+def test_input_that_cannot_be_read_is_told_and_not_the_check(
+    program: Program, elsewhere: BlockingPortal
+) -> None:
+    (program.folder / "users.csv").write_text("username,locale\nada,de\nbob,en,\x00\n")
+    with serving(elsewhere, simulated(auto_verified=())) as url:
+        told = program("run", "users.csv", *as_run(url), env=KEYS)
+    assert (told.code, len(told.errors)) == (2, 1)
+    assert "users.csv" in told.errors[0]
+
+
+def test_above_a_thousand_users_the_number_is_typed(
+    program: Program, elsewhere: BlockingPortal
+) -> None:
+    users = program.users(numbered(1001))
+    cognito = simulated()
+    with serving(elsewhere, cognito) as url:
+        asking = [
+            "run", users, "--client-id", CLIENT, "--region", "us-east-1", "--endpoint-url", url,
+            "--rate", "1000", "--max-sent", "5", *REPORT,
+        ]  # fmt: skip
+        careless = at_a_terminal(program, "y", *asking)
+        careful = at_a_terminal(program, "1001", *asking)
+    assert careless.code == 2
+    assert "Type 1001 to send 1001 codes: y\n" in careless.err
+    assert "Nobody was written to" in careless.err
+    assert careful.code == 3
+    assert sum(cognito.deliveries.values()) == 5

@@ -1,0 +1,230 @@
+"""`--config`, `--pool` and `config show`: who beats whom, and what is said of what is wrong."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from batch_resend import cli
+from tests.cli.test_cli import Ended, Program, tallied
+
+FILE = """
+share = 0.25
+timeout = "3s"
+[pools.shop]
+client-id = "ofthefile"
+user-pool-id = "eu-west-1_AbC"
+limit = 2
+dry-run = true
+metadata = { locale = "@locale", from = "file" }
+[pools.blog]
+client-id = "another"
+"""
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Any:
+    made = Program(tmp_path)
+    (tmp_path / "my.toml").write_text(FILE)
+    made.users([f"user{n}" for n in range(5)])
+    yield made
+    made.end()
+
+
+def shown(ended: Ended) -> dict[str, tuple[Any, str, str | None]]:
+    assert (ended.code, ended.err) == (0, "")
+    told = json.loads(ended.out)
+    assert told["schema"] == 1
+    return {
+        name: (entry["value"], entry["origin"], entry["where"])
+        for name, entry in told["settings"].items()
+    }
+
+
+def test_a_flag_beats_the_variable_which_beats_the_file_which_beats_the_default(
+    program: Program,
+) -> None:
+    env = {"BATCH_RESEND_LIMIT": "3", "BATCH_RESEND_SHARE": "0.1", "BATCH_RESEND_DRY_RUN": "0"}
+    found = shown(
+        program(
+            *("config", "show", "users.csv", "--config", "my.toml", "--pool", "shop"),
+            *("--limit", "4", "--json", "-q"),
+            env=env,
+        )
+    )
+    pool = "my.toml [pools.shop]"
+    assert found["users"] == ("users.csv", "flag", None)
+    assert found["limit"] == (4, "flag", None)
+    assert found["quiet"] == (True, "flag", None)
+    assert found["share"] == (0.1, "variable", "BATCH_RESEND_SHARE")
+    assert found["dry-run"] == (False, "variable", "BATCH_RESEND_DRY_RUN")
+    assert found["client-id"] == ("ofthefile", "file", pool)
+    assert found["metadata"] == (["locale=@locale", "from=file"], "file", pool)
+    assert found["timeout"] == ("3s", "file", "my.toml")
+    assert found["max-sends"] == (1, "default", None)
+    assert found["client-secret"] == (None, "default", None)
+
+
+def test_a_run_goes_by_the_file_of_its_pool(program: Program) -> None:
+    (program.folder / "users.csv").write_text("username,locale\na,de\nb,de\nc,de\n")
+    ended = program(
+        *("run", "users.csv", "--config", "my.toml", "--pool", "shop", "--simulate"),
+        *("--report", "report.csv", "--summary", "summary.json"),
+    )
+    assert ended.code == 0, ended.err
+    assert tallied(program.report()) == {"planned/eligible": 2, "skipped/over-limit": 1}
+    summary = program.summary()
+    assert (summary["client_id"], summary["user_pool_id"]) == ("ofthefile", "eu-west-1_AbC")
+
+
+def test_file_and_pool_can_be_named_by_variables_and_the_users_by_the_file(
+    program: Program,
+) -> None:
+    (program.folder / "my.toml").write_text(f"{FILE}users = '~/mine.csv'\n")
+    (program.folder / "home" / "mine.csv").write_text("username\na\nb\n")
+    env = {"BATCH_RESEND_CONFIG": "my.toml", "BATCH_RESEND_POOL": "blog"}
+    ended = program("run", "--simulate", "--report", "report.csv", env=env)
+    assert ended.code == 0, ended.err
+    assert tallied(program.report()) == {"sent/accepted": 2}
+    assert shown(program("config", "show", "--json", env=env))["users"] == (
+        str(program.folder / "home" / "mine.csv"), "file", "my.toml [pools.blog]",
+    )  # fmt: skip
+
+
+def test_the_settings_are_shown_in_lines_and_the_secret_is_not(program: Program) -> None:
+    secret = "a-secret-of-the-client"
+    ended = program(
+        *("config", "show", "--config=my.toml", "--pool=shop", "--filter", "a\x1b[31m\nb"),
+        env={"BATCH_RESEND_CLIENT_SECRET": secret},
+    )
+    assert (ended.code, ended.err) == (0, "")
+    assert secret not in ended.out
+    lines = [line.split() for line in ended.out.splitlines()]
+    assert ["client-secret", "set", "variable", "BATCH_RESEND_CLIENT_SECRET"] in lines
+    assert ["limit", "2", "file", "my.toml", "[pools.shop]"] in lines
+    assert ["dry-run", "true", "file", "my.toml", "[pools.shop]"] in lines
+    assert ["filter", "a\\x1b[31m\\nb", "flag"] in lines
+    assert ["sample", "default"] in lines
+    assert [line for line in ended.out.splitlines() if line != line.rstrip()] == []
+
+
+def test_every_setting_of_a_run_is_shown(program: Program) -> None:
+    found = shown(program("config", "show", "--json"))
+    run = cli.typer.main.get_command(cli.app).commands["run"]  # type: ignore[attr-defined]
+    assert set(found) == {
+        parameter.opts[0].lstrip("-") for parameter in run.params if parameter.name != "help"
+    } | {"client-secret"}
+    assert {origin for _, origin, _ in found.values()} == {"default"}
+
+
+POOL = ("--config", "my.toml", "--pool", "shop")
+WRONG: dict[str, tuple[str, tuple[str, ...], dict[str, str]]] = {
+    "no pool chosen": ("choose with --pool (shop, blog)", ("--config", "my.toml"), {}),
+    "a pool without a file": ("--pool shop needs --config", ("--pool", "shop"), {}),
+    "a dry run of one of two pools": (
+        "Pool shop: dry-run is for all pools of a run", (*POOL, "--pool", "blog"), {},
+    ),
+    "an unknown pool": ("did you mean shop?", ("--pool", "shpo", "--config", "my.toml"), {}),
+    "a missing file": ("--config nowhere.toml cannot be read", ("--config", "nowhere.toml"), {}),
+    "a mistyped variable": (
+        "did you mean BATCH_RESEND_CONFIG?", ("--yes",), {"BATCH_RESEND_CONFG": "my.toml"},
+    ),
+    "a variable that makes no sense": (
+        "--share 7.0: give a part of the quota, above 0 and up to 1."
+        " --share is set by BATCH_RESEND_SHARE.",
+        POOL, {"BATCH_RESEND_SHARE": "7"},
+    ),
+    "a variable that is no number": (
+        "--limit is set by BATCH_RESEND_LIMIT.", POOL, {"BATCH_RESEND_LIMIT": "ten"},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_wrong_is_said_with_the_place_where_it_was_set(
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    told, given, env = WRONG[name]
+    assert told in complaint(FILE, given, env, tmp_path, monkeypatch, capsys)
+
+
+WRONG_FILES = {
+    "a bad number": ("limit = 'ten'", "--limit is set in my.toml [pools.shop]."),
+    "half a user": ("limit = 2.5", "--limit is set in my.toml [pools.shop]."),
+    "a bad duration": (
+        "timeout = 10",
+        "--timeout '10' is no duration: give one like 90s, 15m, 24h or 7d."
+        " --timeout is set in my.toml [pools.shop].",
+    ),
+    "a bad rate": ("rate = 0", "--rate is set in my.toml [pools.shop]."),
+    "two that exclude each other": (
+        "limit = 1\nsample = 1",
+        "--limit is set in my.toml [pools.shop]. --sample is set in my.toml [pools.shop].",
+    ),
+    "an unknown key": ("max_sent = 1", "[pools.shop]: 'max_sent' is no option: did you mean"),
+    "a file in a file": ("config = 'x'", "'config' is no option"),
+    "a secret": ("client-secret = 'x'", "client-secret-file"),
+    "a text for a switch": ("yes = 'no'", "my.toml [pools.shop]: yes takes true or false."),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_FILES)
+def test_what_is_wrong_in_the_file_is_said_with_its_table(
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    content, told = WRONG_FILES[name]
+    file = f"[pools.shop]\n{content}\n"
+    assert told in complaint(file, POOL, {}, tmp_path, monkeypatch, capsys)
+
+
+def complaint(
+    file: str,
+    given: tuple[str, ...],
+    env: dict[str, str],
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> str:
+    """The one line that a run has to say; nobody is written to."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    Path("my.toml").write_text(file)
+    Path("users.csv").write_text("username\nada\n")
+    for variable, value in env.items():
+        monkeypatch.setenv(variable, value)
+    code = cli.program(["run", "users.csv", "--simulate", *given])
+    out, err = capsys.readouterr()
+    (line,) = err.splitlines()
+    assert (code, out) == (2, "")
+    assert line.startswith("Error: ")
+    assert line.endswith((".", "?"))
+    assert sorted(path.name for path in folder.iterdir()) == ["my.toml", "users.csv"]
+    return line
+
+
+def test_what_was_typed_needs_no_origin(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("BATCH_RESEND_SHARE", "0.5")
+    assert cli.program(["run", "x.csv", "--client-id", "a", "--share", "7", "--yes"]) == 2
+    assert capsys.readouterr().err == (
+        "Error: --share 7.0: give a part of the quota, above 0 and up to 1.\n"
+    )
+
+
+def test_what_config_show_does_not_know_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.program(["config", "show", "--colour", "red"]) == 2
+    err = capsys.readouterr().err
+    assert "--colour" in err
+    assert "config show --help" in err

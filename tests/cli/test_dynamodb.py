@@ -1,0 +1,125 @@
+"""A ledger in DynamoDB as a person meets it: real processes, against moto's server."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from batch_resend.simulator.rules import Cognito
+from tests.cli.test_cli import AGAIN, REPORT, SUMMARY, Program, at, cognito, elsewhere, program, url
+from tests.support.dynamodb import ENVIRONMENT, made_table
+
+__all__ = ["at", "cognito", "elsewhere", "program", "url"]  # fixtures
+
+AT = ("--region", "us-east-1")
+
+
+@pytest.fixture
+def ledger(program: Program, moto_url: str) -> Iterator[tuple[str, str]]:
+    """The option for a table of its own."""
+    program.env |= ENVIRONMENT | {"AWS_ENDPOINT_URL_DYNAMODB": moto_url}
+    with made_table(moto_url, "us-east-1") as name:
+        yield "--ledger", f"dynamodb://{name}"
+
+
+def test_a_table_remembers_from_one_machine_to_the_next(
+    program: Program, ledger: tuple[str, str], at: tuple[str, ...], cognito: Cognito
+) -> None:
+    names = ["ada@example.com", "bob@example.com", "gone+missing@example.com"]
+    users = program.users(names)
+    dry = program("run", users, *at, *ledger, "--dry-run", *REPORT)
+    assert dry.code == 0, dry.err
+    assert {row["reason"] for row in program.report()} == {"eligible"}
+    first = program("run", users, *at, *ledger, *AGAIN, *SUMMARY)
+    assert first.code == 1, first.err
+    assert f"A new ledger was begun: {ledger[1]}" in first.err
+    assert "was begun for" not in first.err
+    assert program.summary()["ledger"] == ledger[1]
+    assert [row["reason"] for row in sorted(program.report(), key=lambda row: int(row["row"]))] == [
+        "accepted", "accepted", "user-not-found",
+    ]  # fmt: skip
+    again = program("run", users, *at, *ledger, "--require-ledger", *AGAIN)
+    assert again.code == 1, again.err
+    assert "A new ledger" not in again.err
+    assert [row["reason"] for row in program.report()].count("cooling-down") == 2
+    assert cognito.deliveries == {names[0]: 1, names[1]: 1}
+    assert not program.state.exists(), "nothing is left on the machine"
+
+    status = program("status", *AT, *ledger, "--json")
+    assert status.code == 0, status.err
+    told = json.loads(status.out)
+    assert told["ledger"] == ledger[1]
+    assert told["users"] == {"sent": 2, "unsettled": 0, "failed": 1, "skipped": 0}
+    assert [run["exit_code"] for run in told["runs"]] == [1, 1]
+    one = program("status", "ADA@example.com", *AT, *ledger, "--no-mask")
+    assert one.code == 0
+    assert f"ADA@example.com in the ledger {ledger[1]}: sent" in one.out
+    assert program("status", "nobody", *AT, *ledger).code == 1
+
+    lost = program.users(["lost+fin@example.com"], "lost.csv")
+    doubt = program("run", lost, *at, *ledger, *AGAIN)
+    (line,) = (line for line in doubt.err.splitlines() if "batch-resend status" in line)
+    assert line.split()[1:] == ["status", *ledger, *AT]
+    shown = program(*line.split()[1:])
+    assert "Unsettled 1" in shown.out
+
+    forgotten = program("ledger", "forget", "ada@example.com", *AT, *ledger)
+    assert forgotten.code == 0
+    assert f"Names erased in 1 message of the ledger {ledger[1]}" in forgotten.err
+    export = program("ledger", "export", *AT, *ledger)
+    rows = list(csv.DictReader(io.StringIO(export.out)))
+    assert sorted((row["username"], row["state"]) for row in rows) == [
+        ("", "sent"), ("bob@example.com", "sent"), ("gone+missing@example.com", "failed"),
+        ("gone+missing@example.com", "failed"), ("lost+fin@example.com", "unknown"),
+    ]  # fmt: skip
+    purged = program("ledger", "purge", "--older-than", "0s", "--entirely", "--yes", *AT, *ledger)
+    assert purged.code == 0
+    assert (
+        f"Forgotten for good: 5 messages (1 of them unsettled) of the ledger {ledger[1]}"
+        in purged.err
+    )
+    assert program("ledger", "export", *AT, *ledger).out.count("\n") == 1
+    last = program("run", users, *at, *ledger, *AGAIN)
+    assert last.code == 1
+    assert [cognito.deliveries[name] for name in names] == [2, 2, 0], "as it was asked for"
+
+
+def test_what_is_wrong_with_a_table_is_one_sentence_before_anybody_is_written_to(
+    program: Program, ledger: tuple[str, str], at: tuple[str, ...], cognito: Cognito
+) -> None:
+    users = program.users(["ada@example.com"])
+    for code, said, options in (
+        (
+            4,
+            "There is no table no-such-table in us-east-1",
+            ("--ledger", "dynamodb://no-such-table"),
+        ),
+        (2, "names no table of DynamoDB", ("--ledger", "dynamodb://")),
+        (4, "--require-ledger forbids to begin with a new one", (*ledger, "--require-ledger")),
+        (2, "is too long for a ledger that machines share", (*ledger, "--timeout", "10m")),
+    ):
+        ended = program("run", users, *at, *options, *REPORT)
+        assert ended.code == code, ended.err
+        assert said in ended.err
+        assert "Traceback" not in ended.err
+    for command in (["status"], ["ledger", "export"], ["ledger", "forget", "ada"]):
+        ended = program(*command, *AT, *ledger)
+        assert ended.code == 2
+        assert f"There is no ledger in {ledger[1]}" in ended.err
+    nobody = program("run", users, *at, *ledger, *REPORT, env={"AWS_ENDPOINT_URL_DYNAMODB": ""})
+    assert nobody.code == 4
+    assert "set AWS_ENDPOINT_URL_DYNAMODB to where it is" in nobody.err
+    assert not cognito.deliveries
+
+
+def test_a_simulation_has_a_table_of_its_own(program: Program, ledger: tuple[str, str]) -> None:
+    users = program.users(["ada@example.com"])
+    assert program("run", users, "--simulate", *AT, *ledger, *REPORT).code == 0
+    real = program("run", users, "--client-id", "abc", *AT, *ledger, *AGAIN, "--yes",
+                   "--endpoint-url", "http://127.0.0.1:9")  # fmt: skip
+    assert real.code == 4
+    assert "belongs to a simulation: name another table" in real.err

@@ -1,0 +1,181 @@
+"""What a new user gets wrong, by real processes: one sentence each, and nobody written to."""
+
+from __future__ import annotations
+
+import http.server
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.cli.test_cli import REPORT, SUMMARY, Program, numbered, program, tallied
+
+__all__ = ["program"]  # a fixture
+
+
+@contextmanager
+def answering(status: int, body: bytes, kind: str) -> Iterator[tuple[str, list[bytes]]]:
+    """A server that is none of AWS's; what it heard."""
+    heard: list[bytes] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            heard.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    class Server(http.server.ThreadingHTTPServer):
+        def handle_error(self, *_: object) -> None:
+            pass  # whoever is no longer there to be answered
+
+    server = Server(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}", heard
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_an_endpoint_that_is_no_cognito_ends_the_run_after_five_users(program: Program) -> None:
+    users = program.users(numbered(50))
+    with answering(404, b"<title>Not here</title>", "text/html") as (url, heard):
+        wrong = program(
+            "run", users, "--client-id", "web", "--region", "us-east-1", "--yes",
+            "--endpoint-url", f"{url}/wrong/path", *REPORT, *SUMMARY,
+        )  # fmt: skip
+    assert wrong.code == 4
+    assert "The endpoint does not answer as Amazon Cognito does" in wrong.err
+    assert program.summary()["stopped_by"] == "endpoint"
+    assert tallied(program.report()) == {
+        "unknown/unreadable-answer": 5, "not-attempted/stopped": 45,
+    }  # fmt: skip
+    assert len(heard) == len(set(heard)) == 5
+
+
+def test_a_listing_with_a_date_that_is_none_exits_4(program: Program) -> None:
+    body = b'{"Users": [{"Username": "ada", "UserCreateDate": 1e300}]}'
+    with answering(200, body, "application/x-amz-json-1.1") as (url, heard):
+        wrong = program(
+            "run", "--user-pool-id", "us-east-1_Pool", "--client-id", "web", "--yes",
+            "--endpoint-url", url, *REPORT,
+            env={"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"},
+        )  # fmt: skip
+    assert wrong.code == 4
+    assert wrong.errors == [
+        "Error: The endpoint that should list user pool us-east-1_Pool does not answer as Amazon"
+        " Cognito does: check --endpoint-url, the Region and any proxy."
+    ]
+    assert all(b"Username" not in body for body in heard), "nobody was asked for"
+
+
+def test_an_odd_region_is_said_before_it_looks_like_a_broken_network(program: Program) -> None:
+    users = program.users(["ada"])
+    dry = ("run", users, "--client-id", "web", "--dry-run", "--report", "/dev/null")
+    odd = program(*dry, "--region", "eu-wset-1")
+    assert odd.code == 0
+    assert "Region eu-wset-1 is not known to have Amazon Cognito (did you mean eu-west-1" in odd.err
+    none = program(*dry, "--region", "europe-west1")
+    assert none.code == 4
+    assert none.errors == [
+        "Error: There is no Region 'europe-west1': give one such as eu-west-1, with --region."
+    ]
+    away = program(*dry, "--region", "eu-west-1", "--user-pool-id", "us-east-1_Pool")
+    assert away.code == 0
+    assert (
+        "The home of us-east-1_Pool is us-east-1, and eu-west-1 is asked: right only for a replica"
+        in away.err
+    )
+    home = program(*dry, "--region", "us-east-1", "--user-pool-id", "us-east-1_Pool")
+    assert "replica" not in home.err
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("--port", "99999", "--port 99999: give a port up to 65535"),
+        ("--port", "-1", "--port -1: give a port"),
+        ("--users", "-1", "--users -1: give a number of at least 0."),
+        ("--mail-quota", "-1", "--mail-quota -1: give a number of at least 0."),
+        ("--rate", "0", "--rate 0: give requests a second, above 0."),
+        ("--rate", "nan", "--rate nan: give requests a second, above 0."),
+    ],
+)
+def test_a_number_that_the_simulator_cannot_use_is_refused(
+    program: Program, option: str, value: str, told: str
+) -> None:
+    refused = program("simulate", option, value)
+    assert (refused.code, len(refused.errors)) == (2, 1)
+    assert told in refused.errors[0]
+
+
+def test_a_summary_that_cannot_be_written_hides_nothing_of_the_run(program: Program) -> None:
+    users = program.users(numbered(3))
+    full = program("run", users, "--simulate", *REPORT, "--summary", "/dev/full")
+    assert full.code == 1
+    assert "3 rows in" in full.err
+    assert "Not delivered: --summary /dev/full cannot be written" in full.err
+
+
+def test_runs_that_begin_in_one_second_have_a_report_each(program: Program) -> None:
+    users = program.users(numbered(3))
+    now = time.time()
+    for second in range(30):
+        name = time.strftime("resend-report-%Y%m%dT%H%M%SZ.csv", time.gmtime(now + second))
+        (program.folder / name).touch()
+    assert program("run", users, "--simulate").code == 0
+    (made,) = program.folder.glob("resend-report-*Z-2.csv")
+    assert made.read_text("utf-8").count("\n") == 4
+
+
+@pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1, 2)])
+def test_a_stream_that_was_closed_changes_nothing(
+    closed: tuple[int, ...], program: Program
+) -> None:
+    users = program.users(numbered(3))
+    for name in ("run", "bad"):  # and where there is something to be said
+        given = {"run": users, "bad": "missing.csv"}[name]
+        done = subprocess.run(
+            [
+                *("/bin/sh", "-c", 'exec "$@" ' + " ".join(f"{n}>&-" for n in closed), "sh"),
+                *(sys.executable, "-m", "batch_resend", "run", given, "--simulate"),
+                *("--report", f"{name}.csv"),
+            ],
+            env=program.env,
+            cwd=program.folder,
+            capture_output=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == {"run": 0, "bad": 2}[name], done.stderr
+    assert [row["outcome"] for row in program.report("run.csv")] == ["sent"] * 3
+
+
+def test_a_role_that_cannot_be_reached_is_named_in_one_sentence(program: Program) -> None:
+    (program.folder / "config").write_text(
+        "[profile shop]\nrole_arn = arn:aws:iam::123456789012:role/mail\nsource_profile = own\n"
+        "[profile own]\naws_access_key_id = x\naws_secret_access_key = y\n"
+    )
+    told = program(
+        *("run", "--user-pool-id", "eu-west-1_AbC", "--client-id", "web", "--yes"),
+        *("--profile", "shop", "--endpoint-url", "http://127.0.0.1:2"),
+        env={
+            "AWS_CONFIG_FILE": str(program.folder / "config"),
+            "AWS_ENDPOINT_URL_STS": "http://127.0.0.1:1",
+        },
+    )
+    assert (told.code, len(told.errors)) == (4, 1)
+    assert "cannot be reached (http://127.0.0.1:1/, EndpointConnectionError)" in told.err
+    assert len(told.err.splitlines()) < 6

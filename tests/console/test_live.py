@@ -1,0 +1,266 @@
+"""The frame says how the run stands, in 80 columns, and nothing is ever torn."""
+
+import html
+import io
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pyte
+import pytest
+from rich.console import Console
+
+from batch_resend.console.live import Display, about, frame
+from batch_resend.job.engine import Snapshot
+from batch_resend.job.outcome import Stop
+from batch_resend.job.summary import Tally
+from batch_resend.model import Outcome, Reason
+from batch_resend.reasons import ADVICE
+
+
+@pytest.fixture(autouse=True)
+def _a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "COLORTERM"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def snapshot(**given: Any) -> Snapshot:
+    facts: dict[str, Any] = {
+        "eligible": 3000,
+        "done": 1204,
+        "tally": Tally(
+            reasons=Counter(
+                {
+                    Reason.ACCEPTED: 1150,
+                    Reason.DUPLICATE: 12,
+                    Reason.USER_NOT_FOUND: 31,
+                    Reason.ATTEMPT_LIMIT: 9,
+                    Reason.NO_ANSWER: 14,
+                }
+            )
+        ),
+        "rate": 24.1,
+        "ceiling": 25.0,
+        "throttled": 3,
+        "in_flight": 2,
+        "seconds": 48.0,
+        "stopped_by": None,
+    }
+    return Snapshot(**(facts | given))
+
+
+FAILURES = [r for r in Reason if r.outcome in {Outcome.FAILED, Outcome.UNKNOWN}]
+LATEST = (Reason.USER_NOT_FOUND, Reason.NO_ANSWER, Reason.ATTEMPT_LIMIT)
+
+
+def drawn(width: int, standing: Snapshot, **given: Any) -> list[str]:
+    console = Console(width=width, file=io.StringIO())
+    with console.capture() as captured:
+        console.print(frame(standing, **({"seconds": 48.0} | given)))
+    return [line.rstrip() for line in captured.get().splitlines()]
+
+
+def test_the_frame_says_what_an_operator_asks() -> None:
+    assert drawn(80, snapshot(), latest=LATEST) == [
+        "",
+        "sending   " + "\u2501" * 28,
+        "done      1,204 of 3,000   40 %   48 s gone, about 75 s left",
+        "pace      24.1 a second, ceiling 25   3 throttled",
+        "so far    1,150 sent   12 skipped   40 failed   14 unknown",
+        "lately    31 user-not-found       no such user for this client",
+        "           9 attempt-limit        the user had five codes within an hour",
+        "          14 no-answer            the answer was lost",
+        "now       2 in flight",
+    ]
+
+
+def test_the_frame_names_the_wave_where_there_are_several() -> None:
+    assert "1,204 of 3,000, wave 2 of 3   40 %" in drawn(80, snapshot(wave=2, waves=3))[2]
+
+
+@pytest.mark.parametrize("width", [40, 80, 120, 300])
+def test_the_frame_is_never_wider_than_the_terminal_or_80_columns(width: int) -> None:
+    many = Tally(reasons=Counter(dict.fromkeys(Reason, 1_000_000)))
+    standing = snapshot(
+        eligible=10_000_000, done=9_999_999, tally=many, throttled=10**6, rate=0.5, in_flight=1000
+    )
+    for latest in (FAILURES[:7], FAILURES[7:]):
+        lines = drawn(width, standing, latest=latest, waiting="waiting 30 s: " + "no answer " * 20)
+        assert len(lines) == 10
+        assert max(map(len, lines)) <= min(width, 80)
+
+
+def test_no_meaning_is_cut_off_at_80_columns() -> None:
+    tally = Tally(reasons=Counter(dict.fromkeys(FAILURES, 10_000)))
+    for reason in FAILURES:
+        lines = drawn(80, snapshot(tally=tally), latest=[reason])
+        assert lines[5] == f"lately    10,000 {reason:<20} {ADVICE[reason].brief}"
+
+
+def test_the_failures_heard_of_last_are_shown_each_in_its_place() -> None:
+    tally = Tally(reasons=Counter(dict.fromkeys(FAILURES, 1)))
+    latest = [
+        Reason.USER_NOT_FOUND,
+        Reason.NO_ANSWER,
+        Reason.REJECTED,
+        Reason.CONNECTION,
+        Reason.BLOCKED,
+    ]
+    lines = drawn(80, snapshot(tally=tally), latest=latest)
+    assert [line[12:].split()[0] for line in lines[5:9]] == [
+        "rejected",
+        "blocked",
+        "connection",
+        "no-answer",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "waiting", "now"),
+    [
+        ({}, "", "now       2 in flight"),
+        ({}, "waiting 4 s: Cognito asks to wait", "now       waiting 4 s: Cognito asks to wait"),
+        (
+            {"stopped_by": Stop.SIGINT},
+            "waiting 4 s: Cognito asks to wait",
+            "now       stopping: 2 in flight to be settled; Ctrl-C again leaves at once",
+        ),
+    ],
+)
+def test_what_is_being_done_now_is_the_last_line(
+    given: dict[str, Any], waiting: str, now: str
+) -> None:
+    lines = drawn(80, snapshot(**given), waiting=waiting)
+    assert lines[-1] == now
+    assert ("left" in lines[2]) == (not given and not waiting)
+
+
+def test_a_run_with_nobody_to_write_to_is_done() -> None:
+    lines = drawn(80, snapshot(eligible=0, done=0, tally=Tally(), throttled=0), seconds=0.0)
+    assert lines[2:] == [
+        "done      0 of 0   100 %   0 s gone",
+        "pace      24.1 a second, ceiling 25",
+        "so far    0 sent",
+        "now       2 in flight",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0.4, "0 s"), (89.4, "89 s"), (90, "2 min"), (3600, "60 min"), (5400, "1 h 30 min")],
+)
+def test_lengths_of_time_are_said_calmly(seconds: float, said: str) -> None:
+    assert about(seconds) == said
+
+
+class Screen:
+    """A terminal that can be looked at."""
+
+    def __init__(self, columns: int, lines: int) -> None:
+        self.screen = pyte.HistoryScreen(columns, lines, history=10_000, ratio=0.001)
+        self._stream = pyte.Stream(self.screen)
+        self.encoding = "utf-8"
+        self.written = 0
+
+    def write(self, text: str) -> int:
+        self._stream.feed(text.replace("\n", "\r\n"))
+        self.written += len(text)
+        return len(text)
+
+    def flush(self) -> None:
+        pass
+
+    @property
+    def text(self) -> list[str]:
+        gone = [
+            "".join(line[x].data for x in range(self.screen.columns))
+            for line in self.screen.history.top
+        ]
+        return [line.rstrip() for line in (*gone, *self.screen.display)]
+
+
+@pytest.mark.parametrize("lines", [4, 10, 24])
+@pytest.mark.parametrize("columns", [40, 80, 120])
+def test_neither_notes_nor_frames_are_torn(
+    columns: int, lines: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("LINES", str(lines))
+    screen = Screen(columns, lines)
+    display = Display(screen)  # type: ignore[arg-type]
+    notes = []
+    for tick in range(40):
+        for number in range(tick % 4):
+            notes.append(f"note {tick}.{number} [bold]:smile: " + "x" * (tick % 7) * 9)
+            display.say(notes[-1])
+        display.show(frame(snapshot(done=30 * tick), seconds=tick, latest=LATEST[: tick % 3]))
+    display.say("the last")
+    display.close()
+    wrapped = [
+        note[start : start + columns].rstrip()
+        for note in (*notes, "the last")
+        for start in range(0, len(note), columns)
+    ]
+    assert [line for line in screen.text if line] == [line for line in wrapped if line]
+    assert not screen.screen.cursor.hidden
+
+
+def test_the_frame_below_a_note_is_the_newest(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Screen(80, 24)
+    display = Display(screen)  # type: ignore[arg-type]
+    for done in (100, 200, 300):
+        display.say("a note")
+        display.show(frame(snapshot(done=done), seconds=1.0))
+        assert [line for line in screen.text if line.startswith("done")] == [
+            f"done      {done} of 3,000   {done // 30} %   1 s gone,"
+            f" about {about((3000 - done) / 24.1)} left"
+        ]
+    display.close()
+
+
+def test_a_thousand_notes_between_two_ticks_are_one_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Screen(80, 24)
+    display = Display(screen)  # type: ignore[arg-type]
+    display.show(frame(snapshot(), seconds=1.0))
+    before = screen.written
+    for number in range(1000):
+        display.say(f"note {number}")
+    assert screen.written == before
+    display.show(frame(snapshot(), seconds=1.0))
+    assert screen.written < before + 1000 * len("note 999\n") + 4000
+    display.close()
+
+
+@pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])
+def test_no_color_is_obeyed(no_color: str, coloured: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", no_color)
+    stream = io.StringIO()
+    display = Display(stream)
+    display.show(frame(snapshot(), seconds=1.0, latest=LATEST))
+    display.close()
+    assert ("\x1b[32m" in stream.getvalue()) is coloured
+    assert ("\x1b[36m" in stream.getvalue()) is coloured
+
+
+def test_a_terminal_that_is_gone_is_written_to_in_vain() -> None:
+    stream = io.StringIO()
+    display = Display(stream)
+    display.show(frame(snapshot(), seconds=1.0))
+    stream.close()
+    display.say("a note")
+    display.show(frame(snapshot(), seconds=1.0))
+    display.close()
+
+
+def test_the_picture_shows_the_frame_and_loads_nothing() -> None:
+    picture = (Path(__file__).parents[2] / "examples" / "terminal.svg").read_text("utf-8")
+    text = html.unescape(re.sub(r"<[^>]+>", "", picture)).replace("\xa0", " ")
+    for piece in ("Plan for users.csv", "sending", "done", "pace", "so far", "lately", "now"):
+        assert piece in text
+    assert set(re.findall(r"https?://[^\s\"<]+", picture)) <= {
+        "http://www.w3.org/2000/svg",
+        "https://www.textualize.io",
+    }
+    assert "url(http" not in picture

@@ -1,0 +1,511 @@
+"""The README is held against the code: what it names exists, and what exists it names."""
+
+import ast
+import csv
+import json
+import os
+import re
+import shlex
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+from batch_resend import cli, errors, settings
+from batch_resend.job.outcome import Stop
+from batch_resend.model import Outcome, Reason
+from batch_resend.pools.summary import PoolsSummary
+from batch_resend.preflight.check import Level, check, lines
+from batch_resend.preflight.preview import plan_lines
+from batch_resend.reasons import ADVICE
+from batch_resend.reports import ledger_csv
+from batch_resend.reports.results_csv import COLUMNS
+from batch_resend.simulator.pool import Kind
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text("utf-8")
+LINES = README.splitlines()
+
+# Options of other programs, in the commands that the README shows.
+FOREIGN = {"--check", "--cov", "--dist", "--draw", "--hypothesis-profile", "--real"} | {
+    "--table-name", "--attribute-definitions", "--key-schema", "--billing-mode",
+    "--deletion-protection-enabled", "--point-in-time-recovery-specification",
+}  # fmt: skip
+
+
+def _section(title: str) -> str:
+    """The text below a heading, up to the next one of its rank or above."""
+    start = next(n for n, line in enumerate(LINES) if re.fullmatch(rf"#+ {title}", line))
+    rank = LINES[start].index(" ")
+    ends = (
+        n
+        for n, line in enumerate(LINES[start + 1 :], start + 1)
+        if re.match(rf"#{{1,{rank}}} ", line)
+    )
+    return "\n".join(LINES[start + 1 : next(ends, len(LINES))])
+
+
+def _tables(text: str) -> list[list[list[str]]]:
+    """All tables of a text: rows of cells, the heading's row first."""
+    tables: list[list[list[str]]] = []
+    before = ""
+    for line in text.splitlines():
+        if line.startswith("|"):
+            if not before.startswith("|"):
+                tables.append([])
+            cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+            if not set("".join(cells)) <= set("- "):
+                tables[-1].append(cells)
+        before = line
+    return tables
+
+
+def _table(first: str, text: str = README) -> list[list[str]]:
+    """The rows of the one table whose heading begins with this cell."""
+    found = [table[1:] for table in _tables(text) if table[0][0] == first]
+    assert len(found) == 1, f"{len(found)} tables begin with {first!r}"
+    return found[0]
+
+
+def _code(cell: str) -> list[str]:
+    """What stands in backticks."""
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def _block(marker: str) -> list[str]:
+    """The lines of the code block after a marker."""
+    start = LINES.index(f"<!-- {marker} -->") + 1
+    assert LINES[start].startswith("```")
+    return LINES[start + 1 : LINES.index("```", start)]
+
+
+def _parameters(command: str) -> dict[str, typer.core.TyperOption]:
+    """The options of a command by their long names."""
+    group = typer.main.get_command(cli.app)
+    assert isinstance(group, typer.core.TyperGroup)
+    return {
+        parameter.opts[0]: parameter
+        for parameter in group.commands[command].params
+        if isinstance(parameter, typer.core.TyperOption) and parameter.opts[0] != "--help"
+    }
+
+
+def _documented(rows: list[list[str]]) -> dict[str, list[str]]:
+    """Rows of a table of options by the option."""
+    return {_code(row[0])[0].split(" ")[0]: row for row in rows if _code(row[0])}
+
+
+def test_the_two_commands_stand_at_the_top_each_on_one_line() -> None:
+    for marker in ("main-job", "tests"):
+        assert len(_block(marker)) == 1
+        assert LINES.index(f"<!-- {marker} -->") < 40
+
+
+def test_the_first_command_prints_what_the_readme_shows(tmp_path: Path) -> None:
+    (line,) = _block("main-job")
+    *setup, job = line.split(" && ")
+    assert setup == ["python3 -m venv .venv", ".venv/bin/pip install -q ."]
+    program, *arguments = shlex.split(job)
+    assert program == ".venv/bin/batch-resend"
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    done = subprocess.run(
+        [sys.executable, "-m", "batch_resend", *arguments],
+        cwd=tmp_path,
+        env=_environment(tmp_path),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    assert "exit code 1" in README.split("<!-- main-job-output -->")[0].splitlines()[-2]
+    assert list(map(_timeless, done.stderr.splitlines())) == list(
+        map(_timeless, _block("main-job-output"))
+    )
+    with (tmp_path / "resend-report.csv").open(encoding="utf-8") as file:
+        found = list(csv.DictReader(file))
+    assert sorted(int(row["row"]) for row in found) == list(range(1, 51))
+    heading = LINES.index(",".join(COLUMNS))
+    shown = list(csv.DictReader(LINES[heading : LINES.index("```", heading)]))
+    assert shown
+    assert _stable(shown) <= _stable(found)
+
+
+def _stable(rows: list[dict[str, str]]) -> set[tuple[str, ...]]:
+    """What of the report's rows is the same in every run."""
+    changing = {"request_id", "finished_at", "latency_ms"}
+    return {tuple(text for name, text in row.items() if name not in changing) for row in rows}
+
+
+def _timeless(line: str) -> str:
+    """A line of output without what differs between two runs: lengths, and who came first."""
+    line = re.sub(r"\b[0-9.]+ s\b", "# s", line)
+    line = re.sub(r"\b\d{4}-\d\d-\d\d\b", "#-#-#", line)
+    return re.sub(r"\(([^()]*)\)", lambda found: str(sorted(found[1].split(", "))), line)
+
+
+def _environment(state: Path) -> dict[str, str]:
+    """The environment without settings of ours, and with the state elsewhere."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("BATCH_RESEND_", "AWS_"))}
+    return kept | {"XDG_STATE_HOME": str(state / "state"), "PYTHONPATH": str(ROOT)}
+
+
+def test_the_gate_runs_the_two_commands_as_the_readme_has_them() -> None:
+    gate = ROOT / ".ci" / "run"
+    assert gate.stat().st_mode & stat.S_IXUSR
+    script = gate.read_text("utf-8")
+    assert "from_readme main-job" in script
+    assert "from_readme tests" in script
+
+
+def test_every_command_is_documented() -> None:
+    group = typer.main.get_command(cli.app)
+    assert isinstance(group, typer.core.TyperGroup)
+    documented = {_code(row[0])[0].split(" ")[1] for row in _table("command")}
+    assert documented == set(group.commands)
+
+
+@pytest.mark.parametrize(
+    ("command", "heading"),
+    [
+        ("run", "option"),
+        ("check", "option of `check`"),
+        ("report", "option of `report`"),
+        ("simulate", "option of `simulate`"),
+    ],
+)
+def test_every_option_is_in_its_table_and_in_the_order_of_the_help(
+    command: str, heading: str
+) -> None:
+    assert list(_documented(_table(heading))) == list(_parameters(command))
+
+
+def _all_options() -> set[str]:
+    """The options of all commands."""
+
+    def below(command: Any) -> set[str]:
+        found = {name for parameter in command.params for name in parameter.opts}
+        return found.union(*map(below, getattr(command, "commands", {}).values()))
+
+    return below(typer.main.get_command(cli.app))
+
+
+def _of_the_ledger() -> dict[str, dict[str, Any]]:
+    """The options of the commands that look at a ledger, or erase in one."""
+    group: Any = typer.main.get_command(cli.app)
+    inner = group.commands["ledger"].commands
+    commands = {"status": group.commands["status"]} | inner
+    return {
+        name: {
+            parameter.opts[0]: parameter
+            for parameter in command.params
+            if parameter.opts[0].startswith("--") and parameter.opts[0] != "--help"
+        }
+        for name, command in commands.items()
+    }
+
+
+def test_the_options_of_status_and_ledger_are_in_their_table_with_their_commands() -> None:
+    rows = _documented(_table("option of `status`, `ledger`"))
+    commands = _of_the_ledger()
+    expected: dict[str, list[str]] = {}
+    for command, parameters in commands.items():
+        for name in parameters:
+            expected.setdefault(name, []).append(command)
+    assert {name: _code(row[1]) or list(commands) for name, row in rows.items()} == expected
+    for command, parameters in commands.items():
+        for name, parameter in parameters.items():
+            place = "" if parameter.is_flag else f" {parameter.metavar}"
+            assert _code(rows[name][0])[0] == name + place, command
+
+
+def test_every_key_of_the_status_is_in_its_table(tmp_path: Path) -> None:
+    arguments = ["run", str(ROOT / "examples" / "users.csv"), "--simulate", "--limit", "1"]
+    for command in (
+        [*arguments, "--report", "/dev/null", "--ledger", "l.sqlite3"],
+        ["status", "--ledger", "l.sqlite3", "--json"],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "batch_resend", *command],
+            cwd=tmp_path,
+            env=_environment(tmp_path),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+        )
+    assert [_code(row[0])[0] for row in _table("key")] == list(json.loads(done.stdout))
+
+
+def test_every_column_of_the_export_is_in_its_table_in_order() -> None:
+    documented = [_code(row[0])[0] for row in _table("column of the export")]
+    assert documented == list(ledger_csv.COLUMNS)
+
+
+def test_every_option_that_the_readme_names_exists() -> None:
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", README))
+    assert named - FOREIGN <= {"--help"}.union(*_of_the_ledger().values(), _all_options())
+
+
+# What the code finds out by itself where an option is not given.
+WORKED_OUT = {
+    "--filter": settings.UNCONFIRMED_FILTER,
+    "--report": "resend-report-<UTC time>.csv",
+}
+
+
+@pytest.mark.parametrize(
+    ("command", "heading"),
+    [
+        ("run", "option"),
+        ("check", "option of `check`"),
+        ("report", "option of `report`"),
+        ("simulate", "option of `simulate`"),
+    ],
+)
+def test_every_default_is_that_of_the_code(command: str, heading: str) -> None:
+    rows = _documented(_table(heading))
+    expected = {}
+    for name, parameter in _parameters(command).items():
+        default = parameter.default
+        if callable(default) or default is False or default in (None, "", [], ()):
+            default = WORKED_OUT.get(name, "")
+        text = f"{default:g}" if isinstance(default, float) else str(default)
+        expected[name] = [text] if text else []
+    assert {name: _code(row[1]) for name, row in rows.items()} == expected
+
+
+def test_every_option_of_run_has_its_environment_variable_by_the_rule() -> None:
+    both = [*_parameters("run").items(), *_parameters("check").items()]
+    for name, parameter in both:
+        assert parameter.envvar == "BATCH_RESEND_" + name[2:].upper().replace("-", "_")
+
+
+def test_every_variable_that_the_readme_names_is_read() -> None:
+    known = {
+        parameter.envvar
+        for command in ("run", "check")
+        for parameter in _parameters(command).values()
+    }
+    named = set(re.findall(r"BATCH_RESEND_[A-Z_]+[A-Z]", README))
+    by_tests = {
+        name
+        for path in (ROOT / "tests").rglob("*.py")
+        for name in re.findall(r'"(BATCH_RESEND_[A-Z]+)", "\d+"', path.read_text("utf-8"))
+    }
+    assert "BATCH_RESEND_KILLS" in by_tests
+    assert named <= known | by_tests | {"BATCH_RESEND_CLIENT_SECRET"}
+
+
+def test_every_option_shows_its_place_holder_as_the_help_does() -> None:
+    for command, heading in (
+        ("run", "option"),
+        ("check", "option of `check`"),
+        ("report", "option of `report`"),
+        ("simulate", "option of `simulate`"),
+    ):
+        rows = _documented(_table(heading))
+        for name, parameter in _parameters(command).items():
+            shown = _code(rows[name][0])[0].replace("\\|", "|")
+            assert shown == (name if parameter.is_flag else f"{name} {parameter.metavar}")
+
+
+def test_every_exit_code_is_in_its_table() -> None:
+    documented = [int(row[0]) for row in _table("code", _section("Exit codes"))]
+    assert documented == [int(code) for code in errors.Exit]
+
+
+def test_every_reason_to_stop_is_in_its_table_with_its_exit_code() -> None:
+    documented = [(_code(row[0])[0], int(row[1])) for row in _table("`stopped_by`")]
+    assert documented == [(str(stop), int(stop.exit_code)) for stop in Stop]
+
+
+def test_every_column_of_the_report_is_in_its_table_in_order() -> None:
+    tables = _tables(_section("Report"))
+    assert [_code(row[0])[0] for row in tables[0][1:]] == list(COLUMNS)
+
+
+def test_every_outcome_is_in_its_table() -> None:
+    tables = _tables(_section("Outcomes and reasons"))
+    assert [_code(row[0])[0] for row in tables[0][1:]] == [str(outcome) for outcome in Outcome]
+
+
+def test_every_reason_is_in_its_table_with_its_outcome() -> None:
+    tables = _tables(_section("Outcomes and reasons"))
+    documented = [(_code(row[0])[0], _code(row[1])[0]) for row in tables[1][1:]]
+    assert documented == [(str(reason.outcome), str(reason)) for reason in Reason]
+
+
+def test_every_reason_means_here_what_it_means_on_the_page() -> None:
+    rows = _tables(_section("Outcomes and reasons"))[1][1:]
+    documented = {_code(row[1])[0]: [_unlinked(cell) for cell in row[2:]] for row in rows}
+    assert documented == {
+        str(reason): [advice.meaning, advice.action] for reason, advice in ADVICE.items()
+    }
+
+
+def _unlinked(text: str) -> str:
+    """A text without its links: their words stay."""
+    return re.sub(r"\[([^\]]+)\]\([^)]+\)", r"\1", text)
+
+
+def test_every_kind_of_simulated_user_is_in_its_table() -> None:
+    documented = {_code(row[0])[0] for row in _table("marker")}
+    assert documented == {f"+{kind}" for kind in Kind}
+
+
+def test_every_field_of_the_summary_is_in_its_table(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "batch_resend", "run", str(ROOT / "examples" / "users.csv")),
+            *("--simulate", "--dry-run", "--report", "/dev/null", "--summary", "-"),
+        ],
+        cwd=tmp_path,
+        env=_environment(tmp_path),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+    )
+    summary = json.loads(done.stdout)
+    assert [_code(row[0])[0] for row in _table("field")] == list(summary)
+
+
+def test_every_field_of_the_summary_of_all_pools_is_in_its_table() -> None:
+    from tests.pools.test_run import ended
+
+    documented = {name for row in _table("field of all pools") for name in _code(row[0])}
+    assert documented == set(PoolsSummary({"shop": ended()}).as_json())
+
+
+def test_the_check_that_the_readme_shows_is_what_the_facts_come_to() -> None:
+    from tests.preflight.test_check import WISH, own_sender
+
+    assert _block("check") == lines(check(own_sender(), WISH))
+    assert [_code(row[0])[0] for row in _table("field of the check")] == list(
+        check(own_sender(), WISH).as_json()
+    )
+
+
+def test_every_finding_is_in_its_table() -> None:
+    from tests.preflight.test_check import FINDINGS
+
+    told = {finding.about for facts, wish, *_ in FINDINGS.values()
+            for finding in check(facts, wish).findings}  # fmt: skip
+    rows = {_code(row[0])[0]: row for row in _table("finding")}
+    assert set(rows) == (told | {"credentials"})
+    for _, _, about, level, _ in FINDINGS.values():
+        if level is not Level.OK:
+            assert rows[about][1 if level is Level.STOP else 2], (about, level)
+
+
+def test_the_plan_that_the_readme_shows_is_that_of_the_test() -> None:
+    from tests.preflight.test_preview import PREVIEW
+
+    assert _block("plan") == plan_lines(PREVIEW)
+
+
+def test_the_policies_allow_what_is_asked_for_and_no_more() -> None:
+    from tests.support import dynamodb
+
+    source = (ROOT / "batch_resend" / "preflight" / "probe.py").read_text("utf-8")
+    asked = set(re.findall(r'"((?:cognito-idp|servicequotas|cloudwatch|ses):\w+)"', source))
+    asked |= {"servicequotas:GetAWSDefaultServiceQuota"}
+    assert _allowed("policy-list") == {"cognito-idp:ListUsers"}
+    assert _allowed("policy-check") == asked
+    documented = {name for row in _table("permission") for name in _code(row[0])}
+    # To erase for good is for a person, and not for what runs unattended.
+    assert "dynamodb:DeleteItem" in documented
+    for_a_run = documented - {"dynamodb:DeleteItem"}
+    assert _allowed("policy-all") == for_a_run == asked | dynamodb.ACTIONS | {
+        "cognito-idp:ListUsers", "secretsmanager:GetSecretValue",
+        "s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload", "s3:ListBucket",
+    }  # fmt: skip
+
+
+def _allowed(marker: str) -> set[str]:
+    """The actions that a policy of the README allows."""
+    actions: set[str] = set()
+    for statement in json.loads("\n".join(_block(marker)))["Statement"]:
+        given = statement["Action"]
+        actions |= {given} if isinstance(given, str) else set(given)
+    return actions
+
+
+def test_every_example_is_mentioned() -> None:
+    names = sorted(path.name for path in (ROOT / "examples").iterdir())
+    assert names == [
+        "batch-resend.toml", "clean-up.sh", "container", "crontab", "embed.py", "fargate",
+        "report.png", "step-functions", "systemd", "terminal.svg", "users.csv",
+    ]  # fmt: skip
+    told = re.findall(r"\(examples/([\w.-]+)", README)
+    assert [name for name in names if name not in told] == []
+
+
+def test_every_file_and_heading_that_the_readme_points_to_exists() -> None:
+    headings = {
+        re.sub(r"[^\w -]", "", line.lstrip("# ")).lower().replace(" ", "-")
+        for line in LINES
+        if line.startswith("#")
+    }
+    for target in re.findall(r"\]\(([^)]+)\)", README):
+        if target.startswith("#"):
+            assert target[1:] in headings
+        elif not target.startswith("https://"):
+            assert (ROOT / target).exists()
+    for path in set(re.findall(r"(?:tests|examples)/[\w-]+\.\w+", README)):
+        assert (ROOT / path).exists()
+
+
+def test_every_reference_has_its_address_and_every_address_its_use() -> None:
+    used = set(re.findall(r"\]\[(\w+)\]", README))
+    given = re.findall(r"^\[(\w+)\]: (https://\S+)$", README, re.MULTILINE)
+    assert used == {name for name, _ in given}
+    assert all(
+        address.startswith(
+            ("https://docs.aws.amazon.com/", "https://aws.amazon.com/", "https://github.com/")
+        )
+        for _, address in given
+    )
+
+
+def _sentences() -> Iterator[str]:
+    """Every text in the code, with `...` where something is filled in."""
+    for path in (ROOT / "batch_resend").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+            elif isinstance(node, ast.JoinedStr):
+                yield "".join(
+                    str(part.value) if isinstance(part, ast.Constant) else "..."
+                    for part in node.values
+                )
+
+
+def test_what_the_program_says_in_trouble_is_what_it_says_in_the_code() -> None:
+    said = [text for row in _table("the program says") for text in re.findall(r'"([^"]+)"', row[0])]
+    assert len(said) > 20
+    told = "\n".join(_sentences())
+    assert [text for text in said if text not in told] == []
+
+
+def test_nothing_in_the_readme_is_of_one_machine_only() -> None:
+    assert re.findall(r"(?<![\w.~$])/(?:home|Users|root|tmp|work|opt|var|usr)\b\S*", README) == []
+
+
+def test_addresses_and_numbers_in_the_readme_and_the_examples_are_nobodys() -> None:
+    for path in (ROOT / "README.md", *(ROOT / "examples").rglob("*")):
+        if path.is_dir() or path.suffix == ".png":
+            continue
+        text = path.read_text("utf-8")
+        domains = re.findall(r"[\w.+-]+@([\w-]+(?:\.[\w-]+)+)", text)
+        assert {name.lower() for name in domains} <= {
+            "example.com",
+            "example.org",
+            "example.net",
+        }, path.name
+        assert set(re.findall(r"\+\d{5,}", text)) == set(re.findall(r"\+155501\d\d\b", text))

@@ -1,0 +1,522 @@
+"""What every ledger keeps, be it one file or a table that machines share: the same cases."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from batch_resend.aws.clients import Place
+from batch_resend.errors import InputError, LedgerError
+from batch_resend.ledger import (
+    Barred,
+    Forgotten,
+    Intend,
+    Interrupted,
+    Message,
+    Names,
+    PastRun,
+    Settle,
+)
+from batch_resend.ledger.dynamodb.address import is_table, table_address
+from batch_resend.ledger.dynamodb.ledger import open_ledger
+from batch_resend.ledger.journal import Journal, OwnJournal
+from batch_resend.ledger.policy import ANYBODY, History, SendPolicy
+from batch_resend.ledger.sqlite.ledger import SqliteLedger
+from batch_resend.model import Reason
+from batch_resend.run.open_ledger import erasing, ledger_of, looking
+from batch_resend.settings import Settings
+from tests.support.dynamodb import REGION, made_table, use
+
+pytestmark = pytest.mark.anyio
+
+NOW = 1_800_000_000.0
+MUCH_LATER = NOW + 3600  #: no request is in flight for so long
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@dataclass
+class Opened:
+    """A ledger in the hands of one run."""
+
+    journal: Journal
+    is_new: bool
+    client: str
+
+    async def history(self, *names: str, listed: bool = False, now: float = NOW) -> History:
+        users = [Names(names[0], names[1:], listed)]
+        return (await self.journal.histories(users, now))[0]
+
+    async def intend(
+        self, *names: str, at: float = NOW, listed: bool = False, policy: SendPolicy = ANYBODY
+    ) -> int:
+        return await self.journal.make(Intend(Names(names[0], names[1:], listed), at, policy))
+
+    async def settle(self, intent: int, reason: Reason | None, at: float = NOW) -> None:
+        await self.journal.make(Settle(intent, reason, at))
+
+    async def send(
+        self, *names: str, at: float = NOW, listed: bool = False, reason: Reason = Reason.ACCEPTED
+    ) -> None:
+        await self.settle(await self.intend(*names, at=at, listed=listed), reason, at)
+
+    async def interrupt(self, name: str, at: float) -> None:
+        await self.journal.make(Interrupted(Names(name), at))
+
+
+@dataclass
+class Ledger:
+    """A ledger somewhere, opened by one run after another."""
+
+    at: str
+
+    def settings(self, **given: Any) -> Settings:
+        return Settings(users="-", client_id="abc", region=REGION, ledger=self.at, **given)
+
+    @contextlib.asynccontextmanager
+    async def run(self, *, begin: bool = True, **given: Any) -> AsyncIterator[Opened]:
+        """A run that begins and, as if it died, does not end."""
+        async with contextlib.AsyncExitStack() as stack:
+            journal: Journal
+            if is_table(self.at):
+                address = table_address(self.at)
+                opening = open_ledger(Place(REGION), address, **given)
+                journal = shared = await stack.enter_async_context(opening)
+                is_new, client = shared.is_new, shared.client
+            else:
+                ledger = stack.enter_context(SqliteLedger(Path(self.at), **given))
+                journal = OwnJournal(ledger, threads=False)
+                is_new, client = ledger.is_new, ledger.client
+            if begin:
+                await journal.begin(NOW)
+            async with anyio.create_task_group() as around:
+                around.start_soon(journal.commit_forever)
+                try:
+                    yield Opened(journal, is_new, client)
+                finally:
+                    around.cancel_scope.cancel()
+
+    async def messages(self, *, unsettled: bool = False) -> list[Message]:
+        settings = self.settings()
+        async with looking(settings, await ledger_of(settings)) as copy:
+            return list(copy.messages(unsettled=unsettled))
+
+    async def names(self) -> list[str | None]:
+        return [message.name for message in await self.messages()]
+
+    async def person(self, name: str, **given: Any) -> list[str | None]:
+        settings = self.settings(**given)
+        async with looking(settings, await ledger_of(settings), only=name) as copy:
+            return [message.name for message in copy.person(name)]
+
+    async def forget(self, *names: str) -> Forgotten:
+        settings = self.settings()
+        async with erasing(settings, await ledger_of(settings)) as ledger:
+            return await ledger.forget(names)
+
+    async def older(self, before: float, **given: Any) -> tuple[int, int]:
+        settings = self.settings()
+        async with erasing(settings, await ledger_of(settings)) as ledger:
+            return await ledger.older(before, **given)
+
+    async def purge(self, before: float, **given: Any) -> None:
+        settings = self.settings()
+        async with erasing(settings, await ledger_of(settings)) as ledger:
+            await ledger.purge(before, **given)
+
+
+@pytest.fixture(params=["sqlite", "dynamodb"])
+def ledger(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    moto_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Ledger]:
+    if request.param == "sqlite":
+        yield Ledger(str(tmp_path / "ledger.sqlite3"))
+        return
+    use(moto_url, monkeypatch)
+    with made_table(moto_url) as table:
+        yield Ledger(f"dynamodb://{table}")
+
+
+def told(history: History) -> tuple[list[float], list[float], bool]:
+    return sorted(history.sent), sorted(history.unsettled), history.interrupted
+
+
+async def test_what_was_settled_is_known_to_the_next_run(ledger: Ledger) -> None:
+    async with ledger.run() as run:
+        assert run.is_new
+        sent, lost, failed, back = [
+            await run.intend(name) for name in ("sent", "lost", "failed", "back")
+        ]
+        await run.intend("open", at=NOW + 1)
+        assert await run.journal.unsettled() == 5
+        await run.settle(sent, Reason.ACCEPTED, NOW + 2)
+        await run.settle(lost, Reason.NO_ANSWER, NOW + 3)
+        await run.settle(failed, Reason.USER_NOT_FOUND, NOW + 4)
+        await run.settle(back, None, NOW + 5)
+    async with ledger.run() as run:
+        assert not run.is_new
+        assert told(await run.history("sent")) == ([NOW + 2], [], False)
+        assert told(await run.history("lost")) == ([], [NOW + 3], False)
+        for name in ("failed", "back", "nobody"):
+            assert told(await run.history(name)) == ([], [], False)
+        assert await run.journal.unsettled() == 2
+
+
+async def test_a_ledger_says_for_which_client_it_was_begun(ledger: Ledger) -> None:
+    async with ledger.run(client="client abc in eu-west-1") as run:
+        assert run.client == "client abc in eu-west-1"
+    async with ledger.run(client="client xyz in eu-west-1") as run:
+        assert run.client == "client abc in eu-west-1"
+
+
+async def test_many_users_are_looked_up_at_once_in_their_order(ledger: Ledger) -> None:
+    async with ledger.run() as run:
+        await run.send("user7")
+        await run.send("user230", reason=Reason.NO_ANSWER)
+        users = [Names(f"user{n}") for n in range(250)]
+        found = await run.journal.histories([*users, users[7]], NOW)
+        assert [n for n, history in enumerate(found) if history.sent] == [7, 250]
+        assert [n for n, history in enumerate(found) if history.unsettled] == [230]
+        assert await run.journal.histories([], NOW) == []
+
+
+async def test_an_open_intent_of_a_dead_run_is_interrupted_once(ledger: Ledger) -> None:
+    async with ledger.run() as run:
+        await run.intend("ada")
+    async with ledger.run() as run:
+        assert told(await run.history("ada", now=MUCH_LATER)) == ([], [NOW], True)
+        await run.interrupt("ADA", MUCH_LATER)
+        assert told(await run.history("ada", now=MUCH_LATER)) == ([], [MUCH_LATER], False)
+        await run.interrupt("ada", MUCH_LATER + 1)
+        assert told(await run.history("ada", now=MUCH_LATER)) == ([], [MUCH_LATER], False)
+    (message,) = await ledger.messages(unsettled=True)
+    assert (message.state, message.reason) == ("unknown", "interrupted")
+
+
+async def test_a_later_intent_gives_up_what_a_dead_run_left(ledger: Ledger) -> None:
+    async with ledger.run() as run:
+        await run.intend("ada")
+    async with ledger.run() as run:
+        intent = await run.intend("ada", at=MUCH_LATER)
+        states = [(message.state, message.reason) for message in await open_or_not(ledger, run)]
+        assert states == [("unknown", "interrupted"), ("open", None)]
+        await run.settle(intent, Reason.ACCEPTED, MUCH_LATER)
+        assert told(await run.history("ada"))[::2] == ([MUCH_LATER], False)
+        assert await run.journal.unsettled() == 1
+
+
+async def open_or_not(ledger: Ledger, run: Opened) -> list[Message]:
+    """The messages, while a run has the ledger."""
+    if isinstance(run.journal, OwnJournal):
+        opened: Any = run.journal._ledger
+        return list(opened.messages())
+    return await ledger.messages()
+
+
+async def test_no_user_has_two_open_intents(ledger: Ledger) -> None:
+    async with ledger.run() as run:
+        await run.intend("ada")
+        with pytest.raises((LedgerError, Barred)):
+            await run.intend("ada")
+    assert len(await ledger.messages()) == 1
+
+
+async def test_what_was_taken_back_leaves_no_name_and_can_be_intended_again(
+    ledger: Ledger,
+) -> None:
+    async with ledger.run() as run:
+        for _ in range(3):
+            await run.settle(await run.intend("id-1", "ada@example.com", listed=True), None)
+        assert told(await run.history("ada@example.com")) == ([], [], False)
+    assert await ledger.messages() == []
+    async with ledger.run() as run:
+        await run.send("id-1", "ada@example.com", listed=True)
+        assert (await run.history("ada@example.com")).sent == [NOW]
+
+
+@pytest.mark.parametrize("case_sensitive", [True, False])
+async def test_case_tells_users_apart_only_where_asked(
+    ledger: Ledger, case_sensitive: bool
+) -> None:
+    async with ledger.run(case_sensitive=case_sensitive) as run:
+        await run.send("Ada@Example.com")
+        await run.send("id-1", "Bob@Example.com", listed=True)
+        for name, other in (
+            ("Ada@Example.com", "ada@example.com"),
+            ("Bob@Example.com", "bob@example.com"),
+        ):
+            assert (await run.history(name)).sent == [NOW]
+            assert bool((await run.history(other)).sent) is not case_sensitive
+    assert await ledger.person("ID-1", case_sensitive=case_sensitive) == (
+        [] if case_sensitive else ["id-1"]
+    )
+
+
+async def test_a_listed_user_is_looked_up_under_each_of_their_names(ledger: Ledger) -> None:
+    account = ("id-1", "sub-1", "ada@example.com", "+15550100")
+    twin = ("id-2", "sub-2", "ada@example.com")
+    async with ledger.run() as run:
+        # A CSV run wrote to the address: both accounts have had their message.
+        await run.send("Ada@example.com")
+        assert (await run.history(*account, listed=True)).sent == [NOW]
+        assert (await run.history(*twin, listed=True)).sent == [NOW]
+        # A listing wrote to an account: whoever knows only another name of it finds it,
+        # but another account with the same address is another user.
+        await run.send("id-3", "sub-3", "cid@example.com", listed=True)
+        for name in ("id-3", "sub-3", "CID@example.com"):
+            assert (await run.history(name)).sent == [NOW], name
+        assert told(await run.history("id-4", "cid@example.com", listed=True)) == ([], [], False)
+
+
+async def test_what_was_sent_to_any_name_of_a_person_counts_under_each(ledger: Ledger) -> None:
+    async with ledger.run() as run:
+        await run.send("id-1", "sub-1", "ada@example.com", listed=True)
+        await run.send("twin", "ada@example.com", at=NOW + 1, listed=True)
+        # From here on files that know one name, and no other.
+        await run.send("Id-1", at=NOW + 2)
+        await run.send("sub-1", at=NOW + 3)
+        mine = [NOW, NOW + 2, NOW + 3]
+        for name in ("id-1", "sub-1"):
+            assert sorted((await run.history(name)).sent) == mine, name
+        assert sorted((await run.history("id-1", "new@example.com", listed=True)).sent) == mine
+        assert (await run.history("twin")).sent == [NOW + 1]
+        assert (await run.history("twin", "ada@example.com", listed=True)).sent == [NOW + 1]
+        # Who is named by the shared address alone may be either of the two.
+        either = [NOW, NOW + 1, NOW + 2, NOW + 3]
+        assert sorted((await run.history("ADA@example.com")).sent) == either
+        await run.send("ada@example.com", at=NOW + 4)
+        for name in ("id-1", "sub-1"):
+            assert sorted((await run.history(name)).sent) == [*mine, NOW + 4], name
+        assert sorted((await run.history("twin")).sent) == [NOW + 1, NOW + 4]
+        assert sorted((await run.history("ada@example.com")).sent) == [*either, NOW + 4]
+
+
+async def test_names_of_a_person_are_followed_only_in_their_case_where_asked(
+    ledger: Ledger,
+) -> None:
+    async with ledger.run(case_sensitive=True) as run:
+        await run.send("Id-1", "Ada@example.com", listed=True)
+        await run.send("id-1", at=NOW + 1)
+        await run.send("ada@example.com", at=NOW + 2)
+        await run.send("Id-1", at=NOW + 3)
+        await run.send("Ada@example.com", at=NOW + 4)
+        for name in ("Id-1", "Ada@example.com"):
+            assert sorted((await run.history(name)).sent) == [NOW, NOW + 3, NOW + 4], name
+        assert (await run.history("id-1")).sent == [NOW + 1]
+        assert (await run.history("ada@example.com")).sent == [NOW + 2]
+
+
+@pytest.mark.parametrize("first", ["id-1", "ada@example.com"])
+async def test_two_rows_that_name_one_person_are_not_both_sent_to(
+    ledger: Ledger, first: str
+) -> None:
+    other = {"id-1": "sub-1", "ada@example.com": "id-1"}[first]
+    reminder = SendPolicy(max_sends=2, cooldown=3600.0)
+    async with ledger.run() as run:
+        await run.send("id-1", "sub-1", "ada@example.com", listed=True)
+    async with ledger.run() as run:
+        intent = await run.intend(first, at=MUCH_LATER, policy=reminder)
+        with pytest.raises(Barred, match="unsettled"):
+            await run.intend(other, at=MUCH_LATER, policy=reminder)
+        await run.settle(intent, None)  # nothing was sent: now the other name may be
+        intent = await run.intend(other, at=MUCH_LATER, policy=reminder)
+        await run.settle(intent, Reason.ACCEPTED, MUCH_LATER)
+        with pytest.raises(Barred, match="cooling-down"):
+            await run.intend(first, at=MUCH_LATER + 1, policy=reminder)
+        with pytest.raises(Barred, match="send-cap"):
+            await run.intend(first, at=MUCH_LATER + 3600, policy=reminder)
+        await run.intend("somebody", at=MUCH_LATER, policy=reminder)
+    assert len(await ledger.messages()) == 3
+
+
+async def test_what_a_dead_run_left_under_one_name_is_given_up_under_another(
+    ledger: Ledger,
+) -> None:
+    async with ledger.run() as run:
+        await run.send("id-1", "ada@example.com", listed=True)
+        await run.intend("id-1", at=NOW + 1)
+    async with ledger.run() as run:
+        with pytest.raises(Barred, match="interrupted"):
+            await run.intend("ada@example.com", at=MUCH_LATER, policy=SendPolicy(max_sends=0))
+        await run.interrupt("ada@example.com", MUCH_LATER)
+        assert told(await run.history("id-1")) == ([NOW], [MUCH_LATER], False)
+
+
+async def test_a_name_that_is_its_own_other_name_counts_once(ledger: Ledger) -> None:
+    async with ledger.run() as run:
+        await run.send("sub-1", "sub-1", "SUB-1", "ada@example.com", listed=True)
+        assert (await run.history("sub-1", "sub-1", listed=True)).sent == [NOW]
+        assert (await run.history("sub-1")).sent == [NOW]
+        assert (await run.history("ada@example.com")).sent == [NOW]
+
+
+async def test_a_message_is_told_as_it_was_written_down(ledger: Ledger) -> None:
+    async with ledger.run() as run:
+        sent = await run.intend("Ada", "ada@example.com", at=NOW + 0.125)
+        lost = await run.intend("böb\u0130", at=NOW + 1)
+        await run.settle(sent, Reason.ACCEPTED, NOW + 2)
+        await run.settle(lost, Reason.NO_ANSWER, NOW + 3.0625)
+        await run.intend("ada", at=NOW + 4)
+    found = await ledger.messages()
+    assert [
+        (m.run, m.name, m.state, m.reason, m.intended_at, m.settled_at) for m in found
+    ] == [
+        (1, "Ada", "sent", "accepted", NOW + 0.125, NOW + 2),
+        (1, "böb\u0130", "unknown", "no-answer", NOW + 1, NOW + 3.0625),
+        (1, "ada", "open", None, NOW + 4, None),
+    ]  # fmt: skip
+    assert found[0].user == found[2].user != found[1].user
+    assert [m.name for m in await ledger.messages(unsettled=True)] == ["böb\u0130", "ada"]
+
+
+async def test_runs_are_told_also_those_that_died(ledger: Ledger) -> None:
+    async with ledger.run() as run:
+        await run.journal.finish('{"exit_code": 3}', NOW + 5)
+    async with ledger.run():
+        pass
+    async with looking(ledger.settings(), await ledger_of(ledger.settings())) as copy:
+        assert copy.runs() == [PastRun(1, NOW, NOW + 5, {"exit_code": 3}), PastRun(2, NOW)]
+        assert not copy.is_simulated
+
+
+async def test_a_run_does_not_begin_before_one_that_ended(ledger: Ledger) -> None:
+    async with ledger.run() as run:
+        await run.send("ada", at=NOW + 8)
+        await run.journal.finish("{}", NOW + 9)
+    async with ledger.run(begin=False) as run:
+        assert NOW + 8 <= run.journal.latest() <= NOW + 9
+
+
+async def test_a_person_is_found_by_any_of_their_names_with_all_their_messages(
+    ledger: Ledger,
+) -> None:
+    async with ledger.run() as run:
+        await run.send("id-1", "Ada@example.com", listed=True)
+        await run.send("id-2", "bob@example.com", at=NOW + 1, listed=True)
+        await run.send("ada@EXAMPLE.com", at=NOW + 2)
+    for name in ("ID-1", "ada@example.com"):
+        assert await ledger.person(name) == ["id-1", "ada@EXAMPLE.com"]
+    assert await ledger.person("bob@example.com") == ["id-2"]
+    assert await ledger.person("nobody") == []
+
+
+async def test_a_person_is_found_and_forgotten_with_what_files_sent_to_their_names(
+    ledger: Ledger,
+) -> None:
+    async with ledger.run() as run:
+        await run.send("id-1", "sub-1", "ada@example.com", listed=True)
+        await run.send("id-2", "bob@example.com", at=NOW + 1, listed=True)
+        await run.send("ID-1", at=NOW + 2)
+        await run.send("sub-1", at=NOW + 3)
+        await run.send("ada@example.com", at=NOW + 4)
+    for name in ("id-1", "sub-1", "ada@example.com"):
+        assert await ledger.person(name) == ["id-1", "ID-1", "sub-1", "ada@example.com"], name
+    assert await ledger.forget("ada@example.com") == Forgotten(4)
+    assert await ledger.names() == [None, "id-2", None, None, None]
+
+
+async def test_a_forgotten_person_has_no_name_and_still_counts_as_sent(ledger: Ledger) -> None:
+    async with ledger.run() as run:
+        await run.send("id-1", "ada@example.com", listed=True)
+        await run.send("bob@example.com", at=NOW + 1)
+        await run.intend("open@example.com", at=NOW + 2)
+    forgotten = await ledger.forget("ADA@example.com", "open@example.com", "nobody")
+    assert forgotten == Forgotten(2, ("nobody",))
+    assert await ledger.names() == [None, "bob@example.com", None]
+    assert await ledger.forget("id-1") == Forgotten(0)
+    async with ledger.run() as run:
+        assert (await run.history("id-1")).sent == [NOW]
+        assert (await run.history("ada@example.com")).sent == [NOW]
+        assert (await run.history("open@example.com", now=MUCH_LATER)).interrupted
+        await run.interrupt("open@example.com", MUCH_LATER)
+    assert (await ledger.messages())[2].reason == "interrupted"
+
+
+async def test_names_that_are_old_are_erased_and_still_count(ledger: Ledger) -> None:
+    async with ledger.run() as run:
+        await run.send("old@example.com")
+        await run.send("doubt@example.com", at=NOW + 1, reason=Reason.NO_ANSWER)
+        await run.send("new@example.com", at=NOW + 9)
+    assert await ledger.older(NOW + 9) == (2, 1)
+    await ledger.purge(NOW + 9)
+    assert await ledger.older(NOW + 9) == (0, 0)
+    assert await ledger.older(NOW + 9, entirely=True) == (2, 1)
+    assert await ledger.names() == [None, None, "new@example.com"]
+    async with ledger.run() as run:
+        assert (await run.history("old@example.com")).sent == [NOW]
+        assert await run.journal.unsettled() == 1
+
+
+async def test_a_message_that_nobody_settles_is_as_old_as_its_intent(ledger: Ledger) -> None:
+    async with ledger.run() as run:
+        await run.journal.make(Intend(Names("open@example.com"), NOW))
+    assert await ledger.older(NOW) == (0, 0)
+    assert await ledger.older(NOW + 1) == (1, 1)
+    await ledger.purge(NOW + 1)
+    assert await ledger.names() == [None]
+    async with ledger.run() as run:
+        assert await run.journal.unsettled() == 1
+
+
+async def test_what_is_purged_entirely_counts_no_more(ledger: Ledger) -> None:
+    async with ledger.run() as run:
+        await run.send("id-1", "old@example.com", listed=True)
+        await run.send("new@example.com", at=NOW + 9)
+    await ledger.purge(NOW + 1, entirely=True)
+    assert await ledger.names() == ["new@example.com"]
+    async with ledger.run() as run:
+        for name in ("id-1", "old@example.com"):
+            assert told(await run.history(name)) == ([], [], False)
+        await run.send("id-1", "old@example.com", at=NOW + 20, listed=True)
+        assert (await run.history("old@example.com")).sent == [NOW + 20]
+
+
+async def test_a_new_ledger_can_be_forbidden(ledger: Ledger) -> None:
+    for _ in range(2):
+        with pytest.raises(LedgerError, match="--require-ledger"):
+            async with ledger.run(must_exist=True):
+                pytest.fail("opened")
+        async with ledger.run(begin=False):
+            pass  # begun, but no run ever
+    async with ledger.run():
+        pass
+    async with ledger.run(must_exist=True) as run:
+        assert not run.is_new
+
+
+async def test_a_simulation_never_touches_a_real_ledger_nor_the_other_way_round(
+    ledger: Ledger,
+) -> None:
+    async with ledger.run(simulated=True):
+        pass
+    with pytest.raises(LedgerError, match=r"a simulation: name another (file|table)"):
+        async with ledger.run():
+            pytest.fail("opened")
+    async with looking(ledger.settings(), await ledger_of(ledger.settings())) as copy:
+        assert copy.is_simulated
+
+
+async def test_looking_only_creates_nothing(ledger: Ledger) -> None:
+    async with ledger.run(read_only=True, begin=False) as run:
+        assert told(await run.history("ada")) == ([], [], False)
+        assert await run.journal.unsettled() == 0
+    for look in (ledger.messages, ledger.forget):
+        with pytest.raises(InputError, match="There is no ledger"):
+            await look()
+    async with ledger.run() as run:
+        assert run.is_new
+        await run.send("ada")
+    async with ledger.run(read_only=True, begin=False) as run:
+        assert (await run.history("ada")).sent == [NOW]

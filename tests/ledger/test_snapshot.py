@@ -1,0 +1,234 @@
+"""Looking at a ledger while a run writes to it: what is seen is whole, and nobody is in the way."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import batch_resend
+from batch_resend.errors import InputError, LedgerError, LedgerHeld
+from batch_resend.ledger import Intend, Names, Settle
+from batch_resend.ledger.sqlite import snapshot as module
+from batch_resend.ledger.sqlite.ledger import SqliteLedger
+from batch_resend.ledger.sqlite.snapshot import looking_at
+from batch_resend.model import Reason
+from tests.support.ledgers import apply
+
+# A run in a process of its own: writes so many groups of five, when it is told to. The
+# `-wal` is begun anew after every few of them.
+WRITER = """
+import sys
+from pathlib import Path
+from batch_resend.ledger import Intend, Names, Settle
+from batch_resend.ledger.sqlite.ledger import SqliteLedger
+from batch_resend.model import Reason
+from tests.support.ledgers import apply
+
+with SqliteLedger(Path(sys.argv[1])) as ledger:
+    ledger.begin(1.0)
+    ledger._db.execute("PRAGMA wal_autocheckpoint = 8")
+    at = 0
+    for line in sys.stdin:
+        for _ in range(int(line)):
+            names = [Names(f"user{n}@example.com", (f"id-{n}",)) for n in range(at, at + 5)]
+            at += 5
+            intents = apply(ledger, [Intend(name, float(at)) for name in names])
+            apply(ledger, [Settle(intent, Reason.ACCEPTED, float(at)) for intent in intents])
+        print("written", flush=True)
+"""
+
+
+class Writer:
+    """That process."""
+
+    def __init__(self, path: Path) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONPATH": str(Path(batch_resend.__file__).parents[1])},
+        )
+        self.written = 0
+
+    def write(self, groups: int) -> None:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(f"{groups}\n")
+        self.process.stdin.flush()
+        assert self.process.stdout.readline() == "written\n"
+        self.written += groups * 5
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ledger.sqlite3"
+
+
+@pytest.fixture
+def writer(path: Path) -> Iterator[Writer]:
+    made = Writer(path)
+    made.write(3)
+    yield made
+    made.end()
+
+
+@pytest.fixture(autouse=True)
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+def whole(path: Path, at_least: int) -> int:
+    """How many messages a look finds, all of them as they were written."""
+    with looking_at(path) as ledger:
+        assert ledger._db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        found = list(ledger.messages())
+        assert [m.name for m in found] == [f"user{n}@example.com" for n in range(len(found))]
+        assert {m.state for m in found} == {"sent"}
+        (aliases,) = ledger._db.execute("SELECT count(*) FROM aliases").fetchone()
+        assert aliases == len(found) >= at_least
+        assert len(found) % 5 == 0
+        return len(found)
+
+
+def test_what_a_running_job_has_written_is_seen_and_the_job_is_not_disturbed(
+    path: Path, writer: Writer, temporary: Path
+) -> None:
+    for _ in range(30):
+        writer.write(4)
+        assert whole(path, 0) == writer.written
+        with pytest.raises(LedgerHeld):
+            SqliteLedger(path).__enter__()
+    assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.parametrize("between", ["the ledger and its log", "the log and the end"])
+def test_a_copy_that_the_writer_overtakes_is_made_again(
+    path: Path, writer: Writer, monkeypatch: pytest.MonkeyPatch, between: str
+) -> None:
+    real, copies = shutil.copyfile, 0
+
+    def overtaken(source: Path, target: Path) -> Any:
+        nonlocal copies
+        done = real(source, target)
+        if str(source).endswith("-wal") is (between == "the log and the end"):
+            copies += 1
+            if copies % 3:
+                writer.write(30)  # enough for the log to be begun anew, several times
+        return done
+
+    monkeypatch.setattr(shutil, "copyfile", overtaken)
+    for n in range(1, 11):
+        assert whole(path, writer.written) == writer.written
+        assert copies == 3 * n
+
+
+def test_a_writer_that_is_always_faster_is_said_to_hold_the_ledger(
+    path: Path, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = shutil.copyfile
+
+    def overtaken(source: Path, target: Path) -> Any:
+        writer.write(20)
+        return real(source, target)
+
+    monkeypatch.setattr(shutil, "copyfile", overtaken)
+    monkeypatch.setattr(module, "_TRIES", 3)
+    with pytest.raises(LedgerHeld, match="so fast that it cannot be looked at"), looking_at(path):
+        pytest.fail("opened")
+
+
+def test_a_look_finds_what_a_killed_run_left_in_its_log_and_changes_nothing(
+    path: Path, writer: Writer
+) -> None:
+    writer.write(1)
+    writer.end()
+    log = path.with_name(path.name + "-wal")
+    before = (path.read_bytes(), log.read_bytes(), path.stat(), log.stat())
+    assert whole(path, writer.written) == writer.written
+    after = (path.read_bytes(), log.read_bytes(), path.stat(), log.stat())
+    assert after[:2] == before[:2]
+    assert [found.st_mtime_ns for found in after[2:]] == [found.st_mtime_ns for found in before[2:]]
+
+
+def test_while_somebody_looks_a_run_can_begin_and_write(path: Path) -> None:
+    with SqliteLedger(path) as ledger:
+        ledger.begin(1.0)
+        apply(ledger, [Intend(Names("ada"), 1.0)])
+    with looking_at(path) as seen:
+        with SqliteLedger(path) as ledger:
+            ledger.begin(2.0)
+            (intent,) = apply(ledger, [Intend(Names("bob"), 2.0)])
+            apply(ledger, [Settle(intent, Reason.ACCEPTED, 2.0)])
+        assert [m.name for m in seen.messages()] == ["ada"]
+        assert seen.name == f"ledger {path}"
+
+
+def test_a_ledger_that_began_while_it_was_copied_is_copied_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with SqliteLedger(path) as ledger:
+        ledger.begin(1.0)
+    real = shutil.copyfile
+    runs: list[int] = []
+
+    def overtaken(source: Path, target: Path) -> Any:
+        done = real(source, target)
+        if not runs:  # a whole run, begun and ended
+            runs.append(1)
+            with SqliteLedger(path) as ledger:
+                ledger.begin(2.0)
+        return done
+
+    monkeypatch.setattr(shutil, "copyfile", overtaken)
+    with looking_at(path) as seen:
+        assert len(seen.runs()) == 2
+
+
+def test_a_ledger_that_is_not_there_is_said_and_not_made(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="There is no ledger"), looking_at(tmp_path / "none"):
+        pytest.fail("opened")
+    assert {file.name for file in tmp_path.iterdir()} == {"temporary"}
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda path: path.write_bytes(b""), "is empty"),
+        (lambda path: path.write_text("username\nada\n" * 500), "not a database"),
+        (lambda path: path.mkdir(), "cannot be copied to look at it"),
+        (os.mkfifo, "cannot be copied to look at it"),
+    ],
+)
+def test_what_is_no_ledger_is_told_by_its_own_name(path: Path, make: Any, told: str) -> None:
+    make(path)
+    with pytest.raises(LedgerError, match=f"{path}.*{told}"), looking_at(path):
+        pytest.fail("opened")
+
+
+def test_no_room_for_the_copy_is_said(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with SqliteLedger(path):
+        pass
+
+    def full(source: Path, target: Path) -> Any:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with pytest.raises(LedgerError, match=r"No space left.*TMPDIR"), looking_at(path):
+        pytest.fail("opened")

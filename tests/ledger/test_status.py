@@ -1,0 +1,330 @@
+"""What a ledger comes to: sums by hand, and texts that fit a terminal."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batch_resend.ledger import Message, PastRun
+from batch_resend.ledger.status import (
+    Confirmations,
+    Status,
+    Stock,
+    as_json,
+    confirmations,
+    history_json,
+    history_lines,
+    lines,
+    state_of,
+    take_stock,
+)
+
+NOW = 1_800_000_000.0  # 2027-01-15 08:00 UTC
+DAY = 86400.0
+
+
+def message(
+    user: str, state: str = "sent", reason: str | None = "accepted", at: float = NOW, run: int = 1,
+    **given: Any,
+) -> Message:  # fmt: skip
+    name = given.get("name", user)
+    return Message(run, user.encode(), name, state, reason, at, None if state == "open" else at)
+
+
+ADA = [message("ada@example.com")]
+TWICE = [message("bob@example.com"), message("bob@example.com", "unknown", "no-answer", run=2)]
+LOST = [message("cid@example.com", "unknown", "no-answer")]
+OPEN = [message("dan@example.com", "open", None, run=2)]
+FAILED = [
+    message("eve@example.com", "failed", "attempt-limit"),
+    message("eve@example.com", "failed", "user-disabled", run=2),
+]
+CONFIRMED = [message("fay@example.com", "skipped", "already-confirmed")]
+ERASED = [message("gus@example.com", name=None)]
+EVERYBODY = [ADA, TWICE, LOST, OPEN, FAILED, CONFIRMED, ERASED]
+
+RUNS = [
+    PastRun(1, NOW - DAY, NOW - DAY + 75, {
+        "exit_code": 3, "stopped_by": "max-sent",
+        "counts": {"sent": 3, "skipped": 7, "failed": 1, "unknown": 1, "not-attempted": 4},
+    }),
+    PastRun(2, NOW),
+]  # fmt: skip
+
+
+def status(*users: list[Message], max_sends: int = 1, **given: Any) -> Status:
+    unsettled = [m for messages in users for m in messages if m.is_unsettled]
+    facts: dict[str, Any] = {
+        "ledger": "state/l.sqlite3", "simulated": False, "running": None, "runs": RUNS,
+        "stock": take_stock(users, max_sends), "unsettled": unsettled,
+    }  # fmt: skip
+    return Status(**(facts | given))
+
+
+@pytest.mark.parametrize(
+    ("messages", "state"),
+    [
+        (ADA, "sent"), (TWICE, "sent"), (LOST, "unsettled"), (OPEN, "unsettled"),
+        (FAILED, "failed"), (CONFIRMED, "skipped"), ([*FAILED, *LOST], "unsettled"),
+        ([*CONFIRMED, *ADA], "sent"),
+    ],
+)  # fmt: skip
+def test_a_user_is_in_the_first_state_that_applies(messages: list[Message], state: str) -> None:
+    assert state_of(messages) == state
+
+
+def test_users_are_counted_once_and_their_messages_each() -> None:
+    stock = take_stock(EVERYBODY, 1)
+    assert {state: stock.in_state(state) for state in ("sent", "unsettled", "failed")} == {
+        "sent": 3, "unsettled": 2, "failed": 1,
+    }  # fmt: skip
+    assert stock.users["failed", "user-disabled"] == 1
+    assert stock.messages["failed", "attempt-limit"] == 1
+    assert stock.messages.total() == 9
+    assert stock.unsettled == 3
+    assert stock.forgotten == 1
+    assert stock.by_run[2, "open"] == 1
+
+
+@pytest.mark.parametrize(
+    ("max_sends", "at_cap", "in_doubt"), [(0, 0, 0), (1, 5, 2), (2, 1, 1), (3, 0, 0)]
+)
+def test_who_is_at_the_cap_counts_the_unsettled_as_a_run_does(
+    max_sends: int, at_cap: int, in_doubt: int
+) -> None:
+    stock = take_stock(EVERYBODY, max_sends)
+    assert (stock.at_cap, stock.at_cap_in_doubt) == (at_cap, in_doubt)
+
+
+STATES = st.sampled_from(["sent", "open", "unknown", "failed", "skipped"])
+
+
+@given(st.lists(st.lists(STATES, min_size=1, max_size=4), max_size=20), st.integers(0, 3))
+def test_whatever_the_ledger_holds_every_user_and_message_is_counted(
+    histories: list[list[str]], cap: int
+) -> None:
+    users = [
+        [message(f"user{n}", state) for state in history] for n, history in enumerate(histories)
+    ]
+    stock = take_stock(users, cap)
+    states = ("sent", "unsettled", "failed", "skipped")
+    assert sum(map(stock.in_state, states)) == sum(stock.users.values()) == len(users)
+    assert stock.messages.total() == sum(map(len, users)) == stock.by_run.total()
+    found = confirmations(users, lambda _: "CONFIRMED", "pool", NOW)
+    assert found.total.total() == stock.in_state("sent")
+    assert found.in_doubt.total() == stock.in_state("unsettled")
+
+
+def test_who_has_confirmed_is_counted_by_whole_days_since_the_last_message() -> None:
+    pool = {b"a": "CONFIRMED", b"b": "UNCONFIRMED", b"c": "CONFIRMED", b"d": "RESET_REQUIRED"}
+    users = [
+        [message("a", at=NOW - 9 * DAY), message("a", at=NOW - DAY + 1)],
+        [message("b", at=NOW - DAY)],
+        [message("c", at=NOW - DAY - 1)],
+        [message("d", at=NOW + 5)],  # a clock that was set back
+        [message("e", at=NOW - 2 * DAY)],
+        [message("a", "unknown", "no-answer")],
+        FAILED,
+        CONFIRMED,
+    ]
+    found = confirmations(users, pool.get, "eu-west-1_Pool", NOW)
+    assert found.days == {
+        0: {"confirmed": 1, "other": 1},
+        1: {"unconfirmed": 1, "confirmed": 1},
+        2: {"not_listed": 1},
+    }
+    assert found.total == {"confirmed": 2, "unconfirmed": 1, "other": 1, "not_listed": 1}
+    assert found.in_doubt == {"confirmed": 1}
+
+
+TEXT = """\
+Ledger state/l.sqlite3
+
+Runs 2
+  run  started (UTC)     took      sent failed unknown skipped  ended
+    1  2027-01-14 08:00  75 s         3      1       1       7  max-sent
+    2  2027-01-15 08:00               0      1       1       0  no end
+  A run without an end goes on, or died: then the next one names whom it left.
+
+Users 7
+  sent               3
+  unsettled          2 (no-answer 1, open 1)
+  failed             1 (user-disabled 1)
+  skipped            1 (already-confirmed 1)
+  (names erased      1)
+At the cap of --max-sends 1: 5, 2 of them because an unsettled message counts
+
+Messages 9
+  sent               3
+  failed             2 (attempt-limit 1, user-disabled 1)
+  skipped            1 (already-confirmed 1)
+  unknown            2 (no-answer 2)
+  open               1
+
+Unsettled 3: nobody can say whether they were sent a code
+  run   2  2027-01-15 08:00  unknown  no-answer            b***@e***
+  run   1  2027-01-15 08:00  unknown  no-answer            c***@e***
+  and 1 more: batch-resend ledger export --unsettled
+
+Confirmed since, of those written to: 1 of 3 (33 %) in eu-west-1_Pool
+  days since  written to  confirmed  unconfirmed  other  not listed
+           0           3          1            1      0           1
+   unsettled           2          0            0      0           2"""
+
+
+def test_the_status_reads_so() -> None:
+    pool = {b"ada@example.com": "CONFIRMED", b"bob@example.com": "UNCONFIRMED"}
+    found = confirmations(EVERYBODY, pool.get, "eu-west-1_Pool", NOW)
+    told = status(*EVERYBODY, confirmations=found, unsettled=[TWICE[1], LOST[0]])
+    assert lines(told, more="batch-resend ledger export --unsettled") == TEXT.splitlines()
+
+
+def test_an_empty_ledger_and_one_without_messages_read_so() -> None:
+    assert lines(status(runs=[]), more="") == ["Ledger state/l.sqlite3", "", "No run so far"]
+    nobody = Confirmations("eu-west-1_Pool")
+    told = lines(status(runs=RUNS[:1], simulated=True, confirmations=nobody), more="")
+    assert told[1] == "Simulated: no real person was written to."
+    assert told[-1] == "Confirmed since, of those written to: 0 of 0 in eu-west-1_Pool"
+    assert "no end" not in "\n".join(told)
+
+
+def test_a_run_without_an_end_goes_on_or_has_died_where_that_can_be_known() -> None:
+    shown = "\n".join(lines(status(ADA, running=True), more=""))
+    assert "  0  goes on\n\nUsers" in shown
+    told = lines(status(ADA, running=False), more="")
+    assert told[5].endswith("  died")
+    assert told[6] == "  Whom a run that died has left in doubt, the next one names."
+    # The one that goes on is never an earlier one, and has named whom that left.
+    earlier = lines(status(ADA, runs=[PastRun(1, NOW), PastRun(2, NOW)], running=True), more="")
+    assert [line.split()[-1] for line in earlier[4:6]] == ["died", "on"]
+    assert earlier[6] == ""
+    done = [PastRun(1, NOW), PastRun(2, NOW, NOW + 1, {"exit_code": 0})]
+    assert lines(status(ADA, runs=done, running=False), more="")[6] == ""
+
+
+def test_only_the_last_ten_runs_are_shown_and_the_rest_is_counted() -> None:
+    runs = [PastRun(n, NOW, NOW + n * 3600, {"exit_code": 0}) for n in range(1, 14)]
+    told = lines(status(ADA, runs=runs, max_sends=0), more="")
+    assert told[2] == "Runs 13"
+    assert told[4] == "  ...  3 earlier ones"
+    assert told[5].split()[0] == "4"
+    assert told[14] == "   13  2027-01-15 08:00  13h00        0      0       0       0  exit 0"
+    assert not any(line.startswith("At the cap") for line in told)
+
+
+def test_every_line_fits_a_terminal_whatever_the_counts() -> None:
+    stock = Stock(1)
+    for n, reason in enumerate(
+        ["attempt-limit", "delivery-failed", "rejected-by-trigger", "user-disabled", "blocked"]
+    ):
+        stock.messages["failed", reason] = 10**6 + n
+        stock.users["failed", reason] = 10**6 + n
+    runs = [
+        PastRun(999, NOW, NOW + 86399, {
+            "stopped_by": "sender-identity", "exit_code": 4,
+            "counts": {"sent": 10**6, "failed": 10**5, "unknown": 10**6, "skipped": 10**6},
+        })
+    ]  # fmt: skip
+    told = lines(status(stock=stock, runs=runs, unsettled=[*LOST, *OPEN, *ERASED]), more="")
+    assert [line for line in told if len(line) > 80] == []
+
+
+def test_names_are_masked_unless_asked_otherwise_and_never_reach_the_terminal_raw() -> None:
+    hostile = "\x1b[2Jada\u202e@example.com"
+    told = status([message(hostile, "unknown", "no-answer")])
+    for masked in (True, False):
+        text = "\n".join(lines(told, more="", masked=masked))
+        text += "\n".join(history_lines(hostile, "l", told.unsettled, masked=masked))
+        assert "\x1b" not in text
+        assert "\u202e" not in text
+        assert (r"\x1b[2Jada\u202e@example.com" in text) is not masked
+        for of in (as_json(told, masked=masked), history_json(hostile, "l", [], masked=masked)):
+            assert ("ada" in json.dumps(of)) is not masked
+
+
+def test_one_user_s_history_reads_so() -> None:
+    assert history_lines("bob@example.com", "l.sqlite3", TWICE) == [
+        "b***@e*** in the ledger l.sqlite3: sent",
+        "  run   1  2027-01-15 08:00  sent     accepted             b***@e***",
+        "  run   2  2027-01-15 08:00  unknown  no-answer            b***@e***",
+    ]
+    assert history_lines("zoe", "l.sqlite3", [], masked=False) == [
+        "Nothing is known of zoe in the ledger l.sqlite3."
+    ]
+    assert history_json("zoe", "l", [])["state"] is None
+    told = history_json("gus@example.com", "l", ERASED)
+    assert told["state"] == "sent"
+    assert told["messages"] == [{
+        "run": 1, "username": None, "state": "sent", "reason": "accepted",
+        "intended_at": NOW, "settled_at": NOW,
+    }]  # fmt: skip
+
+
+def test_programs_get_the_same_in_numbers() -> None:
+    found = confirmations(EVERYBODY, {b"ada@example.com": "CONFIRMED"}.get, "p", NOW + DAY)
+    told = as_json(status(*EVERYBODY, confirmations=found, unsettled=[LOST[0]]))
+    assert json.loads(json.dumps(told)) == told
+    assert told["runs"][0]["counts"]["not-attempted"] == 4
+    assert told["runs"][1] == {
+        "run": 2, "started_at": NOW, "finished_at": None, "exit_code": None, "stopped_by": None,
+        "counts": {"failed": 1, "open": 1, "unknown": 1},
+    }  # fmt: skip
+    assert told["messages"]["open"] == 1
+    assert told["messages"]["unknown/no-answer"] == 2
+    assert told["users"] == {"sent": 3, "unsettled": 2, "failed": 1, "skipped": 1}
+    assert told["at_cap"] == {"max_sends": 1, "users": 5, "in_doubt": 2}
+    assert told["unsettled"]["messages"] == 3
+    assert [first["username"] for first in told["unsettled"]["first"]] == ["c***@e***"]
+    counts = {"written_to": 3, "confirmed": 1, "unconfirmed": 0, "other": 0, "not_listed": 2}
+    assert told["confirmations"] == {
+        "user_pool_id": "p", **counts, "by_day": [{"days": 1, **counts}],
+        "unsettled": {
+            "written_to": 2, "confirmed": 0, "unconfirmed": 0, "other": 0, "not_listed": 2,
+        },
+    }  # fmt: skip
+    assert as_json(status())["confirmations"] is None
+
+
+def test_the_status_that_the_readme_shows_is_one_that_the_program_writes() -> None:
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text("utf-8")
+    shown = readme.split("<!-- status-output -->\n```text\n")[1].split("\n```")[0]
+
+    begun = 1_795_161_600.0  # 2026-11-20 08:00 UTC
+    now = begun + 3 * DAY + 3600
+    runs = [
+        PastRun(1, begun, begun + 180, {
+            "exit_code": 1, "counts": {"sent": 1000, "failed": 9, "unknown": 4, "skipped": 12},
+        }),
+        PastRun(2, begun + 3 * DAY, begun + 3 * DAY + 12, {
+            "exit_code": 1, "counts": {"sent": 200, "failed": 1, "unknown": 0, "skipped": 1025},
+        }),
+    ]  # fmt: skip
+    early = [[message(f"early{n}", at=begun)] for n in range(1000)]
+    late = [[message(f"late{n}", at=begun + 3 * DAY, run=2)] for n in range(200)]
+    missing = [[message(f"missing{n}", "failed", "user-not-found")] for n in range(8)]
+    tired = [
+        message("tired", "failed", "attempt-limit"),
+        message("tired", "failed", "user-not-found", run=2),
+    ]
+    lost = [
+        [message(f"{letter}@example.com", "unknown", "no-answer", at=begun + minutes * 60)]
+        for letter, minutes in (("a", 1), ("m", 2), ("o", 2), ("z", 3))
+    ]
+    users = [*early, *late, *missing, tired, *lost]
+
+    pool = {f"early{n}".encode(): "CONFIRMED" if n < 362 else "UNCONFIRMED" for n in range(970)}
+    pool |= {f"late{n}".encode(): "CONFIRMED" if n < 50 else "UNCONFIRMED" for n in range(200)}
+    pool |= {f"{letter}@example.com".encode(): "UNCONFIRMED" for letter in "amo"}
+    pool |= {b"z@example.com": "CONFIRMED"}
+    told = status(
+        *users,
+        ledger="state/eu-west-1-1example23456789.sqlite3",
+        runs=runs,
+        confirmations=confirmations(users, pool.get, "eu-west-1_AbCdEf123", now),
+    )
+    assert lines(told, more="") == shown.splitlines()

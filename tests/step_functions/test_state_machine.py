@@ -1,0 +1,572 @@
+"""The state machine of `examples/step-functions/`, run by moto's interpreter.
+
+The handler runs in processes of its own, as on Lambda; S3 and the ledger's table are
+moto's too, and Cognito is the simulator over HTTP, by whose count is judged who was sent
+what. What the interpreter does not do is said in the example's README.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import random
+import re
+import shlex
+import subprocess
+import sys
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+from cfnlint.decode import cfn_yaml
+from moto.awslambda_simple.models import LambdaSimpleBackend
+from moto.stepfunctions.parser.api import HistoryEventType
+from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import (
+    FailureEvent,
+    FailureEventException,
+)
+from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name import (
+    StatesErrorName,
+)
+from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name_type import (
+    StatesErrorNameType,
+)
+from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration.job import Job, JobPool
+
+from batch_resend.simulator.pool import Kind
+from batch_resend.simulator.rules import Answer, Cognito, PoolSettings
+from batch_resend.step_functions import read_settings
+from tests.cli.test_cli import (  # fmt: skip
+    CLIENT,
+    cognito,
+    elsewhere,
+    numbered,
+    once,
+    read_report,
+    tallied,
+    url,
+)
+from tests.support.dynamodb import ACTIONS
+from tests.support.lambda_sandbox import Died, Sandboxes
+
+__all__ = ["cognito", "elsewhere", "url"]  # fixtures
+
+#: In the gate; more by BATCH_RESEND_MACHINE=1050.
+USERS = int(os.environ.get("BATCH_RESEND_MACHINE", "220"))
+
+AT_MOST = 600.0  #: seconds; a run that takes longer hangs
+pytestmark = pytest.mark.timeout(700)
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "step-functions"
+DEFINITION = (EXAMPLE / "statemachine.asl.json").read_text("utf-8")
+TEMPLATE: dict[str, Any] = cfn_yaml.load(str(EXAMPLE / "template.yaml"))
+KEYS = {"aws_access_key_id": "x", "aws_secret_access_key": "x", "region_name": "us-east-1"}
+BUCKET = "clean-up"
+ROLE = "arn:aws:iam::123456789012:role/states"
+FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:batch-resend"
+
+
+def set_interpreter(moto_url: str, *, on: bool) -> None:
+    wanted = {"stepfunctions": {"execute_state_machine": on}, "lambda": {"use_docker": not on}}
+    request = urllib.request.Request(
+        f"{moto_url}/moto-api/config", json.dumps(wanted).encode(), method="POST"
+    )
+    urllib.request.urlopen(request).close()
+
+
+class Cloud:
+    """What the template makes, at moto."""
+
+    def __init__(self, moto_url: str, url: str, function: Sandboxes) -> None:
+        self.s3 = boto3.client("s3", endpoint_url=moto_url, **KEYS)
+        self.s3.create_bucket(Bucket=BUCKET)
+        self.tables = boto3.client("dynamodb", endpoint_url=moto_url, **KEYS)
+        table = TEMPLATE["Resources"]["Ledger"]["Properties"]
+        self.tables.create_table(
+            TableName="resends",
+            **{name: table[name] for name in ("AttributeDefinitions", "KeySchema", "BillingMode")},
+        )
+        self.states = boto3.client("stepfunctions", endpoint_url=moto_url, **KEYS)
+        self.definition = (
+            DEFINITION.replace("${FunctionArn}", FUNCTION)
+            .replace("${Bucket}", BUCKET)
+            .replace('"Seconds": 900', '"Seconds": 2')
+        )
+        self.machine = self.states.create_state_machine(
+            name="batch-resend", definition=self.definition, roleArn=ROLE
+        )["stateMachineArn"]
+        self.function = function
+        function.set_up(
+            {
+                "AWS_ACCESS_KEY_ID": "x",
+                "AWS_SECRET_ACCESS_KEY": "x",
+                "AWS_REGION": "us-east-1",
+                "AWS_ENDPOINT_URL_S3": moto_url,
+                "AWS_ENDPOINT_URL_DYNAMODB": moto_url,
+                "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER": url,
+                "BATCH_RESEND_CLIENT_ID": CLIENT,
+                "BATCH_RESEND_LEDGER": "dynamodb://resends",
+                "BATCH_RESEND_RATE": "1000",
+                "BUCKET": BUCKET,
+                "WORKERS": "4",
+                "BATCH_SIZE": "25",
+            }
+        )
+
+    def put(self, key: str, data: bytes) -> str:
+        self.s3.put_object(Bucket=BUCKET, Key=key, Body=data)
+        return f"s3://{BUCKET}/{key}"
+
+    def get(self, place: str) -> str:
+        key = place.removeprefix(f"s3://{BUCKET}/")
+        text: str = self.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read().decode()
+        return text
+
+    def run(self, *arguments: str, name: str = "first") -> dict[str, Any]:
+        """Run the state machine to its end."""
+        return self._run(self.machine, name, {"arguments": arguments})
+
+    def run_item(self, item: dict[str, Any]) -> dict[str, Any]:
+        """Run what the Map runs for each batch, by itself: moto tells nothing of an item."""
+        items = json.loads(self.definition)["States"]["Batches"]["ItemProcessor"]
+        del items["ProcessorConfig"]
+        machine = self.states.create_state_machine(
+            name="item", definition=json.dumps(items), roleArn=ROLE
+        )["stateMachineArn"]
+        try:
+            return self._run(machine, "item", item)
+        finally:
+            self.states.delete_state_machine(stateMachineArn=machine)
+
+    def _run(self, machine: str, name: str, given: dict[str, Any]) -> dict[str, Any]:
+        execution = self.states.start_execution(
+            stateMachineArn=machine, name=name, input=json.dumps(given)
+        )["executionArn"]
+        end = time.monotonic() + AT_MOST
+        while time.monotonic() < end:
+            told: dict[str, Any] = self.states.describe_execution(executionArn=execution)
+            if told["status"] == "SUCCEEDED" or "error" in told:  # moto tells of it a bit later
+                return told
+            time.sleep(0.1)
+        raise TimeoutError(execution)
+
+    def result(self, name: str, file: str) -> str:
+        return self.get(f"s3://{BUCKET}/runs/{name}/{file}")
+
+    def summary(self, name: str = "first") -> dict[str, Any]:
+        summary: dict[str, Any] = json.loads(self.result(name, "summary.json"))
+        return summary
+
+    def end(self) -> None:
+        self.states.delete_state_machine(stateMachineArn=self.machine)
+        for found in self.s3.list_objects_v2(Bucket=BUCKET).get("Contents", ()):
+            self.s3.delete_object(Bucket=BUCKET, Key=found["Key"])
+        self.s3.delete_bucket(Bucket=BUCKET)
+        self.tables.delete_table(TableName="resends")
+
+
+@pytest.fixture(scope="module")
+def function() -> Iterator[Sandboxes]:
+    made = Sandboxes()
+    yield made
+    made.end()
+
+
+@pytest.fixture
+def cloud(
+    moto_url: str, url: str, function: Sandboxes, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Cloud]:
+    monkeypatch.setenv("MOTO_PORT", moto_url.rpartition(":")[2])
+    set_interpreter(moto_url, on=True)
+    made = Cloud(moto_url, url, function)
+
+    def invoke(_: Any, _name: str, _qualifier: Any, body: Any, _head: Any, headers: Any) -> bytes:
+        try:
+            return json.dumps(function.invoke(json.loads(body))).encode()
+        except Died as died:
+            headers["x-amz-function-error"] = "Unhandled"
+            return json.dumps(died.told).encode()
+
+    monkeypatch.setattr(LambdaSimpleBackend, "invoke", invoke)
+    yield made
+    made.end()
+    set_interpreter(moto_url, on=False)
+
+
+@pytest.fixture
+def strict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the Map fail as Step Functions does; moto's goes on, however many batches failed.
+
+    More than 10 % failed: no more are begun, the Map's error is raised at once, and what
+    had begun is not waited for.
+    """
+    close = JobPool.close_job
+    failed: list[Job] = []
+
+    def close_job(pool: JobPool, job: Job) -> None:
+        if job.job_output is None:  # so moto has it of one that failed
+            failed.append(job)
+            if len(failed) > 0.1 * pool._jobs_number:
+                job.job_output = exceeded()
+        close(pool, job)
+
+    monkeypatch.setattr(JobPool, "close_job", close_job)
+
+
+def exceeded() -> Exception:
+    kind = StatesErrorNameType.StatesExceedToleratedFailureThreshold
+    cause = "The specified tolerated failure threshold was exceeded"
+    where: Any = SimpleNamespace(
+        next_state_name="Batches", event_history_context=SimpleNamespace(source_event_id=0)
+    )
+    details: Any = {"mapRunFailedEventDetails": {"error": kind.to_name(), "cause": cause}}
+    return FailureEventException(
+        FailureEvent(
+            env=where,
+            error_name=StatesErrorName(kind),
+            event_type=HistoryEventType.MapRunFailed,
+            event_details=details,
+        )
+    )
+
+
+def listed(names: list[str]) -> bytes:
+    return "".join(f"{name}\n" for name in ["username", *names]).encode()
+
+
+def kill_at(request: int, cloud: Cloud, cognito: Cognito, patched: pytest.MonkeyPatch) -> None:
+    """Kill the function when Cognito hears that request, of all, and before it answers."""
+    answer = cognito.answer
+
+    def kill_and_answer(parameters: Mapping[str, Any], *, now: float) -> Answer:
+        if cognito.requests == request - 1:
+            for sandbox in list(cloud.function.busy):
+                sandbox.process.kill()
+        return answer(parameters, now=now)
+
+    patched.setattr(cognito, "answer", kill_and_answer)
+
+
+def told_by(answers: list[dict[str, Any]]) -> dict[int, str]:
+    """What the answers say of each row; of every row once."""
+    found = [(row, told) for answer in answers for told, at in answer["outcomes"].items()
+             for row in at]  # fmt: skip
+    assert len(found) == len(dict(found))
+    return dict(found)
+
+
+def test_users_of_whom_some_fail_are_each_accounted_for(cloud: Cloud, cognito: Cognito) -> None:
+    whole = USERS - 70
+    names = [*numbered(whole), *numbered(20, Kind.TIRED), *numbered(10, Kind.NODETAILS),
+             *numbered(10, Kind.CONFIRMED), *numbered(10, Kind.MISSING), *["two words"] * 10,
+             *numbered(10)]  # fmt: skip
+    random.Random(6).shuffle(names)
+    cloud.function.environment["BATCH_SIZE"] = "100"
+    users = cloud.put("in/users.csv", b"No;User Name\r\n" + b"".join(
+        f"{n};{name}\r\n".encode() for n, name in enumerate(names)))  # fmt: skip
+
+    told = cloud.run(users, "--username-column", "user name")
+    assert told["status"] == "SUCCEEDED"
+    served = [name for name in names if "+" not in name and name != "two words"]
+    assert cognito.deliveries == once(served + numbered(10, Kind.NODETAILS))
+
+    # One line per row, in the order of the input.
+    report = read_report(cloud.result("first", "report.csv"))
+    assert [int(row["row"]) for row in report] == list(range(1, USERS + 1))
+    assert [row["username"] for row in report] == names
+    counts = {
+        "sent/accepted": whole, "failed/attempt-limit": 20, "unknown/unreadable-answer": 10,
+        "skipped/already-confirmed": 10, "failed/user-not-found": 10,
+        "failed/invalid-username": 1, "skipped/duplicate": 19,
+    }  # fmt: skip
+    assert tallied(report) == counts
+
+    # What was returned says the same of every row that was not skipped by the plan.
+    answers = [json.loads(told) for told in cloud.function.answers if '"outcomes"' in told]
+    assert Counter(told_by(answers).values()) == {
+        told: count for told, count in counts.items() if told != "skipped/duplicate"
+    }
+    assert max(map(len, cloud.function.answers)) < 10_000
+    assert "example.com" not in "".join(cloud.function.answers)
+
+    failed = cloud.result("first", "failed.csv").splitlines(keepends=True)
+    assert failed[0] == "No;User Name\r\n"
+    assert failed[1:] == [
+        f"{n};{name}\r\n" for n, (name, row) in enumerate(zip(names, report, strict=True))
+        if row["outcome"] in {"failed", "unknown"}
+    ]  # fmt: skip
+    summary = cloud.summary()
+    assert summary["reasons"] == counts
+    assert (summary["exit_code"], summary["stopped_by"], summary["unsettled"]) == (1, None, 10)
+    assert summary["input"] == users
+    assert summary["rows"] == USERS
+    assert (summary["requests"], summary["dry_run"]) == (whole + 50, False)
+    assert shlex.split(summary["next_command"])[:5] == [
+        "aws", "stepfunctions", "start-execution", "--state-machine-arn", cloud.machine,
+    ]  # fmt: skip
+    assert f"{USERS:,}" in cloud.result("first", "report.html")
+    output = json.loads(told["output"])
+    assert output["report"] == f"s3://{BUCKET}/runs/first/report.csv"
+    assert output["counts"] == summary["counts"]
+
+    # No more than four at a time, and each at its slice of the rate.
+    batches = -(-(whole + 51) // 100)
+    assert len(cloud.function.called("send")) == batches
+    workers = min(4, batches)
+    assert cloud.function.most == workers
+    assert {event["rate"] for event in cloud.function.called("send")} == {1000 / workers}
+
+    # To start it again is to resume.
+    assert cloud.run(users, "--username-column", "user name", name="again")["status"] == "SUCCEEDED"
+    assert cognito.deliveries == once(served + numbered(10, Kind.NODETAILS))
+    assert (
+        tallied(read_report(cloud.result("again", "report.csv")))["skipped/cooling-down"] == whole
+    )
+
+
+def test_of_a_batch_whose_function_was_killed_the_ledger_tells_and_a_redrive_sends_nobody_two(
+    cloud: Cloud, cognito: Cognito, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = numbered(60)
+    users = cloud.put("in/users.csv", listed(names))
+    cloud.function.environment["WORKERS"] = "1"
+    kill_at(35, cloud, cognito, monkeypatch)  # in the middle of the second batch
+    told = cloud.run(users, "--rate", "20")
+    # A failed batch among three is tolerated by the interpreter, whatever it was told.
+    assert (told["status"], told["error"]) == ("FAILED", "Unfinished")
+    died = cloud.function.called("send")[1]
+    assert (died["batch"], len(cloud.function.called("send"))) == (2, 3)
+    end = json.loads(told["cause"])
+    assert (end["exit_code"], end["stopped_by"]) == (3, "caller")
+    assert end["detail"] == "1 of 3 batches are unfinished"
+
+    # Without a report of the dead one, the ledger tells of each of its users.
+    report = read_report(cloud.result("first", "report.csv"))
+    assert [row["username"] for row in report] == names
+    assert all(row["outcome"] == "sent" for row in [*report[:25], *report[50:]])
+    left = [row["username"] for row in report if row["reason"] == "stopped"]
+    asked = [row["username"] for row in report[25:50]
+             if row["reason"] in {"cooling-down", "unsettled", "interrupted"}]  # fmt: skip
+    assert left
+    assert asked
+    assert sorted(left + asked) == sorted(names[25:50])
+    assert not set(left) & set(cognito.deliveries)
+    assert set(left) < set(cloud.result("first", "failed.csv").splitlines())
+
+    # A redrive runs the state that failed once more, with what it was given, and goes on.
+    before = dict(cognito.deliveries)
+    cloud.function.invoke(died)
+    assert cognito.deliveries == before | once(left)
+    end = cloud.function.invoke({"action": "merge", "place": died["place"]})
+    assert end["stopped_by"] is None
+    report = read_report(cloud.result("first", "report.csv"))
+    assert [row["username"] for row in report] == names
+    assert {row["username"] for row in report if row["outcome"] == "sent"} == {*names} - {*asked}
+
+    # Once more: nobody is even asked for. Nor by a new execution.
+    requests = cognito.requests
+    assert cloud.function.invoke(died)["stopped_by"] is None
+    assert cloud.run(users, name="again")["status"] == "SUCCEEDED"
+    assert cognito.requests == requests
+    assert set(cognito.deliveries.values()) == {1}
+
+
+def test_a_batch_that_takes_longer_than_the_function_may_is_asked_for_again(
+    cloud: Cloud, cognito: Cognito
+) -> None:
+    names = numbered(50)
+    users = cloud.put("in/users.csv", listed(names))
+    cloud.function.environment["BATCH_SIZE"] = "50"
+    cloud.function.seconds = 27.5  # less 1.5 time-outs of a request and 20 s to settle: 6 s
+    told = cloud.run(users, "--rate", "6", "--timeout", "1s")
+    assert told["status"] == "SUCCEEDED"
+    assert len(cloud.function.called("send")) > 1
+    assert cognito.deliveries == once(names)
+    report = read_report(cloud.result("first", "report.csv"))
+    assert tallied(report) == {"sent/accepted": 50}
+    assert [row["username"] for row in report] == names
+    assert cloud.summary()["stopped_by"] is None
+
+
+def test_a_run_that_is_stopped_by_what_cognito_says_ends_as_failed_with_its_results_in_place(
+    cloud: Cloud, cognito: Cognito
+) -> None:
+    users = cloud.put("in/users.csv", listed(numbered(30, Kind.UNDELIVERABLE)))
+    told = cloud.run(users, "--max-failures", "3", "--concurrency", "1")
+    assert (told["status"], told["error"]) == ("FAILED", "Unfinished")
+    end = json.loads(told["cause"])
+    assert (end["exit_code"], end["stopped_by"]) == (3, "max-failures")
+    assert len(read_report(cloud.result("first", "report.csv"))) == 30
+    assert cognito.deliveries == {}
+
+
+@pytest.mark.parametrize(
+    ("answer", "cause"),
+    [
+        ({"exit_code": 3, "why": "max-failures"}, "batch 7: max-failures"),
+        ({"exit_code": 4, "why": "RuntimeError"}, "batch 7: RuntimeError"),
+    ],
+)
+def test_a_batch_that_was_stopped_or_broke_fails_and_its_cause_says_why(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any], cause: str
+) -> None:
+    # The answers are those of the handler, in the tests of which they are made.
+    monkeypatch.setattr(cloud.function, "invoke", lambda _: {"again": False} | answer)
+    told = cloud.run_item({"action": "send", "batch": 7})
+    assert (told["status"], told["error"], told["cause"]) == ("FAILED", "BatchStopped", cause)
+
+
+@pytest.mark.usefixtures("strict")
+def test_a_run_whose_mail_quota_is_used_up_leaves_its_whole_report(
+    cloud: Cloud, cognito: Cognito
+) -> None:
+    names = numbered(120)
+    users = cloud.put("in/users.csv", listed(names))
+    cloud.function.environment["WORKERS"] = "1"
+    cognito.settings = PoolSettings(mail_quota=30)
+    told = cloud.run(users)
+    assert (told["status"], told["error"]) == ("FAILED", "Unfinished")
+    end = json.loads(told["cause"])
+    assert (end["exit_code"], end["stopped_by"], end["rows"]) == (3, "mail-quota", 120)
+    assert len(cloud.function.called("send")) < 5  # the Map did fail
+
+    report = read_report(cloud.result("first", "report.csv"))
+    assert [row["username"] for row in report] == names
+    assert tallied(report) == {"sent/accepted": 30, "not-attempted/stopped": 90}
+    sent = [row["username"] for row in report if row["outcome"] == "sent"]
+    assert cognito.deliveries == once(sent)
+    left = [row["username"] for row in report if row["outcome"] != "sent"]
+    assert cloud.result("first", "failed.csv").splitlines() == ["username", *left]
+    assert "start-execution" in cloud.summary()["next_command"]
+    assert "90" in cloud.result("first", "report.html")
+
+    # To start it again is to go on.
+    cognito.settings = PoolSettings()
+    assert cloud.run(users, name="again")["status"] == "SUCCEEDED"
+    assert cognito.deliveries == once(names)
+
+
+@pytest.mark.usefixtures("strict")
+def test_a_run_whose_functions_die_leaves_its_whole_report_and_says_why_the_map_failed(
+    cloud: Cloud, cognito: Cognito, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = numbered(60)
+    users = cloud.put("in/users.csv", listed(names))
+    cloud.function.environment["WORKERS"] = "1"
+    kill_at(10, cloud, cognito, monkeypatch)
+    told = cloud.run(users, "--rate", "20")
+    assert (told["status"], told["error"]) == ("FAILED", "Unfinished")
+    end = json.loads(told["cause"])
+    assert end["stopped_by"] == "caller"
+    assert "States.ExceedToleratedFailureThreshold" in end["detail"]
+    report = read_report(cloud.result("first", "report.csv"))
+    assert [row["username"] for row in report] == names
+
+
+def test_a_dry_run_writes_its_report_and_asks_for_nobody(cloud: Cloud, cognito: Cognito) -> None:
+    users = cloud.put("in/users.csv", listed([*numbered(30), "two words"]))
+    told = cloud.run(users, "--dry-run")
+    assert told["status"] == "SUCCEEDED"
+    assert tallied(read_report(cloud.result("first", "report.csv"))) == {
+        "planned/eligible": 30, "failed/invalid-username": 1,
+    }  # fmt: skip
+    assert cloud.summary()["dry_run"] is True
+    assert cloud.function.called("send") == []
+    assert cognito.requests == 0
+
+
+def test_only_a_call_that_was_not_made_is_tried_again_by_itself() -> None:
+    machine = json.loads(DEFINITION)
+    send = machine["States"]["Batches"]["ItemProcessor"]["States"]["Send"]
+    assert [retry["ErrorEquals"] for retry in send["Retry"]] == [
+        ["Lambda.TooManyRequestsException"]
+    ]
+    assert DEFINITION.count('"Catch"') == 1
+    assert "Retry" not in machine["States"]["Batches"]
+
+
+def test_however_the_batches_end_all_is_merged_when_no_function_is_at_work_any_more() -> None:
+    states = json.loads(DEFINITION)["States"]
+    (caught,) = states["Batches"]["Catch"]
+    assert caught["ErrorEquals"] == ["States.ALL"]
+    wait = states[caught["Next"]]
+    function = TEMPLATE["Resources"]["Function"]["Properties"]
+    assert (wait["Type"], wait["Next"]) == ("Wait", "Merge")
+    assert wait["Seconds"] >= function["Timeout"]
+
+
+# -- the template ------------------------------------------------------------------------
+
+
+def test_cfn_lint_finds_nothing_wrong_with_the_template() -> None:
+    program = "import sys; from cfnlint.runner import main; sys.exit(main())"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "--regions", "us-east-1", "--", EXAMPLE / "template.yaml"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_the_template_gives_the_function_and_the_state_machine_what_they_ask_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    resources = TEMPLATE["Resources"]
+    machine = resources["StateMachine"]["Properties"]
+    assert set(re.findall(r"\$\{(\w+)\}", DEFINITION)) == set(machine["DefinitionSubstitutions"])
+    function = resources["Function"]["Properties"]
+    module, _, name = function["Handler"].rpartition(".")
+    assert callable(getattr(importlib.import_module(module), name))
+    variables = function["Environment"]["Variables"]
+    assert variables.keys() >= {"BUCKET", "WORKERS", "BATCH_SIZE", "TOLERATED_FAILURE_PERCENTAGE"}
+
+    # The schedule's own input, with the function's own variables.
+    values = {"SHARE": "0.5", "LEDGER": "dynamodb://resends", "CLIENT_ID": CLIENT,
+              "USER_POOL_ID": "us-east-1_Simulated", "CLIENT_SECRET_ID": "secret"}  # fmt: skip
+    assert {f"BATCH_RESEND_{name}" for name in values} == {
+        name for name in variables if name.startswith("BATCH_RESEND_")
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(f"BATCH_RESEND_{name}", value)
+    given = json.loads(resources["Schedule"]["Properties"]["Target"]["Input"])
+    settings = read_settings(given["arguments"])
+    assert (settings.cooldown, settings.max_sends) == (72 * 3600, 3)
+    assert (settings.older_than, settings.newer_than) == (24 * 3600, 14 * 24 * 3600)
+    states = json.loads(DEFINITION)["States"]
+    calls = [states["Plan"], states["Merge"], states["Batches"]["ItemProcessor"]["States"]["Send"]]
+    assert all(call["TimeoutSeconds"] > function["Timeout"] for call in calls)
+
+
+def test_what_must_last_outlives_the_stack_and_what_is_allowed_is_named() -> None:
+    resources = TEMPLATE["Resources"]
+    for name in ("Ledger", "Bucket"):
+        assert resources[name]["DeletionPolicy"] == "Retain"
+        assert resources[name]["UpdateReplacePolicy"] == "Retain"
+    assert "TimeToLiveSpecification" not in resources["Ledger"]["Properties"]
+    roles = [one["Properties"] for one in resources.values() if one["Type"] == "AWS::IAM::Role"]
+    assert len(roles) == 3
+    for role in roles:
+        assert "ManagedPolicyArns" not in role
+        for statement in role["Policies"][0]["PolicyDocument"]["Statement"]:
+            allowed = statement.get("Fn::If", [None, statement])[1]
+            assert "*" not in str(allowed["Action"])
+            assert allowed["Resource"] != "*" or allowed["Sid"] == "Quotas"
+            if "Sid" in allowed and allowed["Sid"] == "Ledger":
+                assert set(allowed["Action"]) == ACTIONS
+
+
+def test_every_file_of_the_example_and_every_parameter_is_explained() -> None:
+    readme = (EXAMPLE / "README.md").read_text("utf-8")
+    tracked = [path.name for path in EXAMPLE.iterdir() if path.name in {"template.yaml",
+               "statemachine.asl.json"}]  # fmt: skip
+    assert all(f"`{name}`" in readme for name in tracked)
+    assert [name for name in TEMPLATE["Parameters"] if name not in readme] == []
+    assert "BATCH_RESEND_MACHINE=1050" in readme
