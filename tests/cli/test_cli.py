@@ -309,7 +309,7 @@ def test_a_run_in_which_some_fail_exits_1_and_tells_of_each_and_leaves_the_rows_
     assert became(program.report()) == MIXED
     assert cognito.deliveries == once(MAILED)
     assert program.summary()["exit_code"] == 1
-    assert program.summary()["unsettled"] == 5
+    assert program.summary()["unknown_in_ledger"] == 5
 
     left = (program.folder / "failed.csv").read_bytes().decode("utf-8")
     expected = [name for name, told in MIXED.items() if told.startswith(("failed", "unknown"))]
@@ -322,7 +322,7 @@ def test_a_run_in_which_some_fail_exits_1_and_tells_of_each_and_leaves_the_rows_
     again = program("run", "failed.csv", *column, *at, *AGAIN)
     assert again.code == 1
     assert became(program.report()) == {
-        name: "skipped/unsettled" if MIXED[name].startswith("unknown") else MIXED[name]
+        name: "skipped/outcome-unknown" if MIXED[name].startswith("unknown") else MIXED[name]
         for name in expected
     }
     assert cognito.deliveries == once(MAILED)
@@ -460,8 +460,8 @@ def test_a_second_signal_leaves_at_once_and_the_next_run_tells_once_who_is_in_do
     assert program("run", users, *at, *AGAIN).code == 0
     assert became(program.report()) == {
         "ada@example.com": "skipped/cooling-down",
-        "bob+lost@example.com": "skipped/unsettled",
-        "cy+lost@example.com": "skipped/unsettled",
+        "bob+lost@example.com": "skipped/outcome-unknown",
+        "cy+lost@example.com": "skipped/outcome-unknown",
     }
     assert cognito.deliveries == once(names)
 
@@ -474,7 +474,9 @@ def still_finishes(
         pass
     assert rows(program.report()) == list(range(1, len(names) + 1))
     unsure = {
-        row["username"] for row in program.report() if row["reason"] in {"unsettled", "interrupted"}
+        row["username"]
+        for row in program.report()
+        if row["reason"] in {"outcome-unknown", "interrupted"}
     }
     assert set(names) - unsure <= set(cognito.deliveries)
     assert set(cognito.deliveries.values()) == {1}
@@ -579,7 +581,7 @@ def test_a_run_that_is_killed_again_and_again_writes_to_nobody_twice(
     sent = {name for name, what in told if what == "sent/accepted"}
     in_doubt = {name for name, what in told if what == "unknown/interrupted"}
     assert {what for _, what in told} <= {
-        "sent/accepted", "unknown/interrupted", "skipped/cooling-down", "skipped/unsettled",
+        "sent/accepted", "unknown/interrupted", "skipped/cooling-down", "skipped/outcome-unknown",
     }  # fmt: skip
     # Nobody is told of twice, and whoever was sent nothing is among those in doubt.
     assert {told[name, "sent/accepted"] for name in sent} == {1}

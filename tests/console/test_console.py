@@ -49,7 +49,7 @@ def test_the_summary_says_what_happened_and_what_now() -> None:
         {Reason.ACCEPTED: 3, Reason.USER_NOT_FOUND: 1, Reason.NO_ANSWER: 2, Reason.STOPPED: 4},
         stopped_by=Stop.DEADLINE,
         throttled=2,
-        unsettled=2,
+        unknown_in_ledger=2,
     )
     assert summary_lines(told) == [
         "10 rows in 75 s: 3 sent, 1 failed, 2 unknown, 4 not-attempted (9 requests, 2 throttled).",
@@ -57,26 +57,26 @@ def test_the_summary_says_what_happened_and_what_now() -> None:
         "  unknown            2 (no-answer 2)",
         "Stopped early: The time of --deadline is over.",
         "Run the same command again to go on: nobody is written to twice.",
-        "Unsettled over all runs: 2. Nobody can say whether they were sent a code, so they count"
+        "Unknown over all runs: 2. Nobody can say whether they were sent a code, so they count"
         " as sent.",
         "Report: report.csv",
     ]
 
 
-def test_the_command_that_shows_who_is_unsettled_is_named_where_the_ledger_is_kept() -> None:
+def test_the_command_that_shows_who_is_unknown_is_named_where_the_ledger_is_kept() -> None:
     reasons = {Reason.NO_ANSWER: 1}
-    kept = summary(reasons, unsettled=1, facts=FACTS | {"ledger": "my state/l.sqlite3"})
+    kept = summary(reasons, unknown_in_ledger=1, facts=FACTS | {"ledger": "my state/l.sqlite3"})
     assert "  batch-resend status --ledger 'my state/l.sqlite3'" in summary_lines(kept)
     for told in (
-        summary(reasons, unsettled=1, facts=FACTS | {"ledger": None}),
-        summary({}, unsettled=0, facts=FACTS | {"ledger": "l.sqlite3"}),
+        summary(reasons, unknown_in_ledger=1, facts=FACTS | {"ledger": None}),
+        summary({}, unknown_in_ledger=0, facts=FACTS | {"ledger": "l.sqlite3"}),
     ):
         assert not any("batch-resend status" in line for line in summary_lines(told))
 
 
 def test_a_number_that_is_not_known_is_not_said_to_be_none() -> None:
-    lines = summary_lines(summary({Reason.ACCEPTED: 1}, unsettled=None))
-    assert "Unsettled over all runs: not known, for the ledger could not be read." in lines
+    lines = summary_lines(summary({Reason.ACCEPTED: 1}, unknown_in_ledger=None))
+    assert "Unknown over all runs: not known, for the ledger could not be read." in lines
 
 
 def test_what_weakens_the_result_is_named() -> None:

@@ -228,7 +228,7 @@ def test_every_kind_of_user_ends_as_it_must_and_no_unknown_is_asked_again() -> N
     # Who is unknown counts as sent, and is told apart.
     world.go(names)
     unknown = [name for name, reason in names.items() if reason.outcome is Outcome.UNKNOWN]
-    assert {world.report.of(name).reason for name in unknown} == {Reason.UNSETTLED}
+    assert {world.report.of(name).reason for name in unknown} == {Reason.OUTCOME_UNKNOWN}
     assert max(world.cognito.deliveries.values()) == 1
 
 
@@ -371,7 +371,7 @@ def test_without_a_single_connection_the_settings_are_wrong() -> None:
     summary = virtually(work)
     assert (summary.stopped_by, summary.exit_code) == (Stop.UNREACHABLE, 4)
     assert 30 <= summary.seconds <= 35
-    assert world.ledger.unsettled() == 0
+    assert world.ledger.unknown() == 0
 
 
 def test_a_connection_that_comes_late_fails_nobody() -> None:
@@ -398,7 +398,7 @@ def test_a_gentle_stop_settles_what_is_in_flight_and_reports_the_rest() -> None:
     reasons = world.report.reasons
     assert reasons[Reason.ACCEPTED] == world.cognito.deliveries.total() > 0
     assert reasons[Reason.ACCEPTED] + reasons[Reason.STOPPED] == 500
-    assert world.ledger.unsettled() == 0
+    assert world.ledger.unknown() == 0
     world.go(users(500))
     assert world.cognito.deliveries == Counter(users(500))
 
@@ -410,7 +410,7 @@ def test_whoever_waits_or_rests_has_no_open_intent() -> None:
         while True:
             await anyio.sleep(0.333)
             snapshot = job.snapshot()
-            opened.append(world.ledger.unsettled() - snapshot.in_flight)
+            opened.append(world.ledger.unknown() - snapshot.in_flight)
 
     world = World(Cognito(quota=Quota(5, burst=5)))
     world.go(users(300), rate=50.0, during=look)
@@ -446,16 +446,16 @@ class Uncounted:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.ledger, name)
 
-    def unsettled(self) -> int:
+    def unknown(self) -> int:
         raise LedgerError("The ledger may not be read.")
 
 
-def test_what_is_unsettled_over_all_runs_is_never_said_to_be_what_this_run_left() -> None:
+def test_what_is_unknown_over_all_runs_is_never_said_to_be_what_this_run_left() -> None:
     world = World()
     summary = world.go(users(2), ledger=Uncounted(world.ledger))
-    assert (summary.unsettled, summary.stopped_by, summary.exit_code) == (None, None, 0)
+    assert (summary.unknown_in_ledger, summary.stopped_by, summary.exit_code) == (None, None, 0)
     assert world.notes == [
-        "How many are unsettled over all runs is not known. The ledger may not be read."
+        "How many are unknown over all runs is not known. The ledger may not be read."
     ]
 
 
@@ -537,9 +537,9 @@ def test_what_a_dead_run_left_open_is_reported_once_as_interrupted() -> None:
     assert world.report.of("ada").reason is Reason.INTERRUPTED
     assert world.report.of("cid").reason is Reason.ACCEPTED
     world.go(["ADA", "bob"])
-    assert world.report.of("ADA").reason is Reason.UNSETTLED
+    assert world.report.of("ADA").reason is Reason.OUTCOME_UNKNOWN
     assert world.report.of("bob").reason is Reason.INTERRUPTED
-    policy = SendPolicy(resend_unsettled=True)
+    policy = SendPolicy(resend_unknown="all")
     world.go(["ada", "bob"], policy=policy)
     assert world.report.reasons == {Reason.ACCEPTED: 2}
 
@@ -574,7 +574,7 @@ def test_a_dry_run_says_the_same_and_sends_and_remembers_nothing() -> None:
     }
     assert summary.counts[Outcome.PLANNED] == 1
     assert world.cognito.requests == 1
-    assert world.ledger.unsettled() == 1
+    assert world.ledger.unknown() == 1
 
 
 def test_a_canary_takes_the_first_or_a_sample_of_the_eligible() -> None:

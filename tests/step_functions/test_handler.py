@@ -295,7 +295,7 @@ def test_a_batch_that_was_begun_twice_at_a_time_tells_of_each_row_what_says_most
     names = [*numbered(2), *numbered(1, Kind.TIRED)]
     plan = cloud.plan(cloud.put(names))
     cloud.send(plan)
-    rows = ["2,user2@example.com,skipped,unsettled,0,,,,,,,2026-01-01T00:00:00.000Z,",
+    rows = ["2,user2@example.com,skipped,outcome-unknown,0,,,,,,,2026-01-01T00:00:00.000Z,",
             "3,x,unknown,no-answer,1,,,,,,,2026-01-01T00:00:00.000Z,"]  # fmt: skip
     cloud.s3.put_object(
         Bucket="clean-up",
