@@ -10,10 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 from batch_resend.simulator.rules import Cognito
-from tests.cli.test_cli import AGAIN, REPORT, SUMMARY, Program, at, cognito, elsewhere, program, url
 from tests.support.dynamodb import ENVIRONMENT, made_table
-
-__all__ = ["at", "cognito", "elsewhere", "program", "url"]  # fixtures
+from tests.support.program import AGAIN, REPORT, SUMMARY, Program
 
 AT = ("--region", "us-east-1")
 

@@ -17,8 +17,7 @@ from moto.core.responses import ActionResult
 
 from batch_resend.simulator.pool import Kind
 from batch_resend.simulator.rules import Cognito
-from tests.cli import test_cli
-from tests.cli.test_cli import (
+from tests.support.program import (
     AGAIN,
     CLIENT,
     REPORT,
@@ -31,9 +30,6 @@ from tests.cli.test_cli import (
     tallied,
     until,
 )
-
-program, cognito, url, at = test_cli.program, test_cli.cognito, test_cli.url, test_cli.at
-elsewhere = test_cli.elsewhere
 
 NAMES = [
     "ada@example.com",

@@ -13,35 +13,9 @@ import trio.testing
 from batch_resend.console.console import Console, progress_line, summary_lines, wrapped
 from batch_resend.job.engine import Snapshot
 from batch_resend.job.outcome import Stop
-from batch_resend.job.summary import Summary, Tally
+from batch_resend.job.summary import Tally
 from batch_resend.model import Reason, Result
-from batch_resend.preflight.estimate import Estimate, Messages
-from batch_resend.preflight.preview import Preview
-
-FACTS: dict[str, Any] = {
-    "input": "users.csv",
-    "user_pool_id": None,
-    "client_id": "abc",
-    "region": "eu-west-1",
-    "endpoint": "https://cognito-idp.eu-west-1.amazonaws.com",
-    "endpoint_is_aws": True,
-    "simulated": False,
-    "report": "report.csv",
-    "ledger": None,
-}
-PREVIEW = Preview(
-    counts={Reason.ELIGIBLE: 5, Reason.DUPLICATE: 2, Reason.SEND_CAP: 1, Reason.INTERRUPTED: 1},
-    first=["ada@example.com", "bob", "cid"],
-    estimate=Estimate(users=5, rate=25.0, now=0.0, sent=Messages(unknown=5)),
-    facts=FACTS,
-)
-
-
-def summary(reasons: dict[Reason, int], **given: Any) -> Summary:
-    facts: dict[str, Any] = {
-        "requests": 9, "throttled": 0, "seconds": 75.0, "started_at": 0.0, "facts": FACTS,
-    }  # fmt: skip
-    return Summary(reasons=reasons, **(facts | given))
+from tests.support.consoles import FACTS, PREVIEW, snapshot, summary
 
 
 def test_the_summary_says_what_happened_and_what_now() -> None:
@@ -89,21 +63,6 @@ def test_what_weakens_the_result_is_named() -> None:
     assert summary_lines(elsewhere)[-1] == ("The endpoint was not AWS's own: https://p.example")
     hostile = summary({}, stopped_by=Stop.TRIGGER, detail="bad\x1b[31m\nError: forged")
     assert all("\n" not in line and "\x1b" not in line for line in summary_lines(hostile))
-
-
-def snapshot(**given: Any) -> Snapshot:
-    facts: dict[str, Any] = {
-        "eligible": 1000,
-        "done": 250,
-        "tally": Tally(reasons=Counter({Reason.ACCEPTED: 240, Reason.NO_ANSWER: 10})),
-        "rate": 25.0,
-        "ceiling": 50.0,
-        "throttled": 0,
-        "in_flight": 3,
-        "seconds": 10.0,
-        "stopped_by": None,
-    }
-    return Snapshot(**(facts | given))
 
 
 @pytest.mark.parametrize(

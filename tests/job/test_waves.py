@@ -17,8 +17,8 @@ from batch_resend.ledger import Intend, Names
 from batch_resend.model import Reason, Result
 from batch_resend.simulator.quota import Quota
 from batch_resend.simulator.rules import Cognito
-from tests.job.test_engine import EPOCH, World, users
 from tests.support.ledgers import apply
+from tests.support.world import EPOCH, World, users
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from batch_resend.ledger.policy import NOBODY, History, SendPolicy
 from batch_resend.model import Reason, Result
 from batch_resend.simulator.quota import Quota
 from batch_resend.simulator.rules import Cognito
-from tests.job.test_engine import World, users
+from tests.support.world import World, users
 
 
 class Shared:

@@ -18,13 +18,14 @@ from batch_resend import BatchResendError, Observer, Reason, Result, Settings
 from batch_resend.errors import Exit, InputError, Refused, UsageError
 from batch_resend.job.engine import Job
 from batch_resend.job.outcome import Stop
-from batch_resend.job.summary import MaxFailures, NotDelivered, Summary
+from batch_resend.job.summary import MaxFailures, NotDelivered
 from batch_resend.model import Outcome, Planned
 from batch_resend.pools.preview import PoolsPreview, same_quota, total_lines
 from batch_resend.pools.run import Pools, PoolsFailed, check_apart
 from batch_resend.pools.summary import PoolsSummary
 from batch_resend.reports.private_file import PrivateFile
-from tests.preflight.test_preview import FACTS, PLAIN
+from tests.support.pools import ended
+from tests.support.previews import FACTS, PLAIN
 
 pytestmark = pytest.mark.anyio
 
@@ -414,12 +415,6 @@ def test_the_total_names_the_pace_that_pools_share() -> None:
 
 
 # -- the summary --------------------------------------------------------------------------------
-
-
-def ended(**given: Any) -> Summary:
-    facts: dict[str, Any] = {"reasons": {Reason.ACCEPTED: 2}, "requests": 3, "throttled": 1,
-                             "seconds": 4.0, "started_at": 100.0}  # fmt: skip
-    return Summary(**(facts | given))
 
 
 @pytest.mark.parametrize(

@@ -24,10 +24,8 @@ from batch_resend.simulator.rules import Cognito, PoolSettings
 from batch_resend.sources import planned_batch
 from batch_resend.step_functions import LARGEST_BATCH, handler, read_settings
 from batch_resend.step_functions.objects import Execution
-from tests.cli.test_cli import CLIENT, cognito, elsewhere, numbered, once, read_report, tallied, url
 from tests.support.lambda_sandbox import Context
-
-__all__ = ["cognito", "elsewhere", "url"]  # fixtures
+from tests.support.program import CLIENT, numbered, once, read_report, tallied
 
 LEDGER = ("--ledger", "dynamodb://resends")
 

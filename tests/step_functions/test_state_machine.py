@@ -43,20 +43,9 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration.job 
 from batch_resend.simulator.pool import Kind
 from batch_resend.simulator.rules import Answer, Cognito, PoolSettings
 from batch_resend.step_functions import read_settings
-from tests.cli.test_cli import (  # fmt: skip
-    CLIENT,
-    cognito,
-    elsewhere,
-    numbered,
-    once,
-    read_report,
-    tallied,
-    url,
-)
 from tests.support.dynamodb import ACTIONS
 from tests.support.lambda_sandbox import Died, Sandboxes
-
-__all__ = ["cognito", "elsewhere", "url"]  # fixtures
+from tests.support.program import CLIENT, numbered, once, read_report, tallied
 
 #: In the gate; more by BATCH_RESEND_MACHINE=1050.
 USERS = int(os.environ.get("BATCH_RESEND_MACHINE", "220"))
