@@ -174,7 +174,7 @@ Unknown 3: nobody can say whether they were sent a code
 Confirmed since, of those written to: 1 of 3 (33 %) in eu-west-1_Pool
   days since  written to  confirmed  unconfirmed  other  not listed
            0           3          1            1      0           1
-   unknown             2          0            0      0           2"""
+     unknown           2          0            0      0           2"""
 
 
 def test_the_status_reads_so() -> None:
