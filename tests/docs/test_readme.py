@@ -149,7 +149,11 @@ def _all_options() -> set[str]:
     """The options of all commands."""
 
     def below(command: Any) -> set[str]:
-        found = {name for parameter in command.params for name in parameter.opts}
+        found = {
+            name
+            for parameter in command.params
+            for name in (*parameter.opts, *parameter.secondary_opts)
+        }
         return found.union(*map(below, getattr(command, "commands", {}).values()))
 
     return below(typer.main.get_command(cli.app))
