@@ -24,8 +24,8 @@ from batch_resend.job.retry import retry
 from batch_resend.job.spool import Spool
 from batch_resend.job.summary import MaxFailures, Summary, Tally
 from batch_resend.job.waves import Waves, divide, line
-from batch_resend.ledger import Barred, Intend, Interrupted, Names, Settle
-from batch_resend.ledger.journal import Alone, Journal, OwnJournal
+from batch_resend.ledger import Identity, Intend, IntentRejected, Interrupted, Settle
+from batch_resend.ledger.journal import ExclusiveLedger, Journal, OwnJournal
 from batch_resend.ledger.policy import History, SendPolicy
 from batch_resend.masking import mask_within
 from batch_resend.model import (
@@ -130,7 +130,7 @@ class Job:
     what became of a wave, and what could not be asked at the end.
     """
 
-    ledger: Alone | Journal
+    ledger: ExclusiveLedger | Journal
     report: Report
     app: AppClient
     spool: Spool
@@ -386,7 +386,7 @@ class Job:
                 reason = tried.verdict.reason
         except Closed:
             pass
-        except Barred as now:
+        except IntentRejected as now:
             reason = now.reason
             if reason is Reason.INTERRUPTED:
                 await self._note_interrupted(planned)
@@ -502,8 +502,8 @@ class Job:
         return self.now + (anyio.current_time() if at is None else at) - self._began
 
 
-def _names(user: Candidate | Planned) -> Names:
-    return Names(user.username, user.aliases, listed=bool(user.aliases))
+def _names(user: Candidate | Planned) -> Identity:
+    return Identity(user.username, user.aliases, listed=bool(user.aliases))
 
 
 def _address(candidate: Candidate) -> str:

@@ -40,7 +40,9 @@ from batch_resend.job.request import AppClient
 from batch_resend.job.spool import Spool
 from batch_resend.job.summary import Summary
 from batch_resend.ledger.dynamodb.address import is_table, table_address
-from batch_resend.ledger.sqlite.ledger import SqliteLedger, files_of
+from batch_resend.ledger.sqlite.file import LedgerFile
+from batch_resend.ledger.sqlite.ledger import SqliteLedger
+from batch_resend.ledger.sqlite.lockfile import files_of
 from batch_resend.masking import printable
 from batch_resend.model import Result
 from batch_resend.observer import Observer
@@ -505,7 +507,7 @@ class Run:
         else:
             path = default_ledger(world.region, settings.client_id, world.endpoint)
         _keep_apart(settings, path)
-        return stack.enter_context(SqliteLedger(path, **given))
+        return stack.enter_context(LedgerFile(path, **given))
 
 
 def _keep_apart(settings: Settings, ledger: Path | None) -> None:
