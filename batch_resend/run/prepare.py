@@ -57,9 +57,10 @@ from batch_resend.reports.results_csv import CsvReport, FailedRows
 from batch_resend.run.next_command import next_command
 from batch_resend.settings import UNCONFIRMED_FILTER, Settings, state_folder
 from batch_resend.sources.cognito import CognitoSource
-from batch_resend.sources.csv_file import CsvSource, Opener, read_names, without_waiting
+from batch_resend.sources.csv_file import CsvSource, read_names
 from batch_resend.sources.named_users import NamedUsers
 from batch_resend.sources.planned_batch import BatchSource
+from batch_resend.sources.text_input import Opener, without_waiting
 from batch_resend.version import __version__
 
 if TYPE_CHECKING:
