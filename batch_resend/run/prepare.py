@@ -33,7 +33,8 @@ from batch_resend.errors import (
     SettingsError,
     UsageError,
 )
-from batch_resend.job.engine import Job, Sender
+from batch_resend.job.attempt import Sender
+from batch_resend.job.engine import Job
 from batch_resend.job.outcome import Stop
 from batch_resend.job.pacing import DEFAULT_QUOTA, SharedPace
 from batch_resend.job.request import AppClient

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch_resend.errors import LedgerError, StaleListing
-from batch_resend.job.engine import Job, Selection, Sender
+from batch_resend.job.attempt import Sender
+from batch_resend.job.engine import Job, Selection
 from batch_resend.job.outcome import Stop
 from batch_resend.job.summary import MaxFailures, Summary
 from batch_resend.ledger import Identity, Intend, Interrupted
@@ -354,7 +355,7 @@ def test_a_ledger_that_breaks_while_a_run_stops_is_what_the_run_is_told_to_have_
 
     class Late(Sick):
         def commit(self) -> None:
-            if world.job.stopped_by is None:
+            if world.job.stopping.cause is None:
                 self.left += 1
             super().commit()
 

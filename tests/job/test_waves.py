@@ -216,7 +216,7 @@ def test_a_stop_between_two_waves_reports_the_rest() -> None:
     assert (summary.stopped_by, summary.exit_code) == (Stop.SIGINT, 130)
     assert 10 <= world.cognito.deliveries.total() <= 12
     assert world.ledger.unknown() == 0
-    assert world.job._wave == 1, "no wave began after that"
+    assert world.job.schedule.number == 1, "no wave began after that"
     world.go(users(300), waves=(10, 100, None))
     assert world.cognito.deliveries == Counter(users(300))
 

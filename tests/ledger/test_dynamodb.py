@@ -15,7 +15,7 @@ import pytest
 from batch_resend.aws import clients
 from batch_resend.aws.clients import Place
 from batch_resend.errors import BatchResendError, LedgerError, SettingsError, UsageError
-from batch_resend.job import engine
+from batch_resend.job import stopping
 from batch_resend.ledger import Identity, Intend, IntentRejected, Interrupted, Settle
 from batch_resend.ledger.dynamodb import items, table
 from batch_resend.ledger.dynamodb.address import TableAddress, is_table, table_address
@@ -173,7 +173,7 @@ async def test_of_a_table_that_is_lost_meanwhile_is_said_to_restore_it_and_not_t
     assert is_one_sentence(caught.value)
     assert "an empty one knows nobody who was written to" in said
     assert "create-table" not in said
-    assert len(said) <= engine._LONGEST_MESSAGE  # with the longest name that a table can have
+    assert len(said) <= stopping.LONGEST_MESSAGE  # with the longest name that a table can have
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ import anyio
 import trio.testing
 
 from batch_resend.errors import ReportError, StaleListing
-from batch_resend.job.engine import Job, Limits, Selection, Sender
+from batch_resend.job.attempt import Sender
+from batch_resend.job.engine import Job, Limits, Selection
 from batch_resend.job.request import AppClient
 from batch_resend.job.spool import Spool
 from batch_resend.job.summary import Summary
