@@ -34,7 +34,7 @@ class Paced(Protocol):
     def delay(self, now: float) -> float: ...
     def leave(self, now: float) -> None: ...
     def throttled(self, left_at: float, now: float) -> None: ...
-    def answered(self, left_at: float, now: float, *, busy: bool) -> None: ...
+    def answered(self, left_at: float, now: float) -> None: ...
 
 
 class Seeing(Paced, Protocol):
@@ -284,7 +284,7 @@ class Lab:
         if accepted:
             client.came.accepted += 1
             client.came.accepted_at.append(now)
-            client.pace.answered(left, now, busy=client.pace.delay(now) > 0)
+            client.pace.answered(left, now)
         else:
             client.came.throttled += 1
             client.waiting += 1
