@@ -16,7 +16,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from batch_resend.aws import clients
+from batch_resend.aws import clients, secrets
+from batch_resend.aws.endpoints import AwsTarget, is_aws, same_endpoint
 from batch_resend.aws.sender import AwsSender
 from batch_resend.errors import BatchResendError, InputError, SettingsError
 from batch_resend.job.request import AppClient, Template, build
@@ -249,7 +250,7 @@ async def test_a_resend_is_unsigned_though_there_are_credentials(
     monkeypatch.setenv("AWS_SESSION_TOKEN", "session-token")
     answer = json.dumps({"CodeDeliveryDetails": DETAILS})
     async with listening(answer, "application/x-amz-json-1.1") as listener:
-        place = clients.Place("us-east-1", endpoint_url=listener.url)
+        place = AwsTarget("us-east-1", endpoint_url=listener.url)
         async with clients.resend_client(place, timeout=5, concurrency=1) as (client, *_):
             reply = await AwsSender(client).send(
                 Request("ada", {"ClientId": "web", "Username": "ada"})
@@ -268,7 +269,7 @@ async def test_a_resend_is_unsigned_though_there_are_credentials(
 async def test_who_repeats_a_request_does_not_get_its_secret_hash_into_the_report() -> None:
     said = {"__type": "InvalidHASHException", "message": "Wrong: SecretHash=HASH, Username=ada"}
     async with listening(json.dumps(said), "application/x-amz-json-1.1", 400) as listener:
-        place = clients.Place("us-east-1", endpoint_url=listener.url)
+        place = AwsTarget("us-east-1", endpoint_url=listener.url)
         async with clients.resend_client(place, timeout=5, concurrency=1) as (client, *_):
             request = {"ClientId": "web", "Username": "ada", "SecretHash": "HASH"}
             reply = await AwsSender(client).send(Request("ada", request))
@@ -277,7 +278,7 @@ async def test_who_repeats_a_request_does_not_get_its_secret_hash_into_the_repor
 
 
 async def test_a_region_that_is_none_is_told_in_one_sentence() -> None:
-    place = clients.Place("../x", endpoint_url="http://127.0.0.1:1")
+    place = AwsTarget("../x", endpoint_url="http://127.0.0.1:1")
     with pytest.raises(SettingsError, match=r"^'\.\./x' is no Region: check --region") as caught:
         async with clients.resend_client(place, timeout=1, concurrency=1):
             pytest.fail("there is no such client")
@@ -302,7 +303,7 @@ async def test_to_resend_no_credentials_are_looked_for(
         monkeypatch.setenv(variable, str(tmp_path / "config") if value.startswith("[") else value)
     cognito = Cognito()
     async with running(cognito) as url:
-        place = clients.Place("us-east-1", endpoint_url=url)
+        place = AwsTarget("us-east-1", endpoint_url=url)
         async with clients.resend_client(place, timeout=5, concurrency=1) as (client, *_):
             await AwsSender(client).send(
                 build(AppClient(cognito.client.client_id), Template(), "ada", {})
@@ -314,8 +315,8 @@ async def test_to_resend_no_credentials_are_looked_for(
 async def test_a_page_in_place_of_the_app_client_is_told_in_one_sentence(world: World) -> None:
     async with listening("<title>Please sign in</title>", "text/html") as listener:
         with pytest.raises(SettingsError, match="does not answer as Amazon Cognito") as caught:
-            await clients.client_secret(
-                clients.Place("us-east-1", endpoint_url=listener.url),
+            await secrets.client_secret(
+                AwsTarget("us-east-1", endpoint_url=listener.url),
                 world.pool,
                 world.confidential,
             )
@@ -366,7 +367,7 @@ WHERE = {
 }
 
 
-def give(where: Where, monkeypatch: pytest.MonkeyPatch, folder: Path) -> clients.Place:
+def give(where: Where, monkeypatch: pytest.MonkeyPatch, folder: Path) -> AwsTarget:
     for variable, value in where.environment.items():
         monkeypatch.setenv(variable, value)
     if where.config:
@@ -375,7 +376,7 @@ def give(where: Where, monkeypatch: pytest.MonkeyPatch, folder: Path) -> clients
     settings = Settings(
         users="users.csv", client_id="web", user_pool_id=where.pool, region=where.option
     )
-    return clients.Place(settings.pool_region)
+    return AwsTarget(settings.pool_region)
 
 
 @pytest.mark.parametrize("name", WHERE)
@@ -391,7 +392,7 @@ async def test_the_region_is_found_as_the_aws_cli_finds_it_and_in_the_pools_id(
 
 def test_an_unknown_region_is_told_in_one_sentence() -> None:
     with pytest.raises(SettingsError, match="No Region is known: give --region") as caught:
-        clients.session(clients.Place())
+        clients.session(AwsTarget())
     assert is_one_sentence(caught.value)
 
 
@@ -409,10 +410,10 @@ def test_china_has_no_user_pools(
 @pytest.mark.parametrize("region", ["us-gov-west-1", "us-gov-east-1"])
 async def test_govcloud_is_asked_at_its_fips_endpoint(region: str) -> None:
     address = f"https://cognito-idp-fips.{region}.amazonaws.com"
-    place = clients.Place(region)
+    place = AwsTarget(region)
     async with clients.resend_client(place, timeout=1, concurrency=1) as (_, _, endpoint):
         assert endpoint == address
-    async with clients.signed_client(place, "cognito-idp") as client:
+    async with clients.signed_client(place, clients.COGNITO) as client:
         assert client.meta.endpoint_url == address
 
 
@@ -424,7 +425,7 @@ async def test_an_address_of_ones_own_is_asked_in_govcloud_too(
     async with running(cognito) as url:
         if variable:
             monkeypatch.setenv(variable, url)
-        place = clients.Place("us-gov-west-1", endpoint_url="" if variable else url)
+        place = AwsTarget("us-gov-west-1", endpoint_url="" if variable else url)
         async with clients.resend_client(place, timeout=5, concurrency=1) as (client, *_):
             reply = await AwsSender(client).send(Request("ada", {"Username": "ada"}))
     assert reply.wire is Wire.ANSWERED
@@ -433,11 +434,11 @@ async def test_an_address_of_ones_own_is_asked_in_govcloud_too(
 
 def test_an_unknown_profile_is_told_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SettingsError, match=r"nosuchprofile.*check --profile") as caught:
-        clients.session(clients.Place("us-east-1", profile="nosuchprofile"))
+        clients.session(AwsTarget("us-east-1", profile="nosuchprofile"))
     assert is_one_sentence(caught.value)
     monkeypatch.setenv("AWS_PROFILE", "another")
     with pytest.raises(SettingsError, match=r"another.*AWS_PROFILE") as caught:
-        clients.session(clients.Place("us-east-1"))
+        clients.session(AwsTarget("us-east-1"))
     assert is_one_sentence(caught.value)
 
 
@@ -447,7 +448,7 @@ def test_a_broken_config_file_is_told_in_one_sentence(
     (tmp_path / "config").write_text("[default\nregion = us-east-1\n")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     with pytest.raises(SettingsError, match="AWS's own settings cannot be used") as caught:
-        clients.session(clients.Place("us-east-1"))
+        clients.session(AwsTarget("us-east-1"))
     assert is_one_sentence(caught.value)
 
 
@@ -470,20 +471,16 @@ def test_an_address_to_which_names_would_go_in_the_clear_is_refused(
     address: str, complaint: str
 ) -> None:
     with pytest.raises(SettingsError, match=f"--endpoint-url .*{complaint}") as caught:
-        clients.Place("us-east-1", endpoint_url=address)
+        AwsTarget("us-east-1", endpoint_url=address)
     assert is_one_sentence(caught.value)
     assert "secret@" not in str(caught.value)
 
 
 def test_an_address_is_the_same_however_it_is_spelt() -> None:
     spelt = ("http://127.0.0.1:4570", "http://localhost:4570/", "HTTP://LocalHost:4570")
-    assert len({clients.same_endpoint(address) for address in spelt}) == 1
-    assert clients.same_endpoint("https://X.example") == clients.same_endpoint(
-        "https://x.example.:443/"
-    )
-    assert clients.same_endpoint("https://x.example/a") != clients.same_endpoint(
-        "https://x.example/b"
-    )
+    assert len({same_endpoint(address) for address in spelt}) == 1
+    assert same_endpoint("https://X.example") == same_endpoint("https://x.example.:443/")
+    assert same_endpoint("https://x.example/a") != same_endpoint("https://x.example/b")
 
 
 @pytest.mark.parametrize(
@@ -491,7 +488,7 @@ def test_an_address_is_the_same_however_it_is_spelt() -> None:
     ["", "https://cognito.example.com", "http://127.0.0.1:1", "http://localhost:1", "http://[::1]"],
 )
 def test_https_and_this_machine_itself_are_allowed(address: str) -> None:
-    clients.Place("us-east-1", endpoint_url=address)
+    AwsTarget("us-east-1", endpoint_url=address)
 
 
 @pytest.mark.parametrize(
@@ -501,14 +498,14 @@ async def test_an_address_from_the_environment_is_held_to_the_same_rule(
     variable: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(variable, "http://cognito.example.com")
-    place = clients.Place("us-east-1")
+    place = AwsTarget("us-east-1")
     told = rf"^{variable} http://cognito\.example\.com would send"
     with pytest.raises(SettingsError, match=told) as caught:
         async with clients.resend_client(place, timeout=1, concurrency=1):
             pass
     assert is_one_sentence(caught.value)
     with pytest.raises(SettingsError, match=told):
-        async with clients.signed_client(place, "cognito-idp"):
+        async with clients.signed_client(place, clients.COGNITO):
             pass
     monkeypatch.setenv(variable, "garbage")
     with pytest.raises(SettingsError, match=rf"garbage\): check {variable}\.") as caught:
@@ -523,7 +520,7 @@ async def test_an_address_from_aws_s_own_files_is_named_as_that(
     (tmp_path / "config").write_text("[default]\nendpoint_url = http://cognito.example.com\n")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     with pytest.raises(SettingsError, match=r"^endpoint_url in AWS's own settings http://"):
-        async with clients.resend_client(clients.Place("us-east-1"), timeout=1, concurrency=1):
+        async with clients.resend_client(AwsTarget("us-east-1"), timeout=1, concurrency=1):
             pass
 
 
@@ -532,12 +529,12 @@ def test_a_region_that_there_cannot_be_is_refused(
     region: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(SettingsError, match=f"There is no Region '{region}'") as caught:
-        clients.session(clients.Place(region))
+        clients.session(AwsTarget(region))
     assert is_one_sentence(caught.value)
     # Whoever has an endpoint of their own may call its Region what they like.
-    clients.session(clients.Place(region, endpoint_url="http://127.0.0.1:1"))
+    clients.session(AwsTarget(region, endpoint_url="http://127.0.0.1:1"))
     monkeypatch.setenv("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", "http://127.0.0.1:1")
-    clients.session(clients.Place(region))
+    clients.session(AwsTarget(region))
 
 
 @pytest.mark.parametrize(
@@ -554,7 +551,7 @@ def test_a_region_that_there_cannot_be_is_refused(
 async def test_a_region_that_is_not_known_is_doubted_and_asked(region: str, told: str) -> None:
     notes: list[str] = []
     async with clients.resend_client(
-        clients.Place(region), timeout=1, concurrency=1, note=notes.append
+        AwsTarget(region), timeout=1, concurrency=1, note=notes.append
     ) as (_, used, _):
         assert used == region
     assert len(notes) == bool(told)
@@ -575,7 +572,7 @@ async def test_a_ca_bundle_that_cannot_be_used_is_named(
         (tmp_path / "config").write_text(f"[default]\nca_bundle = {bundle}\n")
         monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     with pytest.raises(SettingsError, match=rf"The CA bundle {bundle} \(AWS_CA_BUNDLE") as caught:
-        async with clients.resend_client(clients.Place("us-east-1"), timeout=1, concurrency=1):
+        async with clients.resend_client(AwsTarget("us-east-1"), timeout=1, concurrency=1):
             pass
     assert is_one_sentence(caught.value)
 
@@ -604,21 +601,21 @@ async def test_a_ca_bundle_that_cannot_be_used_is_named(
     ],
 )
 def test_what_is_an_address_of_aws(address: str, own: bool) -> None:
-    assert clients.is_aws(address) is own
+    assert is_aws(address) is own
 
 
 async def test_endpoint_url_is_cognitos_alone_and_then_no_other_service_of_aws_is_asked(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with clients.signed_client(clients.Place("us-east-1"), "secretsmanager") as vault:
+    async with clients.signed_client(AwsTarget("us-east-1"), clients.SECRETS_MANAGER) as vault:
         assert vault.meta.endpoint_url == "https://secretsmanager.us-east-1.amazonaws.com"
-    place = clients.Place("us-east-1", endpoint_url=world.url)
+    place = AwsTarget("us-east-1", endpoint_url=world.url)
     with pytest.raises(SettingsError, match="set AWS_ENDPOINT_URL_SECRETS_MANAGER"):
-        await clients.stored_secret(place, "app-secret")
-    async with clients.signed_client(place, "cognito-idp") as cognito:
+        await secrets.stored_secret(place, "app-secret")
+    async with clients.signed_client(place, clients.COGNITO) as cognito:
         assert cognito.meta.endpoint_url == world.url
     monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", "http://127.0.0.1:1")
-    async with clients.signed_client(place, "secretsmanager") as vault:
+    async with clients.signed_client(place, clients.SECRETS_MANAGER) as vault:
         assert vault.meta.endpoint_url == "http://127.0.0.1:1"
 
 
@@ -649,7 +646,7 @@ async def test_no_name_and_no_secret_hash_gets_into_a_debug_log(
         AppClient(cognito.client.client_id, "s3cret"), Template(), "ada@example.com", {}
     )
     async with running(cognito) as url:
-        place = clients.Place("us-east-1", endpoint_url=url)
+        place = AwsTarget("us-east-1", endpoint_url=url)
         async with clients.resend_client(place, timeout=5, concurrency=1) as (client, *_):
             reply = await AwsSender(client).send(request)
     assert reply.delivery

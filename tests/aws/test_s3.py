@@ -20,13 +20,14 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from batch_resend.aws import clients, s3
+from batch_resend.aws import s3
+from batch_resend.aws.endpoints import AwsTarget
 from batch_resend.errors import BatchResendError, InputError, ReportError, SettingsError, UsageError
 
 pytestmark = pytest.mark.anyio
 
 KEYS = {"aws_access_key_id": "x", "aws_secret_access_key": "x"}
-PLACE = clients.Place("us-east-1")
+PLACE = AwsTarget("us-east-1")
 
 
 @pytest.fixture
@@ -192,7 +193,7 @@ async def test_without_credentials_nothing_is_asked(monkeypatch: pytest.MonkeyPa
 
 
 async def test_aws_s_own_s3_is_not_asked_beside_a_foreign_cognito() -> None:
-    place = clients.Place("us-east-1", endpoint_url="http://127.0.0.1:9")
+    place = AwsTarget("us-east-1", endpoint_url="http://127.0.0.1:9")
     with pytest.raises(SettingsError, match="AWS_ENDPOINT_URL_S3"):
         async with s3.open_store(place):
             pass

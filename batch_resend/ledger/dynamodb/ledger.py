@@ -46,6 +46,7 @@ from typing import Any
 import anyio
 
 from batch_resend.aws import clients
+from batch_resend.aws.endpoints import AwsTarget
 from batch_resend.errors import InputError, LedgerError
 from batch_resend.ledger import (
     Barred,
@@ -78,14 +79,14 @@ _OPEN = {":open": {"S": "open"}}
 
 @contextlib.asynccontextmanager
 async def open_ledger(
-    place: clients.Place, address: TableAddress, *, connections: int = 10, **given: Any
+    place: AwsTarget, address: TableAddress, *, connections: int = 10, **given: Any
 ) -> AsyncIterator[DynamoLedger]:
     """Open a ledger with the usual credentials; `given` is for `DynamoLedger`.
 
     Raises `LedgerError`, or `SettingsError` where no client can be made.
     """
     async with clients.signed_client(
-        place, "dynamodb", attempts=1, timeout=ONE_TRY, connections=connections
+        place, clients.DYNAMODB, attempts=1, timeout=ONE_TRY, connections=connections
     ) as client:
         ledger = DynamoLedger(Table(client, address), **given)
         await ledger.open()
