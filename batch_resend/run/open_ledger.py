@@ -98,7 +98,7 @@ async def looking(
     Of a table that machines share only what is known of one person is copied, where it is
     enough. Raises what `looking_at` raises.
     """
-    sensitive = settings.case_sensitive
+    sensitive = bool(settings.case_sensitive)
     if isinstance(where, Path):
         with looking_at(where, case_sensitive=sensitive) as copy:
             yield copy
@@ -119,7 +119,7 @@ async def erasing(settings: Settings, where: Where) -> AsyncIterator[Erasable]:
 
     Raises `LedgerHeld` where a run holds it; nobody ever holds one that machines share.
     """
-    sensitive = settings.case_sensitive
+    sensitive = bool(settings.case_sensitive)
     if isinstance(where, Path):
         with SqliteLedger(must_exist(where), case_sensitive=sensitive, simulated=None) as found:
             yield _OneFile(found)

@@ -57,6 +57,7 @@ from batch_resend.run.next_command import next_command
 from batch_resend.settings import UNCONFIRMED_FILTER, Settings, state_folder
 from batch_resend.sources.cognito import CognitoSource
 from batch_resend.sources.csv_file import CsvSource, Opener, read_names, without_waiting
+from batch_resend.sources.named_users import NamedUsers
 from batch_resend.sources.planned_batch import BatchSource
 from batch_resend.version import __version__
 
@@ -386,7 +387,7 @@ class Run:
             checked.facts,
             checked.wish,
             job.eligible,
-            telephones=job.spool.telephones() if settings.users is None else None,
+            telephones=job.spool.telephones() if settings.is_listing else None,
             max_sent=settings.max_sent,
             deadline=settings.deadline,
         )
@@ -406,7 +407,7 @@ class Run:
         stack.push_async_callback(source.aclose)
         await source.open()
         _check_columns(settings, source.name, source.columns)
-        spool = stack.enter_context(Spool(case_sensitive=settings.case_sensitive))
+        spool = stack.enter_context(Spool(case_sensitive=bool(settings.case_sensitive)))
         if settings.exclude is not None:
             opener = await _opener(stack, self._store, "--exclude", settings.exclude)
             async for name in read_names(settings.exclude, opener):
@@ -462,11 +463,15 @@ class Run:
             except anyio.BrokenResourceError:
                 self.stop()  # nobody listens any more
 
-    def _source(self, world: _World, opener: Opener | None) -> CsvSource | CognitoSource:
+    def _source(
+        self, world: _World, opener: Opener | None
+    ) -> CsvSource | CognitoSource | NamedUsers:
         settings = self.settings
         keep = settings.names
         if settings.users is not None:
             return _csv_source(settings, settings.users, opener)
+        if settings.user:
+            return NamedUsers(settings.user)
         if settings.one_per_address:
             keep |= {"email", "phone_number"}
         return CognitoSource(
@@ -482,7 +487,7 @@ class Run:
         settings = self.settings
         given: dict[str, Any] = {
             "client": _client(settings, world),
-            "case_sensitive": settings.case_sensitive,
+            "case_sensitive": bool(settings.case_sensitive),
             "simulated": settings.simulate,
             "must_exist": settings.require_ledger,
             "read_only": settings.dry_run,
@@ -633,7 +638,9 @@ def _csv_source(settings: Settings, users: str, opener: Opener | None = None) ->
 
 
 async def count_rows(settings: Settings) -> int | None:
-    """Count the rows of the file of users, None without one; raises `InputError`."""
+    """Count the users who are named, None for a listing; raises `InputError`."""
+    if settings.user:
+        return len(settings.user)
     if settings.users is None:
         return None
     async with contextlib.AsyncExitStack() as stack:
@@ -671,7 +678,7 @@ def wish_of(settings: Settings, region: str, endpoint: str, users: int | None) -
         endpoint=endpoint,
         endpoint_is_aws=is_aws(endpoint),
         now=time.time(),
-        listed=settings.users is None,
+        listed=settings.is_listing,
         users=users,
         rate=settings.rate,
         share=settings.share,
@@ -769,7 +776,7 @@ async def _world(
             )
         )
         listing = None
-        if settings.users is None:
+        if settings.is_listing:
             listing = await stack.enter_async_context(clients.signed_client(place, clients.COGNITO))
         yield _World(AwsSender(client), listing, region, endpoint)
 
@@ -781,7 +788,7 @@ async def _simulated_world(settings: Settings, now: float) -> AsyncIterator[_Wor
     from batch_resend.simulator.rules import Client, Cognito, PoolSettings
     from batch_resend.simulator.sender import SimulatedListing, SimulatedSender
 
-    listed = None if settings.users is not None else make_users(SIMULATED_USERS, now=now)
+    listed = None if not settings.is_listing else make_users(SIMULATED_USERS, now=now)
     cognito = Cognito(
         Pool(open_to_all=True) if listed is None else Pool(listed),
         client=Client(settings.client_id or SIMULATED_CLIENT),

@@ -97,7 +97,7 @@ class CognitoSource:
         self.name = f"user pool {printable(user_pool_id)}"
         self.columns: frozenset[str] | None = None
         self.username_column: str | None = None
-        self.heading = _csv_row([_USERNAME, *sorted(keep - {_USERNAME})])
+        self.heading = csv_row([_USERNAME, *sorted(keep - {_USERNAME})])
         self.encoding = "utf-8"
 
         self._client = client
@@ -150,7 +150,7 @@ class CognitoSource:
             row,
             username,
             kept,
-            _csv_row([username, *(kept.get(name, "") for name in columns)]),
+            csv_row([username, *(kept.get(name, "") for name in columns)]),
             tuple(others),
             user.get("UserStatus"),
             user.get("Enabled"),
@@ -284,7 +284,8 @@ def _parts(error: ClientError) -> tuple[str, str, int]:
     )
 
 
-def _csv_row(cells: Iterable[str]) -> str:
+def csv_row(cells: Iterable[str]) -> str:
+    """Write a row of CSV, with its line end."""
     # Up to Python 3.12 the writer quotes no line end but its own: not "\r", were it "\n".
     line = io.StringIO()
     csv.writer(line, lineterminator="\r\n").writerow(cells)

@@ -22,7 +22,8 @@ from aiohttp.test_utils import TestServer
 
 from batch_resend.aws import s3
 from batch_resend.aws.endpoints import AwsTarget
-from batch_resend.errors import BatchResendError, InputError, ReportError, SettingsError, UsageError
+from batch_resend.errors import InputError, ReportError, SettingsError, UsageError
+from tests.support.sentences import is_one_sentence
 
 pytestmark = pytest.mark.anyio
 
@@ -30,20 +31,10 @@ KEYS = {"aws_access_key_id": "x", "aws_secret_access_key": "x"}
 PLACE = AwsTarget("us-east-1")
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.fixture(autouse=True)
 def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
-
-
-def is_one_sentence(error: BatchResendError) -> bool:
-    text = str(error)
-    return bool(text) and "\n" not in text and text.endswith(".") and "Traceback" not in text
 
 
 # -- addresses ---------------------------------------------------------------------

@@ -27,7 +27,7 @@ def test_without_a_secret_only_client_and_name_are_said() -> None:
 
 def test_everything_that_the_call_takes_is_said() -> None:
     template = Template(
-        metadata=(("locale", "@lang"), ("source", "clean-up"), ("at", "unsettledhome")),
+        metadata=(("locale", "@lang"), ("source", "clean-up"), ("at", "@@home")),
         ip_address="@ip",
         encoded_data="device",
         analytics_endpoint_id="@endpoint",

@@ -14,7 +14,7 @@ import pytest
 
 from batch_resend.aws import clients
 from batch_resend.aws.endpoints import AwsTarget
-from batch_resend.errors import BatchResendError, LedgerError, SettingsError, UsageError
+from batch_resend.errors import LedgerError, SettingsError, UsageError
 from batch_resend.job import engine
 from batch_resend.ledger import Barred, Intend, Interrupted, Names, Settle
 from batch_resend.ledger.dynamodb import items, table
@@ -35,6 +35,7 @@ from tests.support.dynamodb import (
     made_table,
     use,
 )
+from tests.support.sentences import is_one_sentence
 
 pytestmark = pytest.mark.anyio
 
@@ -91,11 +92,6 @@ def once(fate: str, operations: set[str]) -> Callable[[str], str]:
         return left.pop() if operation in operations and left else "pass"
 
     return decide
-
-
-def is_one_sentence(error: BatchResendError) -> bool:
-    text = str(error)
-    return text.endswith(".") and "\n" not in text and "Traceback" not in text
 
 
 ADA = Names("ada@example.com")
