@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from batch_resend.aws.endpoints import AwsTarget
 from batch_resend.cli import options
 from batch_resend.cli.event_loop import in_loop
 from batch_resend.errors import Exit, UsageError
@@ -112,9 +113,9 @@ async def _confirmations(settings: Settings, ledger: LedgerRecords) -> Confirmat
     from batch_resend.ledger import confirmations
     from batch_resend.ledger import status as told
 
-    place = clients.Place(settings.pool_region, settings.profile, settings.endpoint_url)
+    place = AwsTarget(settings.pool_region, settings.profile, settings.endpoint_url)
     with confirmations.Listed() as listed:
-        async with clients.signed_client(place, "cognito-idp") as client:
+        async with clients.signed_client(place, clients.COGNITO) as client:
             await listed.read(client, settings.user_pool_id, ledger, _say)
         return told.confirmations(ledger.users(), listed.status, settings.user_pool_id, time.time())
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from batch_resend.aws import clients
+from batch_resend.aws.endpoints import AwsTarget
 from batch_resend.errors import InputError, UsageError
 from batch_resend.ledger import Forgotten
 from batch_resend.ledger.dynamodb.address import TableAddress, is_table, table_address
@@ -56,7 +57,7 @@ async def ledger_of(settings: Settings) -> Where:
         if is_table(settings.ledger):
             return table_address(settings.ledger)
         return Path(settings.ledger)
-    place = clients.Place(settings.pool_region, settings.profile, settings.endpoint_url)
+    place = AwsTarget(settings.pool_region, settings.profile, settings.endpoint_url)
     if settings.client_id:
         async with clients.resend_client(place, timeout=settings.timeout, concurrency=1) as made:
             _, region, endpoint = made

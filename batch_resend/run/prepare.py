@@ -24,7 +24,8 @@ import anyio
 import anyio.abc
 import anyio.streams.memory
 
-from batch_resend.aws import clients, s3
+from batch_resend.aws import clients, s3, secrets
+from batch_resend.aws.endpoints import AwsTarget, is_aws, same_endpoint
 from batch_resend.errors import (
     BatchResendError,
     InputError,
@@ -175,7 +176,7 @@ class Run:
         client_id = settings.client_id or SIMULATED_CLIENT
         secret = await client_secret(settings)
         world = await stack.enter_async_context(_world(settings, now, self._observer.note))
-        if clients.is_aws(world.endpoint) and world.region != settings.pool_home != "":
+        if is_aws(world.endpoint) and world.region != settings.pool_home != "":
             self._observer.note(
                 f"The home of {settings.user_pool_id} is {settings.pool_home}, and {world.region}"
                 " is asked: right only for a replica of the pool."
@@ -365,10 +366,10 @@ class Run:
         return job, checked
 
     async def _learn(self, app: AppClient) -> Facts:
-        from batch_resend.preflight.probe import gather
+        from batch_resend.preflight.probe import probe
 
         settings = self.settings
-        return await gather(
+        return await probe(
             place_of(settings),
             user_pool_id=settings.user_pool_id,
             client_id=app.client_id,
@@ -427,7 +428,7 @@ class Run:
             "account": None,
             "region": world.region,
             "endpoint": world.endpoint,
-            "endpoint_is_aws": clients.is_aws(world.endpoint),
+            "endpoint_is_aws": is_aws(world.endpoint),
             "quota": None,
             "existence_hidden": None,
             "simulated": settings.simulate,
@@ -615,17 +616,17 @@ class RunningJob:
 def default_ledger(region: str, client_id: str, endpoint: str) -> Path:
     """Name the ledger of a Region and client (and endpoint, where it is not AWS's)."""
     name = f"{region}-{client_id}"
-    if not clients.is_aws(endpoint):
-        name += "-" + hashlib.sha256(clients.same_endpoint(endpoint).encode()).hexdigest()[:12]
+    if not is_aws(endpoint):
+        name += "-" + hashlib.sha256(same_endpoint(endpoint).encode()).hexdigest()[:12]
     return state_folder() / f"{name}.sqlite3"
 
 
 def _client(settings: Settings, world: _World) -> str:
     """Say for whom a ledger is."""
     told = f"client {settings.client_id or SIMULATED_CLIENT} in {world.region}"
-    if settings.simulate or clients.is_aws(world.endpoint):
+    if settings.simulate or is_aws(world.endpoint):
         return told
-    return f"{told} at {clients.same_endpoint(world.endpoint)}"
+    return f"{told} at {same_endpoint(world.endpoint)}"
 
 
 def _csv_source(settings: Settings, users: str, opener: Opener | None = None) -> CsvSource:
@@ -667,9 +668,9 @@ async def _opener(
     return lambda _path, _flags: os.dup(file.fileno())
 
 
-def place_of(settings: Settings) -> clients.Place:
+def place_of(settings: Settings) -> AwsTarget:
     """Where Cognito is, and who asks."""
-    return clients.Place(settings.pool_region, settings.profile, settings.endpoint_url)
+    return AwsTarget(settings.pool_region, settings.profile, settings.endpoint_url)
 
 
 def wish_of(settings: Settings, region: str, endpoint: str, users: int | None) -> Wish:
@@ -679,7 +680,7 @@ def wish_of(settings: Settings, region: str, endpoint: str, users: int | None) -
         client_id=settings.client_id,
         region=region,
         endpoint=endpoint,
-        endpoint_is_aws=clients.is_aws(endpoint),
+        endpoint_is_aws=is_aws(endpoint),
         now=time.time(),
         listed=settings.is_listing,
         users=users,
@@ -696,14 +697,14 @@ async def client_secret(settings: Settings) -> str | None:
         text = await secret_from_file(settings.client_secret_file)
         return _checked(text, f"--client-secret-file {settings.client_secret_file}")
     if settings.client_secret_id is not None:
-        text = await clients.stored_secret(place, settings.client_secret_id)
+        text = await secrets.stored_secret(place, settings.client_secret_id)
         with contextlib.suppress(ValueError):
             stored = json.loads(text)
             if isinstance(stored, dict):
                 text = str(stored.get("client_secret") or stored.get("ClientSecret") or "")
         return _checked(text, f"--client-secret-id {settings.client_secret_id}")
     if settings.fetch_client_secret:
-        return await clients.client_secret(place, settings.user_pool_id, settings.client_id)
+        return await secrets.client_secret(place, settings.user_pool_id, settings.client_id)
     given = os.environ.get("BATCH_RESEND_CLIENT_SECRET")
     return None if given is None else _checked(given, "BATCH_RESEND_CLIENT_SECRET")
 
@@ -780,7 +781,7 @@ async def _world(
         )
         listing = None
         if settings.is_listing:
-            listing = await stack.enter_async_context(clients.signed_client(place, "cognito-idp"))
+            listing = await stack.enter_async_context(clients.signed_client(place, clients.COGNITO))
         yield _World(AwsSender(client), listing, region, endpoint)
 
 

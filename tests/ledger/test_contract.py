@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 import pytest
 
-from batch_resend.aws.clients import Place
+from batch_resend.aws.endpoints import AwsTarget
 from batch_resend.errors import InputError, LedgerError
 from batch_resend.ledger import (
     Forgotten,
@@ -89,7 +89,7 @@ class Ledger:
             journal: Journal
             if is_table(self.at):
                 address = table_address(self.at)
-                opening = open_ledger(Place(REGION), address, **given)
+                opening = open_ledger(AwsTarget(REGION), address, **given)
                 journal = shared = await stack.enter_async_context(opening)
                 is_new, client = shared.is_new, shared.client
             else:

@@ -13,8 +13,8 @@ import anyio
 import pytest
 
 from batch_resend.aws import clients
-from batch_resend.aws.clients import Place
-from batch_resend.errors import BatchResendError, LedgerError, SettingsError, UsageError
+from batch_resend.aws.endpoints import AwsTarget
+from batch_resend.errors import LedgerError, SettingsError, UsageError
 from batch_resend.job import stopping
 from batch_resend.ledger import Identity, Intend, IntentRejected, Interrupted, Settle
 from batch_resend.ledger.dynamodb import items, table
@@ -35,10 +35,12 @@ from tests.support.dynamodb import (
     made_table,
     use,
 )
+from tests.support.sentences import is_one_sentence
 
 pytestmark = pytest.mark.anyio
 
 NOW = 1_800_000_000.0
+no_client: Any = None  #: where nothing is asked
 LATER = NOW + items.IN_FLIGHT
 WRITES = {"UpdateItem", "PutItem", "TransactWriteItems", "DeleteItem"}
 HARM = [fate for fate in FATES if fate != "pass"]
@@ -70,7 +72,7 @@ async def line(moto_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
 
 @contextlib.asynccontextmanager
 async def opened(name: str, *, begin: bool = True, **given: Any) -> AsyncIterator[DynamoLedger]:
-    async with open_ledger(Place(REGION), TableAddress(name), **given) as ledger:
+    async with open_ledger(AwsTarget(REGION), TableAddress(name), **given) as ledger:
         if begin:
             await ledger.begin(NOW)
         yield ledger
@@ -90,11 +92,6 @@ def once(fate: str, operations: set[str]) -> Callable[[str], str]:
         return left.pop() if operation in operations and left else "pass"
 
     return decide
-
-
-def is_one_sentence(error: BatchResendError) -> bool:
-    text = str(error)
-    return text.endswith(".") and "\n" not in text and "Traceback" not in text
 
 
 ADA = Identity("ada@example.com")
@@ -188,7 +185,7 @@ async def test_of_a_table_that_is_lost_meanwhile_is_said_to_restore_it_and_not_t
 )
 def test_what_is_not_allowed_is_named(operation: str, action: str) -> None:
     error = as_sdk("AccessDeniedException", operation=operation)
-    said = table.Table(None, TableAddress("some-table"))._meaning(error)
+    said = table.Table(no_client, TableAddress("some-table"))._meaning(error)
     assert re.findall(r"dynamodb:(\w+)", str(said)) == [action]
 
 
@@ -242,7 +239,7 @@ async def test_aws_s_own_dynamodb_is_not_asked_for_a_simulated_cognito(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("AWS_ENDPOINT_URL_DYNAMODB")
-    place = Place(REGION, endpoint_url="http://127.0.0.1:9")
+    place = AwsTarget(REGION, endpoint_url="http://127.0.0.1:9")
     with pytest.raises(SettingsError, match="set AWS_ENDPOINT_URL_DYNAMODB"):
         async with open_ledger(place, TableAddress("table")):
             pytest.fail("opened")
@@ -275,7 +272,8 @@ async def test_what_does_not_pass_is_said_at_once(
 def as_sdk(code: str, operation: str = "UpdateItem", **more: Any) -> Any:
     from botocore.exceptions import ClientError
 
-    return ClientError({"Error": {"Code": code, "Message": "no"}, **more}, operation)
+    answer: Any = {"Error": {"Code": code, "Message": "no"}, **more}
+    return ClientError(answer, operation)
 
 
 @pytest.mark.parametrize(
@@ -292,7 +290,7 @@ def as_sdk(code: str, operation: str = "UpdateItem", **more: Any) -> Any:
 def test_a_transaction_that_is_cancelled_says_why(codes: list[str], kind: type) -> None:
     reasons = [{"Code": code} for code in codes]
     error = as_sdk("TransactionCanceledException", CancellationReasons=reasons)
-    assert type(table.Table(None, TableAddress("t"))._meaning(error)) is kind
+    assert type(table.Table(no_client, TableAddress("t"))._meaning(error)) is kind
 
 
 async def test_a_run_needs_what_the_examples_allow_and_no_more(name: str, line: Line) -> None:

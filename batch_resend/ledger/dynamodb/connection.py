@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any, NoReturn
 
 from batch_resend.aws import clients
+from batch_resend.aws.endpoints import AwsTarget
 from batch_resend.errors import InputError, LedgerError
 from batch_resend.ledger import Identity
 from batch_resend.ledger.dynamodb import items as kept
@@ -29,14 +30,14 @@ from batch_resend.ledger.dynamodb.table import (
 
 @contextlib.asynccontextmanager
 async def connected(
-    place: clients.Place, address: TableAddress, *, connections: int = 10, **given: Any
+    place: AwsTarget, address: TableAddress, *, connections: int = 10, **given: Any
 ) -> AsyncIterator[DynamoConnection]:
     """Open a table with the usual credentials; `given` is for `DynamoConnection`.
 
     Raises `LedgerError`, or `SettingsError` where no client can be made.
     """
     async with clients.signed_client(
-        place, "dynamodb", attempts=1, timeout=ONE_TRY, connections=connections
+        place, clients.DYNAMODB, attempts=1, timeout=ONE_TRY, connections=connections
     ) as client:
         connection = DynamoConnection(Table(client, address), **given)
         await connection.open()

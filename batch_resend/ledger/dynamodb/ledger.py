@@ -39,7 +39,7 @@ import secrets
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
 
-from batch_resend.aws import clients
+from batch_resend.aws.endpoints import AwsTarget
 from batch_resend.errors import LedgerError
 from batch_resend.ledger import Identity, Intend, IntentRejected, Interrupted, Settle, Step
 from batch_resend.ledger.dynamodb import items as kept
@@ -60,7 +60,7 @@ _OPEN = {":open": {"S": "open"}}
 
 @contextlib.asynccontextmanager
 async def open_ledger(
-    place: clients.Place, address: TableAddress, *, connections: int = 10, **given: Any
+    place: AwsTarget, address: TableAddress, *, connections: int = 10, **given: Any
 ) -> AsyncIterator[DynamoLedger]:
     """Open a ledger with the usual credentials; `given` is for `DynamoConnection`.
 
