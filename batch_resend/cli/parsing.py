@@ -11,7 +11,8 @@ from batch_resend.errors import UsageError
 from batch_resend.job.summary import MaxFailures
 from batch_resend.job.waves import Waves
 from batch_resend.ledger.policy import ResendUnknown
-from batch_resend.settings import HOW_WAVES, Format
+from batch_resend.settings import HOW_WAVES
+from batch_resend.sources import Format
 
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw])")
 _UNITS = {"w": 7 * 86400.0, "d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}

@@ -22,6 +22,7 @@ from batch_resend.job.outcome import Stop
 from batch_resend.job.pacing import DEFAULT_QUOTA, Gate, Health, Pace, SharedPace
 from batch_resend.job.plan import Eligibility, decide
 from batch_resend.job.request import AppClient, Template
+from batch_resend.job.same_user import CaseRule, not_known, tell_apart
 from batch_resend.job.spool import Spool
 from batch_resend.job.stopping import Stopping
 from batch_resend.job.summary import MaxFailures, Summary, Tally
@@ -29,12 +30,23 @@ from batch_resend.job.waves import Schedule, Waves, divide
 from batch_resend.ledger.journal import ExclusiveLedger, Journal, OwnJournal
 from batch_resend.ledger.policy import History, SendPolicy
 from batch_resend.model import Candidate, Outcome, Planned, Reason, Result
+from batch_resend.wording import some
 
 _LISTINGS = 3  #: how often a listing that cannot be continued is begun
 
 
 class Source(Protocol):
     """Where the users come from; raises `InputError` and `SettingsError`."""
+
+    @property
+    def is_listing(self) -> bool:
+        """Whether the users are as Cognito itself lists them."""
+        ...
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of what was read, in sentences."""
+        ...
 
     async def open(self) -> None:
         """Begin, or begin again."""
@@ -120,6 +132,7 @@ class Job:
     part: bool = False  #: of a larger run, which asks the ledger what is unknown over all
 
     tally: Tally = field(default_factory=Tally, init=False)
+    notes: tuple[str, ...] = field(default=(), init=False)  #: on the input, for the plan
     schedule: Schedule = field(default_factory=lambda: Schedule([0]), init=False)
     stopping: Stopping = field(init=False)
     _gate: Gate = field(init=False)
@@ -145,9 +158,12 @@ class Job:
 
     # -- 1 and 2: read and plan ----------------------------------------------------
 
-    async def plan(self, source: Source, selection: Selection) -> dict[Reason, int]:
+    async def plan(
+        self, source: Source, selection: Selection, case: CaseRule = not_known
+    ) -> dict[Reason, int]:
         """Read the whole input (its source is open) into the spool, decided; count by reason.
 
+        `case` is asked when all is read, and may take its time.
         Raises `InputError` or `SettingsError`; nobody has been written to then.
         """
         for last in (False,) * (_LISTINGS - 1) + (True,):
@@ -170,6 +186,15 @@ class Job:
                     raise
                 self.spool.clear()
                 await source.open()
+        note = await tell_apart(
+            self.spool,
+            self._journal,
+            rule=case,
+            is_listing=source.is_listing,
+            policy=self.policy,
+            now=self._clock.now,
+        )
+        self.notes = tuple(filter(None, (*source.notes, note, self._in_vain())))
         if selection.one_per_address:
             self.spool.keep_newest_of_each_address()
         if selection.limit is not None:
@@ -181,11 +206,17 @@ class Job:
         self.schedule = Schedule(divide(self.limits.waves, eligible))
         return counts
 
+    def _in_vain(self) -> str:
+        vain, names = self.spool.excluded_in_vain(), self.spool.excluded
+        if not vain:
+            return ""
+        match = "matches" if vain == 1 else "match"
+        return f"{vain} of {some(names, 'name')} in the exclude list {match} no user."
+
     def _planned(self, candidate: Candidate, history: History) -> Planned:
-        names = (candidate.username, *candidate.aliases)
+        names = (candidate.username, *candidate.aliases, *candidate.contacts)
         reason = decide(
             candidate,
-            duplicate=self.spool.is_repeated(candidate.username),
             excluded=self.spool.is_excluded(names),
             history=history,
             eligibility=self.eligibility,

@@ -2,7 +2,7 @@
 
 Every candidate gets exactly one reason, the first that applies in the order of
 `model.Reason`'s skips; ELIGIBLE where none does. What needs the whole input to be
-known (over-limit, same-address) is decided by the spool over the planned rows.
+known (duplicate, same-address, over-limit) is decided over the planned rows.
 """
 
 from __future__ import annotations
@@ -53,10 +53,14 @@ def valid_username(name: str) -> bool:
     )
 
 
+def judge_name(name: str) -> Reason:
+    """Return whether a user of this name can be sent a code, were there nothing else."""
+    return Reason.ELIGIBLE if valid_username(name) else Reason.INVALID_USERNAME
+
+
 def decide(
     candidate: Candidate,
     *,
-    duplicate: bool,
     excluded: bool,
     history: History,
     eligibility: Eligibility,
@@ -65,11 +69,9 @@ def decide(
 ) -> Reason:
     """Decide about one candidate.
 
-    `duplicate`: an earlier row names the same user. `excluded`: the name is on the list
-    of people never to write to. `now`: seconds since the epoch.
+    `excluded`: the name is on the list of people never to send to. `now`: seconds since
+    the epoch.
     """
-    if duplicate:
-        return Reason.DUPLICATE
     if excluded:
         return Reason.EXCLUDED
     if any(
@@ -84,4 +86,4 @@ def decide(
         return why
     if history is not NOBODY and (told := judge_history(history, policy, now)):
         return told
-    return Reason.ELIGIBLE if valid_username(candidate.username) else Reason.INVALID_USERNAME
+    return judge_name(candidate.username)

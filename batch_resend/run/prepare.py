@@ -39,6 +39,7 @@ from batch_resend.job.engine import Job
 from batch_resend.job.outcome import Stop
 from batch_resend.job.pacing import DEFAULT_QUOTA, SharedPace
 from batch_resend.job.request import AppClient
+from batch_resend.job.same_user import CaseRule, not_known
 from batch_resend.job.spool import Spool
 from batch_resend.job.summary import Summary
 from batch_resend.ledger.dynamodb.address import is_table, table_address
@@ -59,8 +60,9 @@ from batch_resend.reports.results_csv import CsvReport, FailedRows
 from batch_resend.run.next_command import next_command
 from batch_resend.settings import UNCONFIRMED_FILTER, Settings, state_folder
 from batch_resend.sources.cognito import CognitoSource
-from batch_resend.sources.csv_file import CsvSource, read_names
+from batch_resend.sources.file import FileSource
 from batch_resend.sources.named_users import NamedUsers
+from batch_resend.sources.names import read_names
 from batch_resend.sources.planned_batch import BatchSource
 from batch_resend.sources.text_input import Opener, without_waiting
 from batch_resend.version import __version__
@@ -71,6 +73,7 @@ if TYPE_CHECKING:
 SIMULATED_CLIENT = "simulated"
 SIMULATED_POOL = "us-east-1_Simulated"
 SIMULATED_USERS = 500
+ADDRESSES = frozenset({"email", "phone_number"})  #: what --one-per-address goes by
 _LONGEST_SECRET = 4096  #: bytes
 _SIMULATED_LATENCY = 0.06  #: seconds: as far away as another Region of the same continent
 
@@ -133,6 +136,7 @@ class Run:
         self._store: s3.Store | None = None
         self._deliveries: Deliveries | None = None
         self._samples = Samples()
+        self._case: CaseRule = not_known
 
     @property
     def sending(self) -> bool:
@@ -324,6 +328,7 @@ class Run:
             estimate=self._estimate(job, checked),
             facts=job.facts,
             waves=job.waves,
+            notes=job.notes,
         )
         if not await self._observer.confirm(preview):
             raise Refused("Nobody was written to: the run was not confirmed.")
@@ -343,10 +348,18 @@ class Run:
         job: Job | None = None
         failed: BatchResendError | None = None
 
+        learned = anyio.Event()
+
         async def learn() -> None:
             nonlocal facts
             facts = await self._learn(app)
+            learned.set()
 
+        async def of_the_pool() -> bool | None:
+            await learned.wait()
+            return facts.case_sensitive if facts is not None else None
+
+        self._case = of_the_pool
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(learn)
             try:  # inside: what leaves a task group is a group of errors
@@ -411,11 +424,11 @@ class Run:
         stack.push_async_callback(source.aclose)
         await source.open()
         _check_columns(settings, source.name, source.columns)
-        spool = stack.enter_context(Spool(case_sensitive=bool(settings.case_sensitive)))
+        spool = stack.enter_context(Spool())
         if settings.exclude is not None:
             opener = await _opener(stack, self._store, "--exclude", settings.exclude)
-            async for name in read_names(settings.exclude, opener):
-                spool.exclude([name])
+            async for names in read_names(settings.exclude, opener):
+                spool.exclude(names)
         reports: list[CsvReport | FailedRows] = [CsvReport(files["--report"])]
         if "--failed" in files:
             reports.append(FailedRows(files["--failed"], source.heading, source.encoding))
@@ -455,9 +468,14 @@ class Run:
             listener=self._hand_on,
             part=self._part,
         )
-        await job.plan(source, settings.selection)
+        await job.plan(source, settings.selection, self._case_rule)
         self._observer.planned(spool, source.heading, source.encoding)
         return job
+
+    async def _case_rule(self) -> bool | None:
+        """Whether names that differ only in case are two users: the option, or the pool."""
+        given = self.settings.case_sensitive
+        return await self._case() if given is None else given
 
     async def _hand_on(self, result: Result) -> None:
         self._observer.settled(result)
@@ -469,20 +487,21 @@ class Run:
 
     def _source(
         self, world: _World, opener: Opener | None
-    ) -> CsvSource | CognitoSource | NamedUsers:
+    ) -> FileSource | CognitoSource | NamedUsers:
         settings = self.settings
         keep = settings.names
         if settings.users is not None:
-            return _csv_source(settings, settings.users, opener)
+            return _file_source(settings, settings.users, opener)
         if settings.user:
             return NamedUsers(settings.user)
         if settings.one_per_address:
-            keep |= {"email", "phone_number"}
+            keep |= ADDRESSES
         return CognitoSource(
             world.listing,
             settings.user_pool_id or SIMULATED_POOL,
             filter=UNCONFIRMED_FILTER if settings.filter is None else settings.filter,
             keep=keep,
+            note=self._observer.note,
         )
 
     async def _ledger(
@@ -629,14 +648,17 @@ def _client(settings: Settings, world: _World) -> str:
     return f"{told} at {same_endpoint(world.endpoint)}"
 
 
-def _csv_source(settings: Settings, users: str, opener: Opener | None = None) -> CsvSource:
-    return CsvSource(
+def _file_source(settings: Settings, users: str, opener: Opener | None = None) -> FileSource:
+    keep = settings.names | (ADDRESSES if settings.one_per_address else frozenset())
+    return FileSource(
         users,
+        format=settings.format,
         username_column=settings.username_column,
         header=settings.header,
         delimiter=settings.delimiter,
         encoding=settings.encoding,
-        keep=settings.names,
+        keep=keep,
+        dates=settings.needs_dates,
         opener=opener,
     )
 
@@ -652,7 +674,7 @@ async def count_rows(settings: Settings) -> int | None:
         if s3.is_address(settings.users):
             store = await stack.enter_async_context(s3.open_store(place_of(settings)))
         opener = await _opener(stack, store, "USERS", settings.users)
-        source = _csv_source(settings, settings.users, opener)
+        source = _file_source(settings, settings.users, opener)
         stack.push_async_callback(source.aclose)
         await source.open()
         return sum([len(batch) async for batch in source.batches()])
