@@ -13,7 +13,7 @@ from batch_resend.cli.event_loop import in_loop
 from batch_resend.errors import Exit, UsageError
 
 if TYPE_CHECKING:
-    from batch_resend.ledger.sqlite.ledger import SqliteLedger
+    from batch_resend.ledger.sqlite.records import LedgerRecords
     from batch_resend.ledger.status import Confirmations
     from batch_resend.settings import Settings
 
@@ -104,7 +104,7 @@ async def _status(settings: Settings, max_sends: int, *, json: bool, masked: boo
     return int(Exit.DONE)
 
 
-async def _confirmations(settings: Settings, ledger: SqliteLedger) -> Confirmations | None:
+async def _confirmations(settings: Settings, ledger: LedgerRecords) -> Confirmations | None:
     if not settings.user_pool_id:
         return None
     import time

@@ -34,14 +34,17 @@ from batch_resend.errors import (
     SettingsError,
     UsageError,
 )
-from batch_resend.job.engine import Job, Sender
+from batch_resend.job.attempt import Sender
+from batch_resend.job.engine import Job
 from batch_resend.job.outcome import Stop
 from batch_resend.job.pacing import DEFAULT_QUOTA, SharedPace
 from batch_resend.job.request import AppClient
 from batch_resend.job.spool import Spool
 from batch_resend.job.summary import Summary
 from batch_resend.ledger.dynamodb.address import is_table, table_address
-from batch_resend.ledger.sqlite.ledger import SqliteLedger, files_of
+from batch_resend.ledger.sqlite.file import LedgerFile
+from batch_resend.ledger.sqlite.ledger import SqliteLedger
+from batch_resend.ledger.sqlite.lockfile import files_of
 from batch_resend.masking import printable
 from batch_resend.model import Result
 from batch_resend.observer import Observer
@@ -56,9 +59,10 @@ from batch_resend.reports.results_csv import CsvReport, FailedRows
 from batch_resend.run.next_command import next_command
 from batch_resend.settings import UNCONFIRMED_FILTER, Settings, state_folder
 from batch_resend.sources.cognito import CognitoSource
-from batch_resend.sources.csv_file import CsvSource, Opener, read_names, without_waiting
+from batch_resend.sources.csv_file import CsvSource, read_names
 from batch_resend.sources.named_users import NamedUsers
 from batch_resend.sources.planned_batch import BatchSource
+from batch_resend.sources.text_input import Opener, without_waiting
 from batch_resend.version import __version__
 
 if TYPE_CHECKING:
@@ -506,7 +510,7 @@ class Run:
         else:
             path = default_ledger(world.region, settings.client_id, world.endpoint)
         _keep_apart(settings, path)
-        return stack.enter_context(SqliteLedger(path, **given))
+        return stack.enter_context(LedgerFile(path, **given))
 
 
 def _keep_apart(settings: Settings, ledger: Path | None) -> None:

@@ -33,7 +33,7 @@ class Fixed:
     def throttled(self, left_at: float, now: float) -> None:
         pass
 
-    def answered(self, left_at: float, now: float, *, busy: bool) -> None:
+    def answered(self, left_at: float, now: float) -> None:
         pass
 
 
@@ -49,8 +49,8 @@ class Aimd(Fixed):
         if left_at >= self._cut_at:
             self.rate, self._cut_at, self._grown_at = max(0.5, self.rate / 2), now, now
 
-    def answered(self, left_at: float, now: float, *, busy: bool) -> None:
-        if busy:
+    def answered(self, left_at: float, now: float) -> None:
+        if now - self._next < 1 / self.rate:  # else it is not what holds the run back
             self.rate += min(1.0, now - self._grown_at)
         self._grown_at = now
 
@@ -99,6 +99,6 @@ class SdkAdaptive:
         self._now = now
         self._limiter.on_receiving_response(throttled=True)
 
-    def answered(self, left_at: float, now: float, *, busy: bool) -> None:
+    def answered(self, left_at: float, now: float) -> None:
         self._now = now
         self._limiter.on_receiving_response(throttled=False)
