@@ -64,7 +64,8 @@ async def statuses(ledger: SqliteLedger, pool: Pool) -> dict[str, str | None]:
     with Listed() as listed:
         await listed.read(pool, "eu-west-1_Pool", ledger.records, lambda _: None)
         return {
-            str(messages[0].name): listed.status(messages[0].user) for messages in ledger.records.users()
+            str(messages[0].name): listed.status(messages[0].user)
+            for messages in ledger.records.users()
         }
 
 
