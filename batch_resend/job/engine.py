@@ -10,7 +10,7 @@ import json
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 import anyio
 import anyio.lowlevel
@@ -36,8 +36,10 @@ from batch_resend.model import (
     Reply,
     Request,
     Result,
+    RunInfo,
     Wire,
 )
+from batch_resend.observer import Noted, Observe, Settled, Waiting, ignore
 
 CONNECT_WITHIN = 30.0  #: seconds; without a single connection for so long, settings are wrong
 _LONGEST_MESSAGE = 500  #: characters of an error message that go into the report
@@ -126,23 +128,22 @@ class Job:
     """One run over one input. `plan` first, then `run` or `dry_run`.
 
     `now` is the time in seconds since the epoch, read once; from there on time is the
-    event loop's. `watch` hears what the run waits for, and for how many seconds; `note`
-    what became of a wave, and what could not be asked at the end.
+    event loop's. `observe` hears what is waited for, what became of each row and wave, and
+    what could not be asked at the end; the run waits until `hand_over` has taken a result.
     """
 
     ledger: Alone | Journal
     report: Report
     app: AppClient
     spool: Spool
+    info: RunInfo
     now: float
     template: Template = field(default_factory=Template)
     eligibility: Eligibility = field(default_factory=Eligibility)
     policy: SendPolicy = field(default_factory=SendPolicy)
     limits: Limits = field(default_factory=Limits)
-    facts: dict[str, Any] = field(default_factory=dict)
-    watch: Callable[[str, float], None] = lambda _why, _seconds: None
-    note: Callable[[str], None] = lambda _text: None
-    listener: Callable[[Result], Awaitable[None]] | None = None  #: hears every row's result
+    observe: Observe = ignore
+    hand_over: Callable[[Result], Awaitable[None]] | None = None  #: takes every row's result
     rng: random.Random = field(default_factory=random.SystemRandom)
     threads: bool = True  #: commit in a thread; not in virtual time
     part: bool = False  #: of a larger run, which asks the ledger what is unknown over all
@@ -175,7 +176,7 @@ class Job:
             Pace(self.limits.rate),
             Health(self.limits.concurrency),
             budget=self.limits.max_sent,
-            waiting=self.watch,
+            waiting=lambda why, seconds: self.observe(Waiting(why, seconds)),
         )
 
     # -- 1 and 2: read and plan ----------------------------------------------------
@@ -307,12 +308,12 @@ class Job:
     def _judge_wave(self) -> None:
         told = line(self._wave + 1, len(self.waves), self._of_wave)
         if self._is_last_wave():
-            self.note(f"{told}.")
+            self.observe(Noted(f"{told}."))
         elif self.limits.max_failures.exceeded(self._of_wave, at_an_end=True):
-            self.note(f"{told}; that is more than --max-failures allows.")
+            self.observe(Noted(f"{told}; that is more than --max-failures allows."))
             self.stop(Stop.MAX_FAILURES)
         else:
-            self.note(f"{told}; going on with {self.waves[self._wave + 1]} more.")
+            self.observe(Noted(f"{told}; going on with {self.waves[self._wave + 1]} more."))
 
     def _is_last_wave(self) -> bool:
         return self._wave + 1 >= len(self.waves)
@@ -472,8 +473,9 @@ class Job:
             self.report.write(result)
         except ReportError as error:
             self.stop(Stop.REPORT, str(error))
-        if self.listener is not None:
-            await self.listener(result)
+        self.observe(Settled(result))
+        if self.hand_over is not None:
+            await self.hand_over(result)
 
     async def _summary(self) -> Summary:
         unknown: int | None = self.tally.outcomes[Outcome.UNKNOWN]
@@ -483,7 +485,7 @@ class Job:
             except LedgerError as error:
                 unknown = None  # this run's own number would say that there are no others
                 if self.stopped_by is not Stop.LEDGER:  # else it is said as what stopped it
-                    self.note(f"How many are unknown over all runs is not known. {error}")
+                    self.observe(Noted(f"How many are unknown over all runs is not known. {error}"))
         return Summary(
             reasons=dict(self.tally.reasons),
             requests=self.tally.requests,
@@ -494,7 +496,7 @@ class Job:
             stopped_by=self.stopped_by,
             detail=self.detail,
             unknown_in_ledger=unknown,
-            facts=self.facts,
+            info=self.info,
         )
 
     def _time(self, at: float | None = None) -> float:
