@@ -10,6 +10,7 @@ from batch_resend.model import Outcome, Reason
 from batch_resend.preflight.estimate import Messages
 from batch_resend.preflight.preview import confirmation_lines, plan_lines
 from batch_resend.reasons import ADVICE
+from tests.support.infos import info
 from tests.support.previews import PLAIN, PREVIEW
 
 
@@ -51,7 +52,7 @@ def test_the_confirmation_says_the_same_under_five_words() -> None:
 
 
 def test_of_several_columns_the_one_of_the_usernames_is_named() -> None:
-    preview = replace(PLAIN, facts=PLAIN.facts | {"username_column": "email"})
+    preview = replace(PLAIN, info=replace(PLAIN.info, username_column="email"))
     assert plan_lines(preview)[0] == "Plan for users.csv, column email: client abc"
 
 
@@ -67,7 +68,7 @@ def test_of_a_pool_that_was_not_asked_only_what_is_known_is_said() -> None:
         counts={Reason.DUPLICATE: 1},
         first=[],
         estimate=replace(PLAIN.estimate, users=0, sent=Messages()),
-        facts=PLAIN.facts | {"endpoint": "http://127.0.0.1:4570", "endpoint_is_aws": False},
+        info=replace(PLAIN.info, endpoint="http://127.0.0.1:4570", endpoint_is_aws=False),
     )
     assert confirmation_lines(nobody)[1:] == [
         "  where      eu-west-1, http://127.0.0.1:4570",
@@ -82,8 +83,8 @@ def test_of_a_pool_that_was_not_asked_only_what_is_known_is_said() -> None:
 
 
 def test_a_simulation_is_nowhere() -> None:
-    simulated = {"simulated": True, "endpoint": "the simulator", "endpoint_is_aws": False}
-    preview = replace(PLAIN, facts=PLAIN.facts | simulated)
+    simulated = info(simulated=True, endpoint="the simulator", endpoint_is_aws=False)
+    preview = replace(PLAIN, info=simulated)
     assert plan_lines(preview)[1] == "  where      the simulator"
 
 

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -17,28 +18,21 @@ from hypothesis import strategies as st
 from batch_resend.errors import Exit, InputError
 from batch_resend.job.outcome import Stop
 from batch_resend.job.summary import Summary
-from batch_resend.model import Delivery, Outcome, Reason, Result
+from batch_resend.model import Delivery, Outcome, Reason, Result, RunInfo
 from batch_resend.reasons import ADVICE
 from batch_resend.reports.page import render
 from batch_resend.reports.page.render import page, page_name, read_summary
 from batch_resend.reports.page.samples import Sample, Samples
 from batch_resend.reports.private_file import PrivateFile
 from batch_resend.reports.results_csv import CsvReport
+from tests.support.infos import info
 
 NOON = 1_800_000_000.0
-FACTS: dict[str, Any] = {
-    "version": "0.1.0",
-    "input": "users.csv",
-    "user_pool_id": "eu-west-1_AbCdEf123",
-    "client_id": "1example23456789",
-    "region": "eu-west-1",
-    "endpoint": "https://cognito-idp.eu-west-1.amazonaws.com",
-    "endpoint_is_aws": True,
-    "simulated": False,
-    "dry_run": False,
-    "report": "report.csv",
-    "next_command": "batch-resend run users.csv --client-id 1example23456789",
-}
+INFO = info(
+    user_pool_id="eu-west-1_AbCdEf123",
+    client_id="1example23456789",
+    next_command="batch-resend run users.csv --client-id 1example23456789",
+)
 HOSTILE = (
     "<script>alert(1)</script>",
     "</script><script>document.title='got you'</script>@example.com",
@@ -73,11 +67,11 @@ def write(path: Path, results: Iterable[Result]) -> str:
 
 
 def summary(reasons: dict[Reason, int], **given: Any) -> dict[str, Any]:
-    facts = {key: given.pop(key) for key in list(given) if key in FACTS}
+    changed = {key: given.pop(key) for key in list(given) if key in RunInfo.__slots__}
     numbers: dict[str, Any] = {
         "requests": 9, "throttled": 2, "seconds": 75.0, "started_at": NOON, "ceiling": 25.0,
     }  # fmt: skip
-    return Summary(reasons=reasons, facts=FACTS | facts, **(numbers | given)).as_json()
+    return Summary(reasons=reasons, info=replace(INFO, **changed), **(numbers | given)).as_json()
 
 
 class Text(HTMLParser):
