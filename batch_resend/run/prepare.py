@@ -45,7 +45,7 @@ from batch_resend.ledger.sqlite.ledger import SqliteLedger, files_of
 from batch_resend.masking import printable
 from batch_resend.model import Result
 from batch_resend.observer import Observer
-from batch_resend.preflight.check import Checked, Level, Wish, check, estimated
+from batch_resend.preflight.check import CheckResult, Level, ProposedRun, check, estimated
 from batch_resend.preflight.estimate import Estimate, Messages
 from batch_resend.preflight.facts import Facts
 from batch_resend.preflight.preview import Preview
@@ -332,7 +332,7 @@ class Run:
         ledger: SqliteLedger | DynamoLedger,
         app: AppClient,
         files: dict[str, PrivateFile],
-    ) -> tuple[Job, Checked]:
+    ) -> tuple[Job, CheckResult]:
         """Read and plan, and learn beside it what the check judges."""
         facts: Facts | None = None
         job: Job | None = None
@@ -371,7 +371,7 @@ class Run:
             secret=app.secret,
         )
 
-    def _estimate(self, job: Job, checked: Checked | None) -> Estimate:
+    def _estimate(self, job: Job, checked: CheckResult | None) -> Estimate:
         settings = self.settings
         if checked is None:
             return Estimate(
@@ -384,7 +384,7 @@ class Run:
             )
         return estimated(
             checked.facts,
-            checked.wish,
+            checked.run,
             job.eligible,
             telephones=job.spool.telephones() if settings.users is None else None,
             max_sent=settings.max_sent,
@@ -662,9 +662,9 @@ def place_of(settings: Settings) -> clients.Place:
     return clients.Place(settings.pool_region, settings.profile, settings.endpoint_url)
 
 
-def wish_of(settings: Settings, region: str, endpoint: str, users: int | None) -> Wish:
+def wish_of(settings: Settings, region: str, endpoint: str, users: int | None) -> ProposedRun:
     """Say to the check what the operator is about to do."""
-    return Wish(
+    return ProposedRun(
         user_pool_id=settings.user_pool_id,
         client_id=settings.client_id,
         region=region,
