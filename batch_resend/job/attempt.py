@@ -20,7 +20,7 @@ from batch_resend.job.pacing import Closed, Gate
 from batch_resend.job.request import AppClient, Template, build
 from batch_resend.job.retry import retry
 from batch_resend.job.stopping import LONGEST_MESSAGE, Stopping
-from batch_resend.ledger import Barred, Intend, Interrupted, Names, Settle
+from batch_resend.ledger import Identity, Intend, IntentRejected, Interrupted, Settle
 from batch_resend.ledger.journal import Journal
 from batch_resend.ledger.policy import SendPolicy
 from batch_resend.masking import mask_within
@@ -95,7 +95,7 @@ class Attempt:
             tried = await retry(self._request, enough=self._enough, sleep=run.stopping.rest)
         except Closed:
             return Reason.STOPPED
-        except Barred as barred:
+        except IntentRejected as barred:
             if barred.reason is Reason.INTERRUPTED:
                 await run.note_interrupted(self.planned)
             return barred.reason
@@ -137,9 +137,9 @@ class Attempt:
         return self.run.stopping.cause is not None or self.counted >= self.run.max_attempts
 
 
-def names_of(user: Candidate | Planned) -> Names:
+def names_of(user: Candidate | Planned) -> Identity:
     """Return a user as the ledger sees them."""
-    return Names(user.username, user.aliases, listed=bool(user.aliases))
+    return Identity(user.username, user.aliases, listed=bool(user.aliases))
 
 
 def result_of(planned: Planned, reason: Reason, at: float, tries: Sequence[Tried] = ()) -> Result:

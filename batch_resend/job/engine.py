@@ -26,7 +26,7 @@ from batch_resend.job.spool import Spool
 from batch_resend.job.stopping import Stopping
 from batch_resend.job.summary import MaxFailures, Summary, Tally
 from batch_resend.job.waves import Schedule, Waves, divide
-from batch_resend.ledger.journal import Alone, Journal, OwnJournal
+from batch_resend.ledger.journal import ExclusiveLedger, Journal, OwnJournal
 from batch_resend.ledger.policy import History, SendPolicy
 from batch_resend.model import Candidate, Outcome, Planned, Reason, Result
 
@@ -102,7 +102,7 @@ class Job:
     what became of a wave, and what could not be asked at the end.
     """
 
-    ledger: Alone | Journal
+    ledger: ExclusiveLedger | Journal
     report: Report
     app: AppClient
     spool: Spool

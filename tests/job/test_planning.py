@@ -6,9 +6,9 @@ import pytest
 
 from batch_resend.errors import StaleListing
 from batch_resend.job.engine import Selection
-from batch_resend.ledger import Intend, Interrupted, Names
+from batch_resend.ledger import Identity, Intend, Interrupted
 from batch_resend.ledger.policy import SendPolicy
-from batch_resend.ledger.sqlite.ledger import SqliteLedger
+from batch_resend.ledger.sqlite.file import LedgerFile
 from batch_resend.model import Candidate, Outcome, Reason
 from batch_resend.simulator.pool import Pool, User
 from batch_resend.simulator.rules import Cognito
@@ -20,7 +20,7 @@ def test_open_intent_of_a_dead_run_is_reported_once() -> None:
     """As `interrupted` the first time, as `outcome-unknown` from then on."""
     world = World()
     world.ledger.begin(EPOCH)
-    apply(world.ledger, [Intend(Names("ada"), EPOCH), Intend(Names("bob"), EPOCH)])
+    apply(world.ledger, [Intend(Identity("ada"), EPOCH), Intend(Identity("bob"), EPOCH)])
     world.go(["ada", "cid"])
     assert world.report.of("ada").reason is Reason.INTERRUPTED
     assert world.report.of("cid").reason is Reason.ACCEPTED
@@ -52,7 +52,7 @@ def test_dry_run_decides_alike_and_writes_nothing() -> None:
     """No request is made, and the ledger stays as it was."""
     world = World()
     world.go(["ada"])
-    apply(world.ledger, [Intend(Names("open"), world.now)])
+    apply(world.ledger, [Intend(Identity("open"), world.now)])
     summary = world.go(["ada", "bob", "BOB", "open", "b d"], dry=True)
     assert {result.username: result.reason for result in world.report.results} == {
         "ada": Reason.COOLING_DOWN,
@@ -133,8 +133,8 @@ def test_stale_listing_restarts_without_loss_or_repeat() -> None:
 
 
 def test_only_the_users_own_step_closes_an_open_intent() -> None:
-    with SqliteLedger(None) as ledger:
+    with LedgerFile(None) as ledger:
         ledger.begin(EPOCH)
-        apply(ledger, [Intend(Names("ada"), EPOCH)])
-        apply(ledger, [Interrupted(Names("bob"), EPOCH)])
-        assert ledger.history(Names("ada")).interrupted
+        apply(ledger, [Intend(Identity("ada"), EPOCH)])
+        apply(ledger, [Interrupted(Identity("bob"), EPOCH)])
+        assert ledger.history(Identity("ada")).interrupted

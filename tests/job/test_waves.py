@@ -13,7 +13,7 @@ from batch_resend.job.engine import Job, Selection
 from batch_resend.job.outcome import Stop
 from batch_resend.job.summary import MaxFailures, Summary, Tally
 from batch_resend.job.waves import Waves, divide, line, room
-from batch_resend.ledger import Intend, Names
+from batch_resend.ledger import Identity, Intend
 from batch_resend.model import Reason, Result
 from batch_resend.simulator.quota import Quota
 from batch_resend.simulator.rules import Cognito
@@ -185,7 +185,7 @@ def test_only_requested_users_count_for_a_wave() -> None:
     world = Watched()
     world.go(["ada"])
     world.ledger.begin(EPOCH)
-    apply(world.ledger, [Intend(Names("open"), EPOCH)])
+    apply(world.ledger, [Intend(Identity("open"), EPOCH)])
     names = ["ada", "b d", *users(2), "USER0@example.com", "open", *users(5, "+x"), "c d", "user9"]
     world.waves(names, (2, 3, None))
     assert world.told == [

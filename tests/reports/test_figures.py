@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch_resend.errors import InputError
-from batch_resend.model import Delivery, Outcome, Reason
+from batch_resend.model import Delivery, Outcome, Reason, Result
 from batch_resend.reports.page import figures
 from batch_resend.reports.page.figures import SIMULATED_ID, Domain, read_reports
 from batch_resend.reports.results_csv import COLUMNS
