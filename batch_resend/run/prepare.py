@@ -48,7 +48,7 @@ from batch_resend.ledger.sqlite.lockfile import files_of
 from batch_resend.masking import printable
 from batch_resend.model import Result, RunInfo
 from batch_resend.observer import Event, Noted, Observer, Settled, Waiting
-from batch_resend.preflight.check import Checked, Level, Wish, check, estimated
+from batch_resend.preflight.check import CheckResult, Level, ProposedRun, check, estimated
 from batch_resend.preflight.estimate import Estimate, Messages
 from batch_resend.preflight.facts import Facts
 from batch_resend.preflight.preview import Preview
@@ -338,7 +338,7 @@ class Run:
         ledger: SqliteLedger | DynamoLedger,
         app: AppClient,
         files: dict[str, PrivateFile],
-    ) -> tuple[Job, Checked]:
+    ) -> tuple[Job, CheckResult]:
         """Read and plan, and learn beside it what the check judges."""
         facts: Facts | None = None
         job: Job | None = None
@@ -380,7 +380,7 @@ class Run:
             secret=app.secret,
         )
 
-    def _estimate(self, job: Job, checked: Checked | None) -> Estimate:
+    def _estimate(self, job: Job, checked: CheckResult | None) -> Estimate:
         settings = self.settings
         if checked is None:
             return Estimate(
@@ -393,7 +393,7 @@ class Run:
             )
         return estimated(
             checked.facts,
-            checked.wish,
+            checked.run,
             job.eligible,
             telephones=job.spool.telephones() if settings.is_listing else None,
             max_sent=settings.max_sent,
@@ -681,9 +681,9 @@ def place_of(settings: Settings) -> AwsTarget:
     return AwsTarget(settings.pool_region, settings.profile, settings.endpoint_url)
 
 
-def wish_of(settings: Settings, region: str, endpoint: str, users: int | None) -> Wish:
+def wish_of(settings: Settings, region: str, endpoint: str, users: int | None) -> ProposedRun:
     """Say to the check what the operator is about to do."""
-    return Wish(
+    return ProposedRun(
         user_pool_id=settings.user_pool_id,
         client_id=settings.client_id,
         region=region,
