@@ -52,6 +52,10 @@ class Report(Protocol):
         """Take one result."""
         ...
 
+    async def room(self) -> None:
+        """Wait until there is room for more."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -349,6 +353,7 @@ class Job:
             self.report.write(result)
         except ReportError as error:
             self.stop(Stop.REPORT, str(error))
+        await self.report.room()
         if self.listener is not None:
             await self.listener(result)
 

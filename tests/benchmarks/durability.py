@@ -43,6 +43,9 @@ class Nowhere:
     def write(self, result: Result) -> None:
         pass
 
+    async def room(self) -> None:
+        pass
+
 
 async def serve(users: int, durable: bool) -> tuple[float, float]:
     """Users a second, and seconds of CPU."""

@@ -60,12 +60,15 @@ class Kept:
 
     def __init__(self, *, room: int | None = None) -> None:
         self.results: list[Result] = []
-        self.room = room
+        self.most = room
 
     def write(self, result: Result) -> None:
-        if self.room is not None and len(self.results) >= self.room:
+        if self.most is not None and len(self.results) >= self.most:
             raise ReportError("no space left")
         self.results.append(result)
+
+    async def room(self) -> None:
+        pass
 
     @property
     def reasons(self) -> Counter[Reason]:
