@@ -10,7 +10,7 @@ import json
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import anyio
 import anyio.lowlevel
@@ -28,7 +28,8 @@ from batch_resend.job.summary import MaxFailures, Summary, Tally
 from batch_resend.job.waves import Schedule, Waves, divide
 from batch_resend.ledger.journal import ExclusiveLedger, Journal, OwnJournal
 from batch_resend.ledger.policy import History, SendPolicy
-from batch_resend.model import Candidate, Outcome, Planned, Reason, Result
+from batch_resend.model import Candidate, Outcome, Planned, Reason, Result, RunInfo
+from batch_resend.observer import Noted, Observe, Settled, Waiting, ignore
 
 _LISTINGS = 3  #: how often a listing that cannot be continued is begun
 
@@ -102,23 +103,22 @@ class Job:
     """One run over one input. `plan` first, then `run` or `dry_run`.
 
     `now` is the time in seconds since the epoch, read once; from there on time is the
-    event loop's. `watch` hears what the run waits for, and for how many seconds; `note`
-    what became of a wave, and what could not be asked at the end.
+    event loop's. `observe` hears what is waited for, what became of each row and wave, and
+    what could not be asked at the end; the run waits until `hand_over` has taken a result.
     """
 
     ledger: ExclusiveLedger | Journal
     report: Report
     app: AppClient
     spool: Spool
+    info: RunInfo
     now: float
     template: Template = field(default_factory=Template)
     eligibility: Eligibility = field(default_factory=Eligibility)
     policy: SendPolicy = field(default_factory=SendPolicy)
     limits: Limits = field(default_factory=Limits)
-    facts: dict[str, Any] = field(default_factory=dict)
-    watch: Callable[[str, float], None] = lambda _why, _seconds: None
-    note: Callable[[str], None] = lambda _text: None
-    listener: Callable[[Result], Awaitable[None]] | None = None  #: hears every row's result
+    observe: Observe = ignore
+    hand_over: Callable[[Result], Awaitable[None]] | None = None  #: takes every row's result
     rng: random.Random = field(default_factory=random.SystemRandom)
     threads: bool = True  #: commit in a thread; not in virtual time
     part: bool = False  #: of a larger run, which asks the ledger what is unknown over all
@@ -143,7 +143,7 @@ class Job:
             Pace(self.limits.rate),
             Health(self.limits.concurrency),
             budget=self.limits.max_sent,
-            waiting=self.watch,
+            waiting=lambda why, seconds: self.observe(Waiting(why, seconds)),
         )
         self.stopping = Stopping(self._gate)
 
@@ -291,7 +291,7 @@ class Job:
 
     def _end_wave(self) -> None:
         sentence, went_well = self.schedule.judge(self.limits.max_failures)
-        self.note(sentence)
+        self.observe(Noted(sentence))
         if not went_well:
             self.stop(Stop.MAX_FAILURES)
         elif not self.schedule.is_last:
@@ -354,8 +354,9 @@ class Job:
         except ReportError as error:
             self.stop(Stop.REPORT, str(error))
         await self.report.room()
-        if self.listener is not None:
-            await self.listener(result)
+        self.observe(Settled(result))
+        if self.hand_over is not None:
+            await self.hand_over(result)
 
     async def _summary(self) -> Summary:
         unknown: int | None = self.tally.outcomes[Outcome.UNKNOWN]
@@ -365,7 +366,7 @@ class Job:
             except LedgerError as error:
                 unknown = None  # this run's own number would say that there are no others
                 if self.stopping.cause is not Stop.LEDGER:  # else it is said as what stopped it
-                    self.note(f"How many are unknown over all runs is not known. {error}")
+                    self.observe(Noted(f"How many are unknown over all runs is not known. {error}"))
         return Summary(
             reasons=dict(self.tally.reasons),
             requests=self.tally.requests,
@@ -376,7 +377,7 @@ class Job:
             stopped_by=self.stopping.cause,
             detail=self.stopping.detail,
             unknown_in_ledger=unknown,
-            facts=self.facts,
+            info=self.info,
         )
 
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol, Self
 from batch_resend.errors import BatchResendError, Exit, InputError
 from batch_resend.job.outcome import Stop
 from batch_resend.masking import mask_within
-from batch_resend.model import Outcome, Reason, Result
+from batch_resend.model import Outcome, Reason, Result, RunInfo
 
 SCHEMA = 1
 
@@ -131,12 +131,12 @@ class Summary:
     throttled: int
     seconds: float
     started_at: float
+    info: RunInfo
     ceiling: float | None = None  #: of the pace, in requests a second
     stopped_by: Stop | None = None
     detail: str = ""  #: what stopped the run, in its own words
     unknown_in_ledger: int | None = 0  #: over all runs of this ledger; None: it could not be read
     not_delivered: tuple[NotDelivered, ...] = ()
-    facts: dict[str, Any] = field(default_factory=dict)  #: input, client, endpoint, files
 
     @property
     def rows(self) -> int:
@@ -182,7 +182,7 @@ class Summary:
             "unknown_in_ledger": self.unknown_in_ledger,
             "not_delivered": [asdict(left) for left in self.not_delivered],
             "exit_code": int(self.exit_code),
-            **self.facts,
+            **asdict(self.info),
         }
 
 

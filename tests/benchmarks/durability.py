@@ -24,6 +24,7 @@ from batch_resend.ledger.sqlite.file import LedgerFile
 from batch_resend.model import Candidate, Result
 from batch_resend.simulator.rules import Cognito
 from batch_resend.simulator.sender import SimulatedSender
+from tests.support.infos import info
 
 RATE, ROUNDS = 1000.0, 5
 
@@ -61,6 +62,7 @@ async def serve(users: int, durable: bool) -> tuple[float, float]:
             report=Nowhere(),
             app=AppClient("simulatedclient"),
             spool=spool,
+            info=info(),
             now=time.time(),
             limits=Limits(rate=RATE, concurrency=64),
         )

@@ -26,6 +26,7 @@ from batch_resend.model import Reason, Reply, Request, Wire
 from batch_resend.simulator.quota import Quota
 from batch_resend.simulator.rules import Cognito
 from batch_resend.simulator.sender import SimulatedSender
+from tests.support.infos import info
 from tests.support.world import CLIENT, EPOCH, Kept, Listed, virtually
 
 TINY = 1e-6
@@ -82,6 +83,7 @@ def go(cognito: Cognito, ceiling: float, *pools: Pool, stop_at: float | None = N
                     report=Kept(),
                     app=CLIENT,
                     spool=stack.enter_context(Spool()),
+                    info=info(),
                     now=EPOCH,
                     limits=Limits(rate=pool.rate, concurrency=pool.concurrency, **pool.limits),
                     threads=False,

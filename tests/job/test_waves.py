@@ -15,6 +15,7 @@ from batch_resend.job.summary import MaxFailures, Summary, Tally
 from batch_resend.job.waves import Waves, divide, line, room
 from batch_resend.ledger import Identity, Intend
 from batch_resend.model import Reason, Result
+from batch_resend.observer import Event, Noted
 from batch_resend.simulator.quota import Quota
 from batch_resend.simulator.rules import Cognito
 from tests.support.ledgers import apply
@@ -95,14 +96,16 @@ class Watched(World):
         self.in_doubt: list[int] = []
         self.reported: list[int] = []
 
-        def note(text: str) -> None:
-            self.told.append(text)
+        def observe(event: Event) -> None:
+            if not isinstance(event, Noted):
+                return
+            self.told.append(event.text)
             self.delivered.append(self.cognito.deliveries.total())
             self.in_doubt.append(self.ledger.unknown() + self.job.snapshot().in_flight)
             self.reported.append(len(self.report.results))
 
         async def listen(job: Job) -> None:
-            job.note = note
+            job.observe = observe
 
         return self.go(names, waves=waves, during=listen, **given)
 

@@ -10,6 +10,7 @@ from batch_resend.model import Outcome, Reason
 from batch_resend.preflight.estimate import Messages
 from batch_resend.preflight.preview import confirmation_lines, plan_lines
 from batch_resend.reasons import ADVICE
+from tests.support.infos import info
 from tests.support.previews import PLAIN, PREVIEW
 
 
@@ -23,7 +24,7 @@ def test_plan_shows_all_that_approval_needs() -> None:
         "  not sent   16",
         "     3  duplicate         an earlier row names the same user",
         "    12  send-cap          was sent as many codes as --max-sends allows",
-        "     1  invalid-username  no name that Cognito could accept",
+        "     1  invalid-username  not a valid Cognito username",
         "  takes      18 d 21 h, done on 2026-12-12: the mail quota of 50 a day binds.",
         "             The pace of 25 a second would take 48 s.",
         "             This run reaches 40 of them at most (--max-sent).",
@@ -51,7 +52,7 @@ def test_plan_has_the_same_five_headings_everywhere() -> None:
 
 
 def test_plan_names_the_username_column_of_several() -> None:
-    preview = replace(PLAIN, facts=PLAIN.facts | {"username_column": "email"})
+    preview = replace(PLAIN, info=replace(PLAIN.info, username_column="email"))
     assert plan_lines(preview)[0] == "Plan for users.csv, column email: client abc"
 
 
@@ -67,7 +68,7 @@ def test_plan_without_a_check_shows_only_known_facts() -> None:
         counts={Reason.DUPLICATE: 1},
         first=[],
         estimate=replace(PLAIN.estimate, users=0, sent=Messages()),
-        facts=PLAIN.facts | {"endpoint": "http://127.0.0.1:4570", "endpoint_is_aws": False},
+        info=replace(PLAIN.info, endpoint="http://127.0.0.1:4570", endpoint_is_aws=False),
     )
     assert confirmation_lines(nobody)[1:] == [
         "  where      eu-west-1, http://127.0.0.1:4570",
@@ -82,8 +83,8 @@ def test_plan_without_a_check_shows_only_known_facts() -> None:
 
 
 def test_plan_of_a_simulation_names_no_place() -> None:
-    simulated = {"simulated": True, "endpoint": "the simulator", "endpoint_is_aws": False}
-    preview = replace(PLAIN, facts=PLAIN.facts | simulated)
+    simulated = info(simulated=True, endpoint="the simulator", endpoint_is_aws=False)
+    preview = replace(PLAIN, info=simulated)
     assert plan_lines(preview)[1] == "  where      the simulator"
 
 

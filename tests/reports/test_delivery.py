@@ -18,11 +18,14 @@ from batch_resend.errors import ReportError
 from batch_resend.job.summary import Summary
 from batch_resend.model import Reason
 from batch_resend.reports.delivery import AT_MOST, Deliveries
+from tests.support.infos import info
 
 pytestmark = pytest.mark.anyio
 
 PLACE = "s3://bucket/report.csv"
-SUMMARY = Summary(reasons={Reason.ACCEPTED: 1}, requests=1, throttled=0, seconds=1, started_at=0)
+SUMMARY = Summary(
+    reasons={Reason.ACCEPTED: 1}, requests=1, throttled=0, seconds=1, started_at=0, info=info()
+)
 
 
 @pytest.fixture

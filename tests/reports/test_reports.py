@@ -19,6 +19,7 @@ from batch_resend.job.summary import MaxFailures, Summary, Tally
 from batch_resend.model import Delivery, Outcome, Reason, Result
 from batch_resend.reports.private_file import PrivateFile
 from batch_resend.reports.results_csv import COLUMNS, CsvReport, FailedRows, columns
+from tests.support.infos import info
 
 
 def result(reason: Reason, **given: Any) -> Result:
@@ -289,7 +290,7 @@ def summary(reasons: dict[Reason, int], stop: Stop | None = None) -> Summary:
         seconds=1.23456,
         started_at=1_800_000_000.0,
         stopped_by=stop,
-        facts={"input": "users.csv"},
+        info=info(),
     )
 
 
@@ -313,7 +314,7 @@ def test_exit_code_follows_from_the_outcomes(
 
 def test_summary_json_names_every_outcome() -> None:
     told = summary({Reason.ACCEPTED: 2, Reason.NO_ANSWER: 1, Reason.STOPPED: 4}, Stop.DEADLINE)
-    assert told.as_json() == {
+    expected = {
         "schema": 1,
         "counts": {
             "sent": 2,
@@ -335,6 +336,25 @@ def test_summary_json_names_every_outcome() -> None:
         "unknown_in_ledger": 0,
         "not_delivered": [],
         "exit_code": 3,
+        "version": "0.1.0",
         "input": "users.csv",
+        "username_column": None,
+        "user_pool_id": None,
+        "client_id": "abc",
+        "account": None,
+        "region": "eu-west-1",
+        "endpoint": "https://cognito-idp.eu-west-1.amazonaws.com",
+        "endpoint_is_aws": True,
+        "quota": None,
+        "existence_hidden": None,
+        "simulated": False,
+        "dry_run": False,
+        "ledger": None,
+        "report": "report.csv",
+        "failed": None,
+        "html": None,
+        "next_command": None,
     }
+    assert told.as_json() == expected
+    assert list(told.as_json()) == list(expected)  # the order is part of the output
     assert told.counts[Outcome.SENT] == 2

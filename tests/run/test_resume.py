@@ -27,6 +27,7 @@ from batch_resend.model import Candidate, Outcome, Reason
 from batch_resend.simulator.quota import Quota
 from batch_resend.simulator.rules import Cognito
 from batch_resend.simulator.sender import SimulatedSender
+from tests.support.infos import info
 from tests.support.plugs import Plug, PluggedLedger, PluggedReport, PluggedSender, Pulled
 from tests.support.world import CLIENT, EPOCH, Listed, virtually
 
@@ -64,6 +65,7 @@ class Runs(RuleBasedStateMachine):
                     report=report,
                     app=CLIENT,
                     spool=spool,
+                    info=info(),
                     now=self.wall,
                     policy=SendPolicy(max_sends=self.cap, cooldown=self.cooldown),
                     limits=Limits(rate=20.0, concurrency=workers),

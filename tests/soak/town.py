@@ -41,6 +41,7 @@ from batch_resend.simulator.quota import Quota
 from batch_resend.simulator.rules import Answer, Cognito, Outage
 from batch_resend.simulator.sender import SimulatedListing, SimulatedSender
 from batch_resend.sources.cognito import CognitoSource
+from tests.support.infos import info
 from tests.support.plugs import Plug, PluggedLedger, PluggedReport, PluggedSender, Pulled
 from tests.support.world import CLIENT, EPOCH, virtually
 
@@ -250,6 +251,7 @@ class Soak:
                     report=report,
                     app=CLIENT,
                     spool=spool,
+                    info=info(),
                     now=true + self._off,
                     eligibility=ELIGIBILITY,
                     policy=POLICY,

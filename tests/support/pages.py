@@ -1,30 +1,24 @@
 """Reports and summaries of runs that never were, for the page."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from batch_resend.job.summary import Summary
-from batch_resend.model import Outcome, Reason, Result
+from batch_resend.model import Outcome, Reason, Result, RunInfo
 from batch_resend.reports.private_file import PrivateFile
 from batch_resend.reports.results_csv import CsvReport
+from tests.support.infos import info
 
 NOON = 1_800_000_000.0
 
 
-FACTS: dict[str, Any] = {
-    "version": "0.1.0",
-    "input": "users.csv",
-    "user_pool_id": "eu-west-1_AbCdEf123",
-    "client_id": "1example23456789",
-    "region": "eu-west-1",
-    "endpoint": "https://cognito-idp.eu-west-1.amazonaws.com",
-    "endpoint_is_aws": True,
-    "simulated": False,
-    "dry_run": False,
-    "report": "report.csv",
-    "next_command": "batch-resend run users.csv --client-id 1example23456789",
-}
+INFO = info(
+    user_pool_id="eu-west-1_AbCdEf123",
+    client_id="1example23456789",
+    next_command="batch-resend run users.csv --client-id 1example23456789",
+)
 
 
 HOSTILE = (
@@ -61,8 +55,8 @@ def write(path: Path, results: Iterable[Result]) -> str:
 
 
 def summary(reasons: dict[Reason, int], **given: Any) -> dict[str, Any]:
-    facts = {key: given.pop(key) for key in list(given) if key in FACTS}
+    changed = {key: given.pop(key) for key in list(given) if key in RunInfo.__slots__}
     numbers: dict[str, Any] = {
         "requests": 9, "throttled": 2, "seconds": 75.0, "started_at": NOON, "ceiling": 25.0,
     }  # fmt: skip
-    return Summary(reasons=reasons, facts=FACTS | facts, **(numbers | given)).as_json()
+    return Summary(reasons=reasons, info=replace(INFO, **changed), **(numbers | given)).as_json()

@@ -19,8 +19,10 @@ from batch_resend.job.summary import Summary
 from batch_resend.ledger.policy import SendPolicy
 from batch_resend.ledger.sqlite.file import LedgerFile
 from batch_resend.model import Candidate, Reason, Result
+from batch_resend.observer import Event, Noted, Waiting
 from batch_resend.simulator.rules import Cognito
 from batch_resend.simulator.sender import SimulatedSender
+from tests.support.infos import info
 
 EPOCH = 1_800_000_000.0
 
@@ -96,6 +98,12 @@ class World:
     def __del__(self) -> None:
         self._file.__exit__(None, None, None)
 
+    def hear(self, event: Event) -> None:
+        if isinstance(event, Waiting):
+            self.waits.append((event.why, event.seconds))
+        elif isinstance(event, Noted):
+            self.notes.append(event.text)
+
     def go(self, names: Iterable[str | Candidate] | Listed, **given: Any) -> Summary:
         """Run in virtual time."""
         summary: Summary = virtually(lambda: self.run(names, **given))
@@ -126,11 +134,11 @@ class World:
                 report=self.report,
                 app=CLIENT,
                 spool=stack.enter_context(Spool()),
+                info=info(),
                 now=self.now,
                 policy=policy or SendPolicy(),
                 limits=Limits(**({"rate": 25.0} | limits)),
-                watch=lambda why, seconds: self.waits.append((why, seconds)),
-                note=self.notes.append,
+                observe=self.hear,
                 threads=False,
             )
             await job.plan(source, selection or Selection())
