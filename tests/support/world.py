@@ -12,7 +12,8 @@ import trio.testing
 
 from batch_resend.errors import ReportError, StaleListing
 from batch_resend.job.attempt import Sender
-from batch_resend.job.engine import Job, Limits, Selection
+from batch_resend.job.engine import Job, Limits
+from batch_resend.job.planner import Selection
 from batch_resend.job.request import AppClient
 from batch_resend.job.spool import Spool
 from batch_resend.job.summary import Summary
