@@ -102,6 +102,11 @@ class _Reports:
         if broken is not None:
             raise broken
 
+    async def room(self) -> None:
+        """Wait until each of them has room for more rows."""
+        for report in self._reports:
+            await report.room()
+
 
 class Run:
     """One run of the job, from settings to summary."""
