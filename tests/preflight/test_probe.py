@@ -16,7 +16,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from batch_resend.aws.endpoints import AwsTarget
-from batch_resend.preflight.check import ProposedRun, check
+from batch_resend.preflight.check import check
 from batch_resend.preflight.facts import (
     ClientFacts,
     Facts,
@@ -27,6 +27,7 @@ from batch_resend.preflight.facts import (
     Usage,
     Why,
 )
+from batch_resend.preflight.finding import ProposedRun
 from batch_resend.preflight.probe import CATEGORY, QUOTA_CODE, probe
 from tests.support.small_aws import CLIENT, JSON, POOL, SECRET, Handler, SmallAws, hang, refuse
 
