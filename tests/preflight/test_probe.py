@@ -359,7 +359,7 @@ async def test_ses_alone_may_be_silent(monkeypatch: pytest.MonkeyPatch) -> None:
             await asyncio.sleep(60)
 
     async with small_aws(monkeypatch, SmallAws(instead=instead)) as place:
-        facts = await learn(place, within=2)
+        facts = await learn(place, within=10)
     assert facts.ses == Unknown("ses:GetAccount", Why.SILENT)
     assert facts.quota == 120.0
 
