@@ -244,6 +244,15 @@ def test_failed_file_holds_the_input_rows_verbatim(tmp_path: Path, encoding: str
     assert path.read_bytes() == expected.encode(encoding)
 
 
+def test_failed_file_rejects_an_encoding_it_cannot_write(tmp_path: Path) -> None:
+    with PrivateFile(str(tmp_path / "failed.csv"), what="--failed") as file:
+        with pytest.raises(ReportError, match=r"cannot be written in the .* encoding idna:"):
+            FailedRows(file, "username,name\n", "idna")
+        rows = FailedRows(file, "username\n", "ascii")
+        with pytest.raises(ReportError, match="convert the input to UTF-8"):
+            rows.write(result(Reason.REJECTED, raw="é\n"))
+
+
 def test_failed_file_without_failures_is_empty(tmp_path: Path) -> None:
     path = tmp_path / "failed.csv"
     with PrivateFile(str(path), what="--failed") as file:
