@@ -32,6 +32,8 @@ from batch_resend.ledger.policy import SendPolicy
 from batch_resend.model import Outcome, Planned, Reason, Result, RunInfo
 from batch_resend.observer import Noted, Observe, Settled, Waiting, ignore
 
+STALLED = 5.0  #: seconds without an accepted request, from which the time left is unknown
+
 
 class Report(Protocol):
     """Who is told what became of each row; raises `ReportError`."""
@@ -72,6 +74,7 @@ class Snapshot:
     in_flight: int
     seconds: float
     stopped_by: Stop | None
+    accepting: bool = True  #: requests are accepted, so the time left can be foretold
     wave: int = 1  #: which one is under way
     waves: int = 1
 
@@ -284,6 +287,7 @@ class Job:
             in_flight=self._gate.in_flight,
             seconds=self._clock.elapsed,
             stopped_by=self.stopping.cause,
+            accepting=self.stopping.refusals.lasted(anyio.current_time()) < STALLED,
             wave=self.schedule.number + 1,
             waves=len(self.schedule.sizes),
         )
