@@ -130,10 +130,14 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What will be said to Cognito: the keyword arguments of ResendConfirmationCode."""
+    """What will be said to Cognito: the keyword arguments of ResendConfirmationCode.
+
+    `mark` is the intent's, for the User-Agent (`marks`).
+    """
 
     username: str
     parameters: Mapping[str, Any]
+    mark: str = ""
 
     def __repr__(self) -> str:
         """Show a masked name; the parameters hold a SecretHash and personal data."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from batch_resend.aws.transport import NoAnswer, NotSent, Unreadable
+from batch_resend.aws.transport import MARK, NoAnswer, NotSent, Unreadable
 from batch_resend.model import Delivery, Reply, Request, Wire
 
 
@@ -24,6 +24,7 @@ class AwsSender:
 
     async def send(self, request: Request) -> Reply:
         """Ask for one code. Never raises for a user; a cancellation passes through."""
+        MARK.set(request.mark)
         try:
             answer = await self._client.resend_confirmation_code(**request.parameters)
         except ClientError as error:
