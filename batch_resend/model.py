@@ -56,7 +56,7 @@ class Reason(StrEnum):
     TOO_OLD = "too-old", Outcome.SKIPPED
     COOLING_DOWN = "cooling-down", Outcome.SKIPPED
     SEND_CAP = "send-cap", Outcome.SKIPPED
-    UNSETTLED = "unsettled", Outcome.SKIPPED
+    OUTCOME_UNKNOWN = "outcome-unknown", Outcome.SKIPPED
     OVER_LIMIT = "over-limit", Outcome.SKIPPED
     ALREADY_CONFIRMED = "already-confirmed", Outcome.SKIPPED
 

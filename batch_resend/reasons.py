@@ -24,7 +24,7 @@ class Advice:
         return self.few or self.meaning.replace("`", "")
 
 
-_ASK = "ask the user, or accept two messages with `--resend-unsettled`"
+_ASK = "ask the user, or accept two messages with `--resend-unknown all`"
 _READ = "read `error_message`"
 
 ADVICE: dict[Reason, Advice] = {
@@ -78,7 +78,7 @@ ADVICE: dict[Reason, Advice] = {
         "`--max-sends 2` for a reminder",
         few="was sent as many codes as --max-sends allows",
     ),
-    Reason.UNSETTLED: Advice(
+    Reason.OUTCOME_UNKNOWN: Advice(
         "an earlier request may have sent a code, and counts as if it had",
         _ASK,
         few="an earlier request may have sent a code",
@@ -151,7 +151,7 @@ ADVICE: dict[Reason, Advice] = {
         few="the answer was none of Cognito's",
     ),
     Reason.INTERRUPTED: Advice(
-        "a run died, or lost its ledger, with this request open: said once, `unsettled` from "
+        "a run died, or lost its ledger, with this request open: said once, `outcome-unknown` from "
         "then on",
         _ASK,
         few="a run died with this request open",

@@ -21,7 +21,7 @@ from batch_resend.job.request import Template
 from batch_resend.job.summary import MaxFailures
 from batch_resend.job.waves import Waves, room
 from batch_resend.ledger.dynamodb.address import is_table, table_address
-from batch_resend.ledger.policy import SendPolicy
+from batch_resend.ledger.policy import ResendUnknown, SendPolicy
 
 UNCONFIRMED_FILTER = 'cognito:user_status = "UNCONFIRMED"'
 
@@ -73,7 +73,7 @@ class Settings:
     require_ledger: bool = False
     max_sends: int = 1
     cooldown: float = 24 * 3600.0
-    resend_unsettled: bool = False
+    resend_unknown: ResendUnknown | None = None
     report: str | None = None
     overwrite: bool = False
     failed: str | None = None
@@ -243,7 +243,7 @@ class Settings:
         return SendPolicy(
             cooldown=self.cooldown,
             max_sends=self.max_sends,
-            resend_unsettled=self.resend_unsettled,
+            resend_unknown=self.resend_unknown,
         )
 
     @property

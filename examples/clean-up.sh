@@ -53,7 +53,7 @@ step canary --limit "${CANARY:-10}" --max-failures "${CANARY_FAILS:-3}"
 step rest --failed "$OUT/failed.csv"
 
 # What failed, once more. Users whose answer was lost stand in failed.csv too, and are skipped
-# as `unsettled`: they may have got their code.
+# as `outcome-unknown`: they may have got their code.
 if [ "$code" -eq 1 ]; then
     sleep "${AGAIN_AFTER:-3600}"
     USERS="$OUT/failed.csv"

@@ -42,7 +42,7 @@ async def main(users: str) -> int:
     for outcome, count in found.most_common():
         print(f"{count:5} {outcome}")
     summary = running.summary
-    print(f"{summary.rows} rows, {summary.requests} requests, {summary.unsettled} unsettled")
+    print(f"{summary.rows} rows, {summary.requests} requests, {summary.unknown_in_ledger} unknown")
     return int(summary.exit_code)
 
 

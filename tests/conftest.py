@@ -5,9 +5,18 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 from hypothesis import settings
+
+from batch_resend.simulator.rules import Cognito
+from tests.support.program import (
+    CLIENT,
+    Program,
+    serving,
+)
 
 # The gate tries the same examples each time. Others: `--hypothesis-profile=default`.
 settings.register_profile("gate", derandomize=True)
@@ -48,3 +57,36 @@ def moto_url() -> Iterator[str]:
     host, port = server.get_host_and_port()
     yield f"http://{host}:{port}"
     server.stop()
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Iterator[Program]:
+    made = Program(tmp_path)
+    yield made
+    made.end()
+
+
+@pytest.fixture(scope="module")
+def elsewhere() -> Iterator[BlockingPortal]:
+    """An event loop in a thread of its own."""
+    with start_blocking_portal() as portal:
+        yield portal
+
+
+@pytest.fixture
+def cognito() -> Cognito:
+    return Cognito()
+
+
+@pytest.fixture
+def url(elsewhere: BlockingPortal, cognito: Cognito) -> Iterator[str]:
+    """Where the simulated Cognito is."""
+    with serving(elsewhere, cognito, latency=0.02) as address:
+        yield address
+
+
+@pytest.fixture
+def at(url: str) -> tuple[str, ...]:
+    """The options for a run against the simulated Cognito, in which no question is asked."""
+    return ("--client-id", CLIENT, "--region", "us-east-1", "--endpoint-url", url, "--yes",
+            "--rate", "1000")  # fmt: skip

@@ -27,10 +27,10 @@ def export(
     user_pool_id: options.UserPoolId = "",
     client_id: options.LedgerOf = "",
     ledger: options.Ledger = None,
-    unsettled: Annotated[
+    unknown: Annotated[
         bool,
         typer.Option(
-            "--unsettled",
+            "--unknown",
             help="Only messages that nobody can prove or disprove.",
             rich_help_panel="Results",
         ),
@@ -69,7 +69,7 @@ def export(
         keep_apart(path, output)
         async with looking(settings, path) as opened:
             with PrivateFile(output, what="--output", overwrite=overwrite) as file:
-                count = ledger_csv.write(opened.messages(unsettled=unsettled), file)
+                count = ledger_csv.write(opened.messages(unknown=unknown), file)
         if output != "-":
             _say(f"{some(count, 'message')} written to {output}.")
         return int(Exit.DONE)
@@ -197,9 +197,9 @@ def purge(
         from batch_resend.run.open_ledger import erasing, ledger_of
 
         async with erasing(settings, await ledger_of(settings)) as found:
-            count, unsettled = await found.older(before, entirely=entirely)
+            count, unknown = await found.older(before, entirely=entirely)
             told = some(count, "message")
-            told += f" ({unsettled} of them unsettled)" if unsettled else ""
+            told += f" ({unknown} of them unknown)" if unknown else ""
             if entirely:
                 _confirm(f"{told} of the {found.name}", yes=yes)
             await found.purge(before, entirely=entirely)

@@ -77,12 +77,16 @@ def read_settings(given: dict[str, Any]) -> Settings:
         given["match"] = parsing.matches(given["match"] or [])
     if "metadata" in given:
         given["metadata"] = parsing.key_values("--metadata", given["metadata"] or [])
-    if "rate" in given:
-        given["rate"] = parsing.rate(given["rate"])
+    for name, read in (
+        ("rate", parsing.rate),
+        ("waves", parsing.waves),
+        ("resend_unknown", parsing.resend_unknown),
+        ("max_failures", parsing.max_failures),
+    ):
+        if given.get(name) is not None:
+            given[name] = read(given[name])
     if "waves" in given:
-        given["waves"] = () if given["waves"] is None else parsing.waves(given["waves"])
-    if "max_failures" in given:
-        given["max_failures"] = parsing.max_failures(given["max_failures"])
+        given["waves"] = given["waves"] or ()
     if "no_header" in given:
         given["header"] = not given.pop("no_header")
     if "no_mask" in given:
@@ -364,12 +368,14 @@ Cooldown = Annotated[
     str,
     option("--cooldown", panel="Memory", metavar="D", help="Not again within. (default: 24h)"),
 ]
-ResendUnsettled = Annotated[
-    bool,
+ResendUnknown = Annotated[
+    str | None,
     option(
-        "--resend-unsettled",
+        "--resend-unknown",
+        metavar="WHICH",
         panel="Memory",
-        help="Send again where an answer was lost: somebody may get two.",
+        help="Send again where an earlier outcome is unknown; a user may get two messages."
+        " WHICH: not-recorded or all.",
     ),
 ]
 Report = Annotated[

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import cast, get_args
 
 from batch_resend.errors import UsageError
 from batch_resend.job.summary import MaxFailures
 from batch_resend.job.waves import Waves
+from batch_resend.ledger.policy import ResendUnknown
 from batch_resend.settings import HOW_WAVES
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
@@ -44,6 +46,14 @@ def max_failures(text: str) -> MaxFailures:
     if text.isascii() and text.isdigit():
         return MaxFailures(number=int(text))
     raise UsageError(f"--max-failures {text!r}: give a number of users, or a part such as 5%.")
+
+
+def resend_unknown(text: str) -> ResendUnknown:
+    """Read --resend-unknown: `not-recorded` or `all`."""
+    for choice in get_args(ResendUnknown):
+        if text == choice:
+            return cast("ResendUnknown", choice)
+    raise UsageError(f"--resend-unknown {text!r} is not a valid choice. Use not-recorded or all.")
 
 
 def waves(text: str) -> Waves:

@@ -75,7 +75,7 @@ def run(
     require_ledger: options.RequireLedger = False,
     max_sends: options.MaxSends = 1,
     cooldown: options.Cooldown = "24h",
-    resend_unsettled: options.ResendUnsettled = False,
+    resend_unknown: options.ResendUnknown = None,
     report: options.Report = None,
     overwrite: options.Overwrite = False,
     failed: options.Failed = None,

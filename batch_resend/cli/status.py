@@ -41,7 +41,7 @@ def status(
     config: options.Config = None,
     pool: options.Pool = None,
 ) -> int:
-    """Show what the ledger knows: runs, users, unsettled ones, one user's history.
+    """Show what the ledger knows: runs, users, unknown ones, one user's history.
 
     With --user-pool-id also how many have confirmed since. Nothing is changed and nobody
     kept waiting: it can be asked while a run goes on.
@@ -90,13 +90,13 @@ async def _status(settings: Settings, max_sends: int, *, json: bool, masked: boo
             running=before or is_held(path),
             runs=ledger.runs(),
             stock=told.take_stock(ledger.users(), max_sends),
-            unsettled=list(islice(ledger.messages(unsettled=True), told.SHOWN)),
+            unknown=list(islice(ledger.messages(unknown=True), told.SHOWN)),
             confirmations=await _confirmations(settings, ledger),
         )
     if json:
         _print(_line(told.as_json(found, masked=masked)))
     else:
-        more = f"batch-resend ledger export --unsettled --ledger {shlex.quote(str(path))}"
+        more = f"batch-resend ledger export --unknown --ledger {shlex.quote(str(path))}"
         if not isinstance(path, Path) and settings.pool_region:
             more += f" --region {shlex.quote(settings.pool_region)}"
         _print(*told.lines(found, more=more, masked=masked))

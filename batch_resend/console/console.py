@@ -271,7 +271,7 @@ def summary_lines(summary: Summary, *, one_of_many: bool = False) -> list[str]:
         lines.append(f"Stopped early: {summary.stopped_by.sentence}{detail}")
     if goes_on(summary) and not one_of_many:
         lines += _to_go_on(str(facts.get("next_command") or ""))
-    lines += _unsettled(summary)
+    lines += _unknown(summary)
     if facts.get("existence_hidden") and counts[Outcome.SENT]:
         lines.append(
             "The app client hides who does not exist (PreventUserExistenceErrors), so `sent` proves"
@@ -289,13 +289,13 @@ def summary_lines(summary: Summary, *, one_of_many: bool = False) -> list[str]:
     return lines
 
 
-def _unsettled(summary: Summary) -> list[str]:
-    if summary.unsettled is None:
-        return ["Unsettled over all runs: not known, for the ledger could not be read."]
-    if not summary.unsettled:
+def _unknown(summary: Summary) -> list[str]:
+    if summary.unknown_in_ledger is None:
+        return ["Unknown over all runs: not known, for the ledger could not be read."]
+    if not summary.unknown_in_ledger:
         return []
     lines = [
-        f"Unsettled over all runs: {summary.unsettled}. Nobody can say whether they were sent"
+        f"Unknown over all runs: {summary.unknown_in_ledger}. Nobody can say whether they were sent"
         " a code, so they count as sent."
     ]
     if summary.facts["ledger"]:
@@ -304,7 +304,7 @@ def _unsettled(summary: Summary) -> list[str]:
 
 
 def status_command(ledger: str, region: str = "") -> str:
-    """Give the command that shows who is unsettled; a table is found in its Region only."""
+    """Give the command that shows who is unknown; a table is found in its Region only."""
     import shlex
 
     from batch_resend.ledger.dynamodb.address import is_table

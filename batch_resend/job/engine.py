@@ -145,7 +145,7 @@ class Job:
     listener: Callable[[Result], Awaitable[None]] | None = None  #: hears every row's result
     rng: random.Random = field(default_factory=random.SystemRandom)
     threads: bool = True  #: commit in a thread; not in virtual time
-    part: bool = False  #: of a larger run, which asks the ledger what is unsettled over all
+    part: bool = False  #: of a larger run, which asks the ledger what is unknown over all
 
     stopped_by: Stop | None = field(default=None, init=False)
     detail: str = field(default="", init=False)
@@ -476,14 +476,14 @@ class Job:
             await self.listener(result)
 
     async def _summary(self) -> Summary:
-        unsettled: int | None = self.tally.outcomes[Outcome.UNKNOWN]
+        unknown: int | None = self.tally.outcomes[Outcome.UNKNOWN]
         if not self.part:
             try:
-                unsettled = await self._journal.unsettled()
+                unknown = await self._journal.unknown()
             except LedgerError as error:
-                unsettled = None  # this run's own number would say that there are no others
+                unknown = None  # this run's own number would say that there are no others
                 if self.stopped_by is not Stop.LEDGER:  # else it is said as what stopped it
-                    self.note(f"How many are unsettled over all runs is not known. {error}")
+                    self.note(f"How many are unknown over all runs is not known. {error}")
         return Summary(
             reasons=dict(self.tally.reasons),
             requests=self.tally.requests,
@@ -493,7 +493,7 @@ class Job:
             started_at=self.now,
             stopped_by=self.stopped_by,
             detail=self.detail,
-            unsettled=unsettled,
+            unknown_in_ledger=unknown,
             facts=self.facts,
         )
 

@@ -133,7 +133,7 @@ class Summary:
     ceiling: float | None = None  #: of the pace, in requests a second
     stopped_by: Stop | None = None
     detail: str = ""  #: what stopped the run, in its own words
-    unsettled: int | None = 0  #: over all runs of this ledger; None: it could not be read
+    unknown_in_ledger: int | None = 0  #: over all runs of this ledger; None: it could not be read
     not_delivered: tuple[NotDelivered, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)  #: input, client, endpoint, files
 
@@ -178,7 +178,7 @@ class Summary:
             "started_at": round(self.started_at, 3),
             "stopped_by": None if self.stopped_by is None else str(self.stopped_by),
             "detail": self.detail or None,
-            "unsettled": self.unsettled,
+            "unknown_in_ledger": self.unknown_in_ledger,
             "not_delivered": [asdict(left) for left in self.not_delivered],
             "exit_code": int(self.exit_code),
             **self.facts,

@@ -127,7 +127,7 @@ class Message:
         return self.intended_at if self.settled_at is None else self.settled_at
 
     @property
-    def is_unsettled(self) -> bool:
+    def is_unknown(self) -> bool:
         """Whether nobody can prove or disprove that it was sent."""
         return self.state in {"open", "unknown"}
 

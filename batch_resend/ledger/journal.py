@@ -32,7 +32,7 @@ class Alone(Durable, Protocol):
         """A run begins."""
         ...
 
-    def unsettled(self) -> int:
+    def unknown(self) -> int:
         """How many messages nobody can prove or disprove."""
         ...
 
@@ -68,7 +68,7 @@ class Journal(Protocol):
         """Do what has to go on while steps are made, until cancelled."""
         ...
 
-    async def unsettled(self) -> int:
+    async def unknown(self) -> int:
         """How many messages nobody can prove or disprove."""
         ...
 
@@ -97,9 +97,9 @@ class OwnJournal:
         """A run begins."""
         return self._ledger.begin(at)
 
-    async def unsettled(self) -> int:
+    async def unknown(self) -> int:
         """How many messages nobody can prove or disprove."""
-        return self._ledger.unsettled()
+        return self._ledger.unknown()
 
     async def finish(self, summary: str, at: float) -> None:
         """The run ended."""

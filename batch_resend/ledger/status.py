@@ -3,7 +3,7 @@
 A user is in the first of these states that applies:
 
   sent       at least one message was accepted
-  unsettled  nobody can say whether one was: counts as sent
+  unknown  nobody can say whether one was: counts as sent
   failed     nothing was sent, for the last reason
   skipped    Cognito had no code to send: confirmed already
 
@@ -26,10 +26,10 @@ from batch_resend.ledger import Message, PastRun
 from batch_resend.masking import mask, printable
 
 SCHEMA = 1
-SHOWN = 20  #: unsettled messages that are shown one by one
+SHOWN = 20  #: unknown messages that are shown one by one
 _RUNS_SHOWN = 10
 _DAY = 86400.0
-_STATES = ("sent", "unsettled", "failed", "skipped")
+_STATES = ("sent", "unknown", "failed", "skipped")
 _POOL_SAYS = ("confirmed", "unconfirmed", "other", "not_listed")
 _COUNTED = ("sent", "failed", "unknown", "skipped")  #: of a run
 
@@ -44,7 +44,7 @@ class Stock:
     by_run: Counter[tuple[int, str]] = field(default_factory=Counter)  #: messages by run, state
     forgotten: int = 0  #: users whose name has been erased
     at_cap: int = 0  #: users who had as many messages as allowed
-    at_cap_in_doubt: int = 0  #: of these only because unsettled ones count
+    at_cap_in_doubt: int = 0  #: of these only because unknown ones count
 
     def add(self, messages: Sequence[Message]) -> None:
         """Count all messages to one user, the oldest first."""
@@ -53,19 +53,19 @@ class Stock:
             self.by_run[message.run, message.state] += 1
         last = messages[-1]
         state = state_of(messages)
-        why = last.reason if last.state == state or last.is_unsettled else None
+        why = last.reason if last.state == state or last.is_unknown else None
         why = "open" if last.state == "open" else why or ""
         self.users[state, why if state != "sent" else ""] += 1
         self.forgotten += all(message.name is None for message in messages)
         sent = sum(message.state == "sent" for message in messages)
-        counted = sent + sum(message.is_unsettled for message in messages)
+        counted = sent + sum(message.is_unknown for message in messages)
         if 0 < self.max_sends <= counted:
             self.at_cap += 1
             self.at_cap_in_doubt += sent < self.max_sends
 
     @property
-    def unsettled(self) -> int:
-        """How many messages are unsettled."""
+    def unknown(self) -> int:
+        """How many messages are unknown."""
         return sum(n for (state, _), n in self.messages.items() if state in {"open", "unknown"})
 
     def in_state(self, state: str) -> int:
@@ -77,8 +77,8 @@ def state_of(messages: Sequence[Message]) -> str:
     """The state of a user, by all messages to them."""
     if any(message.state == "sent" for message in messages):
         return "sent"
-    if any(message.is_unsettled for message in messages):
-        return "unsettled"
+    if any(message.is_unknown for message in messages):
+        return "unknown"
     return messages[-1].state
 
 
@@ -88,7 +88,7 @@ class Confirmations:
 
     user_pool_id: str
     days: dict[int, Counter[str]] = field(default_factory=dict)
-    in_doubt: Counter[str] = field(default_factory=Counter)  #: users in the state `unsettled`
+    in_doubt: Counter[str] = field(default_factory=Counter)  #: users in the state `unknown`
 
     def add(self, messages: Sequence[Message], status: str | None, now: float) -> None:
         """Count a user who was or may have been written to; `status` None is not listed."""
@@ -98,7 +98,7 @@ class Confirmations:
         if sent:
             day = int(max(0.0, now - max(sent)) // _DAY)
             self.days.setdefault(day, Counter())[word] += 1
-        elif any(message.is_unsettled for message in messages):
+        elif any(message.is_unknown for message in messages):
             self.in_doubt[word] += 1
 
     @property
@@ -116,7 +116,7 @@ class Status:
     running: bool | None  #: whether a run goes on; None where that cannot be known
     runs: Sequence[PastRun]
     stock: Stock
-    unsettled: Sequence[Message]  #: the first few
+    unknown: Sequence[Message]  #: the first few
     confirmations: Confirmations | None = None
 
 
@@ -164,9 +164,9 @@ def as_json(status: Status, *, masked: bool = True) -> dict[str, Any]:
             "users": stock.at_cap,
             "in_doubt": stock.at_cap_in_doubt,
         },
-        "unsettled": {
-            "messages": stock.unsettled,
-            "first": [_message_json(message, masked) for message in status.unsettled],
+        "unknown": {
+            "messages": stock.unknown,
+            "first": [_message_json(message, masked) for message in status.unknown],
         },
         "confirmations": None
         if found is None
@@ -174,7 +174,7 @@ def as_json(status: Status, *, masked: bool = True) -> dict[str, Any]:
             "user_pool_id": found.user_pool_id,
             **_cohort(found.total),
             "by_day": [{"days": day} | _cohort(found.days[day]) for day in sorted(found.days)],
-            "unsettled": _cohort(found.in_doubt),
+            "unknown": _cohort(found.in_doubt),
         },
     }
 
@@ -229,7 +229,7 @@ def _counts(run: PastRun, stock: Stock) -> dict[str, int]:
 
 
 def lines(status: Status, *, more: str, masked: bool = True) -> list[str]:
-    """Say it in lines of up to 80 columns; `more` is the command that lists all unsettled."""
+    """Say it in lines of up to 80 columns; `more` is the command that lists all unknown."""
     stock = status.stock
     said = [f"Ledger {printable(status.ledger)}"]
     if status.simulated:
@@ -240,13 +240,13 @@ def lines(status: Status, *, more: str, masked: bool = True) -> list[str]:
         said += [f"  (names erased      {stock.forgotten})"] if stock.forgotten else []
         if stock.max_sends:
             doubt = stock.at_cap_in_doubt
-            why = f", {doubt} of them because an unsettled message counts" if doubt else ""
+            why = f", {doubt} of them because an unknown message counts" if doubt else ""
             said.append(f"At the cap of --max-sends {stock.max_sends}: {stock.at_cap}{why}")
         said += ["", f"Messages {stock.messages.total()}", *_by_state(stock.messages)]
-    if stock.unsettled:
-        said += ["", f"Unsettled {stock.unsettled}: nobody can say whether they were sent a code"]
-        said += _table(status.unsettled, masked)
-        rest = stock.unsettled - len(status.unsettled)
+    if stock.unknown:
+        said += ["", f"Unknown {stock.unknown}: nobody can say whether they were sent a code"]
+        said += _table(status.unknown, masked)
+        rest = stock.unknown - len(status.unknown)
         said += [f"  and {rest} more: {more}"] if rest > 0 else []
     if status.confirmations is not None:
         said += ["", *_confirmation_lines(status.confirmations)]
@@ -330,7 +330,7 @@ def _confirmation_lines(found: Confirmations) -> list[str]:
     ]
     rows = [(str(day), found.days[day]) for day in sorted(found.days)]
     if found.in_doubt:
-        rows.append(("unsettled", found.in_doubt))
+        rows.append(("unknown", found.in_doubt))
     if rows:
         said.append("  days since  written to  confirmed  unconfirmed  other  not listed")
     for title, counts in rows:

@@ -48,7 +48,15 @@ _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 #: What of the summary a ping tells: no names of files, for they may name a customer.
 _TOLD = {
     *("schema", "counts", "reasons", "rows", "requests", "throttled", "seconds", "started_at"),
-    *("stopped_by", "detail", "unsettled", "exit_code", "version", "user_pool_id", "client_id"),
+    *(
+        "stopped_by",
+        "detail",
+        "unknown_in_ledger",
+        "exit_code",
+        "version",
+        "user_pool_id",
+        "client_id",
+    ),
     *("region", "simulated", "dry_run"),
 }
 

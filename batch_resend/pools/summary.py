@@ -99,7 +99,7 @@ class PoolsSummary:
             "throttled": self.throttled,
             "seconds": round(self.seconds, 3),
             "started_at": round(min(summary.started_at for summary in told), 3),
-            "unsettled": _sum(summary.unsettled for summary in told),
+            "unknown_in_ledger": _sum(summary.unknown_in_ledger for summary in told),
             "not_delivered": [asdict(left) for left in self.not_delivered],
             "exit_code": int(self.exit_code),
         }

@@ -35,7 +35,7 @@ class Erasable(Protocol):
         ...
 
     async def older(self, before: float, *, entirely: bool = False) -> tuple[int, int]:
-        """How many messages `purge` would erase, and how many of these are unsettled."""
+        """How many messages `purge` would erase, and how many of these are unknown."""
         ...
 
     async def purge(self, before: float, *, entirely: bool = False) -> None:

@@ -343,8 +343,8 @@ async def _merge(event: Mapping[str, Any], _context: Any) -> dict[str, Any]:
             execution = Execution(store, str(event["place"]))
             plan = await execution.plan()
             sums = await _gather(execution, plan, report, failed)
-            unsettled = await _unsettled(execution, plan)
-            summary = _summary(execution, plan, sums, unsettled, _failure(event))
+            unknown = await _unknown(execution, plan)
+            summary = _summary(execution, plan, sums, unknown, _failure(event))
             page = await to_thread.run_sync(_page, report, summary)
             if page is not None:
                 await execution.put("report.html", page)
@@ -352,7 +352,7 @@ async def _merge(event: Mapping[str, Any], _context: Any) -> dict[str, Any]:
             await execution.put_file("failed.csv", failed)
             told = summary.as_json()
             await execution.put_json("summary.json", told)
-    names = ("exit_code", "stopped_by", "detail", "rows", "counts", "unsettled", "report",
+    names = ("exit_code", "stopped_by", "detail", "rows", "counts", "unknown_in_ledger", "report",
              "failed", "html", "next_command")  # fmt: skip
     return {name: told[name] for name in names} | {"summary": execution.at("summary.json")}
 
@@ -420,18 +420,18 @@ def _made(path: Path) -> TextIO:
     return path.open("w", encoding="utf-8", newline="")
 
 
-async def _unsettled(execution: Execution, plan: Mapping[str, Any]) -> int | None:
+async def _unknown(execution: Execution, plan: Mapping[str, Any]) -> int | None:
     """Ask the ledger, which reads all of it: once for all batches."""
     nobody = planned_batch.BatchSource(execution.place, [])
     settings = replace(_for_batch(plan, execution.place), dry_run=True, report="/dev/null")
-    return (await Run(settings, source=nobody).execute()).unsettled
+    return (await Run(settings, source=nobody).execute()).unknown_in_ledger
 
 
 def _summary(
     execution: Execution,
     plan: Mapping[str, Any],
     sums: _Sums,
-    unsettled: int | None,
+    unknown: int | None,
     failure: str,
 ) -> Summary:
     stopped_by, detail = None, ""
@@ -456,7 +456,7 @@ def _summary(
         started_at=plan["started_at"],
         stopped_by=stopped_by,
         detail=detail,
-        unsettled=unsettled,
+        unknown_in_ledger=unknown,
         facts=plan["facts"] | results,
     )
 

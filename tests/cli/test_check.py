@@ -14,25 +14,21 @@ from aiohttp.test_utils import TestServer
 from anyio.from_thread import BlockingPortal
 
 from batch_resend.simulator.rules import Client, Cognito, PoolSettings
-from tests.cli.test_cli import (
+from tests.support.program import (
     CLIENT,
     REPORT,
     SUMMARY,
     Program,
     at_a_terminal,
-    elsewhere,
     ended,
     numbered,
     once,
-    program,
     serving,
     until,
 )
-from tests.preflight.test_probe import CLIENT as SMALL_CLIENT
-from tests.preflight.test_probe import POOL as SMALL_POOL
-from tests.preflight.test_probe import SmallAws, hang
-
-__all__ = ["elsewhere", "program"]  # fixtures
+from tests.support.small_aws import CLIENT as SMALL_CLIENT
+from tests.support.small_aws import POOL as SMALL_POOL
+from tests.support.small_aws import SmallAws, hang
 
 POOL = "us-east-1_Simulated"
 KEYS = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}

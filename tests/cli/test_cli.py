@@ -8,8 +8,6 @@ in its environment.
 from __future__ import annotations
 
 import base64
-import contextlib
-import csv
 import fcntl
 import hashlib
 import hmac
@@ -26,7 +24,7 @@ import sys
 import termios
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -34,7 +32,7 @@ from typing import Any, NoReturn
 
 import boto3
 import pytest
-from anyio.from_thread import BlockingPortal, start_blocking_portal
+from anyio.from_thread import BlockingPortal
 from moto.cognitoidp.responses import CognitoIdpResponse
 from moto.core.exceptions import JsonRESTError
 from moto.core.responses import ActionResult
@@ -43,182 +41,32 @@ import batch_resend
 from batch_resend import cli
 from batch_resend.simulator.pool import Kind
 from batch_resend.simulator.rules import Client, Cognito, Outage, PoolSettings
-from batch_resend.simulator.server import running
-
-CLIENT = "simulatedclient"
-AT_MOST = 60.0  #: seconds; a process that takes longer hangs
+from tests.support.program import (
+    AGAIN,
+    AT_MOST,
+    CLIENT,
+    REPORT,
+    SUMMARY,
+    Ended,
+    Program,
+    at_a_terminal,
+    became,
+    ended,
+    has_ended,
+    numbered,
+    once,
+    read_report,
+    rows,
+    serving,
+    tallied,
+    until,
+)
 
 # -- the program -------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Ended:
-    """A process that ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def errors(self) -> list[str]:
-        return [line for line in self.err.splitlines() if line.startswith("Error:")]
-
-
-class Program:
-    """The program in a folder of its own, which is its home and its working folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.state = folder / "state"
-        for name in ("home", "tmp"):
-            (folder / name).mkdir()
-        self.env = {
-            "PATH": os.defpath,
-            "HOME": str(folder / "home"),
-            "TMPDIR": str(folder / "tmp"),
-            "XDG_STATE_HOME": str(self.state),
-            "PYTHONPATH": str(Path(batch_resend.__file__).parents[1]),
-            "AWS_EC2_METADATA_DISABLED": "true",
-        }
-        self._running: list[subprocess.Popen[str]] = []
-
-    def start(self, *arguments: str, env: dict[str, str] | None = None, **more: Any) -> Any:
-        options: dict[str, Any] = {
-            "stdin": subprocess.DEVNULL,
-            "stdout": subprocess.PIPE,
-            "stderr": subprocess.PIPE,
-            "text": True,
-            "cwd": self.folder,
-        }
-        process = subprocess.Popen(
-            [sys.executable, "-m", "batch_resend", *arguments],
-            env=self.env | (env or {}),
-            **(options | more),
-        )
-        self._running.append(process)
-        return process
-
-    def __call__(
-        self, *arguments: str, env: dict[str, str] | None = None, stdin: str = "", **more: Any
-    ) -> Ended:
-        if stdin:
-            more["stdin"] = subprocess.PIPE
-        return ended(self.start(*arguments, env=env, **more), stdin)
-
-    def end(self) -> None:
-        for process in self._running:
-            process.kill()
-            process.communicate()
-
-    def users(self, names: Iterable[str], file: str = "users.csv") -> str:
-        (self.folder / file).write_text("username\n" + "".join(f"{name}\n" for name in names))
-        return file
-
-    def report(self, file: str = "report.csv") -> list[dict[str, str]]:
-        return read_report((self.folder / file).read_text(encoding="utf-8"))
-
-    def summary(self, file: str = "summary.json") -> dict[str, Any]:
-        found: dict[str, Any] = json.loads((self.folder / file).read_text(encoding="utf-8"))
-        return found
-
-
-def ended(process: Any, stdin: str | None = None) -> Ended:
-    out, err = process.communicate(stdin or None, timeout=AT_MOST)
-    assert "Traceback" not in err
-    assert "should not have happened" not in err
-    return Ended(process.returncode, out, err)
-
-
-def until(condition: Callable[[], bool], process: Any = None) -> None:
-    """Wait for it; fail where too much time goes by, or the process ends, before."""
-    end = time.monotonic() + AT_MOST
-    while not condition():
-        if process is not None:
-            assert process.poll() is None, f"it ended too soon: {process.communicate()[1]}"
-        assert time.monotonic() < end, "it never came so far"
-        time.sleep(0.01)
-
-
-def has_ended(process: Any, within: float) -> bool:
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(within)
-    return process.poll() is not None
-
-
-def read_report(text: str) -> list[dict[str, str]]:
-    assert text.endswith("\n")
-    return list(csv.DictReader(io.StringIO(text)))
-
-
-def became(report: list[dict[str, str]]) -> dict[str, str]:
-    """What became of each user; every user once."""
-    found = {row["username"]: f"{row['outcome']}/{row['reason']}" for row in report}
-    assert len(found) == len(report)
-    return found
-
-
-def rows(report: list[dict[str, str]]) -> list[int]:
-    return sorted(int(row["row"]) for row in report)
-
-
-def tallied(report: list[dict[str, str]]) -> dict[str, int]:
-    return dict(Counter(f"{row['outcome']}/{row['reason']}" for row in report))
-
-
-def numbered(count: int, kind: Kind | None = None, first: int = 1) -> list[str]:
-    marker = f"+{kind}" if kind else ""
-    return [f"user{n}{marker}@example.com" for n in range(first, first + count)]
-
-
-def once(names: Iterable[str]) -> dict[str, int]:
-    return dict.fromkeys(names, 1)
-
-
-@pytest.fixture
-def program(tmp_path: Path) -> Iterator[Program]:
-    made = Program(tmp_path)
-    yield made
-    made.end()
-
-
 # -- the simulated Cognito -----------------------------------------------------------
 
-
-@pytest.fixture(scope="module")
-def elsewhere() -> Iterator[BlockingPortal]:
-    """An event loop in a thread of its own."""
-    with start_blocking_portal() as portal:
-        yield portal
-
-
-@contextlib.contextmanager
-def serving(elsewhere: BlockingPortal, cognito: Cognito, latency: float = 0.0) -> Iterator[str]:
-    with elsewhere.wrap_async_context_manager(running(cognito, latency=latency)) as url:
-        yield url
-
-
-@pytest.fixture
-def cognito() -> Cognito:
-    return Cognito()
-
-
-@pytest.fixture
-def url(elsewhere: BlockingPortal, cognito: Cognito) -> Iterator[str]:
-    """Where the simulated Cognito is."""
-    with serving(elsewhere, cognito, latency=0.02) as address:
-        yield address
-
-
-@pytest.fixture
-def at(url: str) -> tuple[str, ...]:
-    """The options for a run against the simulated Cognito, in which no question is asked."""
-    return ("--client-id", CLIENT, "--region", "us-east-1", "--endpoint-url", url, "--yes",
-            "--rate", "1000")  # fmt: skip
-
-
-REPORT = ("--report", "report.csv")
-AGAIN = (*REPORT, "--overwrite")
-SUMMARY = ("--summary", "summary.json")
 
 # -- one message per person ------------------------------------------------------------
 
@@ -309,7 +157,7 @@ def test_a_run_in_which_some_fail_exits_1_and_tells_of_each_and_leaves_the_rows_
     assert became(program.report()) == MIXED
     assert cognito.deliveries == once(MAILED)
     assert program.summary()["exit_code"] == 1
-    assert program.summary()["unsettled"] == 5
+    assert program.summary()["unknown_in_ledger"] == 5
 
     left = (program.folder / "failed.csv").read_bytes().decode("utf-8")
     expected = [name for name, told in MIXED.items() if told.startswith(("failed", "unknown"))]
@@ -322,7 +170,7 @@ def test_a_run_in_which_some_fail_exits_1_and_tells_of_each_and_leaves_the_rows_
     again = program("run", "failed.csv", *column, *at, *AGAIN)
     assert again.code == 1
     assert became(program.report()) == {
-        name: "skipped/unsettled" if MIXED[name].startswith("unknown") else MIXED[name]
+        name: "skipped/outcome-unknown" if MIXED[name].startswith("unknown") else MIXED[name]
         for name in expected
     }
     assert cognito.deliveries == once(MAILED)
@@ -460,8 +308,8 @@ def test_a_second_signal_leaves_at_once_and_the_next_run_tells_once_who_is_in_do
     assert program("run", users, *at, *AGAIN).code == 0
     assert became(program.report()) == {
         "ada@example.com": "skipped/cooling-down",
-        "bob+lost@example.com": "skipped/unsettled",
-        "cy+lost@example.com": "skipped/unsettled",
+        "bob+lost@example.com": "skipped/outcome-unknown",
+        "cy+lost@example.com": "skipped/outcome-unknown",
     }
     assert cognito.deliveries == once(names)
 
@@ -474,7 +322,9 @@ def still_finishes(
         pass
     assert rows(program.report()) == list(range(1, len(names) + 1))
     unsure = {
-        row["username"] for row in program.report() if row["reason"] in {"unsettled", "interrupted"}
+        row["username"]
+        for row in program.report()
+        if row["reason"] in {"outcome-unknown", "interrupted"}
     }
     assert set(names) - unsure <= set(cognito.deliveries)
     assert set(cognito.deliveries.values()) == {1}
@@ -579,7 +429,7 @@ def test_a_run_that_is_killed_again_and_again_writes_to_nobody_twice(
     sent = {name for name, what in told if what == "sent/accepted"}
     in_doubt = {name for name, what in told if what == "unknown/interrupted"}
     assert {what for _, what in told} <= {
-        "sent/accepted", "unknown/interrupted", "skipped/cooling-down", "skipped/unsettled",
+        "sent/accepted", "unknown/interrupted", "skipped/cooling-down", "skipped/outcome-unknown",
     }  # fmt: skip
     # Nobody is told of twice, and whoever was sent nothing is among those in doubt.
     assert {told[name, "sent/accepted"] for name in sent} == {1}
@@ -784,29 +634,6 @@ def test_without_yes_and_without_a_terminal_nobody_is_written_to(
     assert "--yes" in ended.errors[0]
     assert cognito.requests == 0
     assert {file.name for file in program.folder.iterdir()} == before
-
-
-def at_a_terminal(program: Program, answer: str | signal.Signals, *arguments: str) -> Ended:
-    """Run with a person before it: what is said to them comes back as `err`.
-
-    They give the same answer however often they are asked; a signal they give once.
-    """
-    ours, theirs = pty.openpty()
-    process = program.start(*arguments, stdin=theirs, stderr=theirs, env={"TERM": "xterm"})
-    os.close(theirs)
-    said = b""
-    with contextlib.suppress(OSError):  # this is how a terminal says that nobody is left
-        while piece := os.read(ours, 65536):
-            said += piece
-            if answer and said.endswith((b"[y/N] ", b" codes: ")):
-                if isinstance(answer, str):
-                    os.write(ours, f"{answer}\n".encode())
-                else:
-                    process.send_signal(answer)
-                    answer = ""
-    out, _ = process.communicate(timeout=AT_MOST)
-    os.close(ours)
-    return Ended(process.returncode, out, said.decode().replace("\r\n", "\n"))
 
 
 def test_at_a_terminal_a_person_is_asked_and_sees_how_it_goes(

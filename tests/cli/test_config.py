@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from batch_resend import cli
-from tests.cli.test_cli import Ended, Program, tallied
+from tests.support.program import Ended, Program, tallied
 
 FILE = """
 share = 0.25

@@ -1,24 +1,21 @@
 """What is seen and heard of a real process while it runs: a terminal, pings, metrics, logs."""
 
 import contextlib
-import fcntl
 import json
 import os
 import pty
 import signal
-import struct
-import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import pyte
 import pytest
 from anyio.from_thread import start_blocking_portal
 
 from batch_resend.simulator.pool import Kind
-from tests.cli.test_cli import AT_MOST, Program, ended, numbered
-from tests.monitoring.test_notify import TOKEN, Check
+from tests.support.healthchecks import TOKEN, Check
+from tests.support.program import AT_MOST, Program, ended, numbered
+from tests.support.terminal import lines, seen
 
 SIMULATED = ("--simulate", "--report", "report.csv", "--overwrite", "--timeout", "1s")
 
@@ -40,43 +37,6 @@ def check() -> Iterator[Check]:
 
 async def _made() -> Check:
     return Check()
-
-
-def size(terminal: int, columns: int) -> None:
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-
-
-def seen(
-    program: Program,
-    *arguments: str,
-    columns: int = 80,
-    then: int = 0,
-    term: str = "xterm-256color",
-    **env: str,
-) -> tuple[str, pyte.HistoryScreen]:
-    """Run at a terminal, which is resized to `then` columns; give what was written and is seen."""
-    ours, theirs = pty.openpty()
-    size(theirs, columns)
-    process = program.start(*arguments, stdin=theirs, stderr=theirs, env={"TERM": term, **env})
-    os.close(theirs)
-    screen = pyte.HistoryScreen(columns, 24, history=10_000, ratio=0.001)
-    stream = pyte.ByteStream(screen)
-    said = b""
-    with contextlib.suppress(OSError):  # this is how a terminal says that nobody is left
-        while piece := os.read(ours, 65536):
-            said += piece
-            stream.feed(piece)
-            if then and said.count(b"gone") > 3:
-                size(ours, then)
-                then = 0
-    process.communicate(timeout=AT_MOST)
-    os.close(ours)
-    return said.decode(), screen
-
-
-def lines(screen: pyte.HistoryScreen) -> list[str]:
-    above = ["".join(line[x].data for x in range(screen.columns)) for line in screen.history.top]
-    return [line.rstrip() for line in (*above, *screen.display) if line.strip()]
 
 
 @pytest.mark.parametrize("columns", [80, 120])

@@ -10,10 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 from batch_resend.simulator.rules import Cognito
-from tests.cli.test_cli import AGAIN, REPORT, SUMMARY, Program, at, cognito, elsewhere, program, url
 from tests.support.dynamodb import ENVIRONMENT, made_table
-
-__all__ = ["at", "cognito", "elsewhere", "program", "url"]  # fixtures
+from tests.support.program import AGAIN, REPORT, SUMMARY, Program
 
 AT = ("--region", "us-east-1")
 
@@ -53,7 +51,7 @@ def test_a_table_remembers_from_one_machine_to_the_next(
     assert status.code == 0, status.err
     told = json.loads(status.out)
     assert told["ledger"] == ledger[1]
-    assert told["users"] == {"sent": 2, "unsettled": 0, "failed": 1, "skipped": 0}
+    assert told["users"] == {"sent": 2, "unknown": 0, "failed": 1, "skipped": 0}
     assert [run["exit_code"] for run in told["runs"]] == [1, 1]
     one = program("status", "ADA@example.com", *AT, *ledger, "--no-mask")
     assert one.code == 0
@@ -65,7 +63,7 @@ def test_a_table_remembers_from_one_machine_to_the_next(
     (line,) = (line for line in doubt.err.splitlines() if "batch-resend status" in line)
     assert line.split()[1:] == ["status", *ledger, *AT]
     shown = program(*line.split()[1:])
-    assert "Unsettled 1" in shown.out
+    assert "Unknown 1" in shown.out
 
     forgotten = program("ledger", "forget", "ada@example.com", *AT, *ledger)
     assert forgotten.code == 0
@@ -79,7 +77,7 @@ def test_a_table_remembers_from_one_machine_to_the_next(
     purged = program("ledger", "purge", "--older-than", "0s", "--entirely", "--yes", *AT, *ledger)
     assert purged.code == 0
     assert (
-        f"Forgotten for good: 5 messages (1 of them unsettled) of the ledger {ledger[1]}"
+        f"Forgotten for good: 5 messages (1 of them unknown) of the ledger {ledger[1]}"
         in purged.err
     )
     assert program("ledger", "export", *AT, *ledger).out.count("\n") == 1

@@ -19,24 +19,20 @@ from moto.core.responses import ActionResult
 from batch_resend import cli
 from batch_resend.simulator.pool import Kind
 from batch_resend.simulator.rules import Cognito
-from tests.cli.test_cli import (
+from tests.support.healthchecks import Check
+from tests.support.program import (
     CLIENT,
     Program,
     at_a_terminal,
     became,
-    elsewhere,
     ended,
     numbered,
     once,
-    program,
     serving,
     tallied,
     until,
 )
-from tests.cli.test_during import lines, seen
-from tests.monitoring.test_notify import Check
-
-__all__ = ["elsewhere", "program"]  # fixtures
+from tests.support.terminal import lines, seen
 
 RUN = ("run", "--config", "pools.toml", "--all-pools")
 

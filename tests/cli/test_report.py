@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_cli import Program
+from tests.support.program import Program
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "users.csv"
 SIMULATED = ("--simulate", "--timeout", "1s", "--rate", "1000")

@@ -16,24 +16,17 @@ import pytest
 
 from batch_resend.simulator.pool import Kind
 from batch_resend.simulator.rules import Cognito
-from tests.cli.test_cli import (
+from tests.support.program import (
     AT_MOST,
     Program,
-    at,
     became,
-    cognito,
-    elsewhere,
     ended,
     numbered,
     once,
-    program,
     read_report,
     tallied,
     until,
-    url,
 )
-
-__all__ = ["at", "cognito", "elsewhere", "program", "url"]  # fixtures
 
 BUCKET = "s3://shop"
 

@@ -17,8 +17,7 @@ from moto.core.responses import ActionResult
 
 from batch_resend.simulator.pool import Kind
 from batch_resend.simulator.rules import Cognito
-from tests.cli import test_cli
-from tests.cli.test_cli import (
+from tests.support.program import (
     AGAIN,
     CLIENT,
     REPORT,
@@ -31,9 +30,6 @@ from tests.cli.test_cli import (
     tallied,
     until,
 )
-
-program, cognito, url, at = test_cli.program, test_cli.cognito, test_cli.url, test_cli.at
-elsewhere = test_cli.elsewhere
 
 NAMES = [
     "ada@example.com",
@@ -63,7 +59,7 @@ def export(program: Program, *options: str) -> list[dict[str, str]]:
 def test_status_tells_what_the_run_and_its_summary_told(used: Program) -> None:
     shown = used("status", *LEDGER)
     assert (shown.code, shown.err) == (0, "")
-    assert "Users 5\n  sent               2\n  unsettled          1 (no-answer 1)\n" in shown.out
+    assert "Users 5\n  sent               2\n  unknown          1 (no-answer 1)\n" in shown.out
     assert "At the cap of --max-sends 1: 3, 1 of them because" in shown.out
     assert "  no-answer            b***@e***\n" in shown.out
     assert not any(name in shown.out for name in NAMES)
@@ -73,8 +69,8 @@ def test_status_tells_what_the_run_and_its_summary_told(used: Program) -> None:
     summary = used.summary()
     assert told["runs"][0]["counts"] == summary["counts"]
     assert told["messages"] == summary["reasons"]
-    assert told["unsettled"]["messages"] == summary["unsettled"] == 1
-    assert told["users"] == {"sent": 2, "unsettled": 1, "failed": 1, "skipped": 1}
+    assert told["unknown"]["messages"] == summary["unknown_in_ledger"] == 1
+    assert told["users"] == {"sent": 2, "unknown": 1, "failed": 1, "skipped": 1}
     assert told["at_cap"] == {"max_sends": 2, "users": 0, "in_doubt": 0}
     assert told["confirmations"] is None
 
@@ -82,7 +78,7 @@ def test_status_tells_what_the_run_and_its_summary_told(used: Program) -> None:
 def test_one_user_s_history_is_shown_and_who_is_not_known_exits_1(used: Program) -> None:
     shown = used("status", "BOB+rst@example.com", *LEDGER)
     assert (shown.code, shown.err) == (0, "")
-    assert shown.out.splitlines()[0] == "B***@e*** in the ledger l.sqlite3: unsettled"
+    assert shown.out.splitlines()[0] == "B***@e*** in the ledger l.sqlite3: unknown"
     assert "unknown  no-answer" in shown.out
     assert used("status", "BOB+rst@example.com", *LEDGER, "--case-sensitive").code == 1
     nobody = used("status", "zoe", *LEDGER, "--json")
@@ -100,7 +96,7 @@ def test_the_export_has_a_row_for_every_message_and_no_formula(used: Program) ->
         )
         for row in rows
     }
-    assert [row["username"] for row in export(used, *LEDGER, "--unsettled")] == [NAMES[1]]
+    assert [row["username"] for row in export(used, *LEDGER, "--unknown")] == [NAMES[1]]
 
     into = used("ledger", "export", *LEDGER, "--output", "all.csv", umask=0)
     assert (into.code, into.out, into.err) == (0, "", "5 messages written to all.csv.\n")
@@ -138,7 +134,7 @@ def test_forgotten_people_are_in_no_file_and_are_not_written_to_again(
     before = dict(cognito.deliveries)
     assert used("run", "users.csv", *at, *AGAIN, *LEDGER, "--cooldown", "0s").code == 1
     assert tallied(used.report()) == {
-        "skipped/send-cap": 2, "skipped/unsettled": 1, "failed/user-not-found": 1,
+        "skipped/send-cap": 2, "skipped/outcome-unknown": 1, "failed/user-not-found": 1,
         "skipped/already-confirmed": 1,
     }  # fmt: skip
     assert dict(cognito.deliveries) == before
@@ -163,11 +159,11 @@ def test_a_purge_erases_names_and_only_entirely_lets_people_be_written_to_again(
     purge = ("ledger", "purge", "--older-than", "0s", *LEDGER)
     refused = used(*purge, "--entirely", env=for_runs)
     assert refused.code == 2
-    assert "forget 5 messages (1 of them unsettled) of the ledger l.sqlite3" in refused.err
+    assert "forget 5 messages (1 of them unknown) of the ledger l.sqlite3" in refused.err
 
     done = used(*purge)
     assert done.code == 0
-    assert done.err.startswith("Names erased in 5 messages (1 of them unsettled) of the ledger")
+    assert done.err.startswith("Names erased in 5 messages (1 of them unknown) of the ledger")
     assert "example.com" not in (used.folder / "l.sqlite3").read_bytes().decode("latin-1")
     used("run", "users.csv", *at, *AGAIN, *LEDGER)
     assert "sent/accepted" not in tallied(used.report())
@@ -331,7 +327,7 @@ def test_who_has_confirmed_since_is_counted_at_the_pool(
             },
             {"days": 3} | nobody | {"written_to": 10, "confirmed": 10},
         ],
-        "unsettled": nobody,
+        "unknown": nobody,
     }  # fmt: skip
     # Without a name they are counted all the same, by their hash.
     for name in written_to[:3]:

@@ -12,9 +12,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.cli.test_cli import REPORT, SUMMARY, Program, numbered, program, tallied
-
-__all__ = ["program"]  # a fixture
+from tests.support.program import REPORT, SUMMARY, Program, numbered, tallied
 
 
 @contextmanager

@@ -4,15 +4,7 @@ from __future__ import annotations
 
 from batch_resend.simulator.pool import Kind
 from batch_resend.simulator.rules import Cognito
-from tests.cli.test_cli import (
-    AGAIN,
-    REPORT,
-    SUMMARY,
-    Program,
-    numbered,
-    once,
-    tallied,
-)
+from tests.support.program import AGAIN, REPORT, SUMMARY, Program, numbered, once, tallied
 
 
 def test_the_next_wave_goes_out_only_if_the_last_one_went_well(

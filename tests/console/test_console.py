@@ -13,35 +13,9 @@ import trio.testing
 from batch_resend.console.console import Console, progress_line, summary_lines, wrapped
 from batch_resend.job.engine import Snapshot
 from batch_resend.job.outcome import Stop
-from batch_resend.job.summary import Summary, Tally
+from batch_resend.job.summary import Tally
 from batch_resend.model import Reason, Result
-from batch_resend.preflight.estimate import Estimate, Messages
-from batch_resend.preflight.preview import Preview
-
-FACTS: dict[str, Any] = {
-    "input": "users.csv",
-    "user_pool_id": None,
-    "client_id": "abc",
-    "region": "eu-west-1",
-    "endpoint": "https://cognito-idp.eu-west-1.amazonaws.com",
-    "endpoint_is_aws": True,
-    "simulated": False,
-    "report": "report.csv",
-    "ledger": None,
-}
-PREVIEW = Preview(
-    counts={Reason.ELIGIBLE: 5, Reason.DUPLICATE: 2, Reason.SEND_CAP: 1, Reason.INTERRUPTED: 1},
-    first=["ada@example.com", "bob", "cid"],
-    estimate=Estimate(users=5, rate=25.0, now=0.0, sent=Messages(unknown=5)),
-    facts=FACTS,
-)
-
-
-def summary(reasons: dict[Reason, int], **given: Any) -> Summary:
-    facts: dict[str, Any] = {
-        "requests": 9, "throttled": 0, "seconds": 75.0, "started_at": 0.0, "facts": FACTS,
-    }  # fmt: skip
-    return Summary(reasons=reasons, **(facts | given))
+from tests.support.consoles import FACTS, PREVIEW, snapshot, summary
 
 
 def test_the_summary_says_what_happened_and_what_now() -> None:
@@ -49,7 +23,7 @@ def test_the_summary_says_what_happened_and_what_now() -> None:
         {Reason.ACCEPTED: 3, Reason.USER_NOT_FOUND: 1, Reason.NO_ANSWER: 2, Reason.STOPPED: 4},
         stopped_by=Stop.DEADLINE,
         throttled=2,
-        unsettled=2,
+        unknown_in_ledger=2,
     )
     assert summary_lines(told) == [
         "10 rows in 75 s: 3 sent, 1 failed, 2 unknown, 4 not-attempted (9 requests, 2 throttled).",
@@ -57,26 +31,26 @@ def test_the_summary_says_what_happened_and_what_now() -> None:
         "  unknown            2 (no-answer 2)",
         "Stopped early: The time of --deadline is over.",
         "Run the same command again to go on: nobody is written to twice.",
-        "Unsettled over all runs: 2. Nobody can say whether they were sent a code, so they count"
+        "Unknown over all runs: 2. Nobody can say whether they were sent a code, so they count"
         " as sent.",
         "Report: report.csv",
     ]
 
 
-def test_the_command_that_shows_who_is_unsettled_is_named_where_the_ledger_is_kept() -> None:
+def test_the_command_that_shows_who_is_unknown_is_named_where_the_ledger_is_kept() -> None:
     reasons = {Reason.NO_ANSWER: 1}
-    kept = summary(reasons, unsettled=1, facts=FACTS | {"ledger": "my state/l.sqlite3"})
+    kept = summary(reasons, unknown_in_ledger=1, facts=FACTS | {"ledger": "my state/l.sqlite3"})
     assert "  batch-resend status --ledger 'my state/l.sqlite3'" in summary_lines(kept)
     for told in (
-        summary(reasons, unsettled=1, facts=FACTS | {"ledger": None}),
-        summary({}, unsettled=0, facts=FACTS | {"ledger": "l.sqlite3"}),
+        summary(reasons, unknown_in_ledger=1, facts=FACTS | {"ledger": None}),
+        summary({}, unknown_in_ledger=0, facts=FACTS | {"ledger": "l.sqlite3"}),
     ):
         assert not any("batch-resend status" in line for line in summary_lines(told))
 
 
 def test_a_number_that_is_not_known_is_not_said_to_be_none() -> None:
-    lines = summary_lines(summary({Reason.ACCEPTED: 1}, unsettled=None))
-    assert "Unsettled over all runs: not known, for the ledger could not be read." in lines
+    lines = summary_lines(summary({Reason.ACCEPTED: 1}, unknown_in_ledger=None))
+    assert "Unknown over all runs: not known, for the ledger could not be read." in lines
 
 
 def test_what_weakens_the_result_is_named() -> None:
@@ -89,21 +63,6 @@ def test_what_weakens_the_result_is_named() -> None:
     assert summary_lines(elsewhere)[-1] == ("The endpoint was not AWS's own: https://p.example")
     hostile = summary({}, stopped_by=Stop.TRIGGER, detail="bad\x1b[31m\nError: forged")
     assert all("\n" not in line and "\x1b" not in line for line in summary_lines(hostile))
-
-
-def snapshot(**given: Any) -> Snapshot:
-    facts: dict[str, Any] = {
-        "eligible": 1000,
-        "done": 250,
-        "tally": Tally(reasons=Counter({Reason.ACCEPTED: 240, Reason.NO_ANSWER: 10})),
-        "rate": 25.0,
-        "ceiling": 50.0,
-        "throttled": 0,
-        "in_flight": 3,
-        "seconds": 10.0,
-        "stopped_by": None,
-    }
-    return Snapshot(**(facts | given))
 
 
 @pytest.mark.parametrize(

@@ -256,7 +256,7 @@ class Run:
 
 #: What a row may say of somebody who was sent nothing, without a loss: it names them.
 _NAMED = {
-    *("interrupted", "unsettled"),
+    *("interrupted", "outcome-unknown"),
     *("no-answer", "server-error", "trigger-error", "unreadable-answer"),
 }
 #: What a row may say of somebody who was sent a code.

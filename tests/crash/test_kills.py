@@ -103,11 +103,13 @@ def test_the_judge_sees_who_was_sent_twice_and_who_was_lost() -> None:
     def report(**reasons: str) -> Report:
         return Report([{"username": n, "reason": r} for n, r in reasons.items()], whole=True)
 
-    fine = report(a="accepted", b="interrupted", c="unsettled", d="cooling-down")
+    fine = report(a="accepted", b="interrupted", c="outcome-unknown", d="cooling-down")
     names = ["a", "b", "c", "d"]
     assert judge(names, {"a": 1, "b": 1, "d": 1}, fine) == Verdict(4, 0, 0, 2, 1)
     assert judge(names, {"a": 1, "b": 2, "d": 1}, fine).twice == 1
     assert judge(names, {"b": 1, "c": 1, "d": 1}, fine).lost == 1
-    assert judge(names, {"a": 1}, report(a="stopped", b="interrupted", c="unsettled")).lost == 2
+    assert (
+        judge(names, {"a": 1}, report(a="stopped", b="interrupted", c="outcome-unknown")).lost == 2
+    )
     assert judge(["a+missing"], {}, report(**{"a+missing": "user-not-found"})).lost == 0
     assert judge(["a+missing"], {}, report(**{"a+missing": "accepted"})).lost == 1

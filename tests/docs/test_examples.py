@@ -138,7 +138,7 @@ def test_the_clean_up_writes_to_everybody_once(tmp_path: Path, environment: dict
     assert _reasons(out / "rest.csv")["sent/accepted"] == 27
     assert _reasons(out / "again.csv") == {
         **{reason: n for reason, n in EXPECTED.items() if reason.startswith("failed/")},
-        "skipped/unsettled": 4,
+        "skipped/outcome-unknown": 4,
     }
     sent = [
         row["username"].casefold()
@@ -312,7 +312,7 @@ def test_the_embedding_program_prints_its_results(
     ]
     assert sent == "   36 sent"
     assert sorted([failed, skipped, lost]) == ["    4 skipped", "    4 unknown", "    6 failed"]
-    assert total == "50 rows, 48 requests, 4 unsettled"
+    assert total == "50 rows, 48 requests, 4 unknown"
     assert list(tmp_path.glob("*.csv")) == []
 
 

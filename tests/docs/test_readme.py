@@ -376,14 +376,14 @@ def test_every_field_of_the_summary_is_in_its_table(tmp_path: Path) -> None:
 
 
 def test_every_field_of_the_summary_of_all_pools_is_in_its_table() -> None:
-    from tests.pools.test_run import ended
+    from tests.support.pools import ended
 
     documented = {name for row in _table("field of all pools") for name in _code(row[0])}
     assert documented == set(PoolsSummary({"shop": ended()}).as_json())
 
 
 def test_the_check_that_the_readme_shows_is_what_the_facts_come_to() -> None:
-    from tests.preflight.test_check import WISH, own_sender
+    from tests.support.findings import WISH, own_sender
 
     assert _block("check") == lines(check(own_sender(), WISH))
     assert [_code(row[0])[0] for row in _table("field of the check")] == list(
@@ -392,7 +392,7 @@ def test_the_check_that_the_readme_shows_is_what_the_facts_come_to() -> None:
 
 
 def test_every_finding_is_in_its_table() -> None:
-    from tests.preflight.test_check import FINDINGS
+    from tests.support.findings import FINDINGS
 
     told = {finding.about for facts, wish, *_ in FINDINGS.values()
             for finding in check(facts, wish).findings}  # fmt: skip
@@ -404,7 +404,7 @@ def test_every_finding_is_in_its_table() -> None:
 
 
 def test_the_plan_that_the_readme_shows_is_that_of_the_test() -> None:
-    from tests.preflight.test_preview import PREVIEW
+    from tests.support.previews import PREVIEW
 
     assert _block("plan") == plan_lines(PREVIEW)
 

@@ -3,157 +3,28 @@
 Judged by what the simulated Cognito delivered, never by the report alone.
 """
 
-import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from typing import Any
 
 import anyio
 import pytest
-import trio.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch_resend.errors import LedgerError, ReportError, StaleListing
-from batch_resend.job.engine import Job, Limits, Selection, Sender
+from batch_resend.errors import LedgerError, StaleListing
+from batch_resend.job.engine import Job, Selection, Sender
 from batch_resend.job.outcome import Stop
-from batch_resend.job.request import AppClient
-from batch_resend.job.spool import Spool
 from batch_resend.job.summary import MaxFailures, Summary
 from batch_resend.ledger import Intend, Interrupted, Names
 from batch_resend.ledger.policy import SendPolicy
 from batch_resend.ledger.sqlite.ledger import SqliteLedger
-from batch_resend.model import Candidate, Outcome, Reason, Reply, Request, Result, Wire
+from batch_resend.model import Candidate, Outcome, Reason, Reply, Request, Wire
 from batch_resend.simulator.pool import Kind, Pool, User
 from batch_resend.simulator.quota import Quota, Style
 from batch_resend.simulator.rules import Client, Cognito, Outage, PoolSettings
 from batch_resend.simulator.sender import SimulatedSender
 from tests.support.ledgers import apply
-
-EPOCH = 1_800_000_000.0
-CLIENT = AppClient("simulatedclient")
-
-
-def virtually(work: Callable[[], Awaitable[Any]]) -> Any:
-    """Run on a clock that jumps to the next thing that happens."""
-    clock = trio.testing.MockClock(autojump_threshold=0)
-    return trio.run(work, clock=clock)
-
-
-class Listed:
-    """A source of the names it is given."""
-
-    def __init__(self, names: Iterable[str | Candidate], *, stale: int = 0) -> None:
-        self.candidates = [
-            name if isinstance(name, Candidate) else Candidate(row, name, raw=f"{name}\n")
-            for row, name in enumerate(names, 1)
-        ]
-        self.stale = stale
-
-    async def open(self) -> None:
-        pass
-
-    async def batches(self) -> AsyncIterator[list[Candidate]]:
-        for start in range(0, len(self.candidates), 1000):
-            yield self.candidates[start : start + 1000]
-            if self.stale:
-                self.stale -= 1
-                raise StaleListing("the listing broke off")
-
-
-class Kept:
-    """A report that keeps what it is told."""
-
-    def __init__(self, *, room: int | None = None) -> None:
-        self.results: list[Result] = []
-        self.room = room
-
-    def write(self, result: Result) -> None:
-        if self.room is not None and len(self.results) >= self.room:
-            raise ReportError("no space left")
-        self.results.append(result)
-
-    @property
-    def reasons(self) -> Counter[Reason]:
-        return Counter(result.reason for result in self.results)
-
-    def of(self, username: str) -> Result:
-        (result,) = [result for result in self.results if result.username == username]
-        return result
-
-
-class World:
-    """A Cognito, a ledger that outlives runs, and the report of the last one."""
-
-    def __init__(self, cognito: Cognito | None = None, **latency: Any) -> None:
-        self.cognito = cognito or Cognito()
-        self.latency = {"latency": 0.06, "timeout": 10.0} | latency
-        self.ledger = SqliteLedger(None).__enter__()
-        self.report = Kept()
-        self.now = EPOCH
-        self.waits: list[tuple[str, float]] = []
-        self.notes: list[str] = []
-        self.job: Job
-
-    def __del__(self) -> None:
-        self.ledger.__exit__(None, None, None)
-
-    def go(self, names: Iterable[str | Candidate] | Listed, **given: Any) -> Summary:
-        """Run in virtual time."""
-        summary: Summary = virtually(lambda: self.run(names, **given))
-        return summary
-
-    async def run(
-        self,
-        names: Iterable[str | Candidate] | Listed,
-        *,
-        sender: Sender | None = None,
-        during: Callable[[Job], Coroutine[Any, Any, None]] | None = None,
-        policy: SendPolicy | None = None,
-        selection: Selection | None = None,
-        dry: bool = False,
-        room: int | None = None,
-        ledger: Any = None,
-        **limits: Any,
-    ) -> Summary:
-        self.report = Kept(room=room)
-        source = names if isinstance(names, Listed) else Listed(names)
-        async with (
-            SimulatedSender(self.cognito, epoch=self.now, **self.latency) as simulated,
-            contextlib.AsyncExitStack() as stack,
-        ):
-            began = anyio.current_time()
-            self.job = job = Job(
-                ledger=ledger or self.ledger,
-                report=self.report,
-                app=CLIENT,
-                spool=stack.enter_context(Spool()),
-                now=self.now,
-                policy=policy or SendPolicy(),
-                limits=Limits(**({"rate": 25.0} | limits)),
-                watch=lambda why, seconds: self.waits.append((why, seconds)),
-                note=self.notes.append,
-                threads=False,
-            )
-            await job.plan(source, selection or Selection())
-            if dry:
-                return await job.dry_run()
-            async with anyio.create_task_group() as tasks:
-                if during is not None:
-                    tasks.start_soon(during, job)
-                summary = await job.run(sender or simulated)
-                tasks.cancel_scope.cancel()
-            self.now += anyio.current_time() - began
-        counted = len(source.candidates)
-        if room is None:
-            rows = sorted(result.row for result in self.report.results)
-            assert rows == list(range(1, counted + 1)), "every row exactly once"
-        assert summary.rows == counted
-        return summary
-
-
-def users(count: int, kind: str = "") -> list[str]:
-    return [f"user{n}{kind}@example.com" for n in range(count)]
+from tests.support.world import EPOCH, Listed, World, users, virtually
 
 
 def test_every_user_is_sent_one_code_and_reported_once() -> None:
@@ -228,7 +99,7 @@ def test_every_kind_of_user_ends_as_it_must_and_no_unknown_is_asked_again() -> N
     # Who is unknown counts as sent, and is told apart.
     world.go(names)
     unknown = [name for name, reason in names.items() if reason.outcome is Outcome.UNKNOWN]
-    assert {world.report.of(name).reason for name in unknown} == {Reason.UNSETTLED}
+    assert {world.report.of(name).reason for name in unknown} == {Reason.OUTCOME_UNKNOWN}
     assert max(world.cognito.deliveries.values()) == 1
 
 
@@ -371,7 +242,7 @@ def test_without_a_single_connection_the_settings_are_wrong() -> None:
     summary = virtually(work)
     assert (summary.stopped_by, summary.exit_code) == (Stop.UNREACHABLE, 4)
     assert 30 <= summary.seconds <= 35
-    assert world.ledger.unsettled() == 0
+    assert world.ledger.unknown() == 0
 
 
 def test_a_connection_that_comes_late_fails_nobody() -> None:
@@ -398,7 +269,7 @@ def test_a_gentle_stop_settles_what_is_in_flight_and_reports_the_rest() -> None:
     reasons = world.report.reasons
     assert reasons[Reason.ACCEPTED] == world.cognito.deliveries.total() > 0
     assert reasons[Reason.ACCEPTED] + reasons[Reason.STOPPED] == 500
-    assert world.ledger.unsettled() == 0
+    assert world.ledger.unknown() == 0
     world.go(users(500))
     assert world.cognito.deliveries == Counter(users(500))
 
@@ -410,7 +281,7 @@ def test_whoever_waits_or_rests_has_no_open_intent() -> None:
         while True:
             await anyio.sleep(0.333)
             snapshot = job.snapshot()
-            opened.append(world.ledger.unsettled() - snapshot.in_flight)
+            opened.append(world.ledger.unknown() - snapshot.in_flight)
 
     world = World(Cognito(quota=Quota(5, burst=5)))
     world.go(users(300), rate=50.0, during=look)
@@ -446,16 +317,16 @@ class Uncounted:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.ledger, name)
 
-    def unsettled(self) -> int:
+    def unknown(self) -> int:
         raise LedgerError("The ledger may not be read.")
 
 
-def test_what_is_unsettled_over_all_runs_is_never_said_to_be_what_this_run_left() -> None:
+def test_what_is_unknown_over_all_runs_is_never_said_to_be_what_this_run_left() -> None:
     world = World()
     summary = world.go(users(2), ledger=Uncounted(world.ledger))
-    assert (summary.unsettled, summary.stopped_by, summary.exit_code) == (None, None, 0)
+    assert (summary.unknown_in_ledger, summary.stopped_by, summary.exit_code) == (None, None, 0)
     assert world.notes == [
-        "How many are unsettled over all runs is not known. The ledger may not be read."
+        "How many are unknown over all runs is not known. The ledger may not be read."
     ]
 
 
@@ -537,9 +408,9 @@ def test_what_a_dead_run_left_open_is_reported_once_as_interrupted() -> None:
     assert world.report.of("ada").reason is Reason.INTERRUPTED
     assert world.report.of("cid").reason is Reason.ACCEPTED
     world.go(["ADA", "bob"])
-    assert world.report.of("ADA").reason is Reason.UNSETTLED
+    assert world.report.of("ADA").reason is Reason.OUTCOME_UNKNOWN
     assert world.report.of("bob").reason is Reason.INTERRUPTED
-    policy = SendPolicy(resend_unsettled=True)
+    policy = SendPolicy(resend_unknown="all")
     world.go(["ada", "bob"], policy=policy)
     assert world.report.reasons == {Reason.ACCEPTED: 2}
 
@@ -574,7 +445,7 @@ def test_a_dry_run_says_the_same_and_sends_and_remembers_nothing() -> None:
     }
     assert summary.counts[Outcome.PLANNED] == 1
     assert world.cognito.requests == 1
-    assert world.ledger.unsettled() == 1
+    assert world.ledger.unknown() == 1
 
 
 def test_a_canary_takes_the_first_or_a_sample_of_the_eligible() -> None:

@@ -84,19 +84,19 @@ def test_the_first_reason_that_applies_counts(
         (History(sent=[NOW - 9 * DAY] * 3), REMINDERS, Reason.SEND_CAP),
         (History(sent=[NOW - 9 * DAY] * 4), REMINDERS, Reason.SEND_CAP),
         # Messages that nobody can prove count as sent, and the reason says that they do.
-        (History(unsettled=[NOW - HOUR]), ONCE, Reason.UNSETTLED),
-        (History(unsettled=[NOW - 90 * DAY]), ONCE, Reason.UNSETTLED),
-        (History(unsettled=[NOW - 9 * DAY]), REMINDERS, Reason.ELIGIBLE),
-        (History(unsettled=[NOW - HOUR]), REMINDERS, Reason.UNSETTLED),
-        (History([NOW - 9 * DAY] * 2, [NOW - 9 * DAY]), REMINDERS, Reason.UNSETTLED),
+        (History(unknown=[NOW - HOUR]), ONCE, Reason.OUTCOME_UNKNOWN),
+        (History(unknown=[NOW - 90 * DAY]), ONCE, Reason.OUTCOME_UNKNOWN),
+        (History(unknown=[NOW - 9 * DAY]), REMINDERS, Reason.ELIGIBLE),
+        (History(unknown=[NOW - HOUR]), REMINDERS, Reason.OUTCOME_UNKNOWN),
+        (History([NOW - 9 * DAY] * 2, [NOW - 9 * DAY]), REMINDERS, Reason.OUTCOME_UNKNOWN),
         (History([NOW - HOUR], [NOW - HOUR]), ONCE, Reason.COOLING_DOWN),
         (History([], [NOW - HOUR], interrupted=True), ONCE, Reason.INTERRUPTED),
         (History([NOW - HOUR], [NOW], interrupted=True), ONCE, Reason.INTERRUPTED),
-        (History([], [NOW], True), SendPolicy(resend_unsettled=True), Reason.ELIGIBLE),
-        (History([], [NOW - HOUR]), SendPolicy(resend_unsettled=True), Reason.ELIGIBLE),
+        (History([], [NOW], True), SendPolicy(resend_unknown="all"), Reason.ELIGIBLE),
+        (History([], [NOW - HOUR]), SendPolicy(resend_unknown="all"), Reason.ELIGIBLE),
         (
             History([NOW - HOUR], [NOW]),
-            SendPolicy(resend_unsettled=True),
+            SendPolicy(resend_unknown="all"),
             Reason.COOLING_DOWN,
         ),
     ],
@@ -179,7 +179,7 @@ def test_a_decision_never_sends_to_whom_the_ledger_bars(
         Outcome.FAILED,
     }
     if reason is Reason.ELIGIBLE:
-        times = [*history.sent, *history.unsettled]
+        times = [*history.sent, *history.unknown]
         assert not duplicate
         assert not excluded
         assert candidate.enabled is not False

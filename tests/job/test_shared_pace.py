@@ -25,7 +25,7 @@ from batch_resend.model import Reason, Reply, Request, Wire
 from batch_resend.simulator.quota import Quota
 from batch_resend.simulator.rules import Cognito
 from batch_resend.simulator.sender import SimulatedSender
-from tests.job.test_engine import CLIENT, EPOCH, Kept, Listed, virtually
+from tests.support.world import CLIENT, EPOCH, Kept, Listed, virtually
 
 TINY = 1e-6
 

@@ -17,8 +17,8 @@ from batch_resend.ledger import Intend, Names
 from batch_resend.model import Reason, Result
 from batch_resend.simulator.quota import Quota
 from batch_resend.simulator.rules import Cognito
-from tests.job.test_engine import EPOCH, World, users
 from tests.support.ledgers import apply
+from tests.support.world import EPOCH, World, users
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ class Watched(World):
         def note(text: str) -> None:
             self.told.append(text)
             self.delivered.append(self.cognito.deliveries.total())
-            self.in_doubt.append(self.ledger.unsettled() + self.job.snapshot().in_flight)
+            self.in_doubt.append(self.ledger.unknown() + self.job.snapshot().in_flight)
             self.reported.append(len(self.report.results))
 
         async def listen(job: Job) -> None:
@@ -215,7 +215,7 @@ def test_a_stop_between_two_waves_reports_the_rest() -> None:
     summary = world.go(users(300), waves=(10, 100, None), during=stop_soon)
     assert (summary.stopped_by, summary.exit_code) == (Stop.SIGINT, 130)
     assert 10 <= world.cognito.deliveries.total() <= 12
-    assert world.ledger.unsettled() == 0
+    assert world.ledger.unknown() == 0
     assert world.job._wave == 1, "no wave began after that"
     world.go(users(300), waves=(10, 100, None))
     assert world.cognito.deliveries == Counter(users(300))

@@ -105,10 +105,10 @@ class Ledger:
                 finally:
                     around.cancel_scope.cancel()
 
-    async def messages(self, *, unsettled: bool = False) -> list[Message]:
+    async def messages(self, *, unknown: bool = False) -> list[Message]:
         settings = self.settings()
         async with looking(settings, await ledger_of(settings)) as copy:
-            return list(copy.messages(unsettled=unsettled))
+            return list(copy.messages(unknown=unknown))
 
     async def names(self) -> list[str | None]:
         return [message.name for message in await self.messages()]
@@ -150,7 +150,7 @@ def ledger(
 
 
 def told(history: History) -> tuple[list[float], list[float], bool]:
-    return sorted(history.sent), sorted(history.unsettled), history.interrupted
+    return sorted(history.sent), sorted(history.unknown), history.interrupted
 
 
 async def test_what_was_settled_is_known_to_the_next_run(ledger: Ledger) -> None:
@@ -160,7 +160,7 @@ async def test_what_was_settled_is_known_to_the_next_run(ledger: Ledger) -> None
             await run.intend(name) for name in ("sent", "lost", "failed", "back")
         ]
         await run.intend("open", at=NOW + 1)
-        assert await run.journal.unsettled() == 5
+        assert await run.journal.unknown() == 5
         await run.settle(sent, Reason.ACCEPTED, NOW + 2)
         await run.settle(lost, Reason.NO_ANSWER, NOW + 3)
         await run.settle(failed, Reason.USER_NOT_FOUND, NOW + 4)
@@ -171,7 +171,7 @@ async def test_what_was_settled_is_known_to_the_next_run(ledger: Ledger) -> None
         assert told(await run.history("lost")) == ([], [NOW + 3], False)
         for name in ("failed", "back", "nobody"):
             assert told(await run.history(name)) == ([], [], False)
-        assert await run.journal.unsettled() == 2
+        assert await run.journal.unknown() == 2
 
 
 async def test_a_ledger_says_for_which_client_it_was_begun(ledger: Ledger) -> None:
@@ -188,7 +188,7 @@ async def test_many_users_are_looked_up_at_once_in_their_order(ledger: Ledger) -
         users = [Names(f"user{n}") for n in range(250)]
         found = await run.journal.histories([*users, users[7]], NOW)
         assert [n for n, history in enumerate(found) if history.sent] == [7, 250]
-        assert [n for n, history in enumerate(found) if history.unsettled] == [230]
+        assert [n for n, history in enumerate(found) if history.unknown] == [230]
         assert await run.journal.histories([], NOW) == []
 
 
@@ -201,7 +201,7 @@ async def test_an_open_intent_of_a_dead_run_is_interrupted_once(ledger: Ledger) 
         assert told(await run.history("ada", now=MUCH_LATER)) == ([], [MUCH_LATER], False)
         await run.interrupt("ada", MUCH_LATER + 1)
         assert told(await run.history("ada", now=MUCH_LATER)) == ([], [MUCH_LATER], False)
-    (message,) = await ledger.messages(unsettled=True)
+    (message,) = await ledger.messages(unknown=True)
     assert (message.state, message.reason) == ("unknown", "interrupted")
 
 
@@ -214,7 +214,7 @@ async def test_a_later_intent_gives_up_what_a_dead_run_left(ledger: Ledger) -> N
         assert states == [("unknown", "interrupted"), ("open", None)]
         await run.settle(intent, Reason.ACCEPTED, MUCH_LATER)
         assert told(await run.history("ada"))[::2] == ([MUCH_LATER], False)
-        assert await run.journal.unsettled() == 1
+        assert await run.journal.unknown() == 1
 
 
 async def open_or_not(ledger: Ledger, run: Opened) -> list[Message]:
@@ -328,7 +328,7 @@ async def test_two_rows_that_name_one_person_are_not_both_sent_to(
         await run.send("id-1", "sub-1", "ada@example.com", listed=True)
     async with ledger.run() as run:
         intent = await run.intend(first, at=MUCH_LATER, policy=reminder)
-        with pytest.raises(Barred, match="unsettled"):
+        with pytest.raises(Barred, match="outcome-unknown"):
             await run.intend(other, at=MUCH_LATER, policy=reminder)
         await run.settle(intent, None)  # nothing was sent: now the other name may be
         intent = await run.intend(other, at=MUCH_LATER, policy=reminder)
@@ -378,7 +378,7 @@ async def test_a_message_is_told_as_it_was_written_down(ledger: Ledger) -> None:
         (1, "ada", "open", None, NOW + 4, None),
     ]  # fmt: skip
     assert found[0].user == found[2].user != found[1].user
-    assert [m.name for m in await ledger.messages(unsettled=True)] == ["böb\u0130", "ada"]
+    assert [m.name for m in await ledger.messages(unknown=True)] == ["böb\u0130", "ada"]
 
 
 async def test_runs_are_told_also_those_that_died(ledger: Ledger) -> None:
@@ -456,7 +456,7 @@ async def test_names_that_are_old_are_erased_and_still_count(ledger: Ledger) -> 
     assert await ledger.names() == [None, None, "new@example.com"]
     async with ledger.run() as run:
         assert (await run.history("old@example.com")).sent == [NOW]
-        assert await run.journal.unsettled() == 1
+        assert await run.journal.unknown() == 1
 
 
 async def test_a_message_that_nobody_settles_is_as_old_as_its_intent(ledger: Ledger) -> None:
@@ -467,7 +467,7 @@ async def test_a_message_that_nobody_settles_is_as_old_as_its_intent(ledger: Led
     await ledger.purge(NOW + 1)
     assert await ledger.names() == [None]
     async with ledger.run() as run:
-        assert await run.journal.unsettled() == 1
+        assert await run.journal.unknown() == 1
 
 
 async def test_what_is_purged_entirely_counts_no_more(ledger: Ledger) -> None:
@@ -511,7 +511,7 @@ async def test_a_simulation_never_touches_a_real_ledger_nor_the_other_way_round(
 async def test_looking_only_creates_nothing(ledger: Ledger) -> None:
     async with ledger.run(read_only=True, begin=False) as run:
         assert told(await run.history("ada")) == ([], [], False)
-        assert await run.journal.unsettled() == 0
+        assert await run.journal.unknown() == 0
     for look in (ledger.messages, ledger.forget):
         with pytest.raises(InputError, match="There is no ledger"):
             await look()

@@ -304,7 +304,7 @@ async def test_a_run_needs_what_the_examples_allow_and_no_more(name: str, line: 
             line.fate = once("after", WRITES)
         await ledger.make(Intend(Names("bob"), NOW))
         await ledger.make(Interrupted(Names("bob"), LATER))
-        assert await ledger.unsettled() == 1
+        assert await ledger.unknown() == 1
         await ledger.finish("{}", NOW)
     # An update in a transaction needs what an update does.
     asked = {operation.replace("TransactWriteItems", "UpdateItem") for operation, _ in line.met}
@@ -325,7 +325,7 @@ async def test_an_intent_is_made_once_whatever_becomes_of_its_answer(
             names = Names(f"id-{fate}", (fate,) if listed else (), listed)
             intents.append(await ledger.make(Intend(names, NOW)))
             assert sum(n for (_, met), n in line.met.items() if met == fate) == 1
-            with pytest.raises(Barred, match="unsettled"):
+            with pytest.raises(Barred, match="outcome-unknown"):
                 await other.make(Intend(Names(fate if listed else f"id-{fate}"), NOW))
         await anyio.sleep(0.3)  # what was late has arrived
         assert sorted(await messages(ledger)) == sorted(
@@ -433,7 +433,7 @@ async def test_a_table_out_of_reach_stops_all_intents_and_tries_what_is_open(
         with pytest.raises(LedgerError, match="is out of reach"):
             await ledger.make(Intend(Names("cid"), NOW))
         with pytest.raises(LedgerError, match="is out of reach"):
-            await ledger.unsettled()
+            await ledger.unknown()
         await ledger.make(Settle(intent, Reason.ACCEPTED, NOW))
         assert await messages(ledger) == [("ada@example.com", "sent", "accepted")]
 
@@ -448,7 +448,7 @@ async def test_many_at_once_fail_with_one_sentence(
             ("BatchGetItem", lambda: ledger.histories([Names(f"u{n}") for n in range(250)], NOW)),
             ("UpdateItem", lambda: ledger.purge(LATER)),
             ("UpdateItem", lambda: ledger.forget(["ada@example.com"])),
-            ("Scan", ledger.unsettled),
+            ("Scan", ledger.unknown),
         ]
         for operation, work in works:
             line.fate = partial(failing, operation)
@@ -522,7 +522,7 @@ async def test_a_part_that_was_not_read_is_read_again(
 
         monkeypatch.setattr(ledger._table._client, "batch_get_item", halting)
         found = await ledger.histories([Names(f"user{n}") for n in range(6)], NOW)
-        assert [bool(history.unsettled) for history in found] == [True] * 5 + [False]
+        assert [bool(history.unknown) for history in found] == [True] * 5 + [False]
 
 
 # -- several machines ------------------------------------------------------------------
@@ -567,7 +567,7 @@ async def test_of_machines_that_race_for_a_user_under_any_name_one_wins(
             texts = await messages(one)
             mine = {text for text, _, _ in texts if text and re.search(rf"\D{turn}(\D|$)", text)}
             assert len(won) == len(mine) >= 1
-            assert set(lost) <= {Reason.UNSETTLED}
+            assert set(lost) <= {Reason.OUTCOME_UNKNOWN}
             assert f"id{turn}" not in mine or len(mine) == 1
         results = await at_once(
             *(intending(ledger, ADA) for ledger in (one, two, three) for _ in range(4))
@@ -590,7 +590,7 @@ async def test_of_machines_that_race_for_a_user_under_names_known_long_since_one
                     for ledger, known in zip((one, two, three), names, strict=True)
                 )
             )
-            assert sorted(map(str, results))[-2:] == ["unsettled", "unsettled"], turn
+            assert sorted(map(str, results))[-2:] == ["outcome-unknown", "outcome-unknown"], turn
             assert sum(isinstance(found, int) for found in results) == 1, turn
             states = [state for _, state, _ in await messages(one)]
             assert states.count("open") == turn + 1
@@ -608,7 +608,7 @@ async def test_a_name_of_more_users_than_a_transaction_has_room_for_can_be_writt
         assert await ledger.make(Intend(home, NOW))
         # Whoever bears the name has few of their own, so the two meet all the same.
         for n in (0, items.MOST_NAMES - 1):
-            with pytest.raises(Barred, match="unsettled"):
+            with pytest.raises(Barred, match="outcome-unknown"):
                 await ledger.make(Intend(Names(f"id-{n}"), NOW))
 
 
@@ -618,7 +618,7 @@ async def test_accounts_that_share_an_address_are_each_written_to(name: str, lin
         shared = [Names(f"id-{n}", ("home@example.com",), listed=True) for n in range(6)]
         results = await at_once(*(intending(ledger, names) for names in shared))
         assert not any(isinstance(found, Reason) for found in results)
-        assert len((await ledger.histories([Names("home@example.com")], NOW))[0].unsettled) == 6
+        assert len((await ledger.histories([Names("home@example.com")], NOW))[0].unknown) == 6
 
 
 async def test_an_intent_is_judged_again_by_what_was_written_since_the_plan(name: str) -> None:
@@ -638,13 +638,13 @@ async def test_an_intent_is_judged_again_by_what_was_written_since_the_plan(name
 
 
 async def test_what_may_be_in_flight_elsewhere_is_not_sent_again_even_if_asked(name: str) -> None:
-    again = SendPolicy(resend_unsettled=True)
+    again = SendPolicy(resend_unknown="all")
     async with opened(name) as mine, opened(name) as theirs:
         intent = await theirs.make(Intend(ADA, NOW))
         (seen,) = await mine.histories([ADA], LATER - 1)
         assert seen.in_flight
         assert not seen.interrupted
-        with pytest.raises(Barred, match="unsettled"):
+        with pytest.raises(Barred, match="outcome-unknown"):
             await mine.make(Intend(ADA, LATER - 1, again))
         with pytest.raises(Barred, match="interrupted"):
             await mine.make(Intend(ADA, LATER, SendPolicy()))

@@ -11,7 +11,7 @@ from batch_resend.ledger.policy import NOBODY, History, SendPolicy
 from batch_resend.model import Reason, Result
 from batch_resend.simulator.quota import Quota
 from batch_resend.simulator.rules import Cognito
-from tests.job.test_engine import World, users
+from tests.support.world import World, users
 
 
 class Shared:
@@ -43,7 +43,7 @@ class Shared:
     async def commit_forever(self) -> None:
         pass
 
-    async def unsettled(self) -> int:
+    async def unknown(self) -> int:
         return 7
 
     async def finish(self, summary: str, at: float) -> None:
@@ -52,7 +52,11 @@ class Shared:
 
 def test_who_was_written_to_by_another_machine_meanwhile_is_skipped_without_a_request() -> None:
     names = users(40)
-    barred = {names[3]: Reason.COOLING_DOWN, names[5]: Reason.SEND_CAP, names[9]: Reason.UNSETTLED}
+    barred = {
+        names[3]: Reason.COOLING_DOWN,
+        names[5]: Reason.SEND_CAP,
+        names[9]: Reason.OUTCOME_UNKNOWN,
+    }
     world, journal = World(), Shared(barred)
     assert isinstance(journal, Journal)
     snapshots: list[Snapshot] = []
@@ -67,7 +71,7 @@ def test_who_was_written_to_by_another_machine_meanwhile_is_skipped_without_a_re
     assert {r.username: r.reason for r in world.report.results if r.username in barred} == barred
     assert world.cognito.deliveries.keys() == set(names) - barred.keys()
     assert all(r.attempts == 0 for r in world.report.results if r.username in barred)
-    assert summary.unsettled == 7
+    assert summary.unknown_in_ledger == 7
     assert summary.exit_code == 0
     assert journal.ended
     assert snapshots[-1].done == snapshots[-1].eligible == 40

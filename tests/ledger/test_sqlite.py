@@ -62,7 +62,7 @@ def test_what_was_settled_is_known_to_the_next_run(path: Path) -> None:
             opened, [Intend(Names(name), NOW) for name in ("sent", "lost", "failed", "back")]
         )
         apply(opened, [Intend(Names("open"), NOW + 1)])
-        assert opened.unsettled() == 5
+        assert opened.unknown() == 5
         apply(
             opened,
             [
@@ -79,7 +79,7 @@ def test_what_was_settled_is_known_to_the_next_run(path: Path) -> None:
         assert opened.history(Names("open")) == History([], [NOW + 1], True)
         for name in ("failed", "back", "nobody"):
             assert opened.history(Names(name)) == History()
-        assert opened.unsettled() == 2
+        assert opened.unknown() == 2
         assert opened.latest() == NOW + 4
         apply(opened, [Interrupted(Names("OPEN"), NOW + 9)])
         assert opened.history(Names("open")) == History([], [NOW + 9], False)
@@ -147,7 +147,7 @@ def test_steps_are_made_all_or_none(path: Path) -> None:
     with ledger(path) as opened:
         with pytest.raises(LedgerError, match="UNIQUE"):
             apply(opened, [Intend(Names("ada"), NOW), Intend(Names("bob"), NOW)] * 2)
-        assert opened.unsettled() == 0
+        assert opened.unknown() == 0
 
 
 def test_one_user_never_has_two_open_intents(path: Path) -> None:
@@ -206,7 +206,7 @@ def test_the_second_run_learns_who_holds_the_ledger(path: Path) -> None:
     with ledger(path), pytest.raises(LedgerHeld, match=f"process {os.getpid()}, since 20"):
         SqliteLedger(path).__enter__()
     with ledger(path) as opened:
-        assert opened.unsettled() == 0
+        assert opened.unknown() == 0
 
 
 def test_the_lock_is_freed_by_any_death_and_its_file_stays(path: Path) -> None:
@@ -441,7 +441,7 @@ def test_a_message_is_told_as_it_was_written_down(path: Path) -> None:
         apply(opened, [Settle(lost, Reason.NO_ANSWER, NOW + 3), Intend(Names("ada"), NOW + 4)])
     with ledger(path) as opened:
         told = [
-            (m.run, m.name, m.state, m.reason, m.intended_at, m.settled_at, m.at, m.is_unsettled)
+            (m.run, m.name, m.state, m.reason, m.intended_at, m.settled_at, m.at, m.is_unknown)
             for m in opened.messages()
         ]
         assert told == [
@@ -449,7 +449,7 @@ def test_a_message_is_told_as_it_was_written_down(path: Path) -> None:
             (1, "bob", "unknown", "no-answer", NOW + 1, NOW + 3, NOW + 3, True),
             (1, "ada", "open", None, NOW + 4, None, NOW + 4, True),
         ]
-        assert [m.name for m in opened.messages(unsettled=True)] == ["bob", "ada"]
+        assert [m.name for m in opened.messages(unknown=True)] == ["bob", "ada"]
         users = [[m.name for m in messages] for messages in opened.users()]
         assert sorted(users) == [["Ada", "ada"], ["bob"]]
         assert "'A***'" in repr(next(opened.messages()))
@@ -568,7 +568,7 @@ def test_names_that_are_old_are_erased_and_still_count(path: Path) -> None:
         assert opened.older(NOW + 9, entirely=True) == (2, 1)
         assert [m.name for m in opened.messages()] == [None, None, "new@example.com"]
         assert opened.history(Names("old@example.com")).sent == [NOW]
-        assert opened.unsettled() == 1
+        assert opened.unknown() == 1
     assert b"old@example.com" not in everything(path)
     assert b"doubt@example.com" not in everything(path)
 
@@ -662,7 +662,7 @@ class LedgerAgainstADict(RuleBasedStateMachine):
         intend = Intend(Names(name, tuple(other)), at)
         if any(m["state"] == "open" and m["run"] == self.run for m in self.mine(name)):
             if any(m["aliases"] for m in self.messages.values()):
-                with pytest.raises(Barred, match="unsettled"):
+                with pytest.raises(Barred, match="outcome-unknown"):
                     apply(self.opened, [intend])
             return  # else the plan sees to that
         (intent,) = apply(self.opened, [intend])
@@ -718,10 +718,10 @@ class LedgerAgainstADict(RuleBasedStateMachine):
         }  # fmt: skip
         if entirely and any(m["at"] < before for n, m in self.messages.items() if n not in old):
             return  # a run does not forget its own open intents
-        count, unsettled = self.opened.older(before, entirely=entirely)
+        count, unknown = self.opened.older(before, entirely=entirely)
         counted = [m for m in old.values() if entirely or m["shown"] is not None]
         assert count == len(counted)
-        assert unsettled == sum(m["state"] in {"open", "unknown"} for m in counted)
+        assert unknown == sum(m["state"] in {"open", "unknown"} for m in counted)
         self.opened.purge(before, entirely=entirely)
         for number, message in old.items():
             message["shown"] = None
@@ -740,7 +740,7 @@ class LedgerAgainstADict(RuleBasedStateMachine):
             expected = [(m["state"], m["at"]) for m in self.mine(name)]
             assert sorted(found.sent) == sorted(at for s, at in expected if s == "sent")
             unsure = sorted(at for s, at in expected if s in {"open", "unknown"})
-            assert sorted(found.unsettled) == unsure
+            assert sorted(found.unknown) == unsure
             assert found.interrupted == any(s == "open" for s, _ in expected)
         told = [(m.name, m.state, m.run, m.at) for m in self.opened.messages()]
         kept = self.messages.values()
@@ -751,7 +751,7 @@ class LedgerAgainstADict(RuleBasedStateMachine):
             m["at"] for m in kept
         )
         states = [m["state"] for m in self.messages.values()]
-        assert self.opened.unsettled() == states.count("open") + states.count("unknown")
+        assert self.opened.unknown() == states.count("open") + states.count("unknown")
 
     def teardown(self) -> None:
         self.opened.__exit__(None, None, None)

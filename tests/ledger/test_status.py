@@ -58,10 +58,10 @@ RUNS = [
 
 
 def status(*users: list[Message], max_sends: int = 1, **given: Any) -> Status:
-    unsettled = [m for messages in users for m in messages if m.is_unsettled]
+    unknown = [m for messages in users for m in messages if m.is_unknown]
     facts: dict[str, Any] = {
         "ledger": "state/l.sqlite3", "simulated": False, "running": None, "runs": RUNS,
-        "stock": take_stock(users, max_sends), "unsettled": unsettled,
+        "stock": take_stock(users, max_sends), "unknown": unknown,
     }  # fmt: skip
     return Status(**(facts | given))
 
@@ -69,8 +69,8 @@ def status(*users: list[Message], max_sends: int = 1, **given: Any) -> Status:
 @pytest.mark.parametrize(
     ("messages", "state"),
     [
-        (ADA, "sent"), (TWICE, "sent"), (LOST, "unsettled"), (OPEN, "unsettled"),
-        (FAILED, "failed"), (CONFIRMED, "skipped"), ([*FAILED, *LOST], "unsettled"),
+        (ADA, "sent"), (TWICE, "sent"), (LOST, "unknown"), (OPEN, "unknown"),
+        (FAILED, "failed"), (CONFIRMED, "skipped"), ([*FAILED, *LOST], "unknown"),
         ([*CONFIRMED, *ADA], "sent"),
     ],
 )  # fmt: skip
@@ -80,13 +80,13 @@ def test_a_user_is_in_the_first_state_that_applies(messages: list[Message], stat
 
 def test_users_are_counted_once_and_their_messages_each() -> None:
     stock = take_stock(EVERYBODY, 1)
-    assert {state: stock.in_state(state) for state in ("sent", "unsettled", "failed")} == {
-        "sent": 3, "unsettled": 2, "failed": 1,
+    assert {state: stock.in_state(state) for state in ("sent", "unknown", "failed")} == {
+        "sent": 3, "unknown": 2, "failed": 1,
     }  # fmt: skip
     assert stock.users["failed", "user-disabled"] == 1
     assert stock.messages["failed", "attempt-limit"] == 1
     assert stock.messages.total() == 9
-    assert stock.unsettled == 3
+    assert stock.unknown == 3
     assert stock.forgotten == 1
     assert stock.by_run[2, "open"] == 1
 
@@ -94,7 +94,7 @@ def test_users_are_counted_once_and_their_messages_each() -> None:
 @pytest.mark.parametrize(
     ("max_sends", "at_cap", "in_doubt"), [(0, 0, 0), (1, 5, 2), (2, 1, 1), (3, 0, 0)]
 )
-def test_who_is_at_the_cap_counts_the_unsettled_as_a_run_does(
+def test_who_is_at_the_cap_counts_the_unknown_as_a_run_does(
     max_sends: int, at_cap: int, in_doubt: int
 ) -> None:
     stock = take_stock(EVERYBODY, max_sends)
@@ -112,12 +112,12 @@ def test_whatever_the_ledger_holds_every_user_and_message_is_counted(
         [message(f"user{n}", state) for state in history] for n, history in enumerate(histories)
     ]
     stock = take_stock(users, cap)
-    states = ("sent", "unsettled", "failed", "skipped")
+    states = ("sent", "unknown", "failed", "skipped")
     assert sum(map(stock.in_state, states)) == sum(stock.users.values()) == len(users)
     assert stock.messages.total() == sum(map(len, users)) == stock.by_run.total()
     found = confirmations(users, lambda _: "CONFIRMED", "pool", NOW)
     assert found.total.total() == stock.in_state("sent")
-    assert found.in_doubt.total() == stock.in_state("unsettled")
+    assert found.in_doubt.total() == stock.in_state("unknown")
 
 
 def test_who_has_confirmed_is_counted_by_whole_days_since_the_last_message() -> None:
@@ -153,11 +153,11 @@ Runs 2
 
 Users 7
   sent               3
-  unsettled          2 (no-answer 1, open 1)
+  unknown          2 (no-answer 1, open 1)
   failed             1 (user-disabled 1)
   skipped            1 (already-confirmed 1)
   (names erased      1)
-At the cap of --max-sends 1: 5, 2 of them because an unsettled message counts
+At the cap of --max-sends 1: 5, 2 of them because an unknown message counts
 
 Messages 9
   sent               3
@@ -166,22 +166,22 @@ Messages 9
   unknown            2 (no-answer 2)
   open               1
 
-Unsettled 3: nobody can say whether they were sent a code
+Unknown 3: nobody can say whether they were sent a code
   run   2  2027-01-15 08:00  unknown  no-answer            b***@e***
   run   1  2027-01-15 08:00  unknown  no-answer            c***@e***
-  and 1 more: batch-resend ledger export --unsettled
+  and 1 more: batch-resend ledger export --unknown
 
 Confirmed since, of those written to: 1 of 3 (33 %) in eu-west-1_Pool
   days since  written to  confirmed  unconfirmed  other  not listed
            0           3          1            1      0           1
-   unsettled           2          0            0      0           2"""
+   unknown           2          0            0      0           2"""
 
 
 def test_the_status_reads_so() -> None:
     pool = {b"ada@example.com": "CONFIRMED", b"bob@example.com": "UNCONFIRMED"}
     found = confirmations(EVERYBODY, pool.get, "eu-west-1_Pool", NOW)
-    told = status(*EVERYBODY, confirmations=found, unsettled=[TWICE[1], LOST[0]])
-    assert lines(told, more="batch-resend ledger export --unsettled") == TEXT.splitlines()
+    told = status(*EVERYBODY, confirmations=found, unknown=[TWICE[1], LOST[0]])
+    assert lines(told, more="batch-resend ledger export --unknown") == TEXT.splitlines()
 
 
 def test_an_empty_ledger_and_one_without_messages_read_so() -> None:
@@ -230,7 +230,7 @@ def test_every_line_fits_a_terminal_whatever_the_counts() -> None:
             "counts": {"sent": 10**6, "failed": 10**5, "unknown": 10**6, "skipped": 10**6},
         })
     ]  # fmt: skip
-    told = lines(status(stock=stock, runs=runs, unsettled=[*LOST, *OPEN, *ERASED]), more="")
+    told = lines(status(stock=stock, runs=runs, unknown=[*LOST, *OPEN, *ERASED]), more="")
     assert [line for line in told if len(line) > 80] == []
 
 
@@ -239,7 +239,7 @@ def test_names_are_masked_unless_asked_otherwise_and_never_reach_the_terminal_ra
     told = status([message(hostile, "unknown", "no-answer")])
     for masked in (True, False):
         text = "\n".join(lines(told, more="", masked=masked))
-        text += "\n".join(history_lines(hostile, "l", told.unsettled, masked=masked))
+        text += "\n".join(history_lines(hostile, "l", told.unknown, masked=masked))
         assert "\x1b" not in text
         assert "\u202e" not in text
         assert (r"\x1b[2Jada\u202e@example.com" in text) is not masked
@@ -267,7 +267,7 @@ def test_one_user_s_history_reads_so() -> None:
 
 def test_programs_get_the_same_in_numbers() -> None:
     found = confirmations(EVERYBODY, {b"ada@example.com": "CONFIRMED"}.get, "p", NOW + DAY)
-    told = as_json(status(*EVERYBODY, confirmations=found, unsettled=[LOST[0]]))
+    told = as_json(status(*EVERYBODY, confirmations=found, unknown=[LOST[0]]))
     assert json.loads(json.dumps(told)) == told
     assert told["runs"][0]["counts"]["not-attempted"] == 4
     assert told["runs"][1] == {
@@ -276,14 +276,14 @@ def test_programs_get_the_same_in_numbers() -> None:
     }  # fmt: skip
     assert told["messages"]["open"] == 1
     assert told["messages"]["unknown/no-answer"] == 2
-    assert told["users"] == {"sent": 3, "unsettled": 2, "failed": 1, "skipped": 1}
+    assert told["users"] == {"sent": 3, "unknown": 2, "failed": 1, "skipped": 1}
     assert told["at_cap"] == {"max_sends": 1, "users": 5, "in_doubt": 2}
-    assert told["unsettled"]["messages"] == 3
-    assert [first["username"] for first in told["unsettled"]["first"]] == ["c***@e***"]
+    assert told["unknown"]["messages"] == 3
+    assert [first["username"] for first in told["unknown"]["first"]] == ["c***@e***"]
     counts = {"written_to": 3, "confirmed": 1, "unconfirmed": 0, "other": 0, "not_listed": 2}
     assert told["confirmations"] == {
         "user_pool_id": "p", **counts, "by_day": [{"days": 1, **counts}],
-        "unsettled": {
+        "unknown": {
             "written_to": 2, "confirmed": 0, "unconfirmed": 0, "other": 0, "not_listed": 2,
         },
     }  # fmt: skip

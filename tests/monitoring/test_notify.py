@@ -4,14 +4,12 @@ import json
 import stat
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import anyio
 import pytest
-from aiohttp import web
 
 from batch_resend.errors import InputError, UsageError
 from batch_resend.job.engine import Snapshot
@@ -28,8 +26,8 @@ from batch_resend.monitoring.notify import (
     keep_apart,
     read_metrics,
 )
+from tests.support.healthchecks import TOKEN, Check
 
-TOKEN = "0d338dcc-a054-11ec-b909-0242ac120002"
 FACTS = {"region": "eu-west-1", "client_id": "abc", "input": "customers-of-acme.csv",
          "ledger": "home/ada/ledger", "report": "r.csv", "failed": None}  # fmt: skip
 
@@ -45,48 +43,6 @@ def summary(**given: Any) -> Summary:
         "started_at": 0.0, "facts": FACTS,
     }  # fmt: skip
     return Summary(**(facts | given))
-
-
-class Check:
-    """What healthchecks.io stands for: it hears pings, and answers as it is told."""
-
-    def __init__(self) -> None:
-        self.heard: list[tuple[str, str, Any]] = []
-        self.answers: list[int] = []  #: 0: none; the last one holds on
-        self.port = 0
-        self.gone = anyio.Event()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/{TOKEN}"
-
-    @property
-    def signals(self) -> list[str]:
-        return [path.removeprefix(f"/{TOKEN}") for _, path, _ in self.heard]
-
-    async def _answer(self, request: web.Request) -> web.Response:
-        text = await request.text()
-        body = json.loads(text) if text else None
-        self.heard.append((request.method, request.path_qs, body))
-        status = self.answers.pop(0) if len(self.answers) > 1 else (*self.answers, 200)[0]
-        if not status:
-            await self.gone.wait()
-        return web.Response(status=status, headers={"Location": f"{self.url}/elsewhere"})
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator["Check"]:
-        app = web.Application()
-        app.router.add_route("*", "/{path:.*}", self._answer)
-        runner = web.AppRunner(app, shutdown_timeout=0)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        self.port = runner.addresses[0][1]
-        try:
-            yield self
-        finally:
-            self.gone.set()
-            await runner.cleanup()
 
 
 @pytest.fixture

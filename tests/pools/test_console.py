@@ -17,7 +17,7 @@ from batch_resend.model import Outcome, Reason
 from batch_resend.pools.console import PoolsConsole, pools_summary_lines, total
 from batch_resend.pools.preview import PoolsPreview
 from batch_resend.pools.summary import PoolsSummary
-from tests.console.test_console import PREVIEW, snapshot, summary
+from tests.support.consoles import PREVIEW, snapshot, summary
 
 pytestmark = pytest.mark.anyio
 

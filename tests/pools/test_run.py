@@ -18,13 +18,14 @@ from batch_resend import BatchResendError, Observer, Reason, Result, Settings
 from batch_resend.errors import Exit, InputError, Refused, UsageError
 from batch_resend.job.engine import Job
 from batch_resend.job.outcome import Stop
-from batch_resend.job.summary import MaxFailures, NotDelivered, Summary
+from batch_resend.job.summary import MaxFailures, NotDelivered
 from batch_resend.model import Outcome, Planned
 from batch_resend.pools.preview import PoolsPreview, same_quota, total_lines
 from batch_resend.pools.run import Pools, PoolsFailed, check_apart
 from batch_resend.pools.summary import PoolsSummary
 from batch_resend.reports.private_file import PrivateFile
-from tests.preflight.test_preview import FACTS, PLAIN
+from tests.support.pools import ended
+from tests.support.previews import FACTS, PLAIN
 
 pytestmark = pytest.mark.anyio
 
@@ -416,12 +417,6 @@ def test_the_total_names_the_pace_that_pools_share() -> None:
 # -- the summary --------------------------------------------------------------------------------
 
 
-def ended(**given: Any) -> Summary:
-    facts: dict[str, Any] = {"reasons": {Reason.ACCEPTED: 2}, "requests": 3, "throttled": 1,
-                             "seconds": 4.0, "started_at": 100.0}  # fmt: skip
-    return Summary(**(facts | given))
-
-
 @pytest.mark.parametrize(
     ("ends", "code"),
     [
@@ -441,7 +436,7 @@ def test_the_exit_code_is_that_of_the_worst(ends: dict[str, Any], code: int) -> 
 def test_the_one_summary_adds_up_and_shows_no_name() -> None:
     left = NotDelivered("s3://b/s.json", "f", "why")
     summary = PoolsSummary(
-        {"a": ended(), "b": ended(seconds=9.0, started_at=90.0, unsettled=2,
+        {"a": ended(), "b": ended(seconds=9.0, started_at=90.0, unknown_in_ledger=2,
                                   reasons={Reason.ACCEPTED: 1, Reason.NO_ANSWER: 1}),
          "c": InputError("ada@example.com is no file.")}, (left,),
     )  # fmt: skip
@@ -453,7 +448,7 @@ def test_the_one_summary_adds_up_and_shows_no_name() -> None:
         "counts": {str(outcome): 0 for outcome in Outcome} | {"sent": 3, "unknown": 1},
         "reasons": {"sent/accepted": 3, "unknown/no-answer": 1},
         "rows": 4, "requests": 6, "throttled": 2, "seconds": 9.0, "started_at": 90.0,
-        "unsettled": 2,
+        "unknown_in_ledger": 2,
         "not_delivered": [{"to": "s3://b/s.json", "file": "f", "why": "why"}],
         "exit_code": 2,
     }  # fmt: skip
@@ -461,7 +456,9 @@ def test_the_one_summary_adds_up_and_shows_no_name() -> None:
 
 def test_what_is_not_known_of_one_pool_is_not_known_of_all() -> None:
     assert (
-        PoolsSummary({"a": ended(unsettled=2), "b": ended(unsettled=None)}).as_json()["unsettled"]
+        PoolsSummary(
+            {"a": ended(unknown_in_ledger=2), "b": ended(unknown_in_ledger=None)}
+        ).as_json()["unknown_in_ledger"]
         is None
     )
 

@@ -4,61 +4,28 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from batch_resend.preflight.check import Checked, Finding, Level, Wish, check, estimated, lines
+from batch_resend.preflight.check import Checked, Finding, Level, check, estimated, lines
 from batch_resend.preflight.facts import (
-    ClientFacts,
     Facts,
-    PoolFacts,
-    Secret,
-    SesFacts,
     Unknown,
-    Usage,
     Why,
 )
-
-POOL = PoolFacts(
-    account="123456789012", verifies=("email",), by_ses=True, users=5000, tier="ESSENTIALS"
+from tests.support.findings import (
+    FINDINGS,
+    FORBIDDEN,
+    GOOD,
+    NOT_FOUND,
+    POOL,
+    SES,
+    WISH,
+    facts,
+    own_sender,
+    wish,
 )
-SES = SesFacts(a_day=50000, sent=0, a_second=100)
-GOOD = Facts(
-    pool=POOL,
-    client=ClientFacts(secret=Secret.MATCHES),
-    provisioned=50.0,
-    applied=50.0,
-    ses=SES,
-    usage=Usage(peak=2.0),
-    account="123456789012",
-)
-WISH = Wish(
-    user_pool_id="eu-west-1_AbCdEf123",
-    client_id="abc",
-    region="eu-west-1",
-    endpoint="https://cognito-idp.eu-west-1.amazonaws.com",
-    endpoint_is_aws=True,
-    now=datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp(),
-    users=1200,
-)
-
-
-def facts(**given: Any) -> Facts:
-    return replace(GOOD, **given)
-
-
-def pool(**given: Any) -> Facts:
-    return facts(pool=replace(POOL, **given))
-
-
-def own_sender(**given: Any) -> Facts:
-    return facts(pool=replace(POOL, by_ses=False, **given), ses=None)
-
-
-def wish(**given: Any) -> Wish:
-    return replace(WISH, **given)
 
 
 def about(checked: Checked, what: str) -> list[Finding]:
@@ -86,195 +53,6 @@ def test_where_nothing_stands_in_the_way_all_is_ok_and_said_so() -> None:
 
 
 OK, WARNING, STOP = Level.OK, Level.WARNING, Level.STOP
-FORBIDDEN = Unknown("x:Y", Why.FORBIDDEN, "AccessDeniedException")
-NOT_FOUND = Unknown("x:Y", Why.NOT_FOUND, "ResourceNotFoundException")
-
-FINDINGS: dict[str, tuple[Facts, Wish, str, Level, str]] = {
-    # where
-    "no such pool": (
-        facts(pool=NOT_FOUND, client=NOT_FOUND), WISH, "pool", STOP,
-        "There is no user pool eu-west-1_AbCdEf123 in eu-west-1",
-    ),
-    "another Region": (
-        GOOD, wish(region="eu-west-2"), "region", WARNING,
-        "The pool's home is eu-west-1 and eu-west-2 is asked: a replica may refuse",
-    ),
-    "China": (
-        GOOD, wish(region="cn-north-1"), "region", STOP, "Cognito has no user pools in China",
-    ),
-    "GovCloud": (
-        GOOD,
-        wish(
-            user_pool_id="us-gov-west-1_A", region="us-gov-west-1",
-            endpoint="https://cognito-idp-fips.us-gov-west-1.amazonaws.com",
-        ),
-        "endpoint", OK, "asked at its FIPS endpoint",
-    ),
-    "GovCloud without FIPS": (
-        GOOD,
-        wish(
-            user_pool_id="us-gov-west-1_A", region="us-gov-west-1",
-            endpoint="https://cognito-idp.us-gov-west-1.amazonaws.com",
-        ),
-        "endpoint", STOP, "GovCloud has FIPS endpoints only",
-    ),
-    "another endpoint": (
-        GOOD, wish(endpoint="http://127.0.0.1:4570", endpoint_is_aws=False), "endpoint", WARNING,
-        "not AWS's own, and gets all names: http://127.0.0.1:4570",
-    ),
-    # the client
-    "another pool's client": (
-        facts(client=NOT_FOUND), WISH, "client", STOP, "The pool has no app client abc",
-    ),
-    "a missing secret": (
-        facts(client=ClientFacts(secret=Secret.MISSING)), WISH, "secret", STOP,
-        "has a secret and none is given",
-    ),
-    "another secret": (
-        facts(client=ClientFacts(secret=Secret.DIFFERS)), WISH, "secret", WARNING,
-        "is not the one that Cognito shows",
-    ),
-    "a needless secret": (
-        facts(client=ClientFacts(secret=Secret.SUPERFLUOUS)), WISH, "secret", WARNING,
-        "the app client has none: leave it out",
-    ),
-    "no secret": (
-        facts(client=ClientFacts()), WISH, "secret", OK, "has no secret, and none is given",
-    ),
-    "hidden existence, names from a file": (
-        facts(client=ClientFacts(hides_existence=True)), wish(listed=False), "existence", WARNING,
-        "a wrong name counts as `sent`",
-    ),
-    "hidden existence, listed users": (
-        facts(client=ClientFacts(hides_existence=True)), WISH, "existence", OK,
-        "listed users do exist",
-    ),
-    # the pool
-    "no verification": (
-        pool(verifies=()), WISH, "verification", STOP, "The pool verifies nothing",
-    ),
-    "telephone numbers": (
-        pool(verifies=("phone_number",)), WISH, "verification", WARNING,
-        "every code is a text message, which costs money",
-    ),
-    "both": (
-        pool(verifies=("email", "phone_number")), WISH, "verification", WARNING,
-        "who has a telephone number gets a text message",
-    ),
-    "the SNS sandbox": (
-        pool(verifies=("phone_number",), sms_failure="SNSSandbox"), WISH, "sms", WARNING,
-        "trouble with text messages (SNSSandbox)",
-    ),
-    "an alias pool and a file": (
-        pool(aliases=("email", "phone_number", "preferred_username")), wish(listed=False),
-        "aliases", WARNING, "addresses and telephone numbers are aliases",
-    ),
-    "a message trigger": (
-        pool(triggers=("PreSignUp", "CustomMessage")), WISH, "triggers", WARNING,
-        "CustomMessage runs for every user, up to 25 times a second",
-    ),
-    "two triggers": (
-        pool(triggers=("CustomSMSSender", "CustomEmailSender")), WISH, "triggers", WARNING,
-        "CustomEmailSender and CustomSMSSender run for every user",
-    ),
-    "a trigger that does not fire": (
-        pool(triggers=("PreSignUp", "PostConfirmation")), WISH, "triggers", OK, "No Lambda trigger",
-    ),
-    # the sender
-    "Cognito's own sender, too many": (
-        own_sender(), WISH, "mail quota", WARNING,
-        "mails 50 a day for the whole account, so 1,200 users would be done on 2026-12-16",
-    ),
-    "Cognito's own sender, few": (
-        own_sender(), wish(users=50), "mail quota", OK, "enough for 50 users, if the account sends",
-    ),
-    "Cognito's own sender, users not counted": (
-        own_sender(), wish(users=None), "mail quota", WARNING, "so all of the pool's 5,000 users",
-    ),
-    "Cognito's own sender, nobody knows how many": (
-        own_sender(users=0), wish(users=None), "mail quota", WARNING, "see that this is enough",
-    ),
-    "SES's quota": (
-        facts(ses=replace(SES, a_day=1000, sent=400)), WISH, "mail quota", WARNING,
-        "mails 1,000 a day, 600 of them left today, so 1,200 users would be done on 2026-11-24",
-    ),
-    "no SES quota": (
-        facts(ses=replace(SES, a_day=-1)), WISH, "mail quota", OK, "no daily quota",
-    ),
-    "SES's sandbox": (
-        facts(ses=replace(SES, sandbox=True)), WISH, "ses", WARNING, "verified addresses only",
-    ),
-    "SES paused": (
-        facts(ses=replace(SES, sending=False)), WISH, "ses", STOP, "has paused",
-    ),
-    "SES paused, and some get text messages": (
-        facts(pool=replace(POOL, verifies=("email", "phone_number")),
-              ses=replace(SES, sending=False)),
-        WISH, "ses", WARNING, "has paused",
-    ),
-    "SES shut down": (
-        facts(ses=replace(SES, status="SHUTDOWN")), WISH, "ses", STOP, "has paused",
-    ),
-    "SES on probation": (
-        facts(ses=replace(SES, status="PROBATION")), WISH, "ses", WARNING, "under review",
-    ),
-    "SES's rate": (
-        facts(ses=replace(SES, a_second=14)), WISH, "ses rate", WARNING,
-        "14 mails a second, below the pace of 25: give --rate 14.",
-    ),
-    # the pace
-    "a provisioned quota": (
-        facts(provisioned=200.0), WISH, "pace", OK,
-        "The quota is 200 a second (enforced now), the pace 100. 1,200 users take at least 12 s.",
-    ),
-    "Service Quotas where the enforced rate is not told": (
-        facts(provisioned=FORBIDDEN, applied=80.0), wish(share=0.25), "pace", OK,
-        "The quota is 80 a second (Service Quotas), the pace 20.",
-    ),
-    "no quota": (
-        facts(provisioned=FORBIDDEN, applied=FORBIDDEN), WISH, "pace", OK,
-        "The quota is taken to be Cognito's default of 50 a second; the pace is 25.",
-    ),
-    "a pace above the quota": (
-        GOOD, wish(rate=80.0), "pace", WARNING, "--rate 80 is above the quota of 50 a second",
-    ),
-    "a busy hour": (
-        facts(usage=Usage(peak=33.333)), WISH, "usage", WARNING,
-        "Others used up to 33.3 a second of the quota in the last hour; with 25 more it is used"
-        " up: give --rate 16.7.",
-    ),
-    "a full hour": (
-        facts(usage=Usage(peak=49.9)), WISH, "usage", WARNING, "wait for a quieter hour",
-    ),
-    "throttled others": (
-        facts(usage=Usage(peak=3.0, throttled=7)), WISH, "usage", WARNING,
-        "Others were throttled 7 times",
-    ),
-    # what was not learnt
-    "a forbidden pool": (
-        facts(pool=FORBIDDEN), WISH, "pool", WARNING, "Not learnt: the pool's settings; allow x:Y",
-    ),
-    "a forbidden quota": (
-        facts(provisioned=FORBIDDEN, applied=FORBIDDEN), WISH, "quota", WARNING,
-        "Not learnt: the quota; allow x:Y and cognito-idp:GetProvisionedLimit to know.",
-    ),
-    "a silent SES": (
-        facts(ses=Unknown("ses:GetAccount", Why.SILENT)), WISH, "ses", WARNING,
-        "Not learnt: Amazon SES's quotas; no answer in time.",
-    ),
-    "a throttled question": (
-        facts(usage=Unknown("x:Y", Why.THROTTLED, "Throttling")), WISH, "usage", WARNING,
-        "AWS has no room for the question now (Throttling).",
-    ),
-    "an odd answer about the account": (
-        facts(account=Unknown("x:Y", Why.UNREADABLE, "KeyError")), WISH, "account", WARNING,
-        "the answer is none of AWS's (KeyError).",
-    ),
-    "a client that is not found where the pool is not known": (
-        facts(pool=Unknown("x:Y", Why.SILENT), client=NOT_FOUND), WISH, "pool", WARNING,
-        "Not learnt: the pool's settings; no answer in time.",
-    ),
-}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", FINDINGS)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import parse_qs
 
 import boto3
 import pytest
@@ -30,11 +28,11 @@ from batch_resend.preflight.facts import (
     Why,
 )
 from batch_resend.preflight.probe import CATEGORY, QUOTA_CODE, gather
+from tests.support.small_aws import CLIENT, JSON, POOL, SECRET, Handler, SmallAws, hang, refuse
 
 pytestmark = pytest.mark.anyio
 
 KEYS = {"aws_access_key_id": "x", "aws_secret_access_key": "x"}
-POOL, CLIENT, SECRET = "eu-west-1_AbCdEf123", "abc", "9example87654321"
 
 
 @pytest.fixture
@@ -179,109 +177,6 @@ async def test_without_credentials_nothing_is_asked(at_moto: Moto) -> None:
 # -- against a small AWS of our own ------------------------------------------------
 
 
-@dataclass
-class Asked:
-    operation: str
-    region: str  #: in the signature's scope
-    service: str
-    body: Any
-
-
-Handler = Callable[[str, web.Request], Awaitable[web.StreamResponse | None]]
-
-
-@dataclass
-class SmallAws:
-    """Answers for all services; `instead` may answer in its place."""
-
-    instead: Handler | None = None
-    answers: dict[str, Any] = field(default_factory=dict)
-    asked: list[Asked] = field(default_factory=list)
-
-    async def answer(self, request: web.Request) -> web.StreamResponse:
-        body = await request.text()
-        target = request.headers.get("X-Amz-Target", "")
-        if target:
-            operation, told = target.rpartition(".")[2], json.loads(body)
-        elif request.path == "/v2/email/account":
-            operation, told = "GetAccount", None
-        else:
-            told = parse_qs(body)
-            operation = told["Action"][0]
-        scope = re.search(
-            r"Credential=[^/]+/\d+/([^/]+)/([^/]+)/", request.headers["Authorization"]
-        )
-        assert scope
-        self.asked.append(Asked(operation, scope[1], scope[2], told))
-        response = await self.instead(operation, request) if self.instead else None
-        if response is not None:  # to older aiohttp an answer is an empty mapping
-            return response
-        if operation in XML:
-            return web.Response(text=XML[operation], content_type="text/xml")
-        answer = (JSON | self.answers)[operation]
-        if isinstance(answer, str):
-            return refuse(operation, answer)
-        return web.json_response(answer)
-
-    def of(self, operation: str) -> Asked:
-        (found,) = [asked for asked in self.asked if asked.operation == operation]
-        return found
-
-
-JSON: dict[str, Any] = {
-    "DescribeUserPool": {
-        "UserPool": {
-            "Id": POOL,
-            "Arn": f"arn:aws:cognito-idp:eu-west-1:123456789012:userpool/{POOL}",
-            "AutoVerifiedAttributes": ["email"],
-            "EmailConfiguration": {
-                "EmailSendingAccount": "DEVELOPER",
-                "SourceArn": "arn:aws:ses:us-east-1:123456789012:identity/example.com",
-            },
-            "LambdaConfig": {"CustomMessage": ""},
-            "SmsConfigurationFailure": "SNSSandbox",
-            "EstimatedNumberOfUsers": 5000,
-            "UserPoolTier": "PLUS",
-        }
-    },
-    "DescribeUserPoolClient": {"UserPoolClient": {"ClientId": CLIENT, "ClientSecret": SECRET}},
-    "GetProvisionedLimit": {"Limit": {"ProvisionedLimitValue": 120, "FreeLimitValue": 50}},
-    "GetServiceQuota": {
-        "Quota": {
-            "Value": 200.0,
-            "UsageMetric": {
-                "MetricNamespace": "AWS/Usage",
-                "MetricDimensions": {"Service": "Cognito", "Resource": CATEGORY},
-            },
-        }
-    },
-    "GetAccount": {
-        "ProductionAccessEnabled": False,
-        "SendingEnabled": True,
-        "EnforcementStatus": "PROBATION",
-        "SendQuota": {"Max24HourSend": 200.0, "MaxSendRate": 1.0, "SentLast24Hours": 20.0},
-    },
-}
-XML = {
-    "GetCallerIdentity": '<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">'
-    "<GetCallerIdentityResult><Account>123456789012</Account></GetCallerIdentityResult>"
-    "</GetCallerIdentityResponse>",
-    "GetMetricData": '<GetMetricDataResponse xmlns="http://monitoring.amazonaws.com/doc/2010-08-01/">'
-    "<GetMetricDataResult><MetricDataResults>"
-    "<member><Id>callcount</Id><Values><member>3000</member><member>900</member></Values></member>"
-    "<member><Id>throttlecount</Id><Values/></member>"
-    "</MetricDataResults></GetMetricDataResult></GetMetricDataResponse>",
-}  # fmt: skip
-
-
-def refuse(operation: str, code: str) -> web.Response:
-    if operation in XML:
-        error = f"<Error><Code>{code}</Code><Message>no</Message></Error>"
-        text = f"<ErrorResponse>{error}</ErrorResponse>"
-        return web.Response(status=400, text=text, content_type="text/xml")
-    return web.json_response({"__type": code, "message": "no"}, status=400)
-
-
 @asynccontextmanager
 async def small_aws(monkeypatch: pytest.MonkeyPatch, aws: SmallAws) -> AsyncIterator[Place]:
     app = web.Application()
@@ -380,10 +275,6 @@ async def test_another_accounts_ses_tells_nothing_of_the_pools(
     else:
         assert isinstance(facts.ses, SesFacts)
         assert aws.of("GetAccount").region == "eu-west-1"
-
-
-async def hang(operation: str, request: web.Request) -> None:
-    await asyncio.sleep(60)
 
 
 def with_code(code: str) -> Handler:

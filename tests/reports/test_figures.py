@@ -50,7 +50,7 @@ def test_the_sums_of_one_report_are_those_counted_by_hand(tmp_path: Path) -> Non
             result(4, Reason.DUPLICATE, username="user1@example.com"),
             result(5, Reason.NO_ANSWER, attempts=1, latency=10.0, username="ada"),
             result(6, Reason.INVALID_USERNAME, username="jo ann@EXAMPLE.ORG"),
-            result(7, Reason.UNSETTLED),
+            result(7, Reason.OUTCOME_UNKNOWN),
         ],
     )  # fmt: skip
     found = read_reports([path])
@@ -78,7 +78,7 @@ def test_the_sums_of_one_report_are_those_counted_by_hand(tmp_path: Path) -> Non
     assert (first.error_message, first.latency_ms) == ("no such user", 60)
     assert found.shown[1].latency_ms is None
     assert found.shown[-1].destination == "u***@e***"
-    assert [row.row for row in found.unsettled] == [5, 7]
+    assert [row.row for row in found.unknown] == [5, 7]
 
 
 def test_of_several_reports_each_user_counts_once_by_what_matters_most(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_of_several_reports_each_user_counts_once_by_what_matters_most(tmp_path:
             Reason.USER_NOT_FOUND, Reason.NO_ANSWER,
         ],
         "second": [
-            Reason.COOLING_DOWN, Reason.UNSETTLED, Reason.ACCEPTED, Reason.ATTEMPT_LIMIT,
+            Reason.COOLING_DOWN, Reason.OUTCOME_UNKNOWN, Reason.ACCEPTED, Reason.ATTEMPT_LIMIT,
             Reason.STOPPED, Reason.ACCEPTED,
         ],
     }  # fmt: skip
@@ -181,7 +181,7 @@ def test_only_so_many_rows_are_kept_and_those_first_that_somebody_must_see(
     found = read_reports([path])
     # One of each outcome is sure of its place; what is left goes to those that failed.
     assert [row.row for row in found.shown] == [9, 10, 11, 12, 7, 1]
-    assert [row.row for row in found.unsettled] == [7]
+    assert [row.row for row in found.unknown] == [7]
     assert (found.users, found.reasons[Reason.ACCEPTED]) == (17, 6)
 
 

@@ -113,7 +113,7 @@ class Text(HTMLParser):
 
 def test_a_summary_of_a_run_whose_ledger_could_not_be_read_is_taken(tmp_path: Path) -> None:
     path = tmp_path / "summary.json"
-    told = summary({Reason.ACCEPTED: 1}, unsettled=None)
+    told = summary({Reason.ACCEPTED: 1}, unknown_in_ledger=None)
     path.write_text(json.dumps(told), "utf-8")
     assert read_summary(str(path)) == told
 
@@ -122,7 +122,7 @@ def test_the_numbers_reasons_and_advice_of_a_run_are_there(tmp_path: Path) -> No
     reasons = {Reason.ACCEPTED: 3, Reason.USER_NOT_FOUND: 1, Reason.NO_ANSWER: 1}
     rows = [reason for reason, count in reasons.items() for _ in range(count)]
     path = write(tmp_path / "report.csv", [result(n, r) for n, r in enumerate(rows, 1)])
-    told = summary(reasons, stopped_by=Stop.DEADLINE, unsettled=4)
+    told = summary(reasons, stopped_by=Stop.DEADLINE, unknown_in_ledger=4)
     text = Text(page([path], summary=told)).text
     for expected in (
         "5 rows",
@@ -130,8 +130,8 @@ def test_the_numbers_reasons_and_advice_of_a_run_are_there(tmp_path: Path) -> No
         "Pool eu-west-1_AbCdEf123, client 1example23456789, eu-west-1",
         "The run stopped early. The time of --deadline is over.",
         "To ask again for the 1 user who failed (once the causes below are mended, whoever",
-        "To write again to the 1 unsettled user too",
-        "batch-resend run users.csv --client-id 1example23456789 --resend-unsettled",
+        "To write again to the 1 unknown user too",
+        "batch-resend run users.csv --client-id 1example23456789 --resend-unknown all",
         "3 codes sent, 2 users asked for in vain; 2 throttled",
         "the ceiling was 25 a second (far above, so not drawn).",
         "5 requests: median 60 ms, p95 60 ms, p99 60 ms, longest 60 ms.",
@@ -279,7 +279,7 @@ def test_a_simulated_report_says_so_without_its_summary(tmp_path: Path) -> None:
             ["To ask again for the 1 user who failed (an hour later, whoever"],
         ),
         ([Reason.OVER_LIMIT], {}, ["To go on with the 1 user left out by the limit:"]),
-        ([Reason.UNSETTLED], {}, ["Nobody is left", "write again to the 1 unsettled user"]),
+        ([Reason.OUTCOME_UNKNOWN], {}, ["Nobody is left", "write again to the 1 unknown user"]),
     ],
 )
 def test_what_to_do_next_follows_from_what_happened(

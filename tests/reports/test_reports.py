@@ -338,7 +338,7 @@ def test_the_summary_for_programs_adds_up_and_names_every_outcome() -> None:
         "started_at": 1_800_000_000.0,
         "stopped_by": "deadline",
         "detail": None,
-        "unsettled": 0,
+        "unknown_in_ledger": 0,
         "not_delivered": [],
         "exit_code": 3,
         "input": "users.csv",

@@ -40,8 +40,8 @@ from batch_resend.simulator.quota import Quota
 from batch_resend.simulator.rules import Answer, Cognito, Outage
 from batch_resend.simulator.sender import SimulatedListing, SimulatedSender
 from batch_resend.sources.cognito import CognitoSource
-from tests.job.test_engine import CLIENT, EPOCH, virtually
-from tests.run.test_resume import Plug, PluggedLedger, PluggedReport, PluggedSender, Pulled
+from tests.support.plugs import Plug, PluggedLedger, PluggedReport, PluggedSender, Pulled
+from tests.support.world import CLIENT, EPOCH, virtually
 
 HOUR = 3600.0
 ELIGIBILITY = Eligibility(older_than=HOUR, newer_than=12 * HOUR)

@@ -24,10 +24,8 @@ from batch_resend.simulator.rules import Cognito, PoolSettings
 from batch_resend.sources import planned_batch
 from batch_resend.step_functions import LARGEST_BATCH, handler, read_settings
 from batch_resend.step_functions.objects import Execution
-from tests.cli.test_cli import CLIENT, cognito, elsewhere, numbered, once, read_report, tallied, url
 from tests.support.lambda_sandbox import Context
-
-__all__ = ["cognito", "elsewhere", "url"]  # fixtures
+from tests.support.program import CLIENT, numbered, once, read_report, tallied
 
 LEDGER = ("--ledger", "dynamodb://resends")
 
@@ -295,7 +293,7 @@ def test_a_batch_that_was_begun_twice_at_a_time_tells_of_each_row_what_says_most
     names = [*numbered(2), *numbered(1, Kind.TIRED)]
     plan = cloud.plan(cloud.put(names))
     cloud.send(plan)
-    rows = ["2,user2@example.com,skipped,unsettled,0,,,,,,,2026-01-01T00:00:00.000Z,",
+    rows = ["2,user2@example.com,skipped,outcome-unknown,0,,,,,,,2026-01-01T00:00:00.000Z,",
             "3,x,unknown,no-answer,1,,,,,,,2026-01-01T00:00:00.000Z,"]  # fmt: skip
     cloud.s3.put_object(
         Bucket="clean-up",

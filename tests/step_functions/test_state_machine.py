@@ -43,20 +43,9 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration.job 
 from batch_resend.simulator.pool import Kind
 from batch_resend.simulator.rules import Answer, Cognito, PoolSettings
 from batch_resend.step_functions import read_settings
-from tests.cli.test_cli import (  # fmt: skip
-    CLIENT,
-    cognito,
-    elsewhere,
-    numbered,
-    once,
-    read_report,
-    tallied,
-    url,
-)
 from tests.support.dynamodb import ACTIONS
 from tests.support.lambda_sandbox import Died, Sandboxes
-
-__all__ = ["cognito", "elsewhere", "url"]  # fixtures
+from tests.support.program import CLIENT, numbered, once, read_report, tallied
 
 #: In the gate; more by BATCH_RESEND_MACHINE=1050.
 USERS = int(os.environ.get("BATCH_RESEND_MACHINE", "220"))
@@ -304,7 +293,11 @@ def test_users_of_whom_some_fail_are_each_accounted_for(cloud: Cloud, cognito: C
     ]  # fmt: skip
     summary = cloud.summary()
     assert summary["reasons"] == counts
-    assert (summary["exit_code"], summary["stopped_by"], summary["unsettled"]) == (1, None, 10)
+    assert (summary["exit_code"], summary["stopped_by"], summary["unknown_in_ledger"]) == (
+        1,
+        None,
+        10,
+    )
     assert summary["input"] == users
     assert summary["rows"] == USERS
     assert (summary["requests"], summary["dry_run"]) == (whole + 50, False)
@@ -353,7 +346,7 @@ def test_of_a_batch_whose_function_was_killed_the_ledger_tells_and_a_redrive_sen
     assert all(row["outcome"] == "sent" for row in [*report[:25], *report[50:]])
     left = [row["username"] for row in report if row["reason"] == "stopped"]
     asked = [row["username"] for row in report[25:50]
-             if row["reason"] in {"cooling-down", "unsettled", "interrupted"}]  # fmt: skip
+             if row["reason"] in {"cooling-down", "outcome-unknown", "interrupted"}]  # fmt: skip
     assert left
     assert asked
     assert sorted(left + asked) == sorted(names[25:50])

@@ -150,15 +150,15 @@ def _same(one: tuple[bytes, bytes], two: tuple[bytes, bytes], case_sensitive: bo
 
 def history(found: Iterable[Found], now: float) -> History:
     """Say what these messages mean to a plan; `now` in seconds since the epoch."""
-    sent, unsettled, interrupted, in_flight = [], [], False, False
+    sent, unknown, interrupted, in_flight = [], [], False, False
     for message in (one.kept.message for one in found):
         if message.state == "sent":
             sent.append(message.at)
-        elif message.is_unsettled:
-            unsettled.append(message.at)
+        elif message.is_unknown:
+            unknown.append(message.at)
             in_flight |= is_in_flight(message, now)
             interrupted |= is_left(message, now)
-    return History(sent, unsettled, interrupted, in_flight) if sent or unsettled else NOBODY
+    return History(sent, unknown, interrupted, in_flight) if sent or unknown else NOBODY
 
 
 def is_in_flight(message: Message, now: float) -> bool:

@@ -19,8 +19,8 @@ for this user, under any of their names, since what is known of them was read.
   - Nothing turns an open intent back into "not sent" but its owner, with proof. There is
     no lease and no TTL. `interrupted` counts as sent, so it does no harm to say it of an
     owner who lives, and what the owner settles later still holds.
-  - While an intent may be in flight on another machine the user is `unsettled`, even for
-    who wants unsettled ones sent again: no user has two open intents.
+  - While an intent may be in flight on another machine the user is `outcome-unknown`, even for
+    who wants unknown ones sent again: no user has two open intents.
   - A table out of reach means that no intent is made, and therefore nothing sent.
 
 A user with one name costs a read and two writes. Where a listing knows other names, or an
@@ -265,14 +265,14 @@ class DynamoLedger:
     async def commit_forever(self) -> None:
         """Nothing goes on by itself."""
 
-    async def unsettled(self) -> int:
+    async def unknown(self) -> int:
         """How many messages nobody can prove or disprove, over all runs: reads the table."""
         if self._broken:
             raise self._broken
         count = 0
         if not self._is_not_there:
             async for item in self._items():
-                count += sum(one.message.is_unsettled for one in item.messages.values())
+                count += sum(one.message.is_unknown for one in item.messages.values())
         return count
 
     # -- steps ---------------------------------------------------------------------
@@ -440,13 +440,13 @@ class DynamoLedger:
         return Forgotten(count, tuple(unknown))
 
     async def older(self, before: float, *, entirely: bool = False) -> tuple[int, int]:
-        """How many messages `purge` would erase, and how many of these are unsettled."""
-        count = unsettled = 0
+        """How many messages `purge` would erase, and how many of these are unknown."""
+        count = unknown = 0
         async for item in self._items():
             for one in _old(item, before, entirely=entirely):
                 count += 1
-                unsettled += one.kept.message.is_unsettled
-        return count, unsettled
+                unknown += one.kept.message.is_unknown
+        return count, unknown
 
     async def purge(self, before: float, *, entirely: bool = False) -> None:
         """Erase the names in messages settled before then, or intended if never settled.

@@ -263,7 +263,7 @@ class SqliteLedger:
         with self._errors("cannot be read"):
             return _history(self._find(names))
 
-    def unsettled(self) -> int:
+    def unknown(self) -> int:
         """How many messages nobody can prove or disprove, over all runs."""
         with self._errors("cannot be read"):
             (count,) = self._db.execute(
@@ -312,9 +312,9 @@ class SqliteLedger:
                 )
             ]
 
-    def messages(self, *, unsettled: bool = False) -> Iterator[Message]:
-        """Yield all messages, or the unsettled ones, the oldest first."""
-        where = "WHERE state IN ('open', 'unknown')" if unsettled else ""
+    def messages(self, *, unknown: bool = False) -> Iterator[Message]:
+        """Yield all messages, or the unknown ones, the oldest first."""
+        where = "WHERE state IN ('open', 'unknown')" if unknown else ""
         return self._messages(f"{where} ORDER BY id")
 
     def users(self) -> Iterator[list[Message]]:
@@ -390,10 +390,10 @@ class SqliteLedger:
         return Forgotten(erased, tuple(unknown))
 
     def older(self, before: float, *, entirely: bool = False) -> tuple[int, int]:
-        """How many messages `purge` would erase, and how many of these are unsettled."""
+        """How many messages `purge` would erase, and how many of these are unknown."""
         with self._errors("cannot be read"):
-            count, unsettled = self._db.execute(_COUNT_OLDER, (before, entirely)).fetchone()
-        return int(count), int(unsettled)
+            count, unknown = self._db.execute(_COUNT_OLDER, (before, entirely)).fetchone()
+        return int(count), int(unknown)
 
     def purge(self, before: float, *, entirely: bool = False) -> None:
         """Erase the names in messages settled before then, or intended if never settled.
@@ -717,17 +717,17 @@ def files_of(ledger: Path) -> list[Path]:
 
 def _history(found: Mapping[int, _Row], this_run: int | None = None) -> History:
     """Say what these messages mean; what this run has open is in flight, not interrupted."""
-    sent, unsettled, interrupted, in_flight = [], [], False, False
+    sent, unknown, interrupted, in_flight = [], [], False, False
     for run, state, intended_at, settled_at in found.values():
         if state == "sent":
             sent.append(settled_at)
         elif state == "unknown":
-            unsettled.append(settled_at)
+            unknown.append(settled_at)
         elif state == "open":
-            unsettled.append(intended_at)
+            unknown.append(intended_at)
             in_flight |= run == this_run
             interrupted |= run != this_run
-    return History(sent, unsettled, interrupted, in_flight) if sent or unsettled else NOBODY
+    return History(sent, unknown, interrupted, in_flight) if sent or unknown else NOBODY
 
 
 def _make_durably(folder: Path) -> None:

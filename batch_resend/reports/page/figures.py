@@ -24,7 +24,7 @@ from batch_resend.model import REASONS, Outcome, Reason
 from batch_resend.reports.results_csv import COLUMNS
 
 SHOWN = 20_000  #: rows that are kept to be shown, a part of each outcome among them
-LISTED = 20  #: unsettled rows that are kept to be listed
+LISTED = 20  #: unknown rows that are kept to be listed
 _CHUNK = 50_000  #: rows that are in memory at a time
 _LONGEST_HEADER = 4096  #: bytes in which the header must end
 _OUTCOMES = {str(reason): str(reason.outcome) for reason in Reason}
@@ -105,7 +105,7 @@ class Figures:
     domains: list[Domain]  #: with failed or unknown users, the most of them first
     nameless: int  #: users failed or unknown whose name is no mail address
     shown: list[Row]
-    unsettled: list[Row]  #: the first of them
+    unknown: list[Row]  #: the first of them
 
     @property
     def rows(self) -> int:
@@ -326,7 +326,7 @@ class _People:
         self._winners = winners
         self._reasons: Counter[Reason] = Counter()
         self._shown: dict[Outcome, list[Row]] = {outcome: [] for outcome in _ORDER}
-        self._unsettled: list[Row] = []
+        self._unknown: list[Row] = []
         self._by_domain: dict[Outcome, Counter[str]] = {
             outcome: Counter() for outcome in (Outcome.SENT, Outcome.FAILED, Outcome.UNKNOWN)
         }
@@ -343,8 +343,10 @@ class _People:
             kept.extend(_rows(report, found.head(SHOWN - len(kept))))
             if outcome in self._by_domain:
                 self._add_domains(outcome, found)
-        open_ones = (chunk["outcome"] == Outcome.UNKNOWN) | (chunk["reason"] == Reason.UNSETTLED)
-        self._unsettled += _rows(report, chunk[open_ones].head(LISTED - len(self._unsettled)))
+        open_ones = (chunk["outcome"] == Outcome.UNKNOWN) | (
+            chunk["reason"] == Reason.OUTCOME_UNKNOWN
+        )
+        self._unknown += _rows(report, chunk[open_ones].head(LISTED - len(self._unknown)))
 
     def _add_domains(self, outcome: Outcome, found: Any) -> None:
         parts = found["username"].str.rpartition("@")
@@ -372,7 +374,7 @@ class _People:
         others = [row for rows in self._shown.values() for row in rows[sure:]]
         shown += others[: SHOWN - len(shown)]
         shown.sort(key=lambda row: (_ORDER[row.reason.outcome], row.report, row.row))
-        return Figures(reports, self._reasons, domains, self._nameless, shown, self._unsettled)
+        return Figures(reports, self._reasons, domains, self._nameless, shown, self._unknown)
 
 
 def _rows(report: int, chunk: Any) -> list[Row]:

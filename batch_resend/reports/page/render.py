@@ -63,7 +63,7 @@ _FIELDS: dict[str, tuple[type, ...]] = {
     "seconds": (int, float),
     "stopped_by": (str, type(None)),
     "detail": (str, type(None)),
-    "unsettled": (int, type(None)),
+    "unknown_in_ledger": (int, type(None)),
     "exit_code": (int,),
     "version": (str,),
     "input": (str,),
@@ -176,7 +176,7 @@ def _rendered(
         reasons=_reasons(figures.reasons),
         domains=_domains(figures.domains, masked=masked),
         more_domains=len(figures.domains) - _DOMAINS,
-        unsettled=_unsettled(figures, masked=masked),
+        unknown=_unknown(figures, masked=masked),
         rows=rows[:FIRST_ROWS],
         shown=len(rows),
         left_out=_left_out(figures, rows),
@@ -301,12 +301,12 @@ def _steps(figures: Figures, summary: dict[str, Any] | None) -> list[_Step]:
         steps.append(_Step(f"To go on with the {users} left out by the limit:", command))
     else:
         steps.append(_Step("Nobody is left to be asked for."))
-    if command and (doubtful := counts[Outcome.UNKNOWN] + reasons[Reason.UNSETTLED]):
+    if command and (doubtful := counts[Outcome.UNKNOWN] + reasons[Reason.OUTCOME_UNKNOWN]):
         steps.append(
             _Step(
-                f"To write again to the {grouped(doubtful, 'unsettled user')} too, accepting that"
+                f"To write again to the {grouped(doubtful, 'unknown user')} too, accepting that"
                 " somebody may get two messages:",
-                f"{command} --resend-unsettled",
+                f"{command} --resend-unknown all",
             )
         )
     if not command and any(step.sentence.endswith(":") for step in steps):
@@ -409,10 +409,10 @@ def _domains(domains: list[Domain], *, masked: bool) -> list[tuple[str, Domain]]
     ]
 
 
-def _unsettled(figures: Figures, *, masked: bool) -> dict[str, Any]:
+def _unknown(figures: Figures, *, masked: bool) -> dict[str, Any]:
     return {
-        "count": figures.outcomes[Outcome.UNKNOWN] + figures.reasons[Reason.UNSETTLED],
-        "rows": [_cells(row, masked=masked) for row in figures.unsettled],
+        "count": figures.outcomes[Outcome.UNKNOWN] + figures.reasons[Reason.OUTCOME_UNKNOWN],
+        "rows": [_cells(row, masked=masked) for row in figures.unknown],
     }
 
 

@@ -1,0 +1,55 @@
+"""Plans to preview, with every number given."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from batch_resend.model import Reason
+from batch_resend.preflight.estimate import Estimate, Messages, own_sender
+from batch_resend.preflight.preview import Preview
+
+NOW = 1795435200.0  #: 2026-11-23 12:00 UTC
+
+
+FACTS: dict[str, Any] = {
+    "input": "users.csv",
+    "user_pool_id": "eu-west-1_AbCdEf123",
+    "client_id": "abc",
+    "account": "123456789012",
+    "region": "eu-west-1",
+    "endpoint": "https://cognito-idp.eu-west-1.amazonaws.com",
+    "endpoint_is_aws": True,
+    "simulated": False,
+}
+
+
+ESTIMATE = Estimate(
+    users=1200,
+    rate=25.0,
+    quota=50.0,
+    now=NOW,
+    sent=Messages(mail=1000, text=200),
+    mail=own_sender(),
+    max_sent=40,
+    tier="ESSENTIALS",
+    by_ses=False,
+)
+
+
+PREVIEW = Preview(
+    counts={
+        Reason.ELIGIBLE: 1200, Reason.INVALID_USERNAME: 1, Reason.SEND_CAP: 12,
+        Reason.DUPLICATE: 3, Reason.DISABLED: 0,
+    },
+    first=["ada@example.com", "bob", "cid"],
+    estimate=ESTIMATE,
+    facts=FACTS,
+)  # fmt: skip
+
+
+PLAIN = Preview(
+    counts={Reason.ELIGIBLE: 5},
+    first=["ada@example.com", "bob", "cid"],
+    estimate=Estimate(users=5, rate=25.0, now=NOW, sent=Messages(unknown=5)),
+    facts=FACTS | {"user_pool_id": None, "account": None},
+)
