@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +22,7 @@ from batch_resend.ledger.status import (
     state_of,
     take_stock,
 )
+from tests.support.markdown import block
 
 NOW = 1_800_000_000.0  # 2027-01-15 08:00 UTC
 DAY = 86400.0
@@ -291,8 +291,7 @@ def test_programs_get_the_same_in_numbers() -> None:
 
 
 def test_the_status_that_the_readme_shows_is_one_that_the_program_writes() -> None:
-    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text("utf-8")
-    shown = readme.split("<!-- status-output -->\n```text\n")[1].split("\n```")[0]
+    shown = "\n".join(block("status-output"))
 
     begun = 1_795_161_600.0  # 2026-11-20 08:00 UTC
     now = begun + 3 * DAY + 3600
