@@ -16,8 +16,10 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 import zlib
 from collections.abc import Iterator
+from itertools import chain
 from typing import IO, Any, NoReturn
 
 from batch_resend.errors import InputError
@@ -28,7 +30,7 @@ LONGEST = 1 << 20
 _PIECE = 1 << 16
 _LISTS = {"Events", "Records"}
 _MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
-_BLANK = " \t\r\n"
+_BLANKS = re.compile(r"[ \t\r\n]*")  # which fits everywhere
 _GZIP = b"\x1f\x8b"
 
 
@@ -50,19 +52,20 @@ def _pieces(file: IO[bytes], name: str) -> Iterator[bytes]:
 
 def _unpacked(file: IO[bytes], name: str) -> Iterator[bytes]:
     pieces = _pieces(file, name)
-    first = next(pieces, b"")
+    first = _first(pieces)
     if not first.startswith(_GZIP):
         yield first
         yield from pieces
         return
     unpacker = zlib.decompressobj(wbits=31)
     try:
-        for piece in _chain(first, pieces):
+        for piece in chain([first], pieces):
             rest = piece
             while rest:
                 if unpacker.eof:  # one gzip file may follow the other
                     unpacker = zlib.decompressobj(wbits=31)
-                yield unpacker.decompress(rest, _PIECE)
+                if text := unpacker.decompress(rest, _PIECE):
+                    yield text
                 rest = unpacker.unconsumed_tail or unpacker.unused_data
         while not unpacker.eof and (left := unpacker.decompress(b"", _PIECE)):
             yield left
@@ -72,21 +75,20 @@ def _unpacked(file: IO[bytes], name: str) -> Iterator[bytes]:
         raise InputError(f"{name} is cut off: its gzip data ends too early. Copy it again.")
 
 
-def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-    yield first
-    yield from rest
+def _first(pieces: Iterator[bytes]) -> bytes:
+    """Take the beginning, in which a file says what it is."""
+    first = b""
+    while len(first) < len(_GZIP) and (piece := next(pieces, b"")):
+        first += piece
+    return first
 
 
 def _texts(pieces: Iterator[bytes], name: str) -> Iterator[str]:
-    first = b""
-    for piece in pieces:
-        first += piece
-        if len(first) >= 2:
-            break
+    first = _first(pieces)
     encoding = _MARKS.get(first[:2], "utf-8-sig")
     decoder = codecs.getincrementaldecoder(encoding)()
     try:
-        for piece in _chain(first, pieces):
+        for piece in chain([first], pieces):
             yield decoder.decode(piece)
         yield decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
@@ -190,10 +192,9 @@ class _Reader:
     def _next(self) -> str:
         """Return the next character that is no whitespace; an empty text at the end."""
         while True:
-            while self._at < len(self._held):
-                if (found := self._held[self._at]) not in _BLANK:
-                    return found
-                self._at += 1
+            self._at = _BLANKS.match(self._held, self._at).end()  # type: ignore[union-attr]
+            if self._at < len(self._held):
+                return self._held[self._at]
             if self._ended:
                 return ""
             self._read_on()
