@@ -20,7 +20,8 @@ from typing import Any
 import anyio
 from botocore.exceptions import BotoCoreError, ClientError
 
-from batch_resend.aws import clients
+from batch_resend.aws import clients, refusals
+from batch_resend.aws.endpoints import AwsTarget
 from batch_resend.errors import SettingsError
 
 EVENT_NAME = "ResendConfirmationCode"
@@ -33,7 +34,7 @@ PAGE = 50
 _TIMEOUT = 60.0
 _ATTEMPTS = 10
 _LISTINGS = 3  #: how often a listing is begun
-_DENIED = clients.FORBIDDEN | {"OperationNotPermittedException", "UnsupportedOperationException"}
+_DENIED = refusals.FORBIDDEN | {"OperationNotPermittedException", "UnsupportedOperationException"}
 
 
 class NotPermitted(SettingsError):
@@ -41,10 +42,10 @@ class NotPermitted(SettingsError):
 
 
 @contextlib.asynccontextmanager
-async def open_history(place: clients.Place, *, rate: float = 1.0) -> AsyncIterator[EventHistory]:
+async def open_history(target: AwsTarget, *, rate: float = 1.0) -> AsyncIterator[EventHistory]:
     """Open the event history of the Region that was called, with the usual credentials."""
     async with clients.signed_client(
-        place, "cloudtrail", attempts=_ATTEMPTS, timeout=_TIMEOUT
+        target, clients.CLOUDTRAIL, attempts=_ATTEMPTS, timeout=_TIMEOUT
     ) as client:
         yield EventHistory(client, rate=rate)
 
@@ -90,8 +91,8 @@ class EventHistory:
         try:
             page = await self._client.lookup_events(**parameters)
         except ClientError as error:
-            raise _in_words(clients.code_of(error)) from error
-        except clients.no_credentials() as error:
+            raise _in_words(refusals.code_of(error)) from error
+        except refusals.no_credentials() as error:
             raise SettingsError(
                 "CloudTrail cannot be queried: no valid AWS credentials were found. Set them, or"
                 " give the records with --events."
@@ -115,7 +116,7 @@ def _in_words(code: str) -> SettingsError:
         return NotPermitted(
             f"CloudTrail refused the lookup ({code}): the credentials need {PERMISSION}."
         )
-    if code in clients.BAD_CREDENTIALS:
+    if code in refusals.BAD_CREDENTIALS:
         return SettingsError(
             f"CloudTrail does not accept the AWS credentials ({code}). Renew them, or give the"
             " records with --events."
@@ -125,7 +126,7 @@ def _in_words(code: str) -> SettingsError:
             "CloudTrail's listing broke off several times (InvalidNextTokenException). Try again"
             " later."
         )
-    if code in clients.THROTTLED:
+    if code in refusals.THROTTLED:
         return SettingsError(
             "CloudTrail throttled every attempt: others use up its 2 lookups per second. Try again"
             " later, or with a lower --rate."

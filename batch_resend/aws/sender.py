@@ -6,6 +6,7 @@ an exception that nobody expected counts as "it left": the careful reading.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -46,7 +47,7 @@ class AwsSender:
         )
 
 
-def _refusal(response: dict[str, Any]) -> Reply:
+def _refusal(response: Mapping[str, Any]) -> Reply:
     error, metadata = _dict(response.get("Error")), _dict(response.get("ResponseMetadata"))
     code = _text(error.get("Code"))
     return Reply(

@@ -64,7 +64,7 @@ class _Answered:
     status_code: int
 
 
-class OneShot:
+class SingleAttemptTransport:
     """The exchange of one client: its `http_session_cls` is `configured`; then `attach` it."""
 
     def __init__(self) -> None:
@@ -83,7 +83,7 @@ class OneShot:
         client_cert: str | tuple[str, str] | None = None,
         proxies_config: dict[str, Any] | None = None,
         connector_args: dict[str, Any] | None = None,
-    ) -> OneShot:
+    ) -> SingleAttemptTransport:
         """Take what aiobotocore found in settings, environment and files, and stand in."""
         del socket_options
         self._verify = verify
@@ -105,7 +105,7 @@ class OneShot:
         self._parser = create_parser(protocol)  # which keeps nothing between answers
         client.meta.events.register_last(_EVENT, self._call)
 
-    async def __aenter__(self) -> OneShot:
+    async def __aenter__(self) -> SingleAttemptTransport:
         """Open the connection pool."""
         connector = aiohttp.TCPConnector(limit=self._limit, ssl=self._tls(), **self._connector_args)
         self._session = aiohttp.ClientSession(
@@ -136,7 +136,8 @@ class OneShot:
         self, *, model: Any, params: dict[str, Any], **_: object
     ) -> tuple[_Answered, dict[str, Any]]:
         """Send the request once; raises `NotSent`, `NoAnswer` or `Unreadable`."""
-        assert self._session is not None  # noqa: S101 - aiobotocore enters first
+        if self._session is None:
+            raise NotSent("the client is closed")
         address = self._addresses.get(params["url"]) or self._address(params["url"])
         headers = {**params["headers"], "Accept-Encoding": "identity"}
         if mark := MARK.get():
@@ -194,7 +195,8 @@ class OneShot:
     def _tls(self) -> ssl.SSLContext | bool:
         if not self._verify:
             return False
-        context = ssl.create_default_context(cafile=get_cert_path(self._verify))
+        given: Any = self._verify  # True, or a file's name, of which the SDK's types know nothing
+        context = ssl.create_default_context(cafile=get_cert_path(given))
         if self._client_cert:
             pair = self._client_cert
             context.load_cert_chain(*([pair] if isinstance(pair, str) else pair))

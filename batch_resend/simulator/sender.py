@@ -141,7 +141,7 @@ class SimulatedEventHistory:
 def _raise(error: ApiError | LookupRefused, operation: str) -> NoReturn:
     from botocore.exceptions import ClientError
 
-    answer = {
+    answer: Any = {  # the SDK's own has more, which nothing here reads
         "Error": {"Code": error.code, "Message": error.message},
         "ResponseMetadata": {"HTTPStatusCode": 400},
     }

@@ -17,6 +17,7 @@ from aiohttp.test_utils import TestServer
 
 from batch_resend.aws import clients
 from batch_resend.aws.cloudtrail import POLICY, EventHistory, NotPermitted, open_history
+from batch_resend.aws.endpoints import AwsTarget
 from batch_resend.errors import Exit, SettingsError
 from batch_resend.simulator import cloudtrail as simulated
 from batch_resend.simulator.rules import Cognito
@@ -53,8 +54,8 @@ async def history_of(
 ) -> AsyncIterator[EventHistory]:
     async with running(cognito) as url:
         patch.setenv("AWS_ENDPOINT_URL_CLOUDTRAIL", url)
-        place = clients.Place("us-east-1", endpoint_url=url)
-        async with open_history(place, rate=rate) as history:
+        target = AwsTarget("us-east-1", endpoint_url=url)
+        async with open_history(target, rate=rate) as history:
             yield history
 
 
@@ -116,8 +117,8 @@ async def answering(
     async with TestServer(app, host="127.0.0.1") as server:
         url = str(server.make_url("/"))
         patch.setenv("AWS_ENDPOINT_URL_CLOUDTRAIL", url)
-        place = clients.Place("us-east-1", endpoint_url=url)
-        async with clients.signed_client(place, "cloudtrail", attempts=2) as client:
+        target = AwsTarget("us-east-1", endpoint_url=url)
+        async with clients.signed_client(target, clients.CLOUDTRAIL, attempts=2) as client:
             yield EventHistory(client, rate=1e6), asked
 
 
@@ -197,9 +198,9 @@ async def test_aws_s_own_history_is_not_asked_of_a_simulator(
 ) -> None:
     """Where Cognito's endpoint is not AWS's, and CloudTrail's is not set."""
     monkeypatch.delenv("AWS_ENDPOINT_URL_CLOUDTRAIL", raising=False)
-    place = clients.Place("us-east-1", endpoint_url="http://127.0.0.1:1")
+    target = AwsTarget("us-east-1", endpoint_url="http://127.0.0.1:1")
     with pytest.raises(clients.NotAsked, match="AWS_ENDPOINT_URL_CLOUDTRAIL"):
-        async with open_history(place):
+        async with open_history(target):
             pytest.fail("it was opened")
 
 

@@ -49,6 +49,7 @@ def test_everything_that_the_call_takes_is_said() -> None:
         .operation_model("ResendConfirmationCode")
         .input_shape
     )
+    assert shape is not None
     assert set(request.parameters) == set(shape.members), "all members, and no others"
     report = botocore.validate.ParamValidator().validate(request.parameters, shape)
     assert not report.has_errors()

@@ -153,7 +153,7 @@ Runs 2
 
 Users 7
   sent               3
-  unknown          2 (no-answer 1, open 1)
+  unknown            2 (no-answer 1, open 1)
   failed             1 (user-disabled 1)
   skipped            1 (already-confirmed 1)
   (names erased      1)
@@ -161,9 +161,9 @@ At the cap of --max-sends 1: 5, 2 of them because an unknown message counts
 
 Messages 9
   sent               3
+  unknown            2 (no-answer 2)
   failed             2 (attempt-limit 1, user-disabled 1)
   skipped            1 (already-confirmed 1)
-  unknown            2 (no-answer 2)
   open               1
 
 Unknown 3: nobody can say whether they were sent a code
@@ -174,7 +174,7 @@ Unknown 3: nobody can say whether they were sent a code
 Confirmed since, of those written to: 1 of 3 (33 %) in eu-west-1_Pool
   days since  written to  confirmed  unconfirmed  other  not listed
            0           3          1            1      0           1
-   unknown           2          0            0      0           2"""
+     unknown           2          0            0      0           2"""
 
 
 def test_the_status_reads_so() -> None:

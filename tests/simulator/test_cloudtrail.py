@@ -13,6 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from batch_resend.aws import clients
+from batch_resend.aws.endpoints import AwsTarget
 from batch_resend.aws.sender import AwsSender
 from batch_resend.marks import find_mark
 from batch_resend.model import Request
@@ -350,14 +351,14 @@ async def in_process(cognito: Cognito) -> AsyncIterator[tuple[Any, Any]]:
 @asynccontextmanager
 async def over_http(cognito: Cognito) -> AsyncIterator[tuple[Any, Any]]:
     async with running(cognito) as url:
-        place = clients.Place("us-east-1", endpoint_url=url)
+        place = AwsTarget("us-east-1", endpoint_url=url)
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("AWS_ACCESS_KEY_ID", "x")
             patch.setenv("AWS_SECRET_ACCESS_KEY", "x")
             patch.setenv("AWS_ENDPOINT_URL_CLOUDTRAIL", url)
             async with (
                 clients.resend_client(place, timeout=5, concurrency=4) as (client, *_),
-                clients.signed_client(place, "cloudtrail", attempts=1) as trail,
+                clients.signed_client(place, clients.CLOUDTRAIL, attempts=1) as trail,
             ):
                 yield AwsSender(client), trail
 
