@@ -23,7 +23,7 @@ def test_the_plan_says_all_that_a_person_needs_to_approve_it() -> None:
         "  not sent   16",
         "     3  duplicate         an earlier row names the same user",
         "    12  send-cap          was sent as many codes as --max-sends allows",
-        "     1  invalid-username  no name that Cognito could accept",
+        "     1  invalid-username  not a valid Cognito username",
         "  takes      18 d 21 h, done on 2026-12-12: the mail quota of 50 a day binds.",
         "             The pace of 25 a second would take 48 s.",
         "             This run reaches 40 of them at most (--max-sent).",
