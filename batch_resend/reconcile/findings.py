@@ -72,9 +72,9 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """When a missing record counts. Seconds.
+    """When a missing record counts: seconds since the epoch, and seconds.
 
-    `reaches_back` is how far back the records go (files: without end).
+    `reaches_back` is how far back the evidence goes.
     """
 
     now: float

@@ -42,6 +42,11 @@ class Search:
         if known is None or record.prevails_over(known):
             self._found[mark] = record
 
+    @property
+    def found(self) -> int:
+        """How many doubts have a record."""
+        return len(self._found)
+
     def record_of(self, doubt: Doubt) -> Record | None:
         """Return the record of a doubt, if there is one."""
         return self._found.get(doubt.mark)

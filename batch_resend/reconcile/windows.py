@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Container, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 
 from batch_resend.model import Reason
@@ -86,6 +86,15 @@ def windows(doubts: Iterable[Doubt], flight: float) -> list[Window]:
         else:
             merged.append((start, end, [doubt]))
     return [Window(start, end, tuple(within)) for start, end, within in merged]
+
+
+def within(searched: Iterable[Window], oldest: float, now: float) -> list[Window]:
+    """Leave out what no history has, and what is still to come."""
+    return [
+        replace(window, start=max(window.start, oldest), end=min(window.end, now))
+        for window in searched
+        if window.end > oldest and window.start < now
+    ]
 
 
 @dataclass(frozen=True, slots=True)
