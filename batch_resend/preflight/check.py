@@ -1,18 +1,16 @@
-"""What would go wrong, and why, before anybody is written to. Pure: facts -> findings.
+"""What would go wrong, and why, before any message is sent. Pure: facts -> findings.
 
 `probe` makes the calls and fills in `Facts`; here they are judged. A fact that could not
-be learnt is never more than a warning: the check needs no more rights than it has. `stop`
-is said only where the run cannot work, `warning` where a person should know before they
-say yes.
+be determined is never more than a warning: the check needs no more permissions than it
+has. `stop` means that the run cannot work, `warning` that a person should know before
+approving.
 """
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 from urllib.parse import urlsplit
 
 from batch_resend.errors import Exit
@@ -29,9 +27,6 @@ from batch_resend.preflight.facts import (
     Why,
 )
 from batch_resend.wording import grouped, listed, span
-
-SCHEMA = 1
-_WIDTH = 80
 
 
 class Level(StrEnum):
@@ -52,8 +47,8 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
-    """What the operator is about to do. `users` is None where their number is not known."""
+class ProposedRun:
+    """What the operator proposes to do. `users` is None where their number is not known."""
 
     user_pool_id: str
     client_id: str
@@ -70,17 +65,17 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
-    """A check: what was learnt, what was wished, and the findings."""
+class CheckResult:
+    """A check: the facts, what is proposed, and the findings."""
 
     facts: Facts
-    wish: Wish
+    run: ProposedRun
     findings: tuple[Finding, ...] = ()
 
     @property
     def rate(self) -> float:
-        """The ceiling, in requests a second."""
-        return ceiling(self.facts, self.wish)
+        """The limit, in requests per second."""
+        return ceiling(self.facts, self.run)
 
     @property
     def exit_code(self) -> Exit:
@@ -94,49 +89,32 @@ class Checked:
         """Give the sentences of one level."""
         return [finding.text for finding in self.findings if finding.level is level]
 
-    def as_json(self) -> dict[str, Any]:
-        """Give the check in the form for programs."""
-        facts, wish = self.facts, self.wish
-        users = _users(facts, wish)
-        estimate = None if users is None else estimated(facts, wish, users)
-        return {
-            "schema": SCHEMA,
-            "findings": [
-                {"level": str(found.level), "about": found.about, "text": found.text}
-                for found in self.findings
-            ],
-            "user_pool_id": wish.user_pool_id,
-            "client_id": wish.client_id,
-            "account": facts.account_id,
-            "region": wish.region,
-            "endpoint": wish.endpoint,
-            "endpoint_is_aws": wish.endpoint_is_aws,
-            "users": users,
-            "users_are_counted": wish.users is not None,
-            "quota": facts.quota,
-            "rate": self.rate,
-            "seconds": None if estimate is None else round(estimate.seconds, 1),
-            "finished_on": None if estimate is None else estimate.finished_on,
-            "existence_hidden": facts.hides_existence,
-            "exit_code": int(self.exit_code),
-        }
+    @property
+    def users(self) -> int | None:
+        """How many users there are, at most where they were not counted."""
+        return _users(self.facts, self.run)
+
+    @property
+    def estimate(self) -> Estimate | None:
+        """What it takes to send them a code, if their number is known."""
+        return None if self.users is None else estimated(self.facts, self.run, self.users)
 
 
-def check(facts: Facts, wish: Wish) -> Checked:
+def check(facts: Facts, run: ProposedRun) -> CheckResult:
     """Judge the facts."""
-    return Checked(facts, wish, tuple(findings(facts, wish)))
+    return CheckResult(facts, run, tuple(findings(facts, run)))
 
 
-def ceiling(facts: Facts, wish: Wish) -> float:
-    """Requests a second at most: --rate, else the share of the quota that is known."""
-    if wish.rate is not None:
-        return wish.rate
-    return wish.share * (facts.quota or wish.default_quota)
+def ceiling(facts: Facts, run: ProposedRun) -> float:
+    """Return the limit in requests per second: --rate, else the share of the known quota."""
+    if run.rate is not None:
+        return run.rate
+    return run.share * (facts.quota or run.default_quota)
 
 
 def estimated(
     facts: Facts,
-    wish: Wish,
+    run: ProposedRun,
     users: int,
     *,
     telephones: int | None = None,
@@ -146,9 +124,9 @@ def estimated(
     """Estimate what it takes to send so many users a code."""
     return Estimate(
         users=users,
-        rate=ceiling(facts, wish),
+        rate=ceiling(facts, run),
         quota=facts.quota,
-        now=wish.now,
+        now=run.now,
         sent=facts.messages(users, telephones),
         mail=facts.mail_quota,
         max_sent=max_sent,
@@ -158,17 +136,17 @@ def estimated(
     )
 
 
-def findings(facts: Facts, wish: Wish) -> Iterator[Finding]:
-    """Say all that is worth knowing, in the order in which a run would meet it."""
-    yield from _place(facts, wish)
+def findings(facts: Facts, run: ProposedRun) -> Iterator[Finding]:
+    """Yield all findings, in the order in which a run would meet them."""
+    yield from _place(facts, run)
     yield from _unlearnt(facts)
-    yield from _client(facts, wish)
+    yield from _client(facts, run)
     if not isinstance(facts.pool, Unknown):
         yield from _verification(facts.pool)
-        yield from _names(facts.pool, wish)
-        yield from _triggers(facts.pool, ceiling(facts, wish))
-        yield from _sender(facts.pool, facts, wish)
-    yield from _pace(facts, wish)
+        yield from _names(facts.pool, run)
+        yield from _triggers(facts.pool, ceiling(facts, run))
+        yield from _sender(facts.pool, facts, run)
+    yield from _pace(facts, run)
 
 
 def _ok(about: str, text: str) -> Finding:
@@ -183,48 +161,46 @@ def _stop(about: str, text: str) -> Finding:
     return Finding(Level.STOP, about, text)
 
 
-def _place(facts: Facts, wish: Wish) -> Iterator[Finding]:
-    home = wish.user_pool_id.partition("_")[0]
+def _place(facts: Facts, run: ProposedRun) -> Iterator[Finding]:
+    home = run.user_pool_id.partition("_")[0]
     pool = facts.pool
-    if wish.region.startswith("cn-"):
-        yield _stop("region", f"Region {wish.region}: Cognito has no user pools in China.")
+    if run.region.startswith("cn-"):
+        yield _stop("region", f"Region {run.region}: Cognito has no user pools in China.")
         return
     if isinstance(pool, Unknown) and pool.why is Why.NOT_FOUND:
         yield _stop(
             "pool",
-            f"There is no user pool {wish.user_pool_id} in {wish.region}: check --user-pool-id,"
+            f"User pool {run.user_pool_id} does not exist in {run.region}. Check --user-pool-id,"
             " --region and the account (--profile).",
         )
     elif not isinstance(pool, Unknown):
         yield _ok(
-            "pool", f"The pool is there: {wish.user_pool_id}, about {grouped(pool.users, 'user')}."
+            "pool", f"Pool {run.user_pool_id} exists, with about {grouped(pool.users, 'user')}."
         )
-    if home != wish.region:
+    if home != run.region:
         yield _warning(
             "region",
-            f"The pool's home is {home} and {wish.region} is asked: a replica may refuse to send"
-            f" codes, so give --region {home}.",
+            f"The pool's primary Region is {home}, not {run.region}. A replica may refuse to send"
+            f" codes: use --region {home}.",
         )
-    host = urlsplit(wish.endpoint).hostname or ""
-    if host == f"cognito-idp.{wish.region}.amazonaws.com" and wish.region.startswith("us-gov-"):
+    host = urlsplit(run.endpoint).hostname or ""
+    if host == f"cognito-idp.{run.region}.amazonaws.com" and run.region.startswith("us-gov-"):
         yield _stop(
             "endpoint",
-            "GovCloud has FIPS endpoints only: leave out --endpoint-url for the right one.",
+            "GovCloud has FIPS endpoints only. Leave out --endpoint-url to use the right one.",
         )
-    elif wish.region.startswith("us-gov-") and wish.endpoint_is_aws:
-        yield _ok("endpoint", "GovCloud is asked at its FIPS endpoint.")
-    elif not wish.endpoint_is_aws:
-        yield _warning(
-            "endpoint", f"The endpoint is not AWS's own, and gets all names: {wish.endpoint}"
-        )
+    elif run.region.startswith("us-gov-") and run.endpoint_is_aws:
+        yield _ok("endpoint", "The FIPS endpoint of GovCloud is used.")
+    elif not run.endpoint_is_aws:
+        yield _warning("endpoint", f"Custom endpoint: all usernames will be sent to {run.endpoint}")
     if _no_cognito(facts):
-        yield (_stop if wish.alone else _warning)(
+        yield (_stop if run.alone else _warning)(
             "endpoint",
-            f"Cognito cannot be reached at {wish.endpoint}: look at the Region, --endpoint-url,"
+            f"Cognito cannot be reached at {run.endpoint}. Check the Region, --endpoint-url,"
             " the network and any proxy.",
         )
     if not isinstance(facts.account, Unknown):
-        yield _ok("account", f"The credentials are of account {facts.account}.")
+        yield _ok("account", f"The credentials belong to account {facts.account}.")
 
 
 def _no_cognito(facts: Facts) -> bool:
@@ -235,7 +211,7 @@ def _no_cognito(facts: Facts) -> bool:
 
 
 def _unlearnt(facts: Facts) -> Iterator[Finding]:
-    """Name what could not be learnt; what has one cause is said once."""
+    """Name the facts that could not be determined; one finding per cause."""
     what = {
         "pool": ("the pool's settings", facts.pool),
         "client": ("the app client's settings", facts.client),
@@ -251,14 +227,14 @@ def _unlearnt(facts: Facts) -> Iterator[Finding]:
         and not (about in {"pool", "client"} and _no_cognito(facts))  # said already
     }
     for why, now_what in (
-        (Why.CREDENTIALS, "log in or choose others with --profile"),
-        (Why.NOT_ASKED, "set their AWS_ENDPOINT_URL_... variables to have them asked"),
-        (Why.UNREACHABLE, "look at the Region, the network and any proxy"),
+        (Why.CREDENTIALS, "log in, or choose others with --profile"),
+        (Why.NOT_ASKED, "set AWS_ENDPOINT_URL_<SERVICE> to query them"),
+        (Why.UNREACHABLE, "check the Region, the network and any proxy"),
     ):
         named = [words for words, found in unknown.values() if found.why is why]
         if named:
             about = "credentials" if why is Why.CREDENTIALS else "endpoint"
-            yield _warning(about, f"Not learnt: {listed(named)} ({why}); {now_what}.")
+            yield _warning(about, f"Could not determine {listed(named)} ({why}); {now_what}.")
     for about, (words, found) in unknown.items():
         if found.why in {Why.CREDENTIALS, Why.NOT_ASKED, Why.UNREACHABLE}:
             continue
@@ -266,53 +242,53 @@ def _unlearnt(facts: Facts) -> Iterator[Finding]:
             continue  # said where it matters
         if found.why is Why.FORBIDDEN:
             both = " and cognito-idp:GetProvisionedLimit" if about == "quota" else ""
-            yield _warning(about, f"Not learnt: {words}; allow {found.permission}{both} to know.")
+            yield _warning(about, f"Could not determine {words}; allow {found.permission}{both}.")
         else:
-            yield _warning(about, f"Not learnt: {words}; {found}.")
+            yield _warning(about, f"Could not determine {words}; {found}.")
 
 
-def _client(facts: Facts, wish: Wish) -> Iterator[Finding]:
+def _client(facts: Facts, run: ProposedRun) -> Iterator[Finding]:
     client = facts.client
     if isinstance(client, Unknown):
         if client.why is Why.NOT_FOUND and not isinstance(facts.pool, Unknown):
             yield _stop(
                 "client",
-                f"The pool has no app client {wish.client_id}: check --client-id, or the pool.",
+                f"The pool has no app client {run.client_id}. Check --client-id and the pool.",
             )
         return
-    yield _ok("client", f"App client {wish.client_id} belongs to the pool.")
+    yield _ok("client", f"App client {run.client_id} belongs to the pool.")
     yield _SECRETS[client.secret]
     if not client.hides_existence:
-        yield _ok("existence", "The app client says who does not exist: `sent` means sent.")
-    elif wish.listed:
+        yield _ok("existence", "The app client reports unknown users, so `sent` is reliable.")
+    elif run.listed:
         yield _ok(
             "existence",
-            "The app client hides who does not exist (PreventUserExistenceErrors); listed users"
-            " do exist.",
+            "The app client hides unknown users (PreventUserExistenceErrors); listed users do"
+            " exist.",
         )
     else:
         yield _warning(
             "existence",
-            "The app client hides who does not exist (PreventUserExistenceErrors): a wrong name"
-            " counts as `sent`, so list the pool or check the names.",
+            "The app client hides unknown users (PreventUserExistenceErrors), so `sent` may include"
+            " names that do not exist. List the pool, or check the names.",
         )
 
 
 _SECRETS = {
-    Secret.NOT_NEEDED: _ok("secret", "The app client has no secret, and none is given."),
-    Secret.MATCHES: _ok("secret", "The client secret that is given is the app client's."),
+    Secret.NOT_NEEDED: _ok("secret", "The app client has no secret, and none was passed."),
+    Secret.MATCHES: _ok("secret", "The client secret matches."),
     Secret.MISSING: _stop(
         "secret",
-        "The app client has a secret and none is given: name it with --client-secret-file, or give"
+        "The app client has a secret, and none was passed. Use --client-secret-file or"
         " --fetch-client-secret.",
     ),
     Secret.DIFFERS: _warning(
         "secret",
-        "The client secret that is given is not the one that Cognito shows: wrong, unless it is"
-        " the second of two (rotation).",
+        "The client secret is not the one that Cognito shows. It is wrong, unless it is the second"
+        " of two (rotation).",
     ),
     Secret.SUPERFLUOUS: _warning(
-        "secret", "A client secret is given and the app client has none: leave it out."
+        "secret", "A client secret was passed, and the app client has none. Leave it out."
     ),
 }
 
@@ -321,12 +297,12 @@ def _verification(pool: PoolFacts) -> Iterator[Finding]:
     if not pool.verifies:
         yield _stop(
             "verification",
-            "The pool verifies nothing, so it has no code to send: turn on automatic verification"
-            " of email or phone number (AutoVerifiedAttributes).",
+            "Automatic verification is off, so the pool has no code to send. Turn it on for email"
+            " or phone number (AutoVerifiedAttributes).",
         )
         return
     if "phone_number" not in pool.verifies:
-        yield _ok("verification", "The pool verifies email: codes go out by mail.")
+        yield _ok("verification", "The pool verifies email: codes are sent by mail.")
     elif "email" not in pool.verifies:
         yield _warning(
             "verification",
@@ -336,28 +312,28 @@ def _verification(pool: PoolFacts) -> Iterator[Finding]:
     else:
         yield _warning(
             "verification",
-            "The pool verifies both: who has a telephone number gets a text message, which costs"
+            "The pool verifies both: users with a telephone number get a text message, which costs"
             " money and is subject to a spending limit.",
         )
     if pool.sms_failure and "phone_number" in pool.verifies:
         yield _warning(
             "sms",
-            f"Cognito reports trouble with text messages ({pool.sms_failure}): check the SMS role"
+            f"Cognito reports a problem with text messages ({pool.sms_failure}). Check the SMS role"
             " and whether SNS is in its sandbox.",
         )
 
 
-def _names(pool: PoolFacts, wish: Wish) -> Iterator[Finding]:
+def _names(pool: PoolFacts, run: ProposedRun) -> Iterator[Finding]:
     names = [
         word
         for attribute, word in (("email", "addresses"), ("phone_number", "telephone numbers"))
         if attribute in pool.aliases
     ]
-    if names and not wish.listed:
+    if names and not run.listed:
         yield _warning(
             "aliases",
-            f"In this pool {listed(names)} are aliases, which find nobody unconfirmed: the file"
-            " needs the Username of each.",
+            f"In this pool {listed(names)} are aliases, which cannot find unconfirmed users. The"
+            " file needs the Username of each user.",
         )
 
 
@@ -369,43 +345,43 @@ def _triggers(pool: PoolFacts, rate: float) -> Iterator[Finding]:
     runs = "runs" if len(firing) == 1 else "run"
     yield _warning(
         "triggers",
-        f"{listed(firing)} {runs} for every user, up to {rate:g} times a second: see that Lambda"
-        " and what it calls bear that.",
+        f"{listed(firing)} {runs} for every user, up to {rate:g} times per second. Make sure that"
+        " Lambda, and what it calls, can handle that.",
     )
 
 
-def _sender(pool: PoolFacts, facts: Facts, wish: Wish) -> Iterator[Finding]:
+def _sender(pool: PoolFacts, facts: Facts, run: ProposedRun) -> Iterator[Finding]:
     if "email" not in pool.verifies or CUSTOM_MAIL in pool.triggers:
         return
     ses = facts.ses
     if isinstance(ses, SesFacts):
         only_mail = "phone_number" not in pool.verifies
-        yield from _ses(ses, ceiling(facts, wish), Level.STOP if only_mail else Level.WARNING)
-    users = _users(facts, wish)
+        yield from _ses(ses, ceiling(facts, run), Level.STOP if only_mail else Level.WARNING)
+    users = _users(facts, run)
     quota = facts.mail_quota
     if quota is None:
         if isinstance(ses, SesFacts):
             yield _ok("mail quota", "Amazon SES has no daily quota for this account.")
         return
-    about = f"{quota.whose} mails {quota.a_day:,} a day"
+    about = f"{quota.whose} sends {quota.a_day:,} mails per day"
     if quota.rolling:
-        about += f", {quota.left:,} of them left today"
+        about += f", {quota.left:,} left today"
     else:
         about += " for the whole account"
     if users is None:
-        yield _warning("mail quota", f"{about}: see that this is enough.")
+        yield _warning("mail quota", f"{about}. Make sure that this is enough.")
         return
-    estimate = estimated(facts, wish, users)
+    estimate = estimated(facts, run, users)
     mails = estimate.sent.mail_at_most
     if mails <= quota.left:
-        alone = "" if quota.rolling else ", if the account sends no other"
-        yield _ok("mail quota", f"{about}: enough for {_people(facts, wish)}{alone}.")
+        alone = "" if quota.rolling else ", if the account sends no other mail"
+        yield _ok("mail quota", f"{about}: enough for {_people(facts, run)}{alone}.")
         return
     done = estimate.finished_on
     advice = "run again each day" if quota.rolling else "run again each day, or use Amazon SES"
     yield _warning(
         "mail quota",
-        f"{about}, so {_people(facts, wish)} would be done on {done} at the earliest: {advice}.",
+        f"{about}, so {_people(facts, run)} would take until {done} at the earliest: {advice}.",
     )
 
 
@@ -414,53 +390,54 @@ def _ses(ses: SesFacts, rate: float, paused: Level) -> Iterator[Finding]:
         yield Finding(
             paused,
             "ses",
-            "Amazon SES has paused this account's sending: see SES's console for the reason.",
+            "Amazon SES has paused sending for this account. The SES console shows the reason.",
         )
     elif ses.status == "PROBATION":
         yield _warning(
             "ses",
             "Amazon SES has this account under review for bounces or complaints: old lists bounce,"
-            " so begin with --limit 10.",
+            " so start with --limit 10.",
         )
     if ses.sandbox:
         yield _warning(
             "ses",
-            "Amazon SES is in its sandbox and mails verified addresses only: ask AWS for production"
+            "Amazon SES is in its sandbox and sends to verified addresses only. Request production"
             " access first.",
         )
     if 0 < ses.a_second < rate:
         yield _warning(
             "ses rate",
-            f"Amazon SES takes {grouped(ses.a_second, 'mail')} a second, below the pace of"
-            f" {rate:g}: give --rate {ses.a_second:g}.",
+            f"Amazon SES accepts {grouped(ses.a_second, 'mail')} per second, less than the rate of"
+            f" {rate:g}: use --rate {ses.a_second:g}.",
         )
 
 
-def _pace(facts: Facts, wish: Wish) -> Iterator[Finding]:
-    rate = ceiling(facts, wish)
+def _pace(facts: Facts, run: ProposedRun) -> Iterator[Finding]:
+    rate = ceiling(facts, run)
     quota = facts.quota
-    users = _users(facts, wish)
+    users = _users(facts, run)
     how_long = ""
     if users is not None:
-        seconds = estimated(facts, wish, users).seconds
-        how_long = f" {_people(facts, wish, start=True)} take at least {span(seconds)}."
+        seconds = estimated(facts, run, users).seconds
+        how_long = f" {_people(facts, run, start=True)} take at least {span(seconds)}."
     if quota is None:
         yield _ok(
             "pace",
-            f"The quota is taken to be Cognito's default of {wish.default_quota:g} a second; the"
-            f" pace is {rate:g}.{how_long}",
+            f"The quota is assumed to be Cognito's default of {run.default_quota:g} per second; the"
+            f" rate limit is {rate:g}.{how_long}",
         )
         return
     source = "enforced now" if not isinstance(facts.provisioned, Unknown) else "Service Quotas"
     if rate > quota:
         yield _warning(
             "pace",
-            f"--rate {rate:g} is above the quota of {quota:g} a second ({source}): live traffic"
-            f" would be throttled; give --rate auto.",
+            f"--rate {rate:g} is above the quota of {quota:g} per second ({source}). Live traffic"
+            f" would be throttled: use --rate auto.",
         )
     else:
         yield _ok(
-            "pace", f"The quota is {quota:g} a second ({source}), the pace {rate:g}.{how_long}"
+            "pace",
+            f"The quota is {quota:g} per second ({source}), the rate limit {rate:g}.{how_long}",
         )
     if isinstance(facts.usage, Usage):
         yield from _usage(facts.usage, quota, rate)
@@ -471,51 +448,29 @@ def _usage(usage: Usage, quota: float, rate: float) -> Iterator[Finding]:
     if usage.throttled:
         yield _warning(
             "usage",
-            f"Others were throttled {usage.throttled} times in the last hour: the quota is used up"
-            " at times, so wait or lower --rate.",
+            f"Other traffic was throttled {usage.throttled:,} times in the last hour. The quota is"
+            " used up at times: wait, or lower --rate.",
         )
     elif rate > left:
-        lower = f"give --rate {left:.3g}" if left >= 1 else "wait for a quieter hour"
+        lower = f"use --rate {left:.3g}" if left >= 1 else "wait for a quieter hour"
         yield _warning(
             "usage",
-            f"Others used up to {usage.peak:.3g} a second of the quota in the last hour; with"
-            f" {rate:g} more it is used up: {lower}.",
+            f"Other traffic peaked at {usage.peak:.3g} per second in the last hour. With"
+            f" {rate:g} more the quota is used up: {lower}.",
         )
     else:
-        yield _ok("usage", f"Others used up to {usage.peak:.3g} a second of it in the last hour.")
+        yield _ok("usage", f"Other traffic peaked at {usage.peak:.3g} per second in the last hour.")
 
 
-def _users(facts: Facts, wish: Wish) -> int | None:
+def _users(facts: Facts, run: ProposedRun) -> int | None:
     """How many users, at most where they were not counted."""
-    if wish.users is not None:
-        return wish.users
+    if run.users is not None:
+        return run.users
     return None if isinstance(facts.pool, Unknown) else facts.pool.users or None
 
 
-def _people(facts: Facts, wish: Wish, *, start: bool = False) -> str:
-    users = grouped(_users(facts, wish) or 0, "user")
-    if wish.users is not None:
+def _people(facts: Facts, run: ProposedRun, *, start: bool = False) -> str:
+    users = grouped(_users(facts, run) or 0, "user")
+    if run.users is not None:
         return users
     return f"{'All' if start else 'all'} of the pool's {users}"
-
-
-def lines(checked: Checked) -> list[str]:
-    """Say it to a person, 80 columns wide: a verdict at the end."""
-    told = []
-    for finding in checked.findings:
-        told += textwrap.wrap(
-            finding.text,
-            _WIDTH,
-            initial_indent=f"{finding.level:<9}",
-            subsequent_indent=" " * 9,
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-    stops, warnings = (len(checked.of(level)) for level in (Level.STOP, Level.WARNING))
-    if stops:
-        told.append(f"Nobody can be written to like this: {grouped(stops, 'stop')}.")
-    elif warnings:
-        told.append(f"It can be run; {grouped(warnings, 'warning')}.")
-    else:
-        told.append("It can be run.")
-    return told

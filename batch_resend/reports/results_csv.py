@@ -52,6 +52,10 @@ class CsvReport:
         """Write one row; raises `ReportError`."""
         self._append(columns(result))
 
+    async def room(self) -> None:
+        """Wait until there is room for more rows."""
+        await self._file.room()
+
     def _append(self, values: tuple[str, ...]) -> None:
         self._writer.writerow(values)
         self._file.append(self._line.getvalue().encode("utf-8", "backslashreplace"))
@@ -103,6 +107,10 @@ class FailedRows:
         """Write the row, if its user was not served; raises `ReportError`."""
         if result.outcome in TRY_AGAIN:
             self._append(result.raw)
+
+    async def room(self) -> None:
+        """Wait until there is room for more rows."""
+        await self._file.room()
 
     def _append(self, text: str) -> None:
         if data := self._encoder.encode(text):

@@ -16,7 +16,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from batch_resend.aws.endpoints import AwsTarget
-from batch_resend.preflight.check import Wish, check
+from batch_resend.preflight.check import ProposedRun, check
 from batch_resend.preflight.facts import (
     ClientFacts,
     Facts,
@@ -342,7 +342,7 @@ async def test_whatever_fails_is_a_finding_and_no_failure(
     assert (facts.ses, facts.quota) == (None, None)
     checked = check(
         facts,
-        Wish(
+        ProposedRun(
             user_pool_id=POOL, client_id=CLIENT, region="eu-west-1", endpoint=place.endpoint_url,
             endpoint_is_aws=False, now=0.0,
         ),
