@@ -24,10 +24,12 @@ from batch_resend.aws.endpoints import (
     origin_of,
     variable_of,
 )
+from batch_resend.aws.unreachable import check_proxy
 from batch_resend.errors import SettingsError
 from batch_resend.version import __version__
 
 if TYPE_CHECKING:
+    from types_aiobotocore_cloudtrail import CloudTrailClient
     from types_aiobotocore_cloudwatch import CloudWatchClient
     from types_aiobotocore_cognito_idp import CognitoIdentityProviderClient
     from types_aiobotocore_dynamodb import DynamoDBClient
@@ -47,6 +49,7 @@ class Service(str, Generic[C]):
 
 
 COGNITO: Service[CognitoIdentityProviderClient] = Service("cognito-idp")
+CLOUDTRAIL: Service[CloudTrailClient] = Service("cloudtrail")
 CLOUDWATCH: Service[CloudWatchClient] = Service("cloudwatch")
 DYNAMODB: Service[DynamoDBClient] = Service("dynamodb")
 S3: Service[S3Client] = Service("s3")
@@ -198,6 +201,7 @@ async def resend_client(
         endpoint = str(client.meta.endpoint_url)
         # An endpoint from elsewhere is held to the same rule.
         check_endpoint(endpoint, origin_of(target, _COGNITO_ID))
+        check_proxy(endpoint)
         if is_aws(endpoint) and (doubt := await _doubt(made)):
             note(doubt)
         yield client, made.region_name, endpoint
@@ -249,6 +253,7 @@ async def signed_client(
         endpoint = str(client.meta.endpoint_url)
         service_id = client.meta.service_model.service_id
         check_endpoint(endpoint, origin_of(target, service_id))
+        check_proxy(endpoint)
         if not cognito and target.cognito_is_elsewhere and is_below_amazon(endpoint):
             raise NotAsked(
                 f"AWS's own {service} is not asked while Cognito's endpoint is another"

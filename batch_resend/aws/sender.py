@@ -12,7 +12,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from batch_resend.aws.transport import NoAnswer, NotSent, Unreadable
+from batch_resend.aws.transport import MARK, NoAnswer, Unreadable
+from batch_resend.aws.unreachable import NotSent
 from batch_resend.model import Delivery, Reply, Request, Wire
 
 
@@ -25,12 +26,13 @@ class AwsSender:
 
     async def send(self, request: Request) -> Reply:
         """Ask for one code. Never raises for a user; a cancellation passes through."""
+        MARK.set(request.mark)
         try:
             answer = await self._client.resend_confirmation_code(**request.parameters)
         except ClientError as error:
             return _without(request.parameters.get("SecretHash"), _refusal(error.response))
         except NotSent as error:
-            return Reply(Wire.NOT_SENT, message=str(error))
+            return Reply(Wire.NOT_SENT, message=str(error), lasting=error.lasting)
         except NoAnswer as error:
             return Reply(Wire.NO_ANSWER, message=str(error))
         except Unreadable as error:

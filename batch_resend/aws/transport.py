@@ -3,34 +3,45 @@
 The SDK builds the request and reads the answer. In between it asks, by its event
 `before-call`, whether somebody else has the answer (botocore's `Stubber` uses that), and this
 one does: so what the SDK would do there to sign a request, retry it and copy it about, which is
-two fifths of its work, is left out. A request is sent exactly once, no redirect is followed (which
-would hand name and secret hash to another address), no more than 1 MB of an answer is read, the
-whole exchange is bounded in time, and, where something breaks, the one thing is said that the
-SDK cannot: whether it is *proved* that nothing was sent. Only aiohttp's `ClientConnectorError`
-(no connection came about: refused, DNS, TLS), a connect timeout and a proxy that refuses to
-connect prove that; the SDK reports a reset after the request arrived in the same words as a
-refused connection.
+two fifths of its work, is left out. The promises:
+
+  - A request is sent exactly once. No redirect is followed, which would hand name and secret
+    hash to another address. At most 1 MB of an answer is read, and the whole exchange is
+    bounded in time.
+  - An answer is that of its own request: a connection on which something arrived unasked, or
+    which is about to close, is not used again.
+  - Where something breaks, the one thing is said that the SDK cannot: whether it is *proved*
+    that nothing was sent. It is proved until there is a connection, through the proxy where
+    there is one; the SDK reports a reset after the request arrived in the same words as a
+    refused connection.
 """
 
 from __future__ import annotations
 
+import asyncio
+import select
 import ssl
+from contextvars import ContextVar
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
+from weakref import WeakSet
 
 import aiohttp
 from botocore.httpsession import ProxyConfiguration, get_cert_path
 from botocore.parsers import create_parser
 from yarl import URL
 
+from batch_resend.aws.unreachable import NotSent, Route, explain
+from batch_resend.marks import with_mark
+
+#: The mark of the request that the current task is making. The SDK has no way to hand a header
+#: to one call of a client, and calls the transport in the task of whoever calls the client.
+MARK: ContextVar[str] = ContextVar("MARK", default="")
+
 LONGEST_ANSWER = 1_000_000  #: bytes; Cognito's answers are a few hundred
 
 _EVENT = "before-call.cognito-identity-provider.ResendConfirmationCode"
-
-
-class NotSent(Exception):
-    """Proved: no byte of the request left."""
 
 
 class NoAnswer(Exception):
@@ -55,6 +66,45 @@ class _Answered:
     """All that the SDK still asks of an answer."""
 
     status_code: int
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Opens connections and keeps them for the next request, but none that is in doubt."""
+
+    def __init__(self, *, limit: int, tls: ssl.SSLContext | bool, keepalive: float) -> None:
+        super().__init__(limit=limit, ssl=tls, keepalive_timeout=keepalive)
+        self._used: WeakSet[object] = WeakSet()
+
+    async def connect(
+        self, req: aiohttp.ClientRequest, traces: list[Any], timeout: aiohttp.ClientTimeout
+    ) -> aiohttp.connector.Connection:
+        """Return a connection on which nothing has arrived yet; raises `NotSent`."""
+        proxy = f"{req.proxy.host}:{req.proxy.port}" if req.proxy else ""
+        route = Route(req.url.host or "", proxy)
+        while True:
+            try:
+                connection = await super().connect(req, traces, timeout)
+            except Exception as error:
+                raise explain(error, route) from error
+            protocol = connection.protocol
+            used = protocol in self._used
+            doubtful = protocol is None or protocol.should_close
+            if not doubtful and not (used and _has_bytes_waiting(connection.transport)):
+                self._used.add(protocol)
+                return connection
+            connection.close()
+            if not used:
+                raise NotSent(f"{route.host} sent something before it was asked, or hung up")
+
+
+def _has_bytes_waiting(transport: asyncio.BaseTransport | None) -> bool:
+    """Whether something has arrived, or the other side has hung up, since the loop last read."""
+    socket = transport.get_extra_info("socket") if transport is not None else None
+    if socket is None:
+        return False
+    poll = select.poll()
+    poll.register(socket.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 class SingleAttemptTransport:
@@ -87,7 +137,7 @@ class SingleAttemptTransport:
         self._timeout = aiohttp.ClientTimeout(total=total, connect=connect)
         self._limit = max_pool_connections
         self._client_cert = client_cert
-        self._connector_args = connector_args or {}
+        self._keepalive = float((connector_args or {}).get("keepalive_timeout", 10.0))
         return self
 
     def attach(self, client: Any) -> None:
@@ -100,7 +150,7 @@ class SingleAttemptTransport:
 
     async def __aenter__(self) -> SingleAttemptTransport:
         """Open the connection pool."""
-        connector = aiohttp.TCPConnector(limit=self._limit, ssl=self._tls(), **self._connector_args)
+        connector = _Connector(limit=self._limit, tls=self._tls(), keepalive=self._keepalive)
         self._session = aiohttp.ClientSession(
             connector=connector,
             timeout=self._timeout,
@@ -132,34 +182,35 @@ class SingleAttemptTransport:
         if self._session is None:
             raise NotSent("the client is closed")
         address = self._addresses.get(params["url"]) or self._address(params["url"])
+        headers = {**params["headers"], "Accept-Encoding": "identity"}
+        if mark := MARK.get():
+            headers["User-Agent"] = with_mark(headers.get("User-Agent", ""), mark)
         try:
             async with self._session.request(
                 params["method"],
                 address.url,
-                headers={**params["headers"], "Accept-Encoding": "identity"},
+                headers=headers,
                 data=params["body"],
                 allow_redirects=False,
                 proxy=address.proxy,
                 proxy_headers=address.proxy_headers,
             ) as response:
                 body = await self._read(response)
-        except (
-            aiohttp.ClientConnectorError,
-            aiohttp.ConnectionTimeoutError,
-            aiohttp.ClientHttpProxyError,
-            aiohttp.InvalidURL,
-        ) as error:
-            raise NotSent(_told(error)) from error
+        except aiohttp.InvalidURL as error:
+            raise NotSent(_told(error), lasting=True) from error
         except aiohttp.ClientPayloadError as error:
             raise Unreadable("the answer broke off") from error
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise NoAnswer(_told(error)) from error
-        headers = {
+        received = {
             name.decode("latin-1").lower(): value.decode("latin-1")
             for name, value in response.raw_headers
         }
-        answer = {"status_code": response.status, "headers": headers, "body": body}
-        return _Answered(response.status), self._parser.parse(answer, model.output_shape)
+        answer = {"status_code": response.status, "headers": received, "body": body}
+        parsed = self._parser.parse(answer, model.output_shape)
+        if not isinstance(parsed, dict):  # as `null` is
+            raise Unreadable("the answer is JSON of another kind than an object")
+        return _Answered(response.status), parsed
 
     def _address(self, url: str) -> _Address:
         parsed = URL(url, encoded=True)

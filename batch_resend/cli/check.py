@@ -13,7 +13,7 @@ from batch_resend.cli.event_loop import in_loop
 from batch_resend.errors import UsageError
 
 if TYPE_CHECKING:
-    from batch_resend.preflight.check import Checked
+    from batch_resend.preflight.check import CheckResult
     from batch_resend.settings import Settings
 
 
@@ -67,13 +67,13 @@ def check(
     return in_loop(work)
 
 
-def _told(checked: Checked, *, as_json: bool) -> str:
-    from batch_resend.preflight.check import lines
+def _told(checked: CheckResult, *, as_json: bool) -> str:
+    from batch_resend.preflight import render
 
-    return json.dumps(checked.as_json()) if as_json else "\n".join(lines(checked))
+    return json.dumps(render.as_json(checked)) if as_json else "\n".join(render.lines(checked))
 
 
-async def _checked(settings: Settings) -> Checked:
+async def _checked(settings: Settings) -> CheckResult:
     from batch_resend.aws import clients
     from batch_resend.preflight.check import check
     from batch_resend.preflight.probe import probe

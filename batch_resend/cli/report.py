@@ -44,8 +44,9 @@ def report(
     no_mask: options.NoMask = False,
 ) -> int:
     """Make a page for people from reports: one HTML file that needs nothing else."""
-    from batch_resend.reports.page.render import page, page_name, read_summary
+    from batch_resend.reports.page.render import page, page_name
     from batch_resend.reports.private_file import PrivateFile
+    from batch_resend.reports.summary_file import read_summary
 
     where = page_name(reports[-1]) if html is None else html
     seen = {os.path.realpath(path): path for path in reports}

@@ -8,53 +8,32 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import anyio
 import anyio.lowlevel
 
-from batch_resend.errors import LedgerError, ReportError, StaleListing
-from batch_resend.job.attempt import Attempt, Sender, Sending, names_of, result_of
+from batch_resend.errors import LedgerError, ReportError
+from batch_resend.job.attempt import Attempt, Sender, Sending, result_of
 from batch_resend.job.clock import Clock
 from batch_resend.job.outcome import Stop
 from batch_resend.job.pacing import DEFAULT_QUOTA, Gate, Health, Pace, SharedPace
-from batch_resend.job.plan import Eligibility, decide
+from batch_resend.job.plan import Eligibility
+from batch_resend.job.planner import Planner, Selection, Source
 from batch_resend.job.request import AppClient, Template
-from batch_resend.job.same_user import CaseRule, not_known, tell_apart
+from batch_resend.job.same_user import CaseRule, not_known
 from batch_resend.job.spool import Spool
 from batch_resend.job.stopping import Stopping
 from batch_resend.job.summary import MaxFailures, Summary, Tally
 from batch_resend.job.waves import Schedule, Waves, divide
 from batch_resend.ledger.journal import ExclusiveLedger, Journal, OwnJournal
-from batch_resend.ledger.policy import History, SendPolicy
-from batch_resend.model import Candidate, Outcome, Planned, Reason, Result
-from batch_resend.wording import some
+from batch_resend.ledger.policy import SendPolicy
+from batch_resend.model import Outcome, Planned, Reason, Result, RunInfo
+from batch_resend.observer import Noted, Observe, Settled, Waiting, ignore
 
-_LISTINGS = 3  #: how often a listing that cannot be continued is begun
-
-
-class Source(Protocol):
-    """Where the users come from; raises `InputError` and `SettingsError`."""
-
-    @property
-    def is_listing(self) -> bool:
-        """Whether the users are as Cognito itself lists them."""
-        ...
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What a person should know of what was read, in sentences."""
-        ...
-
-    async def open(self) -> None:
-        """Begin, or begin again."""
-        ...
-
-    def batches(self) -> AsyncIterator[list[Candidate]]:
-        """Read on to the end, in lists."""
-        ...
+STALLED = 5.0  #: seconds without an accepted request, from which the time left is unknown
 
 
 class Report(Protocol):
@@ -62,6 +41,10 @@ class Report(Protocol):
 
     def write(self, result: Result) -> None:
         """Take one result."""
+        ...
+
+    async def room(self) -> None:
+        """Wait until there is room for more."""
         ...
 
 
@@ -80,15 +63,6 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
-    """Which of the eligible: what needs the whole input to be known."""
-
-    limit: int | None = None  #: the first so many
-    sample: int | None = None  #: so many at random
-    one_per_address: bool = False  #: the newest account of each address
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """How the run stands, for whoever watches."""
 
@@ -101,6 +75,7 @@ class Snapshot:
     in_flight: int
     seconds: float
     stopped_by: Stop | None
+    accepting: bool = True  #: requests are accepted, so the time left can be foretold
     wave: int = 1  #: which one is under way
     waves: int = 1
 
@@ -110,23 +85,22 @@ class Job:
     """One run over one input. `plan` first, then `run` or `dry_run`.
 
     `now` is the time in seconds since the epoch, read once; from there on time is the
-    event loop's. `watch` hears what the run waits for, and for how many seconds; `note`
-    what became of a wave, and what could not be asked at the end.
+    event loop's. `observe` hears what is waited for, what became of each row and wave, and
+    what could not be asked at the end; the run waits until `hand_over` has taken a result.
     """
 
     ledger: ExclusiveLedger | Journal
     report: Report
     app: AppClient
     spool: Spool
+    info: RunInfo
     now: float
     template: Template = field(default_factory=Template)
     eligibility: Eligibility = field(default_factory=Eligibility)
     policy: SendPolicy = field(default_factory=SendPolicy)
     limits: Limits = field(default_factory=Limits)
-    facts: dict[str, Any] = field(default_factory=dict)
-    watch: Callable[[str, float], None] = lambda _why, _seconds: None
-    note: Callable[[str], None] = lambda _text: None
-    listener: Callable[[Result], Awaitable[None]] | None = None  #: hears every row's result
+    observe: Observe = ignore
+    hand_over: Callable[[Result], Awaitable[None]] | None = None  #: takes every row's result
     rng: random.Random = field(default_factory=random.SystemRandom)
     threads: bool = True  #: commit in a thread; not in virtual time
     part: bool = False  #: of a larger run, which asks the ledger what is unknown over all
@@ -152,7 +126,7 @@ class Job:
             Pace(self.limits.rate),
             Health(self.limits.concurrency),
             budget=self.limits.max_sent,
-            waiting=self.watch,
+            waiting=lambda why, seconds: self.observe(Waiting(why, seconds)),
         )
         self.stopping = Stopping(self._gate)
 
@@ -166,72 +140,20 @@ class Job:
         `case` is asked when all is read, and may take its time.
         Raises `InputError` or `SettingsError`; nobody has been written to then.
         """
-        for last in (False,) * (_LISTINGS - 1) + (True,):
-            try:
-                async for batch in source.batches():
-                    users = [names_of(candidate) for candidate in batch]
-                    known = await self._journal.histories(users, self._clock.now())
-                    self.spool.add(
-                        (
-                            self._planned(candidate, history),
-                            _address(candidate) if selection.one_per_address else "",
-                            candidate.created,
-                        )
-                        for candidate, history in zip(batch, known, strict=True)
-                    )
-                    await anyio.lowlevel.checkpoint()
-                break
-            except StaleListing:
-                if last:
-                    raise
-                self.spool.clear()
-                await source.open()
-        note = await tell_apart(
-            self.spool,
-            self._journal,
-            rule=case,
-            is_listing=source.is_listing,
+        planner = Planner(
+            spool=self.spool,
+            journal=self._journal,
+            clock=self._clock,
+            template=self.template,
+            eligibility=self.eligibility,
             policy=self.policy,
-            now=self._clock.now,
+            rng=self.rng,
         )
-        self.notes = tuple(filter(None, (*source.notes, note, self._in_vain())))
-        if selection.one_per_address:
-            self.spool.keep_newest_of_each_address()
-        if selection.limit is not None:
-            self.spool.keep_first(selection.limit)
-        if selection.sample is not None:
-            self.spool.keep_sample(selection.sample, self.rng)
+        self.notes = await planner.plan(source, selection, case)
         counts = self.spool.counts()
         eligible = counts.get(Reason.ELIGIBLE, 0)
         self.schedule = Schedule(divide(self.limits.waves, eligible))
         return counts
-
-    def _in_vain(self) -> str:
-        vain, names = self.spool.excluded_in_vain(), self.spool.excluded
-        if not vain:
-            return ""
-        match = "matches" if vain == 1 else "match"
-        return f"{vain} of {some(names, 'name')} in the exclude list {match} no user."
-
-    def _planned(self, candidate: Candidate, history: History) -> Planned:
-        names = (candidate.username, *candidate.aliases, *candidate.contacts)
-        reason = decide(
-            candidate,
-            excluded=self.spool.is_excluded(names),
-            history=history,
-            eligibility=self.eligibility,
-            policy=self.policy,
-            now=self._clock.now(),
-        )
-        needed = self.template.names
-        return Planned(
-            candidate.row,
-            candidate.username,
-            reason,
-            {name: text for name, text in candidate.attributes.items() if name in needed},
-            candidate.raw,
-            candidate.aliases,
-        )
 
     @property
     def eligible(self) -> int:
@@ -318,7 +240,7 @@ class Job:
 
     def _end_wave(self) -> None:
         sentence, went_well = self.schedule.judge(self.limits.max_failures)
-        self.note(sentence)
+        self.observe(Noted(sentence))
         if not went_well:
             self.stop(Stop.MAX_FAILURES)
         elif not self.schedule.is_last:
@@ -370,6 +292,7 @@ class Job:
             in_flight=self._gate.in_flight,
             seconds=self._clock.elapsed,
             stopped_by=self.stopping.cause,
+            accepting=self.stopping.refusals.lasted(anyio.current_time()) < STALLED,
             wave=self.schedule.number + 1,
             waves=len(self.schedule.sizes),
         )
@@ -380,8 +303,10 @@ class Job:
             self.report.write(result)
         except ReportError as error:
             self.stop(Stop.REPORT, str(error))
-        if self.listener is not None:
-            await self.listener(result)
+        await self.report.room()
+        self.observe(Settled(result))
+        if self.hand_over is not None:
+            await self.hand_over(result)
 
     async def _summary(self) -> Summary:
         unknown: int | None = self.tally.outcomes[Outcome.UNKNOWN]
@@ -391,7 +316,7 @@ class Job:
             except LedgerError as error:
                 unknown = None  # this run's own number would say that there are no others
                 if self.stopping.cause is not Stop.LEDGER:  # else it is said as what stopped it
-                    self.note(f"How many are unknown over all runs is not known. {error}")
+                    self.observe(Noted(f"How many are unknown over all runs is not known. {error}"))
         return Summary(
             reasons=dict(self.tally.reasons),
             requests=self.tally.requests,
@@ -402,9 +327,5 @@ class Job:
             stopped_by=self.stopping.cause,
             detail=self.stopping.detail,
             unknown_in_ledger=unknown,
-            facts=self.facts,
+            info=self.info,
         )
-
-
-def _address(candidate: Candidate) -> str:
-    return candidate.attributes.get("email") or candidate.attributes.get("phone_number") or ""

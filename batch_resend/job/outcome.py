@@ -65,7 +65,7 @@ class Stop(StrEnum):
     GIVE_UP = (
         "give-up-after",
         Exit.STOPPED,
-        "Cognito gave no definite answer for as long as --give-up-after allows.",
+        "Cognito accepted no request for as long as --give-up-after allows.",
     )
     MAIL_QUOTA = (
         "mail-quota",
@@ -139,7 +139,7 @@ class Stop(StrEnum):
     UNREACHABLE = (
         "unreachable",
         Exit.SETTINGS,
-        "No connection to the endpoint came about: check --region, --endpoint-url and the network.",
+        "Could not connect to the endpoint.",
     )
     LEDGER = "ledger", Exit.SETTINGS, "The ledger could not be written, so sending stopped."
     REPORT = "report", Exit.SETTINGS, "The report could not be written, so sending stopped."
@@ -197,6 +197,9 @@ _WIRE = {
     Wire.NO_ANSWER: Verdict(Reason.NO_ANSWER, Signal.SILENT),
     Wire.UNREADABLE: _UNREADABLE,
 }
+
+# Wrong settings, such as a certificate that is not accepted; they end a run that has had no answer.
+_UNREACHABLE = replace(_WIRE[Wire.NOT_SENT], stop=Stop.UNREACHABLE, at_first=True)
 
 #: (code, a piece of the message in lower case, verdict): the first that fits counts.
 TABLE: tuple[tuple[str, str, Verdict], ...] = (
@@ -285,7 +288,7 @@ def judge(reply: Reply) -> Verdict:
     that proves nothing (3xx, 5xx), then the evidence of success, then the table.
     """
     if reply.wire in _WIRE:
-        return _WIRE[reply.wire]
+        return _UNREACHABLE if reply.lasting else _WIRE[reply.wire]
     if reply.status >= 500:
         return _SERVER_ERROR
     if 300 <= reply.status < 400:
@@ -317,6 +320,8 @@ class Judge:
         """Take note of a verdict; return what ends the run now, if anything does."""
         if verdict.signal is Signal.THROTTLED:
             return None  # says nothing about the settings
+        if verdict.stop is not None and verdict.again is Again.COUNTED:
+            return None if self._answered else verdict.stop  # it never arrived: not counted
         if verdict.stop is None:
             if verdict.signal is Signal.ANSWERED:
                 self._answered, self._stop, self._in_a_row = True, None, 0

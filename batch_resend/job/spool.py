@@ -7,6 +7,8 @@ counts, the first N, a sample, the newest account of an address.
 
 Whether names that differ only in case are two users may be known only at the end, so
 duplicates are marked then.
+
+Where there is no room for the plan on the disk, every method raises `SettingsError`.
 """
 
 from __future__ import annotations
@@ -17,7 +19,9 @@ import random
 import sqlite3
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
+from batch_resend.errors import SettingsError
 from batch_resend.model import REASONS, Planned, Reason
 
 _READ_AT_ONCE = 256
@@ -55,13 +59,13 @@ class Spool:
 
     def clear(self) -> None:
         """Throw the rows away, because the source begins again."""
-        self._db.execute("DELETE FROM planned")
-        self._db.execute("DELETE FROM met")
+        self._execute("DELETE FROM planned")
+        self._execute("DELETE FROM met")
 
     def exclude(self, names: Iterable[str]) -> None:
         """Add an entry to the exclude list: the names of one user."""
         self.excluded += 1
-        self._db.executemany(
+        self._execute_many(
             "INSERT OR IGNORE INTO excluded VALUES (?, ?)",
             ((_any_form(name), self.excluded) for name in names),
         )
@@ -73,21 +77,21 @@ class Spool:
         entries = [
             entry
             for name in names
-            for entry in self._db.execute(
+            for entry in self._execute(
                 "SELECT entry FROM excluded WHERE key = ?", (_any_form(name),)
             )
         ]
-        self._db.executemany("INSERT OR IGNORE INTO met VALUES (?)", entries)
+        self._execute_many("INSERT OR IGNORE INTO met VALUES (?)", entries)
         return bool(entries)
 
     def excluded_in_vain(self) -> int:
         """How many entries of the exclude list matched no user so far."""
-        (met,) = self._db.execute("SELECT count(*) FROM met").fetchone()
+        (met,) = self._execute("SELECT count(*) FROM met").fetchone()
         return self.excluded - int(met)
 
     def add(self, batch: Iterable[tuple[Planned, str, float | None]]) -> None:
         """Add planned rows, each with its address (or "") and time of sign-up if known."""
-        self._db.executemany(
+        self._execute_many(
             "INSERT INTO planned VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 (
@@ -107,7 +111,7 @@ class Spool:
 
     def differing_in_case(self) -> int:
         """How many rows name the user of an earlier row, but for the case."""
-        (count,) = self._db.execute(
+        (count,) = self._execute(
             "SELECT total(spellings - 1) FROM ("
             " SELECT count(DISTINCT username) AS spellings FROM planned"
             "  WHERE folded IS NOT NULL GROUP BY folded)"
@@ -119,7 +123,7 @@ class Spool:
         if not self.excluded:
             return
         name = "username" if case_sensitive else "folded"
-        self._db.execute(
+        self._execute(
             f"UPDATE planned SET reason = ? WHERE {name} IN ("  # noqa: S608
             f" SELECT {name} FROM planned WHERE reason = ? AND folded IS NOT NULL)",
             (str(Reason.EXCLUDED), str(Reason.EXCLUDED)),
@@ -131,7 +135,7 @@ class Spool:
         An empty name is that of no user and has no duplicates.
         """
         name = "username" if case_sensitive else "folded"
-        self._db.execute(
+        self._execute(
             "UPDATE planned SET reason = ? WHERE folded IS NOT NULL AND row NOT IN ("  # noqa: S608
             f" SELECT min(row) FROM planned WHERE folded IS NOT NULL GROUP BY {name})",
             (str(Reason.DUPLICATE),),
@@ -143,13 +147,13 @@ class Spool:
 
     def replace(self, planned: Planned) -> None:
         """Replace the reason of a row."""
-        self._db.execute(
+        self._execute(
             "UPDATE planned SET reason = ? WHERE row = ?", (str(planned.reason), planned.row)
         )
 
     def keep_newest_of_each_address(self) -> None:
         """Skip all but the newest account of an address, whatever else was decided."""
-        self._db.execute(
+        self._execute(
             "UPDATE planned SET reason = ? WHERE address IS NOT NULL AND reason != ? AND row IN ("
             " SELECT row FROM (SELECT row, row_number() OVER ("
             "  PARTITION BY address ORDER BY created DESC, row DESC) AS place FROM planned"
@@ -159,7 +163,7 @@ class Spool:
 
     def keep_first(self, count: int) -> None:
         """Skip all but the first `count` of the eligible."""
-        self._db.execute(
+        self._execute(
             "UPDATE planned SET reason = ? WHERE reason = ? AND row NOT IN ("
             " SELECT row FROM planned WHERE reason = ? ORDER BY row LIMIT ?)",
             (str(Reason.OVER_LIMIT), str(Reason.ELIGIBLE), str(Reason.ELIGIBLE), count),
@@ -168,7 +172,7 @@ class Spool:
     def keep_sample(self, count: int, rng: random.Random) -> None:
         """Skip all but `count` of the eligible, drawn at random."""
         self._db.create_function("draw", 0, rng.random)
-        self._db.execute(
+        self._execute(
             "UPDATE planned SET reason = ? WHERE reason = ? AND row NOT IN ("
             " SELECT row FROM planned WHERE reason = ? ORDER BY draw() LIMIT ?)",
             (str(Reason.OVER_LIMIT), str(Reason.ELIGIBLE), str(Reason.ELIGIBLE), count),
@@ -176,12 +180,12 @@ class Spool:
 
     def counts(self) -> dict[Reason, int]:
         """How many rows have which reason."""
-        rows = self._db.execute("SELECT reason, count(*) FROM planned GROUP BY reason")
+        rows = self._execute("SELECT reason, count(*) FROM planned GROUP BY reason")
         return {REASONS[reason]: count for reason, count in rows}
 
     def first_eligible(self, count: int) -> list[str]:
         """Give the first few names that would be sent a code."""
-        rows = self._db.execute(
+        rows = self._execute(
             "SELECT username FROM planned WHERE reason = ? ORDER BY row LIMIT ?",
             (str(Reason.ELIGIBLE), count),
         )
@@ -189,7 +193,7 @@ class Spool:
 
     def telephones(self) -> int:
         """How many of the eligible have a telephone number among their names (listing only)."""
-        (count,) = self._db.execute(
+        (count,) = self._execute(
             "SELECT count(*) FROM planned WHERE reason = ? AND EXISTS ("
             " SELECT 1 FROM json_each(planned.aliases)"
             "  WHERE value GLOB '+[0-9]*' AND value NOT GLOB '*[^+0-9]*')",
@@ -205,7 +209,7 @@ class Spool:
     def _rows(self, where: str, *values: str) -> Iterator[list[Planned]]:
         last = -1
         while True:
-            rows = self._db.execute(
+            rows = self._execute(
                 "SELECT row, username, reason, attributes, raw, aliases FROM planned"  # noqa: S608
                 f" WHERE row > ? {where} ORDER BY row LIMIT ?",
                 (last, *values, _READ_AT_ONCE),
@@ -225,6 +229,18 @@ class Spool:
             ]
             last = rows[-1][0]
 
+    def _execute(self, sql: str, values: tuple[Any, ...] = ()) -> sqlite3.Cursor:
+        try:
+            return self._db.execute(sql, values)
+        except sqlite3.Error as error:
+            raise _no_room(error) from error
+
+    def _execute_many(self, sql: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        try:
+            self._db.executemany(sql, rows)
+        except sqlite3.Error as error:
+            raise _no_room(error) from error
+
 
 def _any_form(name: str) -> bytes:
     """Return the key of a name whatever its Unicode form and case."""
@@ -238,3 +254,10 @@ def _digest(name: str) -> bytes:
 
 def _text(stored: bytes) -> str:
     return stored.decode("utf-8", "surrogatepass")
+
+
+def _no_room(error: sqlite3.Error) -> SettingsError:
+    return SettingsError(
+        f"The plan does not fit into the directory for temporary files ({error}). Set TMPDIR to"
+        " one that has room."
+    )

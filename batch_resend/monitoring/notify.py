@@ -231,7 +231,7 @@ class Standing:
         """Take the numbers of a run that goes on, or has ended."""
         if isinstance(run, BatchResendError):
             return cls(exit_code=int(run.exit_code))
-        labels = {name: str(run.facts[name]) for name in ("region", "client_id")}
+        labels = {"region": run.info.region, "client_id": run.info.client_id}
         if isinstance(run, Summary):
             return cls(
                 counts=run.counts,

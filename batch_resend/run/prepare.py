@@ -16,7 +16,7 @@ import stat
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,11 +47,12 @@ from batch_resend.ledger.sqlite.file import LedgerFile
 from batch_resend.ledger.sqlite.ledger import SqliteLedger
 from batch_resend.ledger.sqlite.lockfile import files_of
 from batch_resend.masking import printable
-from batch_resend.model import Result
-from batch_resend.observer import Observer
-from batch_resend.preflight.check import Checked, Level, Wish, check, estimated
+from batch_resend.model import Result, RunInfo
+from batch_resend.observer import Event, Noted, Observer, Settled, Waiting
+from batch_resend.preflight.check import CheckResult, check
 from batch_resend.preflight.estimate import Estimate, Messages
 from batch_resend.preflight.facts import Facts
+from batch_resend.preflight.finding import Level, ProposedRun, estimated
 from batch_resend.preflight.preview import Preview
 from batch_resend.reports.delivery import Deliveries
 from batch_resend.reports.page.samples import Sample, Samples
@@ -104,6 +105,11 @@ class _Reports:
                 broken = error
         if broken is not None:
             raise broken
+
+    async def room(self) -> None:
+        """Wait until each of them has room for more rows."""
+        for report in self._reports:
+            await report.room()
 
 
 class Run:
@@ -216,7 +222,7 @@ class Run:
                     summary = await job.run(world.sender)
         if "--html" in deliveries.files:
             with anyio.CancelScope(shield=True):
-                await self._write_page(deliveries, summary)
+                summary = await self._write_page(deliveries, summary)
         return await deliveries.finish(summary)
 
     def _tell_of(self, ledger: SqliteLedger | DynamoLedger, client: str) -> None:
@@ -278,7 +284,7 @@ class Run:
             yield
             tasks.cancel_scope.cancel()
 
-    async def _write_page(self, deliveries: Deliveries, summary: Summary) -> None:
+    async def _write_page(self, deliveries: Deliveries, summary: Summary) -> Summary:
         """Write the page; what goes wrong with it is told, and harms nothing else."""
         from batch_resend.reports.page.render import page
 
@@ -296,12 +302,13 @@ class Run:
         try:
             await anyio.to_thread.run_sync(write)
         except Exception as error:
-            summary.facts["html"] = None
+            summary = replace(summary, info=replace(summary.info, html=None))
             why = str(error) if isinstance(error, BatchResendError) else type(error).__name__
             told = f"--html {file.address} was not made ({why.rstrip('.')})."
             if report.is_whole:
                 told += f" To make it of the report: batch-resend report {report.path}"
             deliveries.give_up("--html", told)
+        return summary
 
     async def _plan(
         self,
@@ -326,7 +333,7 @@ class Run:
             counts=job.spool.counts(),
             first=job.spool.first_eligible(3),
             estimate=self._estimate(job, checked),
-            facts=job.facts,
+            info=job.info,
             waves=job.waves,
             notes=job.notes,
         )
@@ -342,7 +349,7 @@ class Run:
         ledger: SqliteLedger | DynamoLedger,
         app: AppClient,
         files: dict[str, PrivateFile],
-    ) -> tuple[Job, Checked]:
+    ) -> tuple[Job, CheckResult]:
         """Read and plan, and learn beside it what the check judges."""
         facts: Facts | None = None
         job: Job | None = None
@@ -373,8 +380,11 @@ class Run:
         assert facts is not None  # noqa: S101 - the same
         checked = check(facts, wish_of(self.settings, world.region, world.endpoint, job.eligible))
         job.set_rate(checked.rate)
-        job.facts.update(
-            account=facts.account_id, quota=facts.quota, existence_hidden=facts.hides_existence
+        job.info = replace(
+            job.info,
+            account=facts.account_id,
+            quota=facts.quota,
+            existence_hidden=facts.hides_existence,
         )
         return job, checked
 
@@ -389,7 +399,7 @@ class Run:
             secret=app.secret,
         )
 
-    def _estimate(self, job: Job, checked: Checked | None) -> Estimate:
+    def _estimate(self, job: Job, checked: CheckResult | None) -> Estimate:
         settings = self.settings
         if checked is None:
             return Estimate(
@@ -402,7 +412,7 @@ class Run:
             )
         return estimated(
             checked.facts,
-            checked.wish,
+            checked.run,
             job.eligible,
             telephones=job.spool.telephones() if settings.is_listing else None,
             max_sent=settings.max_sent,
@@ -432,26 +442,23 @@ class Run:
         reports: list[CsvReport | FailedRows] = [CsvReport(files["--report"])]
         if "--failed" in files:
             reports.append(FailedRows(files["--failed"], source.heading, source.encoding))
-        facts = {
-            "version": __version__,
-            "input": printable(source.name),
-            "username_column": source.username_column,
-            "user_pool_id": settings.user_pool_id or None,
-            "client_id": app.client_id,
-            "account": None,
-            "region": world.region,
-            "endpoint": world.endpoint,
-            "endpoint_is_aws": is_aws(world.endpoint),
-            "quota": None,
-            "existence_hidden": None,
-            "simulated": settings.simulate,
-            "dry_run": settings.dry_run,
-            "ledger": str(ledger.address) if ledger.address else None,
-            "report": files["--report"].address,
-            "failed": settings.failed,
-            "html": settings.html,
-            "next_command": next_command(settings),
-        }
+        info = RunInfo(
+            version=__version__,
+            input=printable(source.name),
+            username_column=source.username_column,
+            user_pool_id=settings.user_pool_id or None,
+            client_id=app.client_id,
+            region=world.region,
+            endpoint=world.endpoint,
+            endpoint_is_aws=is_aws(world.endpoint),
+            simulated=settings.simulate,
+            dry_run=settings.dry_run,
+            ledger=str(ledger.address) if ledger.address else None,
+            report=files["--report"].address,
+            failed=settings.failed,
+            html=settings.html,
+            next_command=next_command(settings),
+        )
         self._job = job = Job(
             ledger=ledger,
             report=_Reports(*reports),
@@ -462,10 +469,9 @@ class Run:
             policy=settings.policy,
             limits=settings.limits,
             spool=spool,
-            facts=facts,
-            watch=self._observer.waiting,
-            note=self._observer.note,
-            listener=self._hand_on,
+            info=info,
+            observe=self._observe,
+            hand_over=self._hand_over,
             part=self._part,
         )
         await job.plan(source, settings.selection, self._case_rule)
@@ -477,8 +483,16 @@ class Run:
         given = self.settings.case_sensitive
         return await self._case() if given is None else given
 
-    async def _hand_on(self, result: Result) -> None:
-        self._observer.settled(result)
+    def _observe(self, event: Event) -> None:
+        match event:
+            case Noted(text):
+                self._observer.note(text)
+            case Waiting(why, seconds):
+                self._observer.waiting(why, seconds)
+            case Settled(result):
+                self._observer.settled(result)
+
+    async def _hand_over(self, result: Result) -> None:
         if self._results is not None:
             try:
                 await self._results.send(result)
@@ -695,9 +709,9 @@ def place_of(settings: Settings) -> AwsTarget:
     return AwsTarget(settings.pool_region, settings.profile, settings.endpoint_url)
 
 
-def wish_of(settings: Settings, region: str, endpoint: str, users: int | None) -> Wish:
+def wish_of(settings: Settings, region: str, endpoint: str, users: int | None) -> ProposedRun:
     """Say to the check what the operator is about to do."""
-    return Wish(
+    return ProposedRun(
         user_pool_id=settings.user_pool_id,
         client_id=settings.client_id,
         region=region,

@@ -17,13 +17,15 @@ from pathlib import Path
 
 import anyio
 
-from batch_resend.job.engine import Job, Limits, Selection
+from batch_resend.job.engine import Job, Limits
+from batch_resend.job.planner import Selection
 from batch_resend.job.request import AppClient
 from batch_resend.job.spool import Spool
 from batch_resend.ledger.sqlite.file import LedgerFile
 from batch_resend.model import Candidate, Result
 from batch_resend.simulator.rules import Cognito
 from batch_resend.simulator.sender import SimulatedSender
+from tests.support.infos import info
 
 RATE, ROUNDS = 1000.0, 5
 
@@ -46,6 +48,9 @@ class Nowhere:
     def write(self, result: Result) -> None:
         pass
 
+    async def room(self) -> None:
+        pass
+
 
 async def serve(users: int, durable: bool) -> tuple[float, float]:
     """Users a second, and seconds of CPU."""
@@ -61,6 +66,7 @@ async def serve(users: int, durable: bool) -> tuple[float, float]:
             report=Nowhere(),
             app=AppClient("simulatedclient"),
             spool=spool,
+            info=info(),
             now=time.time(),
             limits=Limits(rate=RATE, concurrency=64),
         )

@@ -20,8 +20,10 @@ from batch_resend import cli, errors, settings
 from batch_resend.job.outcome import Stop
 from batch_resend.model import Outcome, Reason
 from batch_resend.pools.summary import PoolsSummary
-from batch_resend.preflight.check import Level, check, lines
+from batch_resend.preflight.check import check
+from batch_resend.preflight.finding import Level
 from batch_resend.preflight.preview import plan_lines
+from batch_resend.preflight.render import as_json, lines
 from batch_resend.reasons import ADVICE
 from batch_resend.reports import ledger_csv
 from batch_resend.reports.results_csv import COLUMNS
@@ -370,7 +372,7 @@ def test_the_check_that_the_readme_shows_is_what_the_facts_come_to() -> None:
 
     assert block("check") == lines(check(own_sender(), WISH))
     assert [code(row[0])[0] for row in table("field of the check")] == list(
-        check(own_sender(), WISH).as_json()
+        as_json(check(own_sender(), WISH))
     )
 
 

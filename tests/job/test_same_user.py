@@ -6,13 +6,15 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from batch_resend.job.engine import Job, Selection
+from batch_resend.job.engine import Job
+from batch_resend.job.planner import Selection
 from batch_resend.job.same_user import not_known
 from batch_resend.job.spool import Spool
 from batch_resend.ledger import Identity, Intend, Settle
 from batch_resend.ledger.policy import SendPolicy
 from batch_resend.ledger.sqlite.file import LedgerFile
 from batch_resend.model import Candidate, Reason
+from tests.support.infos import info
 from tests.support.world import CLIENT, EPOCH, Kept, Listed, virtually
 
 JOHNS = ("john.doe", "John.Doe", "ada")
@@ -50,6 +52,7 @@ def reasons(
                 ledger=ledger,
                 report=Kept(),
                 app=CLIENT,
+                info=info(),
                 spool=spool,
                 now=EPOCH + 90 * 86400,
                 policy=SendPolicy(),

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from batch_resend.errors import LedgerHeld
-from batch_resend.job.engine import Job, Limits, Selection
+from batch_resend.job.engine import Job, Limits
+from batch_resend.job.planner import Selection
 from batch_resend.job.spool import Spool
 from batch_resend.ledger.policy import SendPolicy
 from batch_resend.ledger.sqlite.file import LedgerFile
@@ -27,6 +28,7 @@ from batch_resend.model import Candidate, Outcome, Reason
 from batch_resend.simulator.quota import Quota
 from batch_resend.simulator.rules import Cognito
 from batch_resend.simulator.sender import SimulatedSender
+from tests.support.infos import info
 from tests.support.plugs import Plug, PluggedLedger, PluggedReport, PluggedSender, Pulled
 from tests.support.world import CLIENT, EPOCH, Listed, virtually
 
@@ -64,6 +66,7 @@ class Runs(RuleBasedStateMachine):
                     report=report,
                     app=CLIENT,
                     spool=spool,
+                    info=info(),
                     now=self.wall,
                     policy=SendPolicy(max_sends=self.cap, cooldown=self.cooldown),
                     limits=Limits(rate=20.0, concurrency=workers),

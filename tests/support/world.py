@@ -12,15 +12,18 @@ import trio.testing
 
 from batch_resend.errors import ReportError, StaleListing
 from batch_resend.job.attempt import Sender
-from batch_resend.job.engine import Job, Limits, Selection
+from batch_resend.job.engine import Job, Limits
+from batch_resend.job.planner import Selection
 from batch_resend.job.request import AppClient
 from batch_resend.job.spool import Spool
 from batch_resend.job.summary import Summary
 from batch_resend.ledger.policy import SendPolicy
 from batch_resend.ledger.sqlite.file import LedgerFile
 from batch_resend.model import Candidate, Reason, Result
+from batch_resend.observer import Event, Noted, Waiting
 from batch_resend.simulator.rules import Cognito
 from batch_resend.simulator.sender import SimulatedSender
+from tests.support.infos import info
 
 EPOCH = 1_800_000_000.0
 
@@ -63,12 +66,15 @@ class Kept:
 
     def __init__(self, *, room: int | None = None) -> None:
         self.results: list[Result] = []
-        self.room = room
+        self.most = room
 
     def write(self, result: Result) -> None:
-        if self.room is not None and len(self.results) >= self.room:
+        if self.most is not None and len(self.results) >= self.most:
             raise ReportError("no space left")
         self.results.append(result)
+
+    async def room(self) -> None:
+        pass
 
     @property
     def reasons(self) -> Counter[Reason]:
@@ -95,6 +101,12 @@ class World:
 
     def __del__(self) -> None:
         self._file.__exit__(None, None, None)
+
+    def hear(self, event: Event) -> None:
+        if isinstance(event, Waiting):
+            self.waits.append((event.why, event.seconds))
+        elif isinstance(event, Noted):
+            self.notes.append(event.text)
 
     def go(self, names: Iterable[str | Candidate] | Listed, **given: Any) -> Summary:
         """Run in virtual time."""
@@ -126,11 +138,11 @@ class World:
                 report=self.report,
                 app=CLIENT,
                 spool=stack.enter_context(Spool()),
+                info=info(),
                 now=self.now,
                 policy=policy or SendPolicy(),
                 limits=Limits(**({"rate": 25.0} | limits)),
-                watch=lambda why, seconds: self.waits.append((why, seconds)),
-                note=self.notes.append,
+                observe=self.hear,
                 threads=False,
             )
             await job.plan(source, selection or Selection())
