@@ -11,7 +11,10 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
+from batch_resend.errors import InputError
+from batch_resend.job import match
 from batch_resend.ledger.policy import NOBODY, History, SendPolicy, judge_history
+from batch_resend.masking import printable
 from batch_resend.model import Candidate, Reason
 
 UNCONFIRMED = "UNCONFIRMED"
@@ -58,6 +61,20 @@ def judge_name(name: str) -> Reason:
     return Reason.ELIGIBLE if valid_username(name) else Reason.INVALID_USERNAME
 
 
+def _matches(candidate: Candidate, eligibility: Eligibility) -> bool:
+    for name, pattern in eligibility.match:
+        try:
+            if not match.has(pattern, candidate.attributes.get(name, "")):
+                return False
+        except match.TooSlow as error:
+            raise InputError(
+                f"Row {candidate.row}: --match {printable(name)}={printable(str(error))} takes"
+                f" longer than {match.LONGEST:g} s, for it backtracks without end. Use a simpler"
+                " pattern."
+            ) from error
+    return True
+
+
 def decide(
     candidate: Candidate,
     *,
@@ -70,13 +87,11 @@ def decide(
     """Decide about one candidate.
 
     `excluded`: the name is on the list of people never to send to. `now`: seconds since
-    the epoch.
+    the epoch. Raises `InputError` where a pattern of --match takes too long.
     """
     if excluded:
         return Reason.EXCLUDED
-    if any(
-        not regex.search(candidate.attributes.get(name, "")) for name, regex in eligibility.match
-    ):
+    if not _matches(candidate, eligibility):
         return Reason.NOT_MATCHED
     if candidate.status not in (None, UNCONFIRMED):
         return Reason.NOT_UNCONFIRMED
