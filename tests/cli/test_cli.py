@@ -878,6 +878,19 @@ BAD = {
     "no username column": Bad(
         "users.csv has no username column", files={"users.csv": "name,age\nada,36\n"}
     ),
+    "a heading that may be a user": Bad(
+        "Use --no-header if it is a user", files={"users.csv": "eve\nbob\n"}
+    ),
+    "an age without dates": Bad("users.csv has no column UserCreateDate", ("--older-than", "7d")),
+    "an address without a column": Bad(
+        "--one-per-address needs",
+        ("--one-per-address",),
+        files={"users.csv": "username,UserCreateDate\nada,2026-01-01\n"},
+    ),
+    "a file cut off": Bad(
+        "users.csv: row 2 (line 3) has 1 of 2 fields and no line end",
+        files={"users.csv": "username,name\nada,Ada\nbo"},
+    ),
     "a broken last row": Bad("row 3001 (line 3002)", files={"users.csv": f"{MANY}ada,de,x\n"}),
     "no UTF-8 in the last row": Bad(
         "not utf-8 near line 3002", files={"users.csv": MANY.encode() + b"jos\xe9,es\n"}
@@ -1049,7 +1062,6 @@ MISUSED = {
     "too many failures": ("--max-failures '101%'", ["users.csv", "--max-failures", "101%"]),
     "a form of log": ("--log-format 'xml'", ["users.csv", "--log-format", "xml"]),
     "a filter for a CSV": ("--filter", ["users.csv", "--filter", 'username = "ada"']),
-    "an age for a CSV": ("--older-than", ["users.csv", "--older-than", "7d"]),
     "two secrets": (
         "exclude each other",
         ["users.csv", "--client-secret-id", "web", "--client-secret-file", "secret"],
