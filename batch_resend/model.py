@@ -77,6 +77,7 @@ class Reason(StrEnum):
     TRIGGER_ERROR = "trigger-error", Outcome.UNKNOWN
     UNREADABLE_ANSWER = "unreadable-answer", Outcome.UNKNOWN
     INTERRUPTED = "interrupted", Outcome.UNKNOWN
+    NOT_RECORDED = "not-recorded", Outcome.UNKNOWN  #: set by `reconcile` only
 
     STOPPED = "stopped", Outcome.NOT_ATTEMPTED
 

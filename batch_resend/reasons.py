@@ -159,6 +159,12 @@ ADVICE: dict[Reason, Advice] = {
         _ASK,
         few="a run was killed during this request",
     ),
+    Reason.NOT_RECORDED: Advice(
+        "`reconcile` found no record of this request, though it found one of every request that "
+        "was answered around it",
+        "ask the user, or accept two messages with `--resend-unknown not-recorded`",
+        few="no record of this request was found",
+    ),
     Reason.STOPPED: Advice(
         "the run ended first; the summary says why. With `attempts` above 0, Cognito answered that "
         "it sent nothing",

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Protocol
 
 import anyio
@@ -32,6 +33,7 @@ from batch_resend.model import Candidate, Outcome, Planned, Reason, Result, RunI
 from batch_resend.observer import Noted, Observe, Settled, Waiting, ignore
 
 _LISTINGS = 3  #: how often a listing that cannot be continued is begun
+_CLOCKS_DIFFER = 600.0  #: seconds that two clocks may differ before it is said
 
 
 class Source(Protocol):
@@ -127,13 +129,14 @@ class Job:
     _clock: Clock = field(init=False)
 
     def __post_init__(self) -> None:
-        """Set the clock: never before what the ledger knows, though the wall clock may."""
+        """Set the clock: never before what the ledger knows, though the wall clock may be."""
         self._journal = (
             self.ledger
             if isinstance(self.ledger, Journal)
             else OwnJournal(self.ledger, threads=self.threads)
         )
-        self.now = max(self.now, self._journal.latest())
+        own, self.now = self.now, max(self.now, self._journal.latest())
+        self.policy = replace(self.policy, behind=self.now - own)
         self._clock = Clock(self.now)
         self._gate = Gate(
             Pace(self.limits.rate),
@@ -150,6 +153,8 @@ class Job:
 
         Raises `InputError` or `SettingsError`; nobody has been written to then.
         """
+        if self.policy.behind > _CLOCKS_DIFFER:
+            self._note_behind()
         for last in (False,) * (_LISTINGS - 1) + (True,):
             try:
                 async for batch in source.batches():
@@ -180,6 +185,19 @@ class Job:
         eligible = counts.get(Reason.ELIGIBLE, 0)
         self.schedule = Schedule(divide(self.limits.waves, eligible))
         return counts
+
+    def _note_behind(self) -> None:
+        newest, now = (
+            datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M")
+            for at in (self.now, self.now - self.policy.behind)
+        )
+        self.observe(
+            Noted(
+                f"The newest time in the ledger is {newest} UTC, but this machine's clock says"
+                f" {now} UTC: one of them is wrong. Users whose message seems to lie in the future"
+                " are skipped as cooling-down. Check the clock."
+            )
+        )
 
     def _planned(self, candidate: Candidate, history: History) -> Planned:
         names = (candidate.username, *candidate.aliases)
