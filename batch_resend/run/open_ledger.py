@@ -17,7 +17,7 @@ from batch_resend.ledger.sqlite.ledger import SqliteLedger, files_of
 from batch_resend.ledger.sqlite.snapshot import looking_at, must_exist
 from batch_resend.masking import printable
 from batch_resend.run.prepare import default_ledger, place_of
-from batch_resend.settings import Settings, state_folder
+from batch_resend.settings import LedgerTarget, state_folder
 
 Where = Path | TableAddress
 
@@ -43,29 +43,29 @@ class Erasable(Protocol):
         ...
 
 
-async def ledger_of(settings: Settings) -> Where:
+async def ledger_of(target: LedgerTarget) -> Where:
     """Find the ledger that a run with these settings has, or the only one there is.
 
     The client is made as a run makes it, for its endpoint is part of the ledger's name;
     nothing is asked of it. Raises `UsageError` where several ledgers could be meant,
     `InputError` where there is none at all.
     """
-    if settings.ledger is not None:
-        if is_table(settings.ledger):
-            return table_address(settings.ledger)
-        return Path(settings.ledger)
-    place = clients.Place(settings.pool_region, settings.profile, settings.endpoint_url)
-    if settings.client_id:
-        async with clients.resend_client(place, timeout=settings.timeout, concurrency=1) as made:
+    if target.ledger is not None:
+        if is_table(target.ledger):
+            return table_address(target.ledger)
+        return Path(target.ledger)
+    place = place_of(target)
+    if target.client_id:
+        async with clients.resend_client(place, timeout=1.0, concurrency=1) as made:
             _, region, endpoint = made
-        return default_ledger(region, settings.client_id, endpoint)
+        return default_ledger(region, target.client_id, endpoint)
     folder = state_folder()
-    begin = f"{settings.pool_region}-" if settings.pool_region else ""
+    begin = f"{target.pool_region}-" if target.pool_region else ""
     found = sorted(file for file in folder.glob("*.sqlite3") if file.name.startswith(begin))
     if not found:
         raise InputError(
             f"There is no ledger in {folder}"
-            + (f" for the Region {settings.pool_region}" if begin else "")
+            + (f" for the Region {target.pool_region}" if begin else "")
             + ": nobody was written to yet, or it lies elsewhere; name it with --ledger."
         )
     if len(found) > 1:
@@ -90,14 +90,14 @@ def is_held(where: Where) -> bool | None:
 
 @contextlib.asynccontextmanager
 async def looking(
-    settings: Settings, where: Where, *, only: str | None = None
+    target: LedgerTarget, where: Where, *, only: str | None = None
 ) -> AsyncIterator[SqliteLedger]:
     """Open a copy of a ledger, real or simulated, for looking only.
 
     Of a table that machines share only what is known of one person is copied, where it is
     enough. Raises what `looking_at` raises.
     """
-    sensitive = bool(settings.case_sensitive)
+    sensitive = bool(target.case_sensitive)
     if isinstance(where, Path):
         with looking_at(where, case_sensitive=sensitive) as copy:
             yield copy
@@ -106,19 +106,19 @@ async def looking(
 
     with SqliteLedger(None, case_sensitive=sensitive, simulated=None) as copy:
         async with shared.open_ledger(
-            place_of(settings), where, case_sensitive=sensitive, simulated=None, read_only=True
+            place_of(target), where, case_sensitive=sensitive, simulated=None, read_only=True
         ) as ledger:
             await shared.must_have_begun(ledger).copy_into(copy, only=only)
         yield copy
 
 
 @contextlib.asynccontextmanager
-async def erasing(settings: Settings, where: Where) -> AsyncIterator[Erasable]:
+async def erasing(target: LedgerTarget, where: Where) -> AsyncIterator[Erasable]:
     """Open a ledger, real or simulated, to erase in it; raises `InputError` if there is none.
 
     Raises `LedgerHeld` where a run holds it; nobody ever holds one that machines share.
     """
-    sensitive = bool(settings.case_sensitive)
+    sensitive = bool(target.case_sensitive)
     if isinstance(where, Path):
         with SqliteLedger(must_exist(where), case_sensitive=sensitive, simulated=None) as found:
             yield _OneFile(found)
@@ -126,7 +126,7 @@ async def erasing(settings: Settings, where: Where) -> AsyncIterator[Erasable]:
     from batch_resend.ledger.dynamodb import ledger as shared
 
     async with shared.open_ledger(
-        place_of(settings), where, case_sensitive=sensitive, simulated=None, read_only=True
+        place_of(target), where, case_sensitive=sensitive, simulated=None, read_only=True
     ) as ledger:
         yield shared.must_have_begun(ledger)
 

@@ -1041,7 +1041,7 @@ MISUSED = {
     "a bad rate": ("--rate 'fast'", ["users.csv", "--rate", "fast"]),
     "no rate": ("--rate '0'", ["users.csv", "--rate", "0"]),
     "a rate that is no number": ("--rate 'nan'", ["users.csv", "--rate", "nan"]),
-    "a share of nothing": ("--share 0.0", ["users.csv", "--share", "0"]),
+    "a share of nothing": ("--share 0 ", ["users.csv", "--share", "0"]),
     "a limit of nobody": ("--limit 0", ["users.csv", "--limit", "0"]),
     "a limit of letters": ("--limit", ["users.csv", "--limit", "ten"]),
     "no workers": ("--concurrency 0", ["users.csv", "--concurrency", "0"]),
@@ -1051,7 +1051,7 @@ MISUSED = {
     "a filter for a CSV": ("--filter", ["users.csv", "--filter", 'username = "ada"']),
     "an age for a CSV": ("--older-than", ["users.csv", "--older-than", "7d"]),
     "two secrets": (
-        "exclude each other",
+        "cannot be combined",
         ["users.csv", "--client-secret-id", "web", "--client-secret-file", "secret"],
     ),
     "a secret of no pool": ("--user-pool-id", ["users.csv", "--fetch-client-secret"]),

@@ -135,7 +135,7 @@ WRONG: dict[str, tuple[str, tuple[str, ...], dict[str, str]]] = {
         "did you mean BATCH_RESEND_CONFIG?", ("--yes",), {"BATCH_RESEND_CONFG": "my.toml"},
     ),
     "a variable that makes no sense": (
-        "--share 7.0: give a part of the quota, above 0 and up to 1."
+        "--share 7 is not a valid share. Use a number above 0, up to 1."
         " --share is set by BATCH_RESEND_SHARE.",
         POOL, {"BATCH_RESEND_SHARE": "7"},
     ),
@@ -219,7 +219,7 @@ def test_what_was_typed_needs_no_origin(
     monkeypatch.setenv("BATCH_RESEND_SHARE", "0.5")
     assert cli.program(["run", "x.csv", "--client-id", "a", "--share", "7", "--yes"]) == 2
     assert capsys.readouterr().err == (
-        "Error: --share 7.0: give a part of the quota, above 0 and up to 1.\n"
+        "Error: --share 7 is not a valid share. Use a number above 0, up to 1.\n"
     )
 
 

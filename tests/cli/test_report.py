@@ -172,7 +172,7 @@ def test_a_page_is_replaced_only_where_that_is_asked_for(program: Program) -> No
         (("r.csv", "--summary", "r.csv"), "--summary r.csv is no summary"),
         (("r.csv", "--summary", "s.json", "-o", "s.json"), "--html s.json is --summary s.json too"),
         (("r.csv", "-o", "missing/r.html"), "--html missing/r.html cannot be written"),
-        ((), "Missing argument"),
+        ((), "No reports given"),
     ],
 )
 def test_bad_input_gets_one_sentence_and_leaves_nothing_behind(
