@@ -84,6 +84,34 @@ class Reason(StrEnum):
 REASONS = {str(reason): reason for reason in Reason}  #: by the text in the report
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunInfo:
+    """What a run is about: where its users come from, whom it asks, where its files are.
+
+    These are the last fields of the summary's JSON, in this order. `account`, `quota` and
+    `existence_hidden` are None where AWS was not asked, or did not say.
+    """
+
+    version: str
+    input: str
+    username_column: str | None = None
+    user_pool_id: str | None = None
+    client_id: str
+    account: str | None = None
+    region: str
+    endpoint: str
+    endpoint_is_aws: bool
+    quota: float | None = None  #: requests per second
+    existence_hidden: bool | None = None  #: PreventUserExistenceErrors of the app client
+    simulated: bool = False
+    dry_run: bool = False
+    ledger: str | None = None
+    report: str
+    failed: str | None = None
+    html: str | None = None
+    next_command: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A row somebody gave us, or a user from the listing.
@@ -163,7 +191,8 @@ class Reply:
     """What came back for one request, before anybody judges it.
 
     `status` is the HTTP status (0 without an answer), `code` and `message` Cognito's
-    error, `retry_after` the seconds that the answer asks us to wait.
+    error, `retry_after` the seconds that the answer asks us to wait. `lasting` says that
+    no connection came about, and that waiting will not change that.
     """
 
     wire: Wire
@@ -173,6 +202,7 @@ class Reply:
     delivery: Delivery | None = None
     request_id: str = ""
     retry_after: float = 0.0
+    lasting: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,86 @@
-"""Who watches a run, and answers its one question."""
+"""What is to be heard of a run: frozen values, each handed to `observe` when it happens.
+
+A console, a log, pings, metrics, the samples of a page and a program all hear the same.
+An observer returns at once, decides nothing and raises nothing: a run is never slower or
+other for being watched.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from batch_resend.job.engine import Job
-from batch_resend.model import Planned, Result
-from batch_resend.preflight.preview import Preview
+if TYPE_CHECKING:  # an engine that says what happens stands above this module
+    from batch_resend.errors import BatchResendError
+    from batch_resend.job.engine import Job, Snapshot
+    from batch_resend.job.summary import RunEnd
+    from batch_resend.model import Planned as PlannedRow
+    from batch_resend.model import Result, RunInfo
+    from batch_resend.preflight.preview import Preview
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """Something worth knowing."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """All is read and decided; nothing has been sent."""
+
+    preview: Preview
+
+
+@dataclass(frozen=True, slots=True)
+class Began:
+    """Sending begins."""
+
+    info: RunInfo
+    at: float  #: seconds since the epoch
+    snapshot: Callable[[], Snapshot]  #: how the run stands, whenever it is called
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Nothing is sent for some seconds."""
+
+    why: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A row has its result."""
+
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The run is over: its summary, or why it was never begun."""
+
+    end: RunEnd | BatchResendError
+
+
+Event = Noted | Planned | Began | Waiting | Settled | Ended
+Observe = Callable[[Event], None]
+
+
+def ignore(event: Event) -> None:
+    """Observe nothing."""
+
+
+def together(*observers: Observe) -> Observe:
+    """Make several observers one; they hear of each event in their order."""
+
+    def observe(event: Event) -> None:
+        for each in observers:
+            each(event)
+
+    return observe
 
 
 class Observer:
@@ -15,7 +89,7 @@ class Observer:
     def note(self, text: str) -> None:
         """Hear of something worth knowing."""
 
-    def planned(self, rows: Iterable[Planned], heading: str, encoding: str) -> None:
+    def planned(self, rows: Iterable[PlannedRow], heading: str, encoding: str) -> None:
         """Hear the whole plan, in the order of the rows; heading and encoding are the input's."""
 
     async def confirm(self, preview: Preview) -> bool:

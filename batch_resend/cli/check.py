@@ -15,7 +15,7 @@ from batch_resend.cli.option import Option, Values, taking
 from batch_resend.errors import UsageError
 
 if TYPE_CHECKING:
-    from batch_resend.preflight.check import Checked
+    from batch_resend.preflight.check import CheckResult
     from batch_resend.settings import Settings
 
 
@@ -57,16 +57,16 @@ def check(context: typer.Context, typed: Values) -> int:
     return in_loop(work)
 
 
-def _told(checked: Checked, *, as_json: bool) -> str:
-    from batch_resend.preflight.check import lines
+def _told(checked: CheckResult, *, as_json: bool) -> str:
+    from batch_resend.preflight import render
 
-    return json.dumps(checked.as_json()) if as_json else "\n".join(lines(checked))
+    return json.dumps(render.as_json(checked)) if as_json else "\n".join(render.lines(checked))
 
 
-async def _checked(settings: Settings) -> Checked:
+async def _checked(settings: Settings) -> CheckResult:
     from batch_resend.aws import clients
     from batch_resend.preflight.check import check
-    from batch_resend.preflight.probe import gather
+    from batch_resend.preflight.probe import probe
     from batch_resend.run.prepare import client_secret, count_rows, place_of, wish_of
 
     place = place_of(settings)
@@ -76,7 +76,7 @@ async def _checked(settings: Settings) -> Checked:
         place, timeout=1, concurrency=1, note=lambda text: typer.echo(text, err=True)
     ) as (_, region, endpoint):
         pass  # nobody is asked: only where Cognito is, as a run would find it
-    facts = await gather(
+    facts = await probe(
         place, user_pool_id=settings.user_pool_id, client_id=settings.client_id, secret=secret
     )
     return check(facts, replace(wish_of(settings, region, endpoint, rows), alone=True))

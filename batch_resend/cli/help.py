@@ -39,7 +39,8 @@ EXAMPLES: dict[str, Sequence[tuple[str, str]]] = {
         ),
         (
             "Remind users who signed up 1 to 14 days ago, at most twice, from cron",
-            "batch-resend run --config batch-resend.toml --newer-than 14d --older-than 24h --max-sends 2 --yes",
+            "batch-resend run --config batch-resend.toml --newer-than 14d --older-than 24h"
+            " --max-sends 2 --yes",
         ),
     ),
     "check": (

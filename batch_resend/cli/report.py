@@ -37,8 +37,9 @@ def report(context: typer.Context, typed: Values) -> int:
     reports, html, summary = list(typed["reports"] or ()), typed["html"], typed["summary"]
     if not reports:
         raise UsageError("No reports given. Pass one or more files that `run` wrote.")
-    from batch_resend.reports.page.render import page, page_name, read_summary
+    from batch_resend.reports.page.render import page, page_name
     from batch_resend.reports.private_file import PrivateFile
+    from batch_resend.reports.summary_file import read_summary
 
     where = page_name(reports[-1]) if html is None else html
     seen = {os.path.realpath(path): path for path in reports}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from batch_resend.aws.endpoints import AwsTarget
 from batch_resend.cli import options
 from batch_resend.cli.command import check_variables
 from batch_resend.cli.event_loop import in_loop
@@ -15,7 +16,7 @@ from batch_resend.cli.option import Option, Values, taking
 from batch_resend.errors import Exit, UsageError
 
 if TYPE_CHECKING:
-    from batch_resend.ledger.sqlite.ledger import SqliteLedger
+    from batch_resend.ledger.sqlite.records import LedgerRecords
     from batch_resend.ledger.status import Confirmations
     from batch_resend.settings import LedgerTarget
 
@@ -97,7 +98,7 @@ async def _status(target: LedgerTarget, max_sends: int, *, json: bool, masked: b
     return int(Exit.DONE)
 
 
-async def _confirmations(target: LedgerTarget, ledger: SqliteLedger) -> Confirmations | None:
+async def _confirmations(target: LedgerTarget, ledger: LedgerRecords) -> Confirmations | None:
     if not target.user_pool_id:
         return None
     import time
@@ -106,9 +107,9 @@ async def _confirmations(target: LedgerTarget, ledger: SqliteLedger) -> Confirma
     from batch_resend.ledger import confirmations
     from batch_resend.ledger import status as told
 
-    place = clients.Place(target.pool_region, target.profile, target.endpoint_url)
+    place = AwsTarget(target.pool_region, target.profile, target.endpoint_url)
     with confirmations.Listed() as listed:
-        async with clients.signed_client(place, "cognito-idp") as client:
+        async with clients.signed_client(place, clients.COGNITO) as client:
             await listed.read(client, target.user_pool_id, ledger, _say)
         return told.confirmations(ledger.users(), listed.status, target.user_pool_id, time.time())
 

@@ -107,7 +107,7 @@ class Console(Observer):
 
     async def confirm(self, preview: Preview) -> bool:
         """Show the plan; ask, where a question is due."""
-        lines = plan_lines if preview.facts.get("dry_run") else confirmation_lines
+        lines = plan_lines if preview.info.dry_run else confirmation_lines
         for line in lines(preview, masked=self._masked):
             self._say("plan", line)
         return await self._approved(preview)
@@ -265,27 +265,27 @@ def summary_lines(summary: Summary, *, one_of_many: bool = False) -> list[str]:
             if reason.outcome in {Outcome.SKIPPED, Outcome.FAILED, Outcome.UNKNOWN}
         }
     )
-    facts = summary.facts
+    info = summary.info
     if summary.stopped_by is not None:
         detail = f" ({printable(summary.detail)})" if summary.detail else ""
         lines.append(f"Stopped early: {summary.stopped_by.sentence}{detail}")
     if goes_on(summary) and not one_of_many:
-        lines += _to_go_on(str(facts.get("next_command") or ""))
+        lines += _to_go_on(info.next_command or "")
     lines += _unknown(summary)
-    if facts.get("existence_hidden") and counts[Outcome.SENT]:
+    if info.existence_hidden and counts[Outcome.SENT]:
         lines.append(
             "The app client hides who does not exist (PreventUserExistenceErrors), so `sent` proves"
             " less: a wrong name counts as sent."
         )
-    if facts["simulated"]:
+    if info.simulated:
         lines.append("Simulated: no real person was written to.")
-    elif not facts["endpoint_is_aws"]:
-        lines.append(f"The endpoint was not AWS's own: {facts['endpoint']}")
+    elif not info.endpoint_is_aws:
+        lines.append(f"The endpoint was not AWS's own: {info.endpoint}")
     lines += [str(left) for left in summary.not_delivered]
-    if facts["report"] not in {"-", *(left.to for left in summary.not_delivered)}:
-        lines.append(f"Report: {facts['report']}")
-    if facts.get("html") not in {None, "-"}:
-        lines.append(f"Page: {facts['html']}")
+    if info.report not in {"-", *(left.to for left in summary.not_delivered)}:
+        lines.append(f"Report: {info.report}")
+    if info.html not in {None, "-"}:
+        lines.append(f"Page: {info.html}")
     return lines
 
 
@@ -298,8 +298,8 @@ def _unknown(summary: Summary) -> list[str]:
         f"Unknown over all runs: {summary.unknown_in_ledger}. Nobody can say whether they were sent"
         " a code, so they count as sent."
     ]
-    if summary.facts["ledger"]:
-        lines.append(f"  {status_command(summary.facts['ledger'], summary.facts['region'])}")
+    if summary.info.ledger:
+        lines.append(f"  {status_command(summary.info.ledger, summary.info.region)}")
     return lines
 
 

@@ -47,7 +47,7 @@ class PoolsConsole(Console):
         """Show the plan of each and of all; ask once, where a question is due."""
         self._ceiling = sum(quota.ceiling for quota in preview.quotas)
         for part, each in zip(self._parts, preview.pools.values(), strict=True):
-            lines = plan_lines if each.facts.get("dry_run") else confirmation_lines
+            lines = plan_lines if each.info.dry_run else confirmation_lines
             if not self._json:
                 self._say("plan", f"Pool {part.name}")
             for line in lines(each, masked=self._masked):

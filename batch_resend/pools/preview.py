@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from batch_resend.model import RunInfo
 from batch_resend.preflight.preview import Approval, Preview
 from batch_resend.wording import listed, some, span
 
@@ -46,14 +46,14 @@ class PoolsPreview(Approval):
 
         The ceiling is the highest of its pools' own, and none of these exceeds its own.
         """
-        facts = {name: preview.facts for name, preview in self.pools.items()}
+        infos = {name: preview.info for name, preview in self.pools.items()}
         return [
             OneQuota(
                 names,
                 max(self.pools[name].rate for name in names),
                 sum(self.pools[name].eligible for name in names),
             )
-            for names in same_quota(facts)
+            for names in same_quota(infos)
         ]
 
     @property
@@ -66,12 +66,12 @@ class PoolsPreview(Approval):
         )
 
 
-def same_quota(facts: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, ...]]:
-    """Group pools by the quota that they draw from, given the facts of each."""
+def same_quota(infos: Mapping[str, RunInfo]) -> list[tuple[str, ...]]:
+    """Group pools by the quota that they draw from, given what each run is about."""
     places: dict[str, dict[str, str | None]] = {}
-    for name, known in facts.items():
-        place = known["region"] if known["endpoint_is_aws"] else known["endpoint"]
-        places.setdefault(str(place), {})[name] = known.get("account")
+    for name, info in infos.items():
+        place = info.region if info.endpoint_is_aws else info.endpoint
+        places.setdefault(place, {})[name] = info.account
     groups = []
     for accounts in places.values():
         if None in accounts.values():

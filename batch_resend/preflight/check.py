@@ -1,6 +1,6 @@
 """What would go wrong, and why, before anybody is written to. Pure: facts -> findings.
 
-`gather` makes the calls and fills in `Facts`; here they are judged. A fact that could not
+`probe` makes the calls and fills in `Facts`; here they are judged. A fact that could not
 be learnt is never more than a warning: the check needs no more rights than it has. `stop`
 is said only where the run cannot work, `warning` where a person should know before they
 say yes.
@@ -8,11 +8,9 @@ say yes.
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 from urllib.parse import urlsplit
 
 from batch_resend.errors import Exit
@@ -29,9 +27,6 @@ from batch_resend.preflight.facts import (
     Why,
 )
 from batch_resend.wording import grouped, listed, span
-
-SCHEMA = 1
-_WIDTH = 80
 
 
 class Level(StrEnum):
@@ -52,8 +47,8 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
-    """What the operator is about to do. `users` is None where their number is not known."""
+class ProposedRun:
+    """What the operator proposes to do. `users` is None where their number is not known."""
 
     user_pool_id: str
     client_id: str
@@ -70,17 +65,17 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
-    """A check: what was learnt, what was wished, and the findings."""
+class CheckResult:
+    """A check: what was learnt, what is proposed, and the findings."""
 
     facts: Facts
-    wish: Wish
+    run: ProposedRun
     findings: tuple[Finding, ...] = ()
 
     @property
     def rate(self) -> float:
         """The ceiling, in requests a second."""
-        return ceiling(self.facts, self.wish)
+        return ceiling(self.facts, self.run)
 
     @property
     def exit_code(self) -> Exit:
@@ -94,49 +89,32 @@ class Checked:
         """Give the sentences of one level."""
         return [finding.text for finding in self.findings if finding.level is level]
 
-    def as_json(self) -> dict[str, Any]:
-        """Give the check in the form for programs."""
-        facts, wish = self.facts, self.wish
-        users = _users(facts, wish)
-        estimate = None if users is None else estimated(facts, wish, users)
-        return {
-            "schema": SCHEMA,
-            "findings": [
-                {"level": str(found.level), "about": found.about, "text": found.text}
-                for found in self.findings
-            ],
-            "user_pool_id": wish.user_pool_id,
-            "client_id": wish.client_id,
-            "account": facts.account_id,
-            "region": wish.region,
-            "endpoint": wish.endpoint,
-            "endpoint_is_aws": wish.endpoint_is_aws,
-            "users": users,
-            "users_are_counted": wish.users is not None,
-            "quota": facts.quota,
-            "rate": self.rate,
-            "seconds": None if estimate is None else round(estimate.seconds, 1),
-            "finished_on": None if estimate is None else estimate.finished_on,
-            "existence_hidden": facts.hides_existence,
-            "exit_code": int(self.exit_code),
-        }
+    @property
+    def users(self) -> int | None:
+        """How many users there are, at most where they were not counted."""
+        return _users(self.facts, self.run)
+
+    @property
+    def estimate(self) -> Estimate | None:
+        """What it takes to send them a code, where their number is known."""
+        return None if self.users is None else estimated(self.facts, self.run, self.users)
 
 
-def check(facts: Facts, wish: Wish) -> Checked:
+def check(facts: Facts, run: ProposedRun) -> CheckResult:
     """Judge the facts."""
-    return Checked(facts, wish, tuple(findings(facts, wish)))
+    return CheckResult(facts, run, tuple(findings(facts, run)))
 
 
-def ceiling(facts: Facts, wish: Wish) -> float:
+def ceiling(facts: Facts, run: ProposedRun) -> float:
     """Requests a second at most: --rate, else the share of the quota that is known."""
-    if wish.rate is not None:
-        return wish.rate
-    return wish.share * (facts.quota or wish.default_quota)
+    if run.rate is not None:
+        return run.rate
+    return run.share * (facts.quota or run.default_quota)
 
 
 def estimated(
     facts: Facts,
-    wish: Wish,
+    run: ProposedRun,
     users: int,
     *,
     telephones: int | None = None,
@@ -146,9 +124,9 @@ def estimated(
     """Estimate what it takes to send so many users a code."""
     return Estimate(
         users=users,
-        rate=ceiling(facts, wish),
+        rate=ceiling(facts, run),
         quota=facts.quota,
-        now=wish.now,
+        now=run.now,
         sent=facts.messages(users, telephones),
         mail=facts.mail_quota,
         max_sent=max_sent,
@@ -158,17 +136,17 @@ def estimated(
     )
 
 
-def findings(facts: Facts, wish: Wish) -> Iterator[Finding]:
+def findings(facts: Facts, run: ProposedRun) -> Iterator[Finding]:
     """Say all that is worth knowing, in the order in which a run would meet it."""
-    yield from _place(facts, wish)
+    yield from _place(facts, run)
     yield from _unlearnt(facts)
-    yield from _client(facts, wish)
+    yield from _client(facts, run)
     if not isinstance(facts.pool, Unknown):
         yield from _verification(facts.pool)
-        yield from _names(facts.pool, wish)
-        yield from _triggers(facts.pool, ceiling(facts, wish))
-        yield from _sender(facts.pool, facts, wish)
-    yield from _pace(facts, wish)
+        yield from _names(facts.pool, run)
+        yield from _triggers(facts.pool, ceiling(facts, run))
+        yield from _sender(facts.pool, facts, run)
+    yield from _pace(facts, run)
 
 
 def _ok(about: str, text: str) -> Finding:
@@ -183,44 +161,44 @@ def _stop(about: str, text: str) -> Finding:
     return Finding(Level.STOP, about, text)
 
 
-def _place(facts: Facts, wish: Wish) -> Iterator[Finding]:
-    home = wish.user_pool_id.partition("_")[0]
+def _place(facts: Facts, run: ProposedRun) -> Iterator[Finding]:
+    home = run.user_pool_id.partition("_")[0]
     pool = facts.pool
-    if wish.region.startswith("cn-"):
-        yield _stop("region", f"Region {wish.region}: Cognito has no user pools in China.")
+    if run.region.startswith("cn-"):
+        yield _stop("region", f"Region {run.region}: Cognito has no user pools in China.")
         return
     if isinstance(pool, Unknown) and pool.why is Why.NOT_FOUND:
         yield _stop(
             "pool",
-            f"There is no user pool {wish.user_pool_id} in {wish.region}: check --user-pool-id,"
+            f"There is no user pool {run.user_pool_id} in {run.region}: check --user-pool-id,"
             " --region and the account (--profile).",
         )
     elif not isinstance(pool, Unknown):
         yield _ok(
-            "pool", f"The pool is there: {wish.user_pool_id}, about {grouped(pool.users, 'user')}."
+            "pool", f"The pool is there: {run.user_pool_id}, about {grouped(pool.users, 'user')}."
         )
-    if home != wish.region:
+    if home != run.region:
         yield _warning(
             "region",
-            f"The pool's home is {home} and {wish.region} is asked: a replica may refuse to send"
+            f"The pool's home is {home} and {run.region} is asked: a replica may refuse to send"
             f" codes, so give --region {home}.",
         )
-    host = urlsplit(wish.endpoint).hostname or ""
-    if host == f"cognito-idp.{wish.region}.amazonaws.com" and wish.region.startswith("us-gov-"):
+    host = urlsplit(run.endpoint).hostname or ""
+    if host == f"cognito-idp.{run.region}.amazonaws.com" and run.region.startswith("us-gov-"):
         yield _stop(
             "endpoint",
             "GovCloud has FIPS endpoints only: leave out --endpoint-url for the right one.",
         )
-    elif wish.region.startswith("us-gov-") and wish.endpoint_is_aws:
+    elif run.region.startswith("us-gov-") and run.endpoint_is_aws:
         yield _ok("endpoint", "GovCloud is asked at its FIPS endpoint.")
-    elif not wish.endpoint_is_aws:
+    elif not run.endpoint_is_aws:
         yield _warning(
-            "endpoint", f"The endpoint is not AWS's own, and gets all names: {wish.endpoint}"
+            "endpoint", f"The endpoint is not AWS's own, and gets all names: {run.endpoint}"
         )
     if _no_cognito(facts):
-        yield (_stop if wish.alone else _warning)(
+        yield (_stop if run.alone else _warning)(
             "endpoint",
-            f"Cognito cannot be reached at {wish.endpoint}: look at the Region, --endpoint-url,"
+            f"Cognito cannot be reached at {run.endpoint}: look at the Region, --endpoint-url,"
             " the network and any proxy.",
         )
     if not isinstance(facts.account, Unknown):
@@ -271,20 +249,20 @@ def _unlearnt(facts: Facts) -> Iterator[Finding]:
             yield _warning(about, f"Not learnt: {words}; {found}.")
 
 
-def _client(facts: Facts, wish: Wish) -> Iterator[Finding]:
+def _client(facts: Facts, run: ProposedRun) -> Iterator[Finding]:
     client = facts.client
     if isinstance(client, Unknown):
         if client.why is Why.NOT_FOUND and not isinstance(facts.pool, Unknown):
             yield _stop(
                 "client",
-                f"The pool has no app client {wish.client_id}: check --client-id, or the pool.",
+                f"The pool has no app client {run.client_id}: check --client-id, or the pool.",
             )
         return
-    yield _ok("client", f"App client {wish.client_id} belongs to the pool.")
+    yield _ok("client", f"App client {run.client_id} belongs to the pool.")
     yield _SECRETS[client.secret]
     if not client.hides_existence:
         yield _ok("existence", "The app client says who does not exist: `sent` means sent.")
-    elif wish.listed:
+    elif run.listed:
         yield _ok(
             "existence",
             "The app client hides who does not exist (PreventUserExistenceErrors); listed users"
@@ -347,13 +325,13 @@ def _verification(pool: PoolFacts) -> Iterator[Finding]:
         )
 
 
-def _names(pool: PoolFacts, wish: Wish) -> Iterator[Finding]:
+def _names(pool: PoolFacts, run: ProposedRun) -> Iterator[Finding]:
     names = [
         word
         for attribute, word in (("email", "addresses"), ("phone_number", "telephone numbers"))
         if attribute in pool.aliases
     ]
-    if names and not wish.listed:
+    if names and not run.listed:
         yield _warning(
             "aliases",
             f"In this pool {listed(names)} are aliases, which find nobody unconfirmed: the file"
@@ -374,14 +352,14 @@ def _triggers(pool: PoolFacts, rate: float) -> Iterator[Finding]:
     )
 
 
-def _sender(pool: PoolFacts, facts: Facts, wish: Wish) -> Iterator[Finding]:
+def _sender(pool: PoolFacts, facts: Facts, run: ProposedRun) -> Iterator[Finding]:
     if "email" not in pool.verifies or CUSTOM_MAIL in pool.triggers:
         return
     ses = facts.ses
     if isinstance(ses, SesFacts):
         only_mail = "phone_number" not in pool.verifies
-        yield from _ses(ses, ceiling(facts, wish), Level.STOP if only_mail else Level.WARNING)
-    users = _users(facts, wish)
+        yield from _ses(ses, ceiling(facts, run), Level.STOP if only_mail else Level.WARNING)
+    users = _users(facts, run)
     quota = facts.mail_quota
     if quota is None:
         if isinstance(ses, SesFacts):
@@ -395,17 +373,17 @@ def _sender(pool: PoolFacts, facts: Facts, wish: Wish) -> Iterator[Finding]:
     if users is None:
         yield _warning("mail quota", f"{about}: see that this is enough.")
         return
-    estimate = estimated(facts, wish, users)
+    estimate = estimated(facts, run, users)
     mails = estimate.sent.mail_at_most
     if mails <= quota.left:
         alone = "" if quota.rolling else ", if the account sends no other"
-        yield _ok("mail quota", f"{about}: enough for {_people(facts, wish)}{alone}.")
+        yield _ok("mail quota", f"{about}: enough for {_people(facts, run)}{alone}.")
         return
     done = estimate.finished_on
     advice = "run again each day" if quota.rolling else "run again each day, or use Amazon SES"
     yield _warning(
         "mail quota",
-        f"{about}, so {_people(facts, wish)} would be done on {done} at the earliest: {advice}.",
+        f"{about}, so {_people(facts, run)} would be done on {done} at the earliest: {advice}.",
     )
 
 
@@ -436,18 +414,18 @@ def _ses(ses: SesFacts, rate: float, paused: Level) -> Iterator[Finding]:
         )
 
 
-def _pace(facts: Facts, wish: Wish) -> Iterator[Finding]:
-    rate = ceiling(facts, wish)
+def _pace(facts: Facts, run: ProposedRun) -> Iterator[Finding]:
+    rate = ceiling(facts, run)
     quota = facts.quota
-    users = _users(facts, wish)
+    users = _users(facts, run)
     how_long = ""
     if users is not None:
-        seconds = estimated(facts, wish, users).seconds
-        how_long = f" {_people(facts, wish, start=True)} take at least {span(seconds)}."
+        seconds = estimated(facts, run, users).seconds
+        how_long = f" {_people(facts, run, start=True)} take at least {span(seconds)}."
     if quota is None:
         yield _ok(
             "pace",
-            f"The quota is taken to be Cognito's default of {wish.default_quota:g} a second; the"
+            f"The quota is taken to be Cognito's default of {run.default_quota:g} a second; the"
             f" pace is {rate:g}.{how_long}",
         )
         return
@@ -485,37 +463,15 @@ def _usage(usage: Usage, quota: float, rate: float) -> Iterator[Finding]:
         yield _ok("usage", f"Others used up to {usage.peak:.3g} a second of it in the last hour.")
 
 
-def _users(facts: Facts, wish: Wish) -> int | None:
+def _users(facts: Facts, run: ProposedRun) -> int | None:
     """How many users, at most where they were not counted."""
-    if wish.users is not None:
-        return wish.users
+    if run.users is not None:
+        return run.users
     return None if isinstance(facts.pool, Unknown) else facts.pool.users or None
 
 
-def _people(facts: Facts, wish: Wish, *, start: bool = False) -> str:
-    users = grouped(_users(facts, wish) or 0, "user")
-    if wish.users is not None:
+def _people(facts: Facts, run: ProposedRun, *, start: bool = False) -> str:
+    users = grouped(_users(facts, run) or 0, "user")
+    if run.users is not None:
         return users
     return f"{'All' if start else 'all'} of the pool's {users}"
-
-
-def lines(checked: Checked) -> list[str]:
-    """Say it to a person, 80 columns wide: a verdict at the end."""
-    told = []
-    for finding in checked.findings:
-        told += textwrap.wrap(
-            finding.text,
-            _WIDTH,
-            initial_indent=f"{finding.level:<9}",
-            subsequent_indent=" " * 9,
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-    stops, warnings = (len(checked.of(level)) for level in (Level.STOP, Level.WARNING))
-    if stops:
-        told.append(f"Nobody can be written to like this: {grouped(stops, 'stop')}.")
-    elif warnings:
-        told.append(f"It can be run; {grouped(warnings, 'warning')}.")
-    else:
-        told.append("It can be run.")
-    return told

@@ -11,10 +11,9 @@ import textwrap
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from batch_resend.masking import mask, printable
-from batch_resend.model import Reason
+from batch_resend.model import Reason, RunInfo
 from batch_resend.preflight.estimate import Estimate, Messages
 from batch_resend.reasons import ADVICE
 from batch_resend.wording import some, span
@@ -60,7 +59,7 @@ class Preview(Approval):
     counts: dict[Reason, int]
     first: list[str]  #: a few of the names
     estimate: Estimate
-    facts: dict[str, Any]
+    info: RunInfo
     waves: Sequence[int] = ()  #: users in each
 
     @property
@@ -121,18 +120,16 @@ def plan_lines(preview: Preview, *, masked: bool = True) -> list[str]:
 
 
 def _heading(preview: Preview) -> list[str]:
-    facts = preview.facts
-    pool = f"pool {facts['user_pool_id']}, " if facts["user_pool_id"] else ""
-    where = [str(facts["endpoint"])]
-    if facts["endpoint_is_aws"]:
-        where = [where[0].removeprefix("https://")]
-    if not facts["simulated"]:
-        where.insert(0, facts["region"])
-    if facts.get("account"):
-        where.insert(0, f"account {facts['account']}")
-    column = f", column {facts['username_column']}" if facts.get("username_column") else ""
+    info = preview.info
+    pool = f"pool {info.user_pool_id}, " if info.user_pool_id else ""
+    where = [info.endpoint.removeprefix("https://") if info.endpoint_is_aws else info.endpoint]
+    if not info.simulated:
+        where.insert(0, info.region)
+    if info.account:
+        where.insert(0, f"account {info.account}")
+    column = f", column {info.username_column}" if info.username_column else ""
     return [
-        f"Plan for {facts['input']}{column}: {pool}client {facts['client_id']}",
+        f"Plan for {info.input}{column}: {pool}client {info.client_id}",
         *_line("where", ", ".join(where)),
     ]
 

@@ -16,7 +16,7 @@ import stat
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,8 @@ import anyio
 import anyio.abc
 import anyio.streams.memory
 
-from batch_resend.aws import clients, s3
+from batch_resend.aws import clients, s3, secrets
+from batch_resend.aws.endpoints import AwsTarget, is_aws, same_endpoint
 from batch_resend.errors import (
     BatchResendError,
     InputError,
@@ -33,18 +34,21 @@ from batch_resend.errors import (
     SettingsError,
     UsageError,
 )
-from batch_resend.job.engine import Job, Sender
+from batch_resend.job.attempt import Sender
+from batch_resend.job.engine import Job
 from batch_resend.job.outcome import Stop
 from batch_resend.job.pacing import DEFAULT_QUOTA, SharedPace
 from batch_resend.job.request import AppClient
 from batch_resend.job.spool import Spool
 from batch_resend.job.summary import Summary
 from batch_resend.ledger.dynamodb.address import is_table, table_address
-from batch_resend.ledger.sqlite.ledger import SqliteLedger, files_of
+from batch_resend.ledger.sqlite.file import LedgerFile
+from batch_resend.ledger.sqlite.ledger import SqliteLedger
+from batch_resend.ledger.sqlite.lockfile import files_of
 from batch_resend.masking import printable
-from batch_resend.model import Result
-from batch_resend.observer import Observer
-from batch_resend.preflight.check import Checked, Level, Wish, check, estimated
+from batch_resend.model import Result, RunInfo
+from batch_resend.observer import Event, Noted, Observer, Settled, Waiting
+from batch_resend.preflight.check import CheckResult, Level, ProposedRun, check, estimated
 from batch_resend.preflight.estimate import Estimate, Messages
 from batch_resend.preflight.facts import Facts
 from batch_resend.preflight.preview import Preview
@@ -55,9 +59,10 @@ from batch_resend.reports.results_csv import CsvReport, FailedRows
 from batch_resend.run.next_command import next_command
 from batch_resend.settings import UNCONFIRMED_FILTER, LedgerTarget, Settings, state_folder
 from batch_resend.sources.cognito import CognitoSource
-from batch_resend.sources.csv_file import CsvSource, Opener, read_names, without_waiting
+from batch_resend.sources.csv_file import CsvSource, read_names
 from batch_resend.sources.named_users import NamedUsers
 from batch_resend.sources.planned_batch import BatchSource
+from batch_resend.sources.text_input import Opener, without_waiting
 from batch_resend.version import __version__
 
 if TYPE_CHECKING:
@@ -171,7 +176,7 @@ class Run:
         client_id = settings.client_id or SIMULATED_CLIENT
         secret = await client_secret(settings)
         world = await stack.enter_async_context(_world(settings, now, self._observer.note))
-        if clients.is_aws(world.endpoint) and world.region != settings.pool_home != "":
+        if is_aws(world.endpoint) and world.region != settings.pool_home != "":
             self._observer.note(
                 f"The home of {settings.user_pool_id} is {settings.pool_home}, and {world.region}"
                 " is asked: right only for a replica of the pool."
@@ -203,7 +208,7 @@ class Run:
                     summary = await job.run(world.sender)
         if "--html" in deliveries.files:
             with anyio.CancelScope(shield=True):
-                await self._write_page(deliveries, summary)
+                summary = await self._write_page(deliveries, summary)
         return await deliveries.finish(summary)
 
     def _tell_of(self, ledger: SqliteLedger | DynamoLedger, client: str) -> None:
@@ -265,7 +270,7 @@ class Run:
             yield
             tasks.cancel_scope.cancel()
 
-    async def _write_page(self, deliveries: Deliveries, summary: Summary) -> None:
+    async def _write_page(self, deliveries: Deliveries, summary: Summary) -> Summary:
         """Write the page; what goes wrong with it is told, and harms nothing else."""
         from batch_resend.reports.page.render import page
 
@@ -283,12 +288,13 @@ class Run:
         try:
             await anyio.to_thread.run_sync(write)
         except Exception as error:
-            summary.facts["html"] = None
+            summary = replace(summary, info=replace(summary.info, html=None))
             why = str(error) if isinstance(error, BatchResendError) else type(error).__name__
             told = f"--html {file.address} was not made ({why.rstrip('.')})."
             if report.is_whole:
                 told += f" To make it of the report: batch-resend report {report.path}"
             deliveries.give_up("--html", told)
+        return summary
 
     async def _plan(
         self,
@@ -313,7 +319,7 @@ class Run:
             counts=job.spool.counts(),
             first=job.spool.first_eligible(3),
             estimate=self._estimate(job, checked),
-            facts=job.facts,
+            info=job.info,
             waves=job.waves,
         )
         if not await self._observer.confirm(preview):
@@ -328,7 +334,7 @@ class Run:
         ledger: SqliteLedger | DynamoLedger,
         app: AppClient,
         files: dict[str, PrivateFile],
-    ) -> tuple[Job, Checked]:
+    ) -> tuple[Job, CheckResult]:
         """Read and plan, and learn beside it what the check judges."""
         facts: Facts | None = None
         job: Job | None = None
@@ -351,23 +357,26 @@ class Run:
         assert facts is not None  # noqa: S101 - the same
         checked = check(facts, wish_of(self.settings, world.region, world.endpoint, job.eligible))
         job.set_rate(checked.rate)
-        job.facts.update(
-            account=facts.account_id, quota=facts.quota, existence_hidden=facts.hides_existence
+        job.info = replace(
+            job.info,
+            account=facts.account_id,
+            quota=facts.quota,
+            existence_hidden=facts.hides_existence,
         )
         return job, checked
 
     async def _learn(self, app: AppClient) -> Facts:
-        from batch_resend.preflight.probe import gather
+        from batch_resend.preflight.probe import probe
 
         settings = self.settings
-        return await gather(
+        return await probe(
             place_of(settings),
             user_pool_id=settings.user_pool_id,
             client_id=app.client_id,
             secret=app.secret,
         )
 
-    def _estimate(self, job: Job, checked: Checked | None) -> Estimate:
+    def _estimate(self, job: Job, checked: CheckResult | None) -> Estimate:
         settings = self.settings
         if checked is None:
             return Estimate(
@@ -380,7 +389,7 @@ class Run:
             )
         return estimated(
             checked.facts,
-            checked.wish,
+            checked.run,
             job.eligible,
             telephones=job.spool.telephones() if settings.is_listing else None,
             max_sent=settings.max_sent,
@@ -410,26 +419,23 @@ class Run:
         reports: list[CsvReport | FailedRows] = [CsvReport(files["--report"])]
         if "--failed" in files:
             reports.append(FailedRows(files["--failed"], source.heading, source.encoding))
-        facts = {
-            "version": __version__,
-            "input": printable(source.name),
-            "username_column": source.username_column,
-            "user_pool_id": settings.user_pool_id or None,
-            "client_id": app.client_id,
-            "account": None,
-            "region": world.region,
-            "endpoint": world.endpoint,
-            "endpoint_is_aws": clients.is_aws(world.endpoint),
-            "quota": None,
-            "existence_hidden": None,
-            "simulated": settings.simulate,
-            "dry_run": settings.dry_run,
-            "ledger": str(ledger.address) if ledger.address else None,
-            "report": files["--report"].address,
-            "failed": settings.failed,
-            "html": settings.html,
-            "next_command": next_command(settings),
-        }
+        info = RunInfo(
+            version=__version__,
+            input=printable(source.name),
+            username_column=source.username_column,
+            user_pool_id=settings.user_pool_id or None,
+            client_id=app.client_id,
+            region=world.region,
+            endpoint=world.endpoint,
+            endpoint_is_aws=is_aws(world.endpoint),
+            simulated=settings.simulate,
+            dry_run=settings.dry_run,
+            ledger=str(ledger.address) if ledger.address else None,
+            report=files["--report"].address,
+            failed=settings.failed,
+            html=settings.html,
+            next_command=next_command(settings),
+        )
         self._job = job = Job(
             ledger=ledger,
             report=_Reports(*reports),
@@ -440,18 +446,25 @@ class Run:
             policy=settings.policy,
             limits=settings.limits,
             spool=spool,
-            facts=facts,
-            watch=self._observer.waiting,
-            note=self._observer.note,
-            listener=self._hand_on,
+            info=info,
+            observe=self._observe,
+            hand_over=self._hand_over,
             part=self._part,
         )
         await job.plan(source, settings.selection)
         self._observer.planned(spool, source.heading, source.encoding)
         return job
 
-    async def _hand_on(self, result: Result) -> None:
-        self._observer.settled(result)
+    def _observe(self, event: Event) -> None:
+        match event:
+            case Noted(text):
+                self._observer.note(text)
+            case Waiting(why, seconds):
+                self._observer.waiting(why, seconds)
+            case Settled(result):
+                self._observer.settled(result)
+
+    async def _hand_over(self, result: Result) -> None:
         if self._results is not None:
             try:
                 await self._results.send(result)
@@ -501,7 +514,7 @@ class Run:
         else:
             path = default_ledger(world.region, settings.client_id, world.endpoint)
         _keep_apart(settings, path)
-        return stack.enter_context(SqliteLedger(path, **given))
+        return stack.enter_context(LedgerFile(path, **given))
 
 
 def _keep_apart(settings: Settings, ledger: Path | None) -> None:
@@ -602,17 +615,17 @@ class RunningJob:
 def default_ledger(region: str, client_id: str, endpoint: str) -> Path:
     """Name the ledger of a Region and client (and endpoint, where it is not AWS's)."""
     name = f"{region}-{client_id}"
-    if not clients.is_aws(endpoint):
-        name += "-" + hashlib.sha256(clients.same_endpoint(endpoint).encode()).hexdigest()[:12]
+    if not is_aws(endpoint):
+        name += "-" + hashlib.sha256(same_endpoint(endpoint).encode()).hexdigest()[:12]
     return state_folder() / f"{name}.sqlite3"
 
 
 def _client(settings: Settings, world: _World) -> str:
     """Say for whom a ledger is."""
     told = f"client {settings.client_id or SIMULATED_CLIENT} in {world.region}"
-    if settings.simulate or clients.is_aws(world.endpoint):
+    if settings.simulate or is_aws(world.endpoint):
         return told
-    return f"{told} at {clients.same_endpoint(world.endpoint)}"
+    return f"{told} at {same_endpoint(world.endpoint)}"
 
 
 def _csv_source(settings: Settings, users: str, opener: Opener | None = None) -> CsvSource:
@@ -654,19 +667,19 @@ async def _opener(
     return lambda _path, _flags: os.dup(file.fileno())
 
 
-def place_of(settings: Settings | LedgerTarget) -> clients.Place:
+def place_of(settings: Settings | LedgerTarget) -> AwsTarget:
     """Where Cognito is, and who asks."""
-    return clients.Place(settings.pool_region, settings.profile, settings.endpoint_url)
+    return AwsTarget(settings.pool_region, settings.profile, settings.endpoint_url)
 
 
-def wish_of(settings: Settings, region: str, endpoint: str, users: int | None) -> Wish:
+def wish_of(settings: Settings, region: str, endpoint: str, users: int | None) -> ProposedRun:
     """Say to the check what the operator is about to do."""
-    return Wish(
+    return ProposedRun(
         user_pool_id=settings.user_pool_id,
         client_id=settings.client_id,
         region=region,
         endpoint=endpoint,
-        endpoint_is_aws=clients.is_aws(endpoint),
+        endpoint_is_aws=is_aws(endpoint),
         now=time.time(),
         listed=settings.is_listing,
         users=users,
@@ -683,14 +696,14 @@ async def client_secret(settings: Settings) -> str | None:
         text = await secret_from_file(settings.client_secret_file)
         return _checked(text, f"--client-secret-file {settings.client_secret_file}")
     if settings.client_secret_id is not None:
-        text = await clients.stored_secret(place, settings.client_secret_id)
+        text = await secrets.stored_secret(place, settings.client_secret_id)
         with contextlib.suppress(ValueError):
             stored = json.loads(text)
             if isinstance(stored, dict):
                 text = str(stored.get("client_secret") or stored.get("ClientSecret") or "")
         return _checked(text, f"--client-secret-id {settings.client_secret_id}")
     if settings.fetch_client_secret:
-        return await clients.client_secret(place, settings.user_pool_id, settings.client_id)
+        return await secrets.client_secret(place, settings.user_pool_id, settings.client_id)
     given = os.environ.get("BATCH_RESEND_CLIENT_SECRET")
     return None if given is None else _checked(given, "BATCH_RESEND_CLIENT_SECRET")
 
@@ -767,7 +780,7 @@ async def _world(
         )
         listing = None
         if settings.is_listing:
-            listing = await stack.enter_async_context(clients.signed_client(place, "cognito-idp"))
+            listing = await stack.enter_async_context(clients.signed_client(place, clients.COGNITO))
         yield _World(AwsSender(client), listing, region, endpoint)
 
 

@@ -29,7 +29,7 @@ import shlex
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TextIO
@@ -38,11 +38,12 @@ import anyio
 from anyio import to_thread
 
 from batch_resend import cli
-from batch_resend.aws import clients, s3
+from batch_resend.aws import s3
+from batch_resend.aws.endpoints import AwsTarget
 from batch_resend.errors import BatchResendError, Exit, UsageError
 from batch_resend.job.outcome import Stop
 from batch_resend.job.summary import Summary
-from batch_resend.model import Candidate, Outcome, Planned, Reason, Result
+from batch_resend.model import Candidate, Outcome, Planned, Reason, Result, RunInfo
 from batch_resend.observer import Observer
 from batch_resend.reports import merge
 from batch_resend.reports.results_csv import COLUMNS, TRY_AGAIN
@@ -54,7 +55,7 @@ from batch_resend.step_functions.objects import Execution
 LARGEST_BATCH = 5000  #: users; their outcomes must fit into the 256 KiB of a state's output
 MOST_WORKERS = 5
 
-_HERE = clients.Place()  #: the function's own Region and role
+_HERE = AwsTarget()  #: the function's own Region and role
 _TO_SETTLE = 20.0  #: seconds, beside those of a request, for what is left after the last one
 
 # What the state machine decides itself. (--fetch-client-secret would ask for each batch.)
@@ -151,8 +152,8 @@ async def _plan(event: Mapping[str, Any], _context: Any) -> dict[str, Any]:
                     "batches": len(sizes),
                     "ceiling": summary.ceiling,
                     "started_at": summary.started_at,
-                    "region": summary.facts["region"],
-                    "facts": summary.facts,
+                    "region": summary.info.region,
+                    "facts": asdict(summary.info),
                 },
             )
     return {
@@ -333,7 +334,9 @@ async def _merge(event: Mapping[str, Any], _context: Any) -> dict[str, Any]:
             unknown = await _unknown(execution, plan)
             summary = _summary(execution, plan, sums, unknown, _failure(event))
             page = await to_thread.run_sync(_page, report, summary)
-            if page is not None:
+            if page is None:
+                summary = replace(summary, info=replace(summary.info, html=None))
+            else:
                 await execution.put("report.html", page)
             await execution.put_file("report.csv", report)
             await execution.put_file("failed.csv", failed)
@@ -427,13 +430,14 @@ def _summary(
         stopped_by = sums.stopped_by or Stop.CALLER
         unfinished = f"{sums.unfinished} of {plan['batches']} batches are unfinished{failure}"
         detail = sums.detail or unfinished
-    results = {
-        "dry_run": plan["dry_run"],
-        "report": execution.at("report.csv"),
-        "failed": execution.at("failed.csv"),
-        "html": execution.at("report.html"),
-        "next_command": _next_command(plan),
-    }
+    info = replace(
+        RunInfo(**plan["facts"]),
+        dry_run=plan["dry_run"],
+        report=execution.at("report.csv"),
+        failed=execution.at("failed.csv"),
+        html=execution.at("report.html"),
+        next_command=_next_command(plan),
+    )
     return Summary(
         reasons=dict(sums.reasons),
         requests=sums.requests,
@@ -444,7 +448,7 @@ def _summary(
         stopped_by=stopped_by,
         detail=detail,
         unknown_in_ledger=unknown,
-        facts=plan["facts"] | results,
+        info=info,
     )
 
 
@@ -470,5 +474,4 @@ def _page(report: Path, summary: Summary) -> bytes | None:
     try:
         return page([str(report)], summary=summary.as_json())
     except Exception:
-        summary.facts["html"] = None
         return None

@@ -20,10 +20,11 @@ import anyio
 from batch_resend.job.engine import Job, Limits, Selection
 from batch_resend.job.request import AppClient
 from batch_resend.job.spool import Spool
-from batch_resend.ledger.sqlite.ledger import SqliteLedger
+from batch_resend.ledger.sqlite.file import LedgerFile
 from batch_resend.model import Candidate, Result
 from batch_resend.simulator.rules import Cognito
 from batch_resend.simulator.sender import SimulatedSender
+from tests.support.infos import info
 
 RATE, ROUNDS = 1000.0, 5
 
@@ -48,7 +49,7 @@ async def serve(users: int, durable: bool) -> tuple[float, float]:
     """Users a second, and seconds of CPU."""
     with (
         tempfile.TemporaryDirectory(dir=".") as folder,
-        SqliteLedger(Path(folder) / "ledger.sqlite3") as ledger,
+        LedgerFile(Path(folder) / "ledger.sqlite3") as ledger,
         Spool() as spool,
     ):
         if not durable:
@@ -58,6 +59,7 @@ async def serve(users: int, durable: bool) -> tuple[float, float]:
             report=Nowhere(),
             app=AppClient("simulatedclient"),
             spool=spool,
+            info=info(),
             now=time.time(),
             limits=Limits(rate=RATE, concurrency=64),
         )

@@ -236,7 +236,7 @@ region = "eu-west-1"
 ALL = ("--config", "my.toml", "--all-pools", "--simulate")
 WRONG: dict[str, tuple[str, tuple[str, ...], str, str]] = {
     "no file": ("--all-pools needs --config", ("--all-pools",), "", ""),
-    "both ways to choose": ("exclude each other", (*ALL, "--pool", "shop"), "", ""),
+    "both ways to choose": ("cannot be combined", (*ALL, "--pool", "shop"), "", ""),
     "an unknown pool": (
         "did you mean blog?",
         ("--config", "my.toml", "--pool", "shop", "--pool", "blob", "--simulate"), "", "",

@@ -15,7 +15,8 @@ from batch_resend.job.engine import Snapshot
 from batch_resend.job.outcome import Stop
 from batch_resend.job.summary import Tally
 from batch_resend.model import Reason, Result
-from tests.support.consoles import FACTS, PREVIEW, snapshot, summary
+from tests.support.consoles import PREVIEW, snapshot, summary
+from tests.support.infos import info
 
 
 def test_the_summary_says_what_happened_and_what_now() -> None:
@@ -39,11 +40,11 @@ def test_the_summary_says_what_happened_and_what_now() -> None:
 
 def test_the_command_that_shows_who_is_unknown_is_named_where_the_ledger_is_kept() -> None:
     reasons = {Reason.NO_ANSWER: 1}
-    kept = summary(reasons, unknown_in_ledger=1, facts=FACTS | {"ledger": "my state/l.sqlite3"})
+    kept = summary(reasons, unknown_in_ledger=1, info=info(ledger="my state/l.sqlite3"))
     assert "  batch-resend status --ledger 'my state/l.sqlite3'" in summary_lines(kept)
     for told in (
-        summary(reasons, unknown_in_ledger=1, facts=FACTS | {"ledger": None}),
-        summary({}, unknown_in_ledger=0, facts=FACTS | {"ledger": "l.sqlite3"}),
+        summary(reasons, unknown_in_ledger=1, info=info(ledger=None)),
+        summary({}, unknown_in_ledger=0, info=info(ledger="l.sqlite3")),
     ):
         assert not any("batch-resend status" in line for line in summary_lines(told))
 
@@ -54,11 +55,11 @@ def test_a_number_that_is_not_known_is_not_said_to_be_none() -> None:
 
 
 def test_what_weakens_the_result_is_named() -> None:
-    simulated = summary({}, facts=FACTS | {"simulated": True})
+    simulated = summary({}, info=info(simulated=True))
     assert summary_lines(simulated)[0].startswith("0 rows in 75 s: no rows")
     assert "Simulated: no real person was written to." in summary_lines(simulated)
     elsewhere = summary(
-        {}, facts=FACTS | {"endpoint": "https://p.example", "endpoint_is_aws": False, "report": "-"}
+        {}, info=info(endpoint="https://p.example", endpoint_is_aws=False, report="-")
     )
     assert summary_lines(elsewhere)[-1] == ("The endpoint was not AWS's own: https://p.example")
     hostile = summary({}, stopped_by=Stop.TRIGGER, detail="bad\x1b[31m\nError: forged")
@@ -243,6 +244,6 @@ def test_a_line_too_long_for_a_terminal_is_broken_between_words() -> None:
 
 def test_the_command_that_goes_on_is_shown_where_the_same_one_would_be_refused() -> None:
     going_on = "batch-resend run users.csv --report r-2.csv"
-    told = summary({Reason.STOPPED: 4}, facts=FACTS | {"next_command": going_on})
+    told = summary({Reason.STOPPED: 4}, info=info(next_command=going_on))
     assert f"  {going_on}" in summary_lines(told)
     assert not any("the same command" in line for line in summary_lines(told))

@@ -19,8 +19,9 @@ from batch_resend import cli, errors
 from batch_resend.job.outcome import Stop
 from batch_resend.model import Outcome, Reason
 from batch_resend.pools.summary import PoolsSummary
-from batch_resend.preflight.check import Level, check, lines
+from batch_resend.preflight.check import Level, check
 from batch_resend.preflight.preview import plan_lines
+from batch_resend.preflight.render import as_json, lines
 from batch_resend.reasons import ADVICE
 from batch_resend.reports import ledger_csv
 from batch_resend.reports.results_csv import COLUMNS
@@ -63,7 +64,7 @@ def test_the_first_command_prints_what_the_readme_shows(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 1, done.stderr
-    assert "exit code 1" in README.split("<!-- main-job-output -->")[0].splitlines()[-2]
+    assert "exit code 1" in README.split("<!-- main-job-output -->")[0][-200:]
     assert list(map(_timeless, done.stderr.splitlines())) == list(
         map(_timeless, block("main-job-output"))
     )
@@ -75,6 +76,25 @@ def test_the_first_command_prints_what_the_readme_shows(tmp_path: Path) -> None:
     shown = list(csv.DictReader(lines[heading : lines.index("```", heading)]))
     assert shown
     assert _stable(shown) <= _stable(found)
+
+
+def test_the_first_command_again_sends_nothing(tmp_path: Path) -> None:
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    (again,) = block("again")
+    assert block("main-job")[0].endswith(again)
+    for _ in range(2):
+        subprocess.run(
+            [sys.executable, "-m", "batch_resend", *shlex.split(again)[1:]],
+            cwd=tmp_path,
+            env=_environment(tmp_path),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+        )
+    with (tmp_path / "resend-report.csv").open(encoding="utf-8") as file:
+        outcomes = [row["outcome"] for row in csv.DictReader(file)]
+    assert len(outcomes) == 50
+    assert "sent" not in outcomes
 
 
 def _stable(rows: list[dict[str, str]]) -> set[tuple[str, ...]]:
@@ -205,7 +225,7 @@ def test_the_check_that_the_readme_shows_is_what_the_facts_come_to() -> None:
 
     assert block("check") == lines(check(own_sender(), WISH))
     assert [code(row[0])[0] for row in table("field of the check")] == list(
-        check(own_sender(), WISH).as_json()
+        as_json(check(own_sender(), WISH))
     )
 
 
@@ -263,6 +283,14 @@ def test_every_example_is_mentioned() -> None:
     ]  # fmt: skip
     told = re.findall(r"\]\((?:\.\./)*(?:examples/)?([\w.-]+)", PAGES["examples/README.md"] + ALL)
     assert [name for name in names if name not in {*told, "README.md"}] == []
+
+
+def test_the_map_names_every_folder_and_module() -> None:
+    package = ROOT / "batch_resend"
+    there = {f"{path.name}/" for path in package.iterdir() if (path / "__init__.py").exists()}
+    there |= {path.name for path in package.glob("*.py") if not path.name.startswith("__")}
+    rows = table("folder or module", PAGES["batch_resend/README.md"])
+    assert {name for row in rows for name in code(row[0])} == there
 
 
 @pytest.mark.parametrize("page", sorted(PAGES))

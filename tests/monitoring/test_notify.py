@@ -27,9 +27,9 @@ from batch_resend.monitoring.notify import (
     read_metrics,
 )
 from tests.support.healthchecks import TOKEN, Check
+from tests.support.infos import info
 
-FACTS = {"region": "eu-west-1", "client_id": "abc", "input": "customers-of-acme.csv",
-         "ledger": "home/ada/ledger", "report": "r.csv", "failed": None}  # fmt: skip
+INFO = info(input="customers-of-acme.csv", ledger="home/ada/ledger", report="r.csv")
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def anyio_backend() -> str:
 def summary(**given: Any) -> Summary:
     facts: dict[str, Any] = {
         "reasons": {Reason.ACCEPTED: 5}, "requests": 6, "throttled": 1, "seconds": 12.5,
-        "started_at": 0.0, "facts": FACTS,
+        "started_at": 0.0, "info": INFO,
     }  # fmt: skip
     return Summary(**(facts | given))
 
@@ -321,11 +321,21 @@ async def test_metrics_that_cannot_be_written_are_warned_of_once(
 class Job:
     """A run that goes on."""
 
-    facts = FACTS
+    info = INFO
 
     def snapshot(self) -> Snapshot:
         tally = Tally(reasons=Counter({Reason.ACCEPTED: 7}), requests=8)
-        return Snapshot(10, 7, tally, 25.0, 25.0, 1, 2, 3.0, None)
+        return Snapshot(
+            eligible=10,
+            done=7,
+            tally=tally,
+            rate=25.0,
+            ceiling=25.0,
+            throttled=1,
+            in_flight=2,
+            seconds=3.0,
+            stopped_by=None,
+        )
 
 
 class Kept:

@@ -19,13 +19,14 @@ from batch_resend.errors import Exit, InputError, Refused, UsageError
 from batch_resend.job.engine import Job
 from batch_resend.job.outcome import Stop
 from batch_resend.job.summary import MaxFailures, NotDelivered
-from batch_resend.model import Outcome, Planned
+from batch_resend.model import Outcome, Planned, RunInfo
 from batch_resend.pools.preview import PoolsPreview, same_quota, total_lines
 from batch_resend.pools.run import Pools, PoolsFailed, check_apart
 from batch_resend.pools.summary import PoolsSummary
 from batch_resend.reports.private_file import PrivateFile
+from tests.support.infos import info
 from tests.support.pools import ended
-from tests.support.previews import FACTS, PLAIN
+from tests.support.previews import PLAIN
 
 pytestmark = pytest.mark.anyio
 
@@ -176,9 +177,9 @@ async def test_a_held_ledger_of_one_stops_all_with_its_exit_code() -> None:
     first, _ = together(shop=pool("shop", "ada", ledger="shop.sqlite3"), blog=pool("blog", "dan"))
     await first.execute()
     Path("summary.json").unlink()
-    from batch_resend.ledger.sqlite.ledger import SqliteLedger
+    from batch_resend.ledger.sqlite.file import LedgerFile
 
-    with SqliteLedger(Path("shop.sqlite3"), simulated=True):
+    with LedgerFile(Path("shop.sqlite3"), simulated=True):
         pools, heard = together(
             shop=pool("shop", "ada", ledger="shop.sqlite3", overwrite=True),
             blog=pool("blog", "dan", overwrite=True),
@@ -366,31 +367,30 @@ def test_pools_that_are_apart_are_not_refused(monkeypatch: pytest.MonkeyPatch) -
 # -- which share a quota -----------------------------------------------------------------------
 
 
-def known(region: str, account: str | None, endpoint: str = "") -> dict[str, Any]:
-    return {"region": region, "account": account, "endpoint": endpoint,
-            "endpoint_is_aws": not endpoint}  # fmt: skip
+def known(region: str, account: str | None, endpoint: str = "") -> RunInfo:
+    return info(region=region, account=account, endpoint=endpoint, endpoint_is_aws=not endpoint)
 
 
 def test_the_quota_is_that_of_an_account_and_region() -> None:
-    facts = {
+    infos = {
         "a": known("eu-west-1", "111"), "b": known("us-east-1", "111"),
         "c": known("eu-west-1", "222"), "d": known("eu-west-1", "111"),
     }  # fmt: skip
-    assert same_quota(facts) == [("a", "d"), ("c",), ("b",)]
+    assert same_quota(infos) == [("a", "d"), ("c",), ("b",)]
 
 
 def test_where_an_account_is_not_known_it_may_be_any_of_the_region() -> None:
-    facts = {
+    infos = {
         "a": known("eu-west-1", "111"), "b": known("eu-west-1", "222"),
         "c": known("eu-west-1", None), "d": known("us-east-1", None),
         "e": known("us-east-1", None, "http://127.0.0.1:1"),
     }  # fmt: skip
-    assert same_quota(facts) == [("a", "b", "c"), ("d",), ("e",)]
+    assert same_quota(infos) == [("a", "b", "c"), ("d",), ("e",)]
 
 
-def preview(rate: float, users: int, **facts: Any) -> Any:
+def preview(rate: float, users: int, **changed: Any) -> Any:
     estimate = replace(PLAIN.estimate, rate=rate, users=users)
-    return replace(PLAIN, estimate=estimate, facts=FACTS | facts)
+    return replace(PLAIN, estimate=estimate, info=info(**changed))
 
 
 def test_the_total_names_the_pace_that_pools_share() -> None:

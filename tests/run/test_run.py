@@ -129,7 +129,7 @@ async def test_an_observer_sees_the_plan_and_may_say_no() -> None:
             assert preview.eligible == 2
             assert preview.counts == {Reason.ELIGIBLE: 2}
             assert preview.first == ["ada", "bob"]
-            assert preview.facts["simulated"]
+            assert preview.info.simulated
             return False
 
     with pytest.raises(Refused):

@@ -10,31 +10,19 @@ from batch_resend.job.summary import Summary, Tally
 from batch_resend.model import Reason
 from batch_resend.preflight.estimate import Estimate, Messages
 from batch_resend.preflight.preview import Preview
-
-FACTS: dict[str, Any] = {
-    "input": "users.csv",
-    "user_pool_id": None,
-    "client_id": "abc",
-    "region": "eu-west-1",
-    "endpoint": "https://cognito-idp.eu-west-1.amazonaws.com",
-    "endpoint_is_aws": True,
-    "simulated": False,
-    "report": "report.csv",
-    "ledger": None,
-}
-
+from tests.support.infos import info
 
 PREVIEW = Preview(
     counts={Reason.ELIGIBLE: 5, Reason.DUPLICATE: 2, Reason.SEND_CAP: 1, Reason.INTERRUPTED: 1},
     first=["ada@example.com", "bob", "cid"],
     estimate=Estimate(users=5, rate=25.0, now=0.0, sent=Messages(unknown=5)),
-    facts=FACTS,
+    info=info(),
 )
 
 
 def summary(reasons: dict[Reason, int], **given: Any) -> Summary:
     facts: dict[str, Any] = {
-        "requests": 9, "throttled": 0, "seconds": 75.0, "started_at": 0.0, "facts": FACTS,
+        "requests": 9, "throttled": 0, "seconds": 75.0, "started_at": 0.0, "info": info(),
     }  # fmt: skip
     return Summary(reasons=reasons, **(facts | given))
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from batch_resend.preflight.check import Level, Wish
+from batch_resend.preflight.check import Level, ProposedRun
 from batch_resend.preflight.facts import (
     ClientFacts,
     Facts,
@@ -40,7 +40,7 @@ GOOD = Facts(
 )
 
 
-WISH = Wish(
+WISH = ProposedRun(
     user_pool_id="eu-west-1_AbCdEf123",
     client_id="abc",
     region="eu-west-1",
@@ -63,7 +63,7 @@ def own_sender(**given: Any) -> Facts:
     return facts(pool=replace(POOL, by_ses=False, **given), ses=None)
 
 
-def wish(**given: Any) -> Wish:
+def wish(**given: Any) -> ProposedRun:
     return replace(WISH, **given)
 
 
@@ -73,7 +73,7 @@ FORBIDDEN = Unknown("x:Y", Why.FORBIDDEN, "AccessDeniedException")
 NOT_FOUND = Unknown("x:Y", Why.NOT_FOUND, "ResourceNotFoundException")
 
 
-FINDINGS: dict[str, tuple[Facts, Wish, str, Level, str]] = {
+FINDINGS: dict[str, tuple[Facts, ProposedRun, str, Level, str]] = {
     # where
     "no such pool": (
         facts(pool=NOT_FOUND, client=NOT_FOUND), WISH, "pool", STOP,

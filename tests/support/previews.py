@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from batch_resend.model import Reason
 from batch_resend.preflight.estimate import Estimate, Messages, own_sender
 from batch_resend.preflight.preview import Preview
+from tests.support.infos import info
 
 NOW = 1795435200.0  #: 2026-11-23 12:00 UTC
 
 
-FACTS: dict[str, Any] = {
-    "input": "users.csv",
-    "user_pool_id": "eu-west-1_AbCdEf123",
-    "client_id": "abc",
-    "account": "123456789012",
-    "region": "eu-west-1",
-    "endpoint": "https://cognito-idp.eu-west-1.amazonaws.com",
-    "endpoint_is_aws": True,
-    "simulated": False,
-}
+INFO = info(user_pool_id="eu-west-1_AbCdEf123", account="123456789012")
 
 
 ESTIMATE = Estimate(
@@ -43,7 +33,7 @@ PREVIEW = Preview(
     },
     first=["ada@example.com", "bob", "cid"],
     estimate=ESTIMATE,
-    facts=FACTS,
+    info=INFO,
 )  # fmt: skip
 
 
@@ -51,5 +41,5 @@ PLAIN = Preview(
     counts={Reason.ELIGIBLE: 5},
     first=["ada@example.com", "bob", "cid"],
     estimate=Estimate(users=5, rate=25.0, now=NOW, sent=Messages(unknown=5)),
-    facts=FACTS | {"user_pool_id": None, "account": None},
+    info=info(),
 )

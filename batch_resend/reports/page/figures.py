@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from batch_resend.errors import InputError
+from batch_resend.job.summary import by_outcome
 from batch_resend.masking import printable, without_guard
 from batch_resend.model import REASONS, Outcome, Reason
 from batch_resend.reports.results_csv import COLUMNS
@@ -126,14 +127,6 @@ class Figures:
     def latencies(self) -> Counter[int]:
         """Last requests by milliseconds, over all reports."""
         return sum((report.latencies for report in self.reports), Counter[int]())
-
-
-def by_outcome(reasons: Counter[Reason]) -> Counter[Outcome]:
-    """Add up the reasons of each outcome."""
-    counts: Counter[Outcome] = Counter()
-    for reason, count in reasons.items():
-        counts[reason.outcome] += count
-    return counts
 
 
 def read_reports(paths: Sequence[str]) -> Figures:
