@@ -27,8 +27,10 @@ from batch_resend.version import __version__
 if TYPE_CHECKING:
     from batch_resend.settings import Settings
 
+_NAME = "batch-resend"
+
 app = typer.Typer(
-    name="batch-resend",
+    name=_NAME,
     cls=Commands,
     help="Resend Amazon Cognito's confirmation code to every unconfirmed user: one line per row,"
     " one message per person.",
@@ -43,7 +45,7 @@ def program(arguments: Sequence[str]) -> int:
     for name in ("aiobotocore", "botocore"):  # what they have to say ends in a sentence of ours
         logging.getLogger(name).addHandler(logging.NullHandler())
     try:
-        code = app(list(arguments), standalone_mode=False)
+        code = app(list(arguments), prog_name=_NAME, standalone_mode=False)
     except BatchResendError as error:
         _complain(str(error), arguments)
         return int(error.exit_code)
@@ -65,13 +67,13 @@ def parse_run(arguments: Sequence[str]) -> Settings:
     """
     program: Any = typer.main.get_command(app)
     context = program.commands["run"].make_context(
-        "run", list(arguments), parent=typer.Context(program, info_name="batch-resend")
+        "run", list(arguments), parent=typer.Context(program, info_name=_NAME)
     )
     check_variables(context)
     if len(option_sources.pools(context)) > 1:
         raise UsageError("Several pools are chosen, and one is expected. Choose it with --pool.")
     try:
-        return options.read_settings(context.params)
+        return options.read_settings(options.of_run(context.params))
     except UsageError as error:
         raise UsageError(f"{error}{option_sources.origins(context, str(error))}") from None
 

@@ -26,6 +26,7 @@ USERS = Option(
     " own estimate is used.",
 )
 # fmt: on
+STRICT = Option(flag="--strict", panel=options.RESULTS, help="Exit with 1 if there are warnings.")
 CHECK = (
     USERS,
     *(
@@ -35,7 +36,7 @@ CHECK = (
     ),
     *(options.REGION, options.FORMAT, options.USERNAME_COLUMN, options.NO_HEADER),
     *(options.DELIMITER, options.ENCODING, options.CLIENT_SECRET_ID, options.FETCH_CLIENT_SECRET),
-    *(options.RATE, options.SHARE, options.JSON, options.PROFILE, options.ENDPOINT_URL),
+    *(options.RATE, options.SHARE, STRICT, options.JSON, options.PROFILE, options.ENDPOINT_URL),
     *(options.CONFIG, options.POOL),
 )
 
@@ -50,7 +51,7 @@ def check(context: typer.Context, typed: Values) -> int:
     as_json = typed["json"]
 
     async def work() -> int:
-        checked = await _checked(settings)
+        checked = replace(await _checked(settings), strict=typed["strict"])
         typer.echo(_told(checked, as_json=as_json))
         return int(checked.exit_code)
 

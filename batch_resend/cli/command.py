@@ -173,8 +173,8 @@ def _in_our_words(context: Any) -> Iterator[None]:
         sentence = getattr(error, "format_message", None)
         if sentence is None:
             raise  # not of the parser
-        text = sentence()
-        if not text:  # no command at all: the help has been shown
+        if type(error).__name__ == "NoArgsIsHelpError":  # no command at all
+            typer.echo(context.get_help(), err=True)
             raise typer.Exit(Exit.USAGE) from None
-        text = f"{text.rstrip('.')}. See '{context.command_path} --help'."
+        text = f"{sentence().rstrip('.')}. See '{context.command_path} --help'."
         raise UsageError(f"{text}{origins(context, text)}") from None

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from batch_resend.cli import completion, parsing
 from batch_resend.cli.option import Option, Values, read
+from batch_resend.errors import UsageError
 
 if TYPE_CHECKING:
     from batch_resend.settings import LedgerTarget, Settings
@@ -251,6 +252,10 @@ SUMMARY = Option(
     flag="--summary", metavar="PATH", panel=RESULTS,
     help="Summary as one JSON object; - for standard output.",
 )
+RUN_JSON = Option(
+    flag="--json", panel=RESULTS,
+    help="Summary as one JSON object on standard output: the same as --summary -.",
+)
 PING_URL = Option(
     flag="--ping-url", metavar="URL", panel=RESULTS,
     help="URL of a check at healthchecks.io. It is a secret: better in BATCH_RESEND_PING_URL.",
@@ -307,7 +312,18 @@ RUN = (
     *(SAMPLE, WAVES, CLIENT_SECRET_ID, FETCH_CLIENT_SECRET, METADATA, IP_ADDRESS, ENCODED_DATA),
     *(ANALYTICS_ENDPOINT_ID, RATE, SHARE, CONCURRENCY, MAX_ATTEMPTS, TIMEOUT, DEADLINE, MAX_SENT),
     *(MAX_FAILURES, GIVE_UP_AFTER, LEDGER, CREATE_LEDGER, REQUIRE_LEDGER, MAX_SENDS, COOLDOWN),
-    *(RESEND_UNKNOWN, OVERWRITE, FAILED, SUMMARY, PING_URL, METRICS, QUIET, VERBOSE, LOG_FORMAT),
+    *(
+        RESEND_UNKNOWN,
+        OVERWRITE,
+        FAILED,
+        SUMMARY,
+        RUN_JSON,
+        PING_URL,
+        METRICS,
+        QUIET,
+        VERBOSE,
+        LOG_FORMAT,
+    ),
     *(NO_PROGRESS, NO_MASK, PROFILE, ENDPOINT_URL, CONFIG, POOL, ALL_POOLS),
 )
 
@@ -357,6 +373,15 @@ def wants_json(arguments: Sequence[str]) -> bool:
         elif argument.startswith("--log-format="):
             typed = argument.partition("=")[2]
     return typed == "json"
+
+
+def of_run(typed: Values) -> dict[str, Any]:
+    """Return what was typed after `run`, --json as the summary it means; raises `UsageError`."""
+    if not typed["json"]:
+        return dict(typed)
+    if typed["summary"] not in (None, "-"):
+        raise UsageError("--json and --summary cannot be combined.")
+    return {**typed, "summary": "-"}
 
 
 def read_settings(typed: Values) -> Settings:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 #: What cannot be one thing for one pool and another for the next.
 _FOR_ALL = (
     *("yes", "quiet", "verbose", "no_progress", "no_mask", "log_format", "ping_url", "metrics"),
+    "json",
     *("dry_run", "simulate", "overwrite"),
 )
 
@@ -39,7 +40,7 @@ def side_by_side(
     console = PoolsConsole(**speech)
     names = option_sources.pools(context)
     parts = {name: console.part(printable(name)) for name in names}
-    everybody = context.params
+    everybody = options.of_run(context.params)
     notices: list[notify.Notice] = []
     if everybody["ping_url"] is not None:
         notices.append(notify.Ping(everybody["ping_url"], console.note))
@@ -64,7 +65,7 @@ def side_by_side(
         for name, own in option_sources.of_each_pool(context):
             try:
                 _check_for_all(everybody, name, own)
-                given = _given(own.params, name, one)
+                given = _given(options.of_run(own.params), name, one)
                 if name in forms:
                     paths = options.files(given)
                     notify.keep_apart(

@@ -52,7 +52,7 @@ def run(context: typer.Context, typed: Values) -> int:
 
         several = side_by_side(context, speech)
         return in_loop(lambda: _run(*several))
-    given = dict(typed)
+    given = options.of_run(typed)
     if pools:
         from batch_resend.cli.config_file import named
 

@@ -258,11 +258,11 @@ WRONG: dict[str, tuple[str, tuple[str, ...], str, str]] = {
     ),
     "a number that is none": ("--limit is set in my.toml [pools.shop].", ALL, "", "limit = 'ten'"),
     "a setting that makes no sense": (
-        "Pool shop: --share 7.0: give a part of the quota, above 0 and up to 1. --share is set in"
-        " my.toml [pools.shop].", ALL, "", "share = 7",
+        "Pool shop: --share 7 is not a valid share. Use a number above 0, up to 1. --share is set"
+        " in my.toml [pools.shop].", ALL, "", "share = 7",
     ),
     "a setting for all that makes no sense": (
-        "--share 7.0: give a part of the quota, above 0 and up to 1. --share is set in my.toml.",
+        "--share 7 is not a valid share. Use a number above 0, up to 1. --share is set in my.toml.",
         ALL, "SHARE", "",
     ),
     "a dry run of one": (
