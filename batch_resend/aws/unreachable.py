@@ -127,8 +127,8 @@ def _of_certificate(error: ssl.SSLCertVerificationError, host: str) -> str:
 def _refused_by_proxy(status: int, route: Route) -> NotSent:
     if status == 407:
         return NotSent(
-            f"the proxy {route.proxy} wants a user name and password (407): set HTTPS_PROXY to"
-            " http://USER:PASSWORD@HOST:PORT",
+            f"the proxy {route.proxy} wants a user name and password (407): put them into"
+            " HTTPS_PROXY, before the host",
             lasting=True,
         )
     lasting = 400 <= status < 500 and status not in _PASSING

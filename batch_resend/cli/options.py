@@ -214,7 +214,8 @@ MAX_FAILURES = Option(
 )
 GIVE_UP_AFTER = Option(
     flag="--give-up-after", metavar="DURATION", panel=GUARDS, parse=parsing.duration,
-    help="Stop after this long without a definite response.",
+    help="Stop after this long without an accepted request.",
+    note="Silence, throttling or a firewall.",
 )
 
 LEDGER = Option(

@@ -106,7 +106,7 @@ def test_a_proxy_that_wants_a_password_ends_the_run_at_once(program: Program) ->
             *REPORT, *SUMMARY, env={"HTTPS_PROXY": url.replace("://", "://user:hunter2@")},
         )  # fmt: skip
     assert wrong.code == 4
-    assert "wants a user name and password (407): set HTTPS_PROXY" in wrong.err
+    assert "wants a user name and password (407): put them into HTTPS_PROXY" in wrong.err
     assert "hunter2" not in wrong.err
     assert len(heard) == 1, "waiting cannot heal it"
     assert tallied(program.report()) == {"not-attempted/stopped": 30}
