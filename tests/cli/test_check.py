@@ -64,7 +64,7 @@ def serving_aws(portal: BlockingPortal, aws: SmallAws) -> Iterator[str]:
 # -- check ---------------------------------------------------------------------------
 
 
-def test_a_check_says_what_stands_in_the_way_and_asks_for_no_code(
+def test_check_lists_findings_and_requests_no_code(
     program: Program, elsewhere: BlockingPortal
 ) -> None:
     cognito = simulated()
@@ -82,7 +82,7 @@ def test_a_check_says_what_stands_in_the_way_and_asks_for_no_code(
     assert list(program.folder.glob("state/**/*")) == []
 
 
-def test_a_check_for_programs_is_one_object_and_counts_the_rows_of_a_file(
+def test_check_json_is_one_object_with_the_row_count(
     program: Program, elsewhere: BlockingPortal
 ) -> None:
     users = program.users(numbered(12))
@@ -190,7 +190,7 @@ def test_a_run_stops_on_a_stop_before_anybody_is_asked_for(
         assert not (program.folder / "summary.json").exists()
 
 
-def test_warnings_are_shown_and_what_weakens_the_result_is_named_at_the_end(
+def test_run_shows_warnings_and_weaknesses_at_the_end(
     program: Program, elsewhere: BlockingPortal
 ) -> None:
     users = program.users(numbered(60))
