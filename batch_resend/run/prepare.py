@@ -58,7 +58,7 @@ from batch_resend.reports.page.samples import Sample, Samples
 from batch_resend.reports.private_file import PrivateFile
 from batch_resend.reports.results_csv import CsvReport, FailedRows
 from batch_resend.run.next_command import next_command
-from batch_resend.settings import UNCONFIRMED_FILTER, Settings, state_folder
+from batch_resend.settings import UNCONFIRMED_FILTER, LedgerTarget, Settings, state_folder
 from batch_resend.sources.cognito import CognitoSource
 from batch_resend.sources.csv_file import CsvSource, read_names
 from batch_resend.sources.named_users import NamedUsers
@@ -192,13 +192,9 @@ class Run:
         self._deliveries = deliveries = await self._open_places(stack, ledger)
         try:
             await self._open_report(deliveries, now)
-            for what, path in (
-                ("--failed", settings.failed),
-                ("--html", settings.html),
-                ("--summary", settings.summary),
-            ):
-                if path is not None:
-                    await deliveries.open(what, path)
+            for option, path in settings.outputs():
+                if option != "--report":
+                    await deliveries.open(option, path)
             job = await self._plan(
                 stack, world, ledger, AppClient(client_id, secret), deliveries.files
             )
@@ -532,13 +528,8 @@ def _keep_apart(settings: Settings, ledger: Path | None) -> None:
     if ledger is None:
         return
     own = {os.path.realpath(file) for file in files_of(ledger)}
-    for option, path in (
-        ("--report", settings.report),
-        ("--failed", settings.failed),
-        ("--html", settings.html),
-        ("--summary", settings.summary),
-    ):
-        if path is None or path == "-" or s3.is_address(path):
+    for option, path in settings.outputs():
+        if path == "-" or s3.is_address(path):
             continue
         if os.path.realpath(path) in own:
             raise UsageError(
@@ -682,7 +673,7 @@ async def _opener(
     return lambda _path, _flags: os.dup(file.fileno())
 
 
-def place_of(settings: Settings) -> AwsTarget:
+def place_of(settings: Settings | LedgerTarget) -> AwsTarget:
     """Where Cognito is, and who asks."""
     return AwsTarget(settings.pool_region, settings.profile, settings.endpoint_url)
 

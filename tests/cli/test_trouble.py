@@ -133,13 +133,8 @@ def test_an_odd_region_is_said_before_it_looks_like_a_broken_network(program: Pr
     users = program.users(["ada"])
     dry = ("run", users, "--client-id", "web", "--dry-run", "--report", "/dev/null")
     odd = program(*dry, "--region", "eu-wset-1")
-    assert odd.code == 0
-    assert "Region eu-wset-1 is not known to have Amazon Cognito (did you mean eu-west-1" in odd.err
-    none = program(*dry, "--region", "europe-west1")
-    assert none.code == 4
-    assert none.errors == [
-        "Error: There is no Region 'europe-west1': give one such as eu-west-1, with --region."
-    ]
+    assert odd.code == 4
+    assert "There is no Region 'eu-wset-1'. Did you mean eu-west-1, " in odd.errors[0]
     away = program(*dry, "--region", "eu-west-1", "--user-pool-id", "us-east-1_Pool")
     assert away.code == 0
     assert (
