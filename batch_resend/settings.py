@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Literal
 
 from batch_resend.aws import s3
-from batch_resend.errors import UsageError
-from batch_resend.job.engine import Limits, Selection
+from batch_resend.errors import SettingsError, UsageError
+from batch_resend.job.engine import Limits
 from batch_resend.job.pacing import DEFAULT_QUOTA
 from batch_resend.job.plan import Eligibility
+from batch_resend.job.planner import Selection
 from batch_resend.job.request import Template
 from batch_resend.job.summary import MaxFailures
 from batch_resend.job.waves import Waves, room
@@ -312,7 +313,14 @@ class Settings:
 
 
 def state_folder() -> Path:
-    """The folder of the user's own state, where ledgers lie."""
+    """Return the folder of the user's own state, where ledgers lie; raises `SettingsError`."""
     home = os.environ.get("XDG_STATE_HOME", "")
-    base = Path(home) if home.startswith("/") else Path("~/.local/state").expanduser()
-    return base / "batch-resend"
+    if home.startswith("/"):
+        return Path(home, "batch-resend")
+    try:
+        return Path("~/.local/state/batch-resend").expanduser()
+    except RuntimeError:
+        raise SettingsError(
+            "This user has no home directory to keep a ledger in. Name the ledger with --ledger,"
+            " or set HOME or XDG_STATE_HOME."
+        ) from None

@@ -29,8 +29,9 @@ from typing import Any
 
 import anyio
 
-from batch_resend.job.engine import Job, Limits, Selection
+from batch_resend.job.engine import Job, Limits
 from batch_resend.job.plan import Eligibility
+from batch_resend.job.planner import Selection
 from batch_resend.job.spool import Spool
 from batch_resend.ledger.policy import SendPolicy
 from batch_resend.ledger.sqlite.file import LedgerFile
