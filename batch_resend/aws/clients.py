@@ -11,22 +11,21 @@ import contextlib
 import difflib
 import logging
 import os
-import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from batch_resend.aws import credentials
+from batch_resend.aws import credentials, tls
 from batch_resend.aws.endpoints import (
     AwsTarget,
     check_endpoint,
+    check_proxy,
     is_aws,
     is_below_amazon,
     origin_of,
     variable_of,
 )
-from batch_resend.aws.unreachable import check_proxy
 from batch_resend.errors import SettingsError
 from batch_resend.version import __version__
 
@@ -87,6 +86,7 @@ def quiet() -> None:
 
 def session(target: AwsTarget) -> Session:
     """Make the SDK's session; raises `SettingsError` for an unknown profile or Region."""
+    tls.check_key_log()
     import aioboto3
     from aiobotocore.session import AioSession
     from botocore.exceptions import BotoCoreError
@@ -123,24 +123,8 @@ def session(target: AwsTarget) -> Session:
             raise SettingsError(
                 f"There is no Region {region!r}: give one such as eu-west-1, with --region."
             ) from error
-    _check_bundle(target)
+    tls.check_bundle(taught)
     return Session(made, taught)
-
-
-def _check_bundle(target: AwsTarget) -> None:
-    """Refuse a CA bundle that cannot be used, by its name, which the SDK does not tell."""
-    import botocore.session
-
-    path = botocore.session.Session(profile=target.profile or None).get_config_variable("ca_bundle")
-    if not path:
-        return
-    try:
-        ssl.create_default_context(cafile=path)
-    except OSError as error:
-        raise SettingsError(
-            f"The CA bundle {path} (AWS_CA_BUNDLE, or ca_bundle in AWS's own settings) cannot be"
-            f" used ({error.strerror}): name a file of certificates in PEM form."
-        ) from error
 
 
 async def _doubt(sdk: Any) -> str:
@@ -167,6 +151,7 @@ async def resend_client(
 
     `note` hears what is odd about the Region.
     """
+    tls.check_key_log()
     from aiobotocore.config import AioConfig
     from botocore import UNSIGNED
     from botocore.exceptions import BotoCoreError, InvalidRegionError
