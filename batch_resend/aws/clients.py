@@ -29,6 +29,7 @@ from batch_resend.errors import SettingsError
 from batch_resend.version import __version__
 
 if TYPE_CHECKING:
+    from types_aiobotocore_cloudtrail import CloudTrailClient
     from types_aiobotocore_cloudwatch import CloudWatchClient
     from types_aiobotocore_cognito_idp import CognitoIdentityProviderClient
     from types_aiobotocore_dynamodb import DynamoDBClient
@@ -48,6 +49,7 @@ class Service(str, Generic[C]):
 
 
 COGNITO: Service[CognitoIdentityProviderClient] = Service("cognito-idp")
+CLOUDTRAIL: Service[CloudTrailClient] = Service("cloudtrail")
 CLOUDWATCH: Service[CloudWatchClient] = Service("cloudwatch")
 DYNAMODB: Service[DynamoDBClient] = Service("dynamodb")
 S3: Service[S3Client] = Service("s3")

@@ -48,9 +48,10 @@ from batch_resend.ledger.sqlite.lockfile import files_of
 from batch_resend.masking import printable
 from batch_resend.model import Result, RunInfo
 from batch_resend.observer import Event, Noted, Observer, Settled, Waiting
-from batch_resend.preflight.check import CheckResult, Level, ProposedRun, check, estimated
+from batch_resend.preflight.check import CheckResult, check
 from batch_resend.preflight.estimate import Estimate, Messages
 from batch_resend.preflight.facts import Facts
+from batch_resend.preflight.finding import Level, ProposedRun, estimated
 from batch_resend.preflight.preview import Preview
 from batch_resend.reports.delivery import Deliveries
 from batch_resend.reports.page.samples import Sample, Samples

@@ -20,7 +20,8 @@ from batch_resend import cli, errors, settings
 from batch_resend.job.outcome import Stop
 from batch_resend.model import Outcome, Reason
 from batch_resend.pools.summary import PoolsSummary
-from batch_resend.preflight.check import Level, check
+from batch_resend.preflight.check import check
+from batch_resend.preflight.finding import Level
 from batch_resend.preflight.preview import plan_lines
 from batch_resend.preflight.render import as_json, lines
 from batch_resend.reasons import ADVICE

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from batch_resend.preflight.check import CheckResult, Finding, Level, check, estimated
+from batch_resend.preflight.check import CheckResult, check
 from batch_resend.preflight.facts import (
     Facts,
     Unknown,
     Why,
 )
+from batch_resend.preflight.finding import Finding, Level, estimated
 from batch_resend.preflight.render import as_json, lines
 from tests.support.findings import (
     FINDINGS,
