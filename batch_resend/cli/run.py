@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from batch_resend.run.prepare import Run
 
 _ONE_STORM = 1.0  #: seconds in which several signals are one wish to stop
+_LAST_WORDS = 5.0  #: seconds in which what was said last must be written
+_AT_ONCE = 0.5  #: the same, where the program leaves at once
 
 _FILES = {
     "users": "the input",
@@ -105,6 +108,7 @@ def run(
     for name in ("context", *options.OF_THE_PROGRAM):
         del given[name]
     from batch_resend.console.console import Console, must_ask
+    from batch_resend.console.stream import for_people
     from batch_resend.monitoring import notify
     from batch_resend.run.prepare import Run
 
@@ -118,13 +122,14 @@ def run(
         "json_lines": log_format == "json",
         "live": not no_progress,
         "masked": not no_mask,
+        "stream": for_people(sys.stderr),
     }
     pools = option_sources.pools(context)
     if len(pools) > 1:
         from batch_resend.cli.pools import side_by_side
 
         several = side_by_side(context, speech, _FILES)
-        return in_loop(lambda: _run(*several))
+        return _watched(*several)
     if pools:
         from batch_resend.cli.config_file import named
 
@@ -148,7 +153,14 @@ def run(
             must_ask(users)
         return Run(settings, observer=notify.Observers(console, notices))
 
-    return in_loop(lambda: _run(begin, console, notices))
+    return _watched(begin, console, notices)
+
+
+def _watched(begin: Callable[[], Run | Pools], console: Console, notices: Sequence[Notice]) -> int:
+    try:
+        return in_loop(lambda: _run(begin, console, notices))
+    finally:
+        console.finish(_LAST_WORDS)
 
 
 async def _run(
@@ -170,6 +182,7 @@ async def _run(
             async for number in signals:
                 now = time.monotonic()
                 if job is None or ended:
+                    console.finish(_AT_ONCE)
                     os._exit(end.exit_code)  # only notices are under way
                 if first is None:
                     first = now
@@ -180,6 +193,7 @@ async def _run(
                     job.stop(Stop[number.name])
                 elif now - first > _ONE_STORM:
                     console.close()
+                    console.finish(_AT_ONCE)
                     os._exit(128 + number)  # the intents are on disk: the next run names them
 
     async with anyio.create_task_group() as tasks:
