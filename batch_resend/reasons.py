@@ -160,10 +160,10 @@ ADVICE: dict[Reason, Advice] = {
         few="a run was killed during this request",
     ),
     Reason.NOT_RECORDED: Advice(
-        "`reconcile` found no record of this request, though it found one of every request that "
-        "was answered around it",
-        "ask the user, or accept two messages with `--resend-unknown not-recorded`",
-        few="no record of this request was found",
+        "CloudTrail has no record of the request, while all our answered requests around it have"
+        " one (`batch-resend reconcile`)",
+        "accept that a few may get two messages: `--resend-unknown not-recorded`",
+        few="CloudTrail has no record of the request",
     ),
     Reason.STOPPED: Advice(
         "the run ended first; the summary says why. With `attempts` above 0, Cognito answered that "

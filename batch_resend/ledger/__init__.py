@@ -171,7 +171,8 @@ class Finding:
     """What evidence says of an unknown message.
 
     `reason` None says that nothing was sent. `at` is when it was settled by what the evidence
-    says; None leaves the time as it is. `evidence` names the record.
+    says; None leaves the time as it is. `evidence` names the record, or says that there is
+    none.
     """
 
     handle: str

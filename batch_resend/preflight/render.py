@@ -5,7 +5,8 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
-from batch_resend.preflight.check import CheckResult, Level
+from batch_resend.preflight.check import CheckResult
+from batch_resend.preflight.finding import Level
 from batch_resend.wording import grouped
 
 SCHEMA = 1
@@ -26,11 +27,11 @@ def lines(result: CheckResult) -> list[str]:
         )
     stops, warnings = (len(result.of(level)) for level in (Level.STOP, Level.WARNING))
     if stops:
-        text.append(f"Nobody can be written to like this: {grouped(stops, 'stop')}.")
+        text.append(f"The run cannot start: {grouped(stops, 'blocking problem')}.")
     elif warnings:
-        text.append(f"It can be run; {grouped(warnings, 'warning')}.")
+        text.append(f"Ready to run, with {grouped(warnings, 'warning')}.")
     else:
-        text.append("It can be run.")
+        text.append("Ready to run.")
     return text
 
 

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from batch_resend.errors import StaleListing
-from batch_resend.job.engine import Selection
+from batch_resend.job.planner import Selection
 from batch_resend.ledger import Identity, Intend, Interrupted
 from batch_resend.ledger.policy import SendPolicy
 from batch_resend.ledger.sqlite.file import LedgerFile

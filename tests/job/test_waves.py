@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch_resend.job.engine import Job, Selection
+from batch_resend.job.engine import Job
 from batch_resend.job.outcome import Stop
+from batch_resend.job.planner import Selection
 from batch_resend.job.summary import MaxFailures, Summary, Tally
 from batch_resend.job.waves import Waves, divide, line, room
 from batch_resend.ledger import Identity, Intend

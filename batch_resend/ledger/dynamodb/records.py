@@ -103,7 +103,10 @@ class DynamoRecords:
         update = "SET v = :v REMOVE #m"
         if finding.reason is not None:
             names["#r"] = "reason"
-            condition += " AND (attribute_not_exists(#m.#r) OR #m.#r <> :r)"
+            condition += (
+                " AND (attribute_not_exists(#m.#r) OR #m.#r <> :r"
+                " OR attribute_not_exists(#m.evidence) OR #m.evidence <> :e)"
+            )
             update = (
                 "SET v = :v, #m.#s = :s, #m.#r = :r, #m.evidence = :e, #m.reconciled_at = :now,"
                 " #m.settled_at = "

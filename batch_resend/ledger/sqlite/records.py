@@ -36,7 +36,8 @@ _REMOVE_OLDER = (
 _SETTLE_UNKNOWN = """
 UPDATE messages SET state = ?, reason = ?, settled_at = coalesce(?, settled_at, intended_at),
 evidence = ?, reconciled_at = ?
-WHERE id = ? AND intended_at = ? AND state IN ('open', 'unknown') AND reason IS NOT ?
+WHERE id = ? AND intended_at = ? AND state IN ('open', 'unknown')
+AND (reason IS NOT ? OR evidence IS NOT ?)
 """
 _REMOVE_UNKNOWN = """
 DELETE FROM messages WHERE id = ? AND intended_at = ? AND state IN ('open', 'unknown')
@@ -187,9 +188,9 @@ class LedgerRecords:
             if removed:
                 self._db.execute("DELETE FROM aliases WHERE message = ?", message[:1])
             return removed
-        reason = str(finding.reason)
-        values = (str(finding.reason.outcome), reason, finding.at, finding.evidence, now)
-        return self._db.execute(_SETTLE_UNKNOWN, (*values, *message, reason)).rowcount
+        reason, evidence = str(finding.reason), finding.evidence or None
+        values = (str(finding.reason.outcome), reason, finding.at, evidence, now)
+        return self._db.execute(_SETTLE_UNKNOWN, (*values, *message, reason, evidence)).rowcount
 
     # -- as a copy of a ledger that is no file -------------------------------------
 

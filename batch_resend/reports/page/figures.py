@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import gzip
 import os
+import stat
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -184,6 +185,8 @@ def _chunks(path: str, rows: int | None = None) -> Iterator[Any]:
 
 
 def _opened(path: str) -> IO[bytes]:
+    if stat.S_ISFIFO(os.stat(path).st_mode):  # noqa: PTH116 - paths stay as they were typed
+        raise InputError(f"{printable(path)} is a pipe, and a report is read twice: name a file.")
     if path.endswith(".gz"):
         return cast("IO[bytes]", gzip.open(path))
     file = Path(path).open("rb")  # noqa: SIM115 - closed by whoever reads it
