@@ -68,6 +68,13 @@ class Command(TyperCommand):
 class Commands(TyperGroup):
     """A group of commands."""
 
+    def get_params(self, ctx: Any) -> Any:
+        """Return its options, all of them switches, read without the checks of the parser."""
+        parameters = super().get_params(ctx)
+        for parameter in parameters:
+            setattr(parameter, "process_value", partial(_as_given, parameter))  # noqa: B010
+        return parameters
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read what stands before the command."""
         with _in_our_words(ctx):
@@ -132,6 +139,10 @@ def _as_typed(row: Option, _context: Any, value: Any) -> Any:
     if value.lower() in _ON | _OFF:
         return value.lower() in _ON
     raise UsageError(f"{row.option} {value!r} is not a valid choice. Use true or false.")
+
+
+def _as_given(parameter: Any, context: Any, value: Any) -> Any:
+    return value if parameter.callback is None else parameter.callback(context, parameter, value)
 
 
 def _check_values(command: Command, arguments: list[str]) -> None:
