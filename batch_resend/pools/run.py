@@ -18,7 +18,7 @@ from pathlib import Path
 
 import anyio
 
-from batch_resend.aws import s3
+from batch_resend.aws import s3, s3_address
 from batch_resend.errors import BatchResendError, Refused, UsageError
 from batch_resend.job.engine import Job
 from batch_resend.job.outcome import Stop
@@ -110,7 +110,7 @@ class Pools:
     async def _open_place(self, stack: contextlib.AsyncExitStack) -> Deliveries:
         first = next(iter(self._settings.values()))
         store = None
-        if s3.is_address(self._path):
+        if s3_address.is_address(self._path):
             store = await stack.enter_async_context(s3.open_store(place_of(first)))
         return Deliveries(
             stack,
