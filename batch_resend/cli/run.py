@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from batch_resend.run.prepare import Run
 
 _ONE_STORM = 1.0  #: seconds in which several signals are one wish to stop
+_LAST_WORDS = 5.0  #: seconds in which what was said last must be written
+_AT_ONCE = 0.5  #: the same, where the program leaves at once
 
 
 @taking(*options.RUN)
@@ -32,6 +35,7 @@ def run(context: typer.Context, typed: Values) -> int:
     by a variable, such as BATCH_RESEND_DRY_RUN, and in the file of --config.
     """
     from batch_resend.console.console import Console, must_ask
+    from batch_resend.console.stream import for_people
     from batch_resend.monitoring import notify
     from batch_resend.run.prepare import Run
 
@@ -45,13 +49,14 @@ def run(context: typer.Context, typed: Values) -> int:
         "json_lines": typed["log_format"] == "json",
         "live": not typed["no_progress"],
         "masked": not typed["no_mask"],
+        "stream": for_people(sys.stderr),
     }
     pools = option_sources.pools(context)
     if len(pools) > 1:
         from batch_resend.cli.pools import side_by_side
 
         several = side_by_side(context, speech)
-        return in_loop(lambda: _run(*several))
+        return _watched(*several)
     given = options.of_run(typed)
     if pools:
         from batch_resend.cli.config_file import named
@@ -76,7 +81,14 @@ def run(context: typer.Context, typed: Values) -> int:
             must_ask(settings.users)
         return Run(settings, observer=notify.Observers(console, notices))
 
-    return in_loop(lambda: _run(begin, console, notices))
+    return _watched(begin, console, notices)
+
+
+def _watched(begin: Callable[[], Run | Pools], console: Console, notices: Sequence[Notice]) -> int:
+    try:
+        return in_loop(lambda: _run(begin, console, notices))
+    finally:
+        console.finish(_LAST_WORDS)
 
 
 async def _run(
@@ -98,6 +110,7 @@ async def _run(
             async for number in signals:
                 now = time.monotonic()
                 if job is None or ended:
+                    console.finish(_AT_ONCE)
                     os._exit(end.exit_code)  # only notices are under way
                 if first is None:
                     first = now
@@ -108,6 +121,7 @@ async def _run(
                     job.stop(Stop[number.name])
                 elif now - first > _ONE_STORM:
                     console.close()
+                    console.finish(_AT_ONCE)
                     os._exit(128 + number)  # the intents are on disk: the next run names them
 
     async with anyio.create_task_group() as tasks:

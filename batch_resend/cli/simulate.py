@@ -33,6 +33,11 @@ SIMULATE = (
         flag="--mail-quota", metavar="COUNT", default="0", environment=False, parse=parsing.whole,
         help="Daily mail quota: Cognito's own sender has 50; 0 for none.",
     ),
+    Option(
+        flag="--event-delay", metavar="DURATION", default="10s", environment=False,
+        parse=parsing.duration,
+        help="Time until CloudTrail's event history shows a call.",
+    ),
 )
 # fmt: on
 
@@ -59,7 +64,11 @@ def simulate(context: typer.Context, typed: Values) -> int:
     async def serve() -> int:
         import anyio
 
+        from batch_resend.aws.tls import check_key_log
+
+        check_key_log()  # before the server's libraries are imported
         from batch_resend.run.prepare import SIMULATED_CLIENT, SIMULATED_POOL
+        from batch_resend.simulator.cloudtrail import EventHistory, Recording
         from batch_resend.simulator.pool import Pool, make_users
         from batch_resend.simulator.quota import Quota
         from batch_resend.simulator.rules import Client, Cognito, PoolSettings
@@ -70,11 +79,15 @@ def simulate(context: typer.Context, typed: Values) -> int:
             client=Client(SIMULATED_CLIENT),
             settings=PoolSettings(SIMULATED_POOL, mail_quota=mail_quota or None),
             quota=Quota(rate),
+            history=EventHistory(Recording(delay=values["event_delay"]), pool_id=SIMULATED_POOL),
         )
 
         def announce(url: str) -> None:
             typer.echo(f"Simulated Cognito at {url}, {users} users in {SIMULATED_POOL}. Try:")
-            typer.echo("  export AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x")
+            typer.echo(
+                "  export AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x"
+                f" AWS_ENDPOINT_URL_CLOUDTRAIL={url}"
+            )
             typer.echo(
                 f"  batch-resend run --user-pool-id {SIMULATED_POOL} --client-id {SIMULATED_CLIENT}"
                 f" --endpoint-url {url} --yes"

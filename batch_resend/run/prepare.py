@@ -26,6 +26,7 @@ import anyio.streams.memory
 
 from batch_resend.aws import clients, s3, s3_address, secrets
 from batch_resend.aws.endpoints import AwsTarget, is_aws, same_endpoint
+from batch_resend.aws.tls import check_key_log
 from batch_resend.errors import (
     BatchResendError,
     InputError,
@@ -57,6 +58,7 @@ from batch_resend.reports.delivery import Deliveries
 from batch_resend.reports.page.samples import Sample, Samples
 from batch_resend.reports.private_file import PrivateFile
 from batch_resend.reports.results_csv import CsvReport, FailedRows
+from batch_resend.run.descriptors import affordable
 from batch_resend.run.next_command import next_command
 from batch_resend.settings import UNCONFIRMED_FILTER, LedgerTarget, Settings, state_folder
 from batch_resend.sources.cognito import CognitoSource
@@ -211,6 +213,8 @@ class Run:
             with anyio.CancelScope(shield=True):
                 self._observer.began(job)
                 async with self._sampled(job):
+                    if not settings.simulate:
+                        self._fit_in(job)
                     summary = await job.run(world.sender)
         if "--html" in deliveries.files:
             with anyio.CancelScope(shield=True):
@@ -258,6 +262,18 @@ class Run:
             overwrite=settings.overwrite,
             note=self._observer.note,
         )
+
+    def _fit_in(self, job: Job) -> None:
+        """Have fewer requests in flight where the machine allows too few open files."""
+        wanted = self.settings.concurrency
+        on_table = is_table(self.settings.ledger or "")
+        fitting = affordable(wanted, each=2 if on_table else 1)
+        if fitting < wanted:
+            job.set_concurrency(fitting)
+            self._observer.note(
+                f"Too few files may be open here (ulimit -n): at most {fitting} in flight,"
+                f" in place of {wanted}."
+            )
 
     @contextlib.asynccontextmanager
     async def _sampled(self, job: Job) -> AsyncIterator[None]:
@@ -775,6 +791,7 @@ async def _world(
         async with _simulated_world(settings, now) as world:
             yield world
         return
+    check_key_log()  # before the libraries are imported that trip over it
     from batch_resend.aws.sender import AwsSender
 
     place = place_of(settings)

@@ -302,6 +302,19 @@ async def test_a_region_that_is_not_known_is_doubted_and_asked(region: str, told
     assert all(told in note and note.endswith("it is asked all the same.") for note in notes)
 
 
+@pytest.mark.parametrize("path", ["/nonexistent/keys", "/"])
+def test_a_key_log_that_cannot_be_written_is_named(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python trips over it while a library is imported: "This should not have happened"."""
+    monkeypatch.setenv("SSLKEYLOGFILE", path)
+    with pytest.raises(
+        SettingsError, match=rf"SSLKEYLOGFILE {path} cannot be written \("
+    ) as caught:
+        clients.session(AwsTarget("us-east-1"))
+    assert is_one_sentence(caught.value)
+
+
 @pytest.mark.parametrize("content", [None, "no certificate\n"])
 @pytest.mark.parametrize("origin", ["variable", "file"])
 async def test_a_ca_bundle_that_cannot_be_used_is_named(
