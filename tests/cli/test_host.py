@@ -62,7 +62,9 @@ def read_to_end(terminal: int) -> str:
     return said.decode()
 
 
-@pytest.mark.parametrize("options", [(), ("--no-progress",), ("--log-format", "json")])
+@pytest.mark.parametrize(
+    "options", [(), ("--no-progress",), ("--log-format", "json")], ids=["live", "plain", "json"]
+)
 def test_stopped_terminal_does_not_hold_up_a_run(
     program: Program, cognito: Cognito, at: tuple[str, ...], options: tuple[str, ...]
 ) -> None:
