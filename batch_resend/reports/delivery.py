@@ -26,7 +26,7 @@ from typing import TypeVar
 import anyio
 from anyio import to_thread
 
-from batch_resend.aws import s3
+from batch_resend.aws import s3, s3_address
 from batch_resend.errors import BatchResendError, ReportError
 from batch_resend.job.summary import NotDelivered, RunEnd
 from batch_resend.masking import printable
@@ -77,7 +77,7 @@ class Deliveries:
         """
         overwrite = self._overwrite and not anew
         zipped = path.lower().endswith(".gz")
-        if s3.is_address(path):
+        if s3_address.is_address(path):
             if self._store is not None:
                 await self._store.check(option, path, overwrite=overwrite)
             place = None
