@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from pathlib import Path
 
 import anyio
 
@@ -115,7 +113,7 @@ class Pools:
         return Deliveries(
             stack,
             store=store,
-            folder=Path(tempfile.gettempdir()),
+            folder=None,
             overwrite=first.overwrite,
             note=self._note,
         )

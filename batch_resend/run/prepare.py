@@ -13,7 +13,6 @@ import io
 import json
 import os
 import stat
-import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
@@ -252,7 +251,7 @@ class Run:
         settings = self.settings
         if settings.uses_s3:
             self._store = await stack.enter_async_context(s3.open_store(place_of(settings)))
-        folder = Path(tempfile.gettempdir())
+        folder = None
         if ledger.path is not None and not settings.dry_run:
             folder = ledger.path.resolve().parent  # private, and there to stay
         return Deliveries(
