@@ -16,7 +16,7 @@ from typing import Literal
 from batch_resend.aws import s3
 from batch_resend.errors import UsageError
 from batch_resend.job.engine import Limits
-from batch_resend.job.pacing import DEFAULT_QUOTA
+from batch_resend.job.pace import DEFAULT_QUOTA
 from batch_resend.job.plan import Eligibility
 from batch_resend.job.planner import Selection
 from batch_resend.job.request import Template
