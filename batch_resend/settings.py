@@ -17,7 +17,7 @@ from typing import Literal
 from batch_resend.aws import s3_address
 from batch_resend.errors import SettingsError, UsageError
 from batch_resend.job.engine import Limits
-from batch_resend.job.pacing import DEFAULT_QUOTA
+from batch_resend.job.pace import DEFAULT_QUOTA
 from batch_resend.job.plan import Eligibility
 from batch_resend.job.planner import Selection
 from batch_resend.job.request import Template

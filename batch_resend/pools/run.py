@@ -20,7 +20,8 @@ from batch_resend.aws import s3, s3_address
 from batch_resend.errors import BatchResendError, Refused, UsageError
 from batch_resend.job.engine import Job
 from batch_resend.job.outcome import Stop
-from batch_resend.job.pacing import Pace, SharedPace
+from batch_resend.job.pace import Pace
+from batch_resend.job.pacing import SharedPace
 from batch_resend.job.summary import Summary
 from batch_resend.model import Planned, Result
 from batch_resend.observer import Observer

@@ -37,7 +37,8 @@ from batch_resend.errors import (
 from batch_resend.job.attempt import Sender
 from batch_resend.job.engine import Job
 from batch_resend.job.outcome import Stop
-from batch_resend.job.pacing import DEFAULT_QUOTA, SharedPace
+from batch_resend.job.pace import DEFAULT_QUOTA
+from batch_resend.job.pacing import SharedPace
 from batch_resend.job.request import AppClient
 from batch_resend.job.spool import Spool
 from batch_resend.job.summary import Summary
