@@ -31,6 +31,7 @@ from batch_resend.version import __version__
 
 if TYPE_CHECKING:
     from aiobotocore.session import AioSession
+    from types_aiobotocore_cloudtrail import CloudTrailClient
     from types_aiobotocore_cloudwatch import CloudWatchClient
     from types_aiobotocore_cognito_idp import CognitoIdentityProviderClient
     from types_aiobotocore_dynamodb import DynamoDBClient
@@ -50,6 +51,7 @@ class Service(str, Generic[C]):
 
 
 COGNITO: Service[CognitoIdentityProviderClient] = Service("cognito-idp")
+CLOUDTRAIL: Service[CloudTrailClient] = Service("cloudtrail")
 CLOUDWATCH: Service[CloudWatchClient] = Service("cloudwatch")
 DYNAMODB: Service[DynamoDBClient] = Service("dynamodb")
 S3: Service[S3Client] = Service("s3")

@@ -8,10 +8,12 @@ from typing import Annotated
 import typer
 
 from batch_resend.cli.event_loop import SIGNALS, in_loop
+from batch_resend.cli.parsing import duration
 from batch_resend.errors import Refused, UsageError
 
 
 def simulate(
+    *,
     host: Annotated[
         str, typer.Option(metavar="ADDRESS", help="Loopback address to listen on.")
     ] = "127.0.0.1",
@@ -22,6 +24,10 @@ def simulate(
         int,
         typer.Option(metavar="N", help="Mails a day, as Cognito's own sender has 50; 0: no limit."),
     ] = 0,
+    event_delay: Annotated[
+        str,
+        typer.Option(metavar="D", help="Time until CloudTrail's event history shows a call."),
+    ] = "10s",
 ) -> int:
     """Run a local Cognito to try things against. Ends with Ctrl-C."""
     if host not in {"127.0.0.1", "::1", "localhost"}:
@@ -34,6 +40,8 @@ def simulate(
     if not rate > 0:
         raise UsageError(f"--rate {rate:g}: give requests a second, above 0.")
 
+    delay = duration("--event-delay", event_delay)
+
     async def serve() -> int:
         import anyio
 
@@ -41,6 +49,7 @@ def simulate(
 
         check_key_log()  # before the server's libraries are imported
         from batch_resend.run.prepare import SIMULATED_CLIENT, SIMULATED_POOL
+        from batch_resend.simulator.cloudtrail import EventHistory, Recording
         from batch_resend.simulator.pool import Pool, make_users
         from batch_resend.simulator.quota import Quota
         from batch_resend.simulator.rules import Client, Cognito, PoolSettings
@@ -51,11 +60,15 @@ def simulate(
             client=Client(SIMULATED_CLIENT),
             settings=PoolSettings(SIMULATED_POOL, mail_quota=mail_quota or None),
             quota=Quota(rate),
+            history=EventHistory(Recording(delay=delay), pool_id=SIMULATED_POOL),
         )
 
         def announce(url: str) -> None:
             typer.echo(f"Simulated Cognito at {url}, {users} users in {SIMULATED_POOL}. Try:")
-            typer.echo("  export AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x")
+            typer.echo(
+                "  export AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x"
+                f" AWS_ENDPOINT_URL_CLOUDTRAIL={url}"
+            )
             typer.echo(
                 f"  batch-resend run --user-pool-id {SIMULATED_POOL} --client-id {SIMULATED_CLIENT}"
                 f" --endpoint-url {url} --yes"

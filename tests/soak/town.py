@@ -147,12 +147,12 @@ class Town(Cognito):
             self.shortest = min(self.shortest, gap)
             self.shortest_by_clock = min(self.shortest_by_clock, gap + is_off - was_off)
 
-    def answer(self, parameters: Mapping[str, Any], *, now: float) -> Answer:
+    def answer(self, parameters: Mapping[str, Any], *, now: float, agent: str = "") -> Answer:
         """Resend a code, and remember when."""
         self.live(now)
         username = parameters["Username"]
         before = self.deliveries[username]
-        answer = super().answer(parameters, now=now)
+        answer = super().answer(parameters, now=now, agent=agent)
         if self.deliveries[username] > before:
             self.sent += 1
             self.people[username].messages.append((now, self.error))
