@@ -28,6 +28,8 @@ def main(wheel: str, sdist: str) -> int:
     ):
         folders = FOLDERS["." + what.rpartition(".")[2]]
         wanted = {name for name in tracked if name.startswith(folders)}
+        if what.endswith(".whl"):
+            wanted = {name for name in wanted if not name.endswith("README.md")}
         for name in sorted(wanted - found):
             print(f"{what} lacks {name}", file=sys.stderr)
         for name in sorted(found - wanted - allowed):

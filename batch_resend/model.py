@@ -191,7 +191,8 @@ class Reply:
     """What came back for one request, before anybody judges it.
 
     `status` is the HTTP status (0 without an answer), `code` and `message` Cognito's
-    error, `retry_after` the seconds that the answer asks us to wait.
+    error, `retry_after` the seconds that the answer asks us to wait. `lasting` says that
+    no connection came about, and that waiting will not change that.
     """
 
     wire: Wire
@@ -201,6 +202,7 @@ class Reply:
     delivery: Delivery | None = None
     request_id: str = ""
     retry_after: float = 0.0
+    lasting: bool = False
 
 
 @dataclass(frozen=True, slots=True)

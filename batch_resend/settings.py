@@ -11,6 +11,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from batch_resend.aws import s3
 from batch_resend.errors import UsageError
@@ -25,6 +26,8 @@ from batch_resend.ledger.policy import ResendUnknown, SendPolicy
 
 UNCONFIRMED_FILTER = 'cognito:user_status = "UNCONFIRMED"'
 
+Format = Literal["csv", "json", "jsonl", "xlsx"]
+
 _POOL_ID = re.compile(r"([a-z]{2,}(?:-[a-z]+)+-\d+)_[0-9A-Za-z]+")
 HOW_WAVES = "give the users of each wave, such as 10,100,rest; the rest comes last."
 _LONGEST_TIMEOUT = 120.0  #: seconds, where others must know when a request has ended
@@ -36,17 +39,20 @@ class Settings:
     """One run. The names are those of the options of `batch-resend run`."""
 
     users: str | None = None
+    user: tuple[str, ...] = ()  #: named one by one, in place of `users`
+    format: Format | None = None  #: None is found out
     client_id: str = ""
     user_pool_id: str = ""
     filter: str | None = None
     username_column: str | None = None
     header: bool = True
-    case_sensitive: bool = False
+    case_sensitive: bool | None = None  #: None is the pool's own setting, where it can be read
     one_per_address: bool = False
     delimiter: str | None = None
     encoding: str | None = None
     older_than: float | None = None
     newer_than: float | None = None
+    since: float | None = None  #: a moment, in seconds since 1970
     match: tuple[tuple[str, re.Pattern[str]], ...] = ()
     exclude: str | None = None
     limit: int | None = None
@@ -70,6 +76,7 @@ class Settings:
     max_failures: MaxFailures = MaxFailures(part=0.5)  # noqa: RUF009 - frozen
     give_up_after: float = 300.0
     ledger: str | None = None
+    create_ledger: bool = False
     require_ledger: bool = False
     max_sends: int = 1
     cooldown: float = 24 * 3600.0
@@ -88,6 +95,7 @@ class Settings:
     def __post_init__(self) -> None:
         """Check what can be checked without looking at anything; raises `UsageError`."""
         self._check_who()
+        self._check_names()
         self._check_choice()
         self._check_secret()
         self._check_files()
@@ -123,7 +131,7 @@ class Settings:
             )
 
     def _check_who(self) -> None:
-        if self.users is None and not self.user_pool_id and not self.simulate:
+        if self.is_listing and not self.user_pool_id and not self.simulate:
             raise UsageError(
                 "Nobody to write to: name a CSV file (or - for standard input), or give"
                 " --user-pool-id to list the pool's unconfirmed users."
@@ -137,18 +145,29 @@ class Settings:
             raise UsageError("--client-id is missing: give the id of the pool's app client.")
         if self.client_id and not _CLIENT_ID.fullmatch(self.client_id):
             raise UsageError(f"--client-id {self.client_id!r} is no app client's id.")
-        if self.users is not None:
-            for option, given in (
-                ("--filter", self.filter),
-                ("--older-than", self.older_than),
-                ("--newer-than", self.newer_than),
-                ("--one-per-address", self.one_per_address or None),
-            ):
-                if given is not None:
-                    raise UsageError(
-                        f"{option} needs a listing: leave out {self.users}, or use --match on a"
-                        " column."
-                    )
+
+    def _check_names(self) -> None:
+        if self.users is not None and self.user:
+            raise UsageError(f"--user and {self.users} cannot be combined. Use one of them.")
+        if self.user and self.format is not None:
+            raise UsageError("--format describes a file. Leave it out with --user.")
+        if not all(name.strip() for name in self.user):
+            raise UsageError("--user is empty. Use a username.")
+        if self.is_listing:
+            return
+        for option, value in (
+            ("--filter", self.filter),
+            ("--older-than", self.older_than),
+            ("--newer-than", self.newer_than),
+            ("--since", self.since),
+            ("--one-per-address", self.one_per_address or None),
+        ):
+            if value is not None and self.user:
+                raise UsageError(f"{option} needs a listing. Leave it out with --user.")
+            if value is not None:
+                raise UsageError(
+                    f"{option} needs a listing: leave out {self.users}, or use --match on a column."
+                )
 
     def _check_choice(self) -> None:
         if (self.older_than or 0.0) >= (math.inf if self.newer_than is None else self.newer_than):
@@ -215,6 +234,11 @@ class Settings:
             seen.setdefault(place, option)
 
     @property
+    def is_listing(self) -> bool:
+        """Whether the users come from the pool itself."""
+        return self.users is None and not self.user
+
+    @property
     def uses_s3(self) -> bool:
         """Whether anything is read from or written to S3."""
         places = (self.users, self.exclude, self.report, self.failed, self.html, self.summary)
@@ -235,7 +259,12 @@ class Settings:
     @property
     def eligibility(self) -> Eligibility:
         """Which users are meant."""
-        return Eligibility(match=self.match, older_than=self.older_than, newer_than=self.newer_than)
+        return Eligibility(
+            match=self.match,
+            older_than=self.older_than,
+            newer_than=self.newer_than,
+            since=self.since,
+        )
 
     @property
     def policy(self) -> SendPolicy:

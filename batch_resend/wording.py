@@ -21,6 +21,27 @@ def listed(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
+_UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
+
+
+def duration(seconds: float) -> str:
+    """Write a duration as the options read it and as people write it: `14d`, `24h`, `1h30m`."""
+    if 0 < seconds < 1 and (seconds * 1000).is_integer():
+        return f"{seconds * 1000:.0f}ms"
+    for unit, size in _UNITS:
+        count, rest = divmod(seconds, size)
+        if not rest and 0 < count < 100:  # in one unit, as long as that is easy to read
+            return "24h" if (unit, count) == ("d", 1) else f"{count:.0f}{unit}"
+    parts = []
+    for unit, size in _UNITS[:-1]:
+        count, seconds = divmod(seconds, size)
+        if count:
+            parts.append(f"{count:.0f}{unit}")
+    if seconds:
+        parts.append(f"{seconds:.10f}".rstrip("0").rstrip(".") + "s")
+    return "".join(parts) or "0s"
+
+
 def span(seconds: float) -> str:
     """Write a length of time in the two largest units that matter."""
     if seconds < 10:

@@ -18,16 +18,54 @@ LISTING: dict[str, Any] = {"user_pool_id": "eu-west-1_AbC", "client_id": "abc"}
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("90s", 90), ("15m", 900), ("24h", 86400), ("7d", 604800), ("0.5s", 0.5), (" 1h ", 3600)],
+    [
+        ("90s", 90),
+        ("15m", 900),
+        ("24h", 86400),
+        ("7d", 604800),
+        ("0.5s", 0.5),
+        (" 1h ", 3600),
+        ("2w", 1209600),
+        ("1h30m", 5400),
+        ("500ms", 0.5),
+        ("1d12h", 129600),
+        ("1m0.5s", 60.5),
+    ],
 )
 def test_a_duration_is_a_number_and_a_unit(text: str, seconds: float) -> None:
     assert seconds == parsing.duration("--timeout", text)
 
 
-@pytest.mark.parametrize("text", ["", "10", "s", "-1s", "1w", "1h30m", "1e3s", "ten s"])
+@pytest.mark.parametrize(
+    "text", ["", "10", "s", "-1s", "1y", "30m1h", "1h30", "1h1h", "1e3s", "ten s"]
+)
 def test_anything_else_is_no_duration(text: str) -> None:
     with pytest.raises(UsageError, match="--timeout"):
         parsing.duration("--timeout", text)
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2026-11-01", 1793491200.0),
+        ("2026-11-01T09:30Z", 1793525400.0),
+        ("2026-11-01T09:30+01:00", 1793521800.0),
+    ],
+)
+def test_since_is_a_date_in_utc(text: str, moment: float) -> None:
+    assert parsing.moment(text) == moment
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "2026-13-01", "1.11.2026"])
+def test_since_refuses_other_text(text: str) -> None:
+    with pytest.raises(UsageError, match="--since"):
+        parsing.moment(text)
+
+
+def test_format_is_one_of_four() -> None:
+    assert [parsing.file_format(name) for name in ("csv", "json", "jsonl", "xlsx")]
+    with pytest.raises(UsageError, match="--format 'xls'"):
+        parsing.file_format("xls")
 
 
 @pytest.mark.parametrize(("text", "rate"), [("auto", None), ("25", 25.0), ("0.5", 0.5)])
@@ -122,6 +160,11 @@ def test_pairs_and_patterns_are_read_and_their_mistakes_named() -> None:
         (CSV | {"client_id": "bad-id!"}, "--client-id"),
         (CSV | {"user_pool_id": "AbC"}, "--user-pool-id"),
         (CSV | {"user_pool_id": "eu-west-1_Ab-C"}, "--user-pool-id"),
+        (CSV | {"user": ("ada",)}, "--user and users.csv cannot be combined"),
+        ({"client_id": "abc", "user": (" ",)}, "--user is empty"),
+        ({"client_id": "abc", "user": ("ada",), "format": "csv"}, "--format describes a file"),
+        (LISTING | {"user": ("ada",), "since": 1.0}, "--since needs a listing"),
+        (CSV | {"since": 1.0}, "--since needs a listing"),
         (CSV | {"filter": 'email = "a"'}, "--filter needs a listing"),
         (CSV | {"older_than": 1.0}, "--older-than needs a listing"),
         (CSV | {"newer_than": 1.0}, "--newer-than needs a listing"),
@@ -161,6 +204,8 @@ def test_what_makes_no_sense_is_refused_in_one_sentence(given: dict[str, Any], t
     [
         CSV,
         LISTING,
+        {"client_id": "abc", "user": ("ada", "ada")},
+        LISTING | {"since": 1793491200.0},
         LISTING | {"older_than": 1.0, "filter": "", "one_per_address": True},
         {"simulate": True},
         CSV | {"users": "-", "report": "-"},

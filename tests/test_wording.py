@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from batch_resend.wording import grouped, span
+from batch_resend.cli import parsing
+from batch_resend.wording import duration, grouped, span
 
 
 @pytest.mark.parametrize(
@@ -24,3 +25,15 @@ def test_many_things_are_counted_in_thousands_and_tenths() -> None:
         "0 mails", "1 mail", "1 mail", "12.5 mails", "999 mails", "1,000 mails",
         "1,234,567 mails",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (1209600, "14d"), (86400, "24h"), (172800, "2d"), (5400, "90m"), (90, "90s"), (0, "0s"),
+        (0.5, "500ms"), (2.5, "2.5s"), (100.25, "1m40.25s"), (88200, "1d30m"), (360061, "4d4h1m1s"),
+    ],
+)  # fmt: skip
+def test_duration_is_written_as_people_write_it(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
+    assert parsing.duration("--deadline", words) == seconds

@@ -11,101 +11,72 @@ import contextlib
 import difflib
 import logging
 import os
-import re
 import ssl
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from batch_resend.aws.endpoints import (
+    AwsTarget,
+    check_endpoint,
+    is_aws,
+    is_below_amazon,
+    origin_of,
+    variable_of,
+)
+from batch_resend.aws.unreachable import check_proxy
 from batch_resend.errors import SettingsError
 from batch_resend.version import __version__
 
+if TYPE_CHECKING:
+    from types_aiobotocore_cloudwatch import CloudWatchClient
+    from types_aiobotocore_cognito_idp import CognitoIdentityProviderClient
+    from types_aiobotocore_dynamodb import DynamoDBClient
+    from types_aiobotocore_s3 import S3Client
+    from types_aiobotocore_secretsmanager import SecretsManagerClient
+    from types_aiobotocore_service_quotas import ServiceQuotasClient
+    from types_aiobotocore_sesv2 import SESV2Client
+    from types_aiobotocore_sts import STSClient
+
+C = TypeVar("C")
+
+
+class Service(str, Generic[C]):
+    """A service's name in the SDK, with the type of its client."""
+
+    __slots__ = ()
+
+
+COGNITO: Service[CognitoIdentityProviderClient] = Service("cognito-idp")
+CLOUDWATCH: Service[CloudWatchClient] = Service("cloudwatch")
+DYNAMODB: Service[DynamoDBClient] = Service("dynamodb")
+S3: Service[S3Client] = Service("s3")
+SECRETS_MANAGER: Service[SecretsManagerClient] = Service("secretsmanager")
+SERVICE_QUOTAS: Service[ServiceQuotasClient] = Service("service-quotas")
+SES: Service[SESV2Client] = Service("sesv2")
+STS: Service[STSClient] = Service("sts")
+
+# aioboto3 itself has no types: what is made of its session is typed where it is opened.
+Session = Any
+
+_COGNITO_ID = "Cognito Identity Provider"  #: the service's id in the SDK's models
 _KEEP_ALIVE = 10.0  #: seconds; shorter than a server's, so that no stale connection is used
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
-_COGNITO_VARIABLE = "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER"
 
-# The partitions' names for hosts (botocore's `partitions.json`), and those of interface
-# VPC endpoints.
-_AMAZON = re.compile(r"\.(amazonaws\.com(\.cn)?|api\.aws|amazonaws\.eu)(?=[:/]|\Z)")
-_COGNITO = re.compile(
-    r"(vpce-[a-z0-9-]+\.)?cognito-idp(-fips)?\.[a-z0-9-]+\.(vpce\.)?"
-    r"(amazonaws\.com(\.cn)?|api\.aws|amazonaws\.eu)"
-)
 _TAUGHT = Path(__file__).with_name("models")  #: operations that an older SDK does not know
-
-# What AWS's services answer, by what it means.
-THROTTLED = {
-    "TooManyRequestsException",
-    "ThrottlingException",
-    "Throttling",
-    "RequestLimitExceeded",
-}
-FORBIDDEN = {"NotAuthorizedException", "AccessDeniedException", "AccessDenied"}
-BAD_CREDENTIALS = {
-    "UnrecognizedClientException",
-    "InvalidClientTokenId",
-    "InvalidSignatureException",
-    "SignatureDoesNotMatch",
-    "IncompleteSignature",
-    "IncompleteSignatureException",
-    "MissingAuthenticationToken",
-    "MissingAuthenticationTokenException",
-    "ExpiredToken",
-    "ExpiredTokenException",
-    "RequestExpired",
-    "AuthFailure",
-}
 
 
 class NotAsked(SettingsError):
     """AWS's own service is not asked while Cognito's endpoint is not AWS's."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where Cognito is and who asks; empty values mean AWS's own defaults."""
-
-    region: str = ""
-    profile: str = ""
-    endpoint_url: str = ""
-    origin: str = "--endpoint-url"  #: what the endpoint was given by
-
-    def __post_init__(self) -> None:
-        """Refuse plain http to any address but the loopback."""
-        try:
-            parts = urlsplit(self.endpoint_url)
-            _ = parts.port
-        except ValueError as error:
-            raise SettingsError(f"{self.origin} is no address ({error}).") from error
-        if self.endpoint_url and (parts.scheme not in {"http", "https"} or not parts.hostname):
-            raise SettingsError(
-                f"{self.origin} {self.endpoint_url!r} is no address: give it as"
-                " https://host or, on this machine, http://127.0.0.1:PORT."
-            )
-        if parts.username or parts.password:
-            raise SettingsError(f"{self.origin} holds a user name or password: leave them out.")
-        if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
-            raise SettingsError(
-                f"{self.origin} {self.endpoint_url} would send names and secret hashes"
-                " unencrypted: use https (plain http only to 127.0.0.1)."
-            )
-
-    @property
-    def cognito_endpoint(self) -> str:
-        """Cognito's address where it is set: by the option, else by AWS's own variable."""
-        return self.endpoint_url or os.environ.get(_COGNITO_VARIABLE, "")
-
-
 def quiet() -> None:
-    """Keep the SDK's debug log, which shows names and secret hashes, out of any log."""
+    """Raise the SDK's log level to INFO: its debug log shows names and secret hashes."""
     for name in ("boto3", "botocore", "aiobotocore", "aioboto3", "aiohttp", "urllib3"):
         logger = logging.getLogger(name)
         logger.setLevel(max(logger.level, logging.INFO))
 
 
-def session(place: Place) -> Any:
+def session(target: AwsTarget) -> Session:
     """Make the SDK's session; raises `SettingsError` for an unknown profile or Region."""
     import aioboto3
     from aiobotocore.session import AioSession
@@ -116,9 +87,9 @@ def session(place: Place) -> Any:
         taught = AioSession()
         made = aioboto3.Session(
             botocore_session=taught,
-            profile_name=place.profile or None,
+            profile_name=target.profile or None,
             # As the AWS CLI has it; the SDK for Python does not know AWS_REGION.
-            region_name=place.region or os.environ.get("AWS_REGION") or None,
+            region_name=target.region or os.environ.get("AWS_REGION") or None,
         )
         # The SDK's own way to add to its models; one that knows the operation loses nothing.
         taught.get_component("data_loader").search_paths.append(str(_TAUGHT))
@@ -138,19 +109,19 @@ def session(place: Place) -> Any:
     try:
         made.get_partition_for_region(region)
     except BotoCoreError as error:
-        if not place.cognito_endpoint:
+        if not target.cognito_endpoint:
             raise SettingsError(
                 f"There is no Region {region!r}: give one such as eu-west-1, with --region."
             ) from error
-    _check_bundle(place)
+    _check_bundle(target)
     return made
 
 
-def _check_bundle(place: Place) -> None:
+def _check_bundle(target: AwsTarget) -> None:
     """Refuse a CA bundle that cannot be used, by its name, which the SDK does not tell."""
     import botocore.session
 
-    path = botocore.session.Session(profile=place.profile or None).get_config_variable("ca_bundle")
+    path = botocore.session.Session(profile=target.profile or None).get_config_variable("ca_bundle")
     if not path:
         return
     try:
@@ -162,7 +133,7 @@ def _check_bundle(place: Place) -> None:
         ) from error
 
 
-async def _doubt(made: Any) -> str:
+async def _doubt(made: Session) -> str:
     """Say what is odd about the Region, if anything is; AWS may have one that is new."""
     region = str(made.region_name)
     partition = made.get_partition_for_region(region)
@@ -176,12 +147,12 @@ async def _doubt(made: Any) -> str:
 
 @contextlib.asynccontextmanager
 async def resend_client(
-    place: Place,
+    target: AwsTarget,
     *,
     timeout: float,
     concurrency: int,
     note: Callable[[str], None] = lambda _: None,
-) -> AsyncIterator[tuple[Any, str, str]]:
+) -> AsyncIterator[tuple[CognitoIdentityProviderClient, str, str]]:
     """Open the client for resending; yield it with its Region and its endpoint's address.
 
     `note` hears what is odd about the Region.
@@ -190,12 +161,13 @@ async def resend_client(
     from botocore import UNSIGNED
     from botocore.exceptions import BotoCoreError, InvalidRegionError
 
-    from batch_resend.aws.transport import OneShot
+    from batch_resend.aws.transport import SingleAttemptTransport
 
-    wire = OneShot()
-    made = session(place)
+    wire = SingleAttemptTransport()
+    session_class: Any = wire.configured  # the SDK calls it as it calls its own class
+    made = session(target)
     config = AioConfig(
-        http_session_cls=wire.configured,
+        http_session_cls=session_class,
         connector_args={"keepalive_timeout": _KEEP_ALIVE},
         signature_version=UNSIGNED,
         retries={"mode": "standard", "total_max_attempts": 1},
@@ -204,12 +176,12 @@ async def resend_client(
         max_pool_connections=concurrency,
         parameter_validation=False,
         user_agent=f"batch-resend/{__version__}",
-        use_fips_endpoint=_fips(made.region_name, place),
+        use_fips_endpoint=_fips(made.region_name, target),
     )
     async with contextlib.AsyncExitStack() as stack:
         try:
             client = await stack.enter_async_context(
-                made.client("cognito-idp", endpoint_url=place.endpoint_url or None, config=config)
+                made.client(COGNITO, endpoint_url=target.endpoint_url or None, config=config)
             )
         except InvalidRegionError as error:
             raise SettingsError(
@@ -219,14 +191,15 @@ async def resend_client(
         except ValueError as error:
             raise SettingsError(
                 f"Cognito's client cannot be made ({error}): check"
-                f" {_origin(place, _COGNITO_VARIABLE)}."
+                f" {origin_of(target, _COGNITO_ID)}."
             ) from error
         except (BotoCoreError, OSError) as error:
             raise SettingsError(f"Cognito's client cannot be made: {error}") from error
         wire.attach(client)
         endpoint = str(client.meta.endpoint_url)
-        # An address from elsewhere is held to the same rule.
-        Place(endpoint_url=endpoint, origin=_origin(place, _COGNITO_VARIABLE))
+        # An endpoint from elsewhere is held to the same rule.
+        check_endpoint(endpoint, origin_of(target, _COGNITO_ID))
+        check_proxy(endpoint)
         if is_aws(endpoint) and (doubt := await _doubt(made)):
             note(doubt)
         yield client, made.region_name, endpoint
@@ -234,15 +207,15 @@ async def resend_client(
 
 @contextlib.asynccontextmanager
 async def signed_client(
-    place: Place,
-    service: str,
+    target: AwsTarget,
+    service: Service[C],
     *,
-    made: Any = None,
+    made: Session = None,
     region: str = "",
     attempts: int = 8,
     timeout: float | None = None,
     connections: int = 10,
-) -> AsyncIterator[Any]:
+) -> AsyncIterator[C]:
     """Open a signed client which may retry. `--endpoint-url` is Cognito's alone.
 
     `made` is a session to share, `region` another one than the session's; `timeout` is for
@@ -251,17 +224,17 @@ async def signed_client(
     from aiobotocore.config import AioConfig
     from botocore.exceptions import BotoCoreError
 
-    made = made or session(place)
-    cognito = service == "cognito-idp"
+    made = made or session(target)
+    cognito = service == COGNITO
     config = AioConfig(
         retries={"mode": "standard", "total_max_attempts": attempts},
         connect_timeout=timeout or 10,
         read_timeout=timeout or 30,
         max_pool_connections=connections,
         user_agent=f"batch-resend/{__version__}",
-        use_fips_endpoint=_fips(made.region_name, place) if cognito else None,
+        use_fips_endpoint=_fips(made.region_name, target) if cognito else None,
         # Plain http is allowed on this machine only, where no proxy belongs in between.
-        **({"proxies": {}} if place.cognito_endpoint.startswith("http:") else {}),
+        proxies={} if target.cognito_endpoint.startswith("http:") else None,
     )
     async with contextlib.AsyncExitStack() as stack:
         try:
@@ -269,121 +242,25 @@ async def signed_client(
                 made.client(
                     service,
                     region_name=region or None,
-                    endpoint_url=(place.endpoint_url or None) if cognito else None,
+                    endpoint_url=(target.endpoint_url or None) if cognito else None,
                     config=config,
                 )
             )
         except (BotoCoreError, ValueError, OSError) as error:
             raise SettingsError(f"The client for {service} cannot be made: {error}") from error
         endpoint = str(client.meta.endpoint_url)
-        variable = "AWS_ENDPOINT_URL_" + client.meta.service_model.service_id.upper().replace(
-            " ", "_"
-        )
-        given = place if cognito else replace(place, endpoint_url="")
-        Place(endpoint_url=endpoint, origin=_origin(given, variable))
-        foreign = place.cognito_endpoint and not is_aws(place.cognito_endpoint)
-        if not cognito and foreign and _AMAZON.search(endpoint):
+        service_id = client.meta.service_model.service_id
+        check_endpoint(endpoint, origin_of(target, service_id))
+        check_proxy(endpoint)
+        if not cognito and target.cognito_is_elsewhere and is_below_amazon(endpoint):
             raise NotAsked(
                 f"AWS's own {service} is not asked while Cognito's endpoint is another"
-                f" ({place.cognito_endpoint}): set {variable} to where it is."
+                f" ({target.cognito_endpoint}): set {variable_of(service_id)} to where it is."
             )
         yield client
 
 
-def no_credentials() -> tuple[type[Exception], ...]:
-    """Name what the SDK raises where it finds no valid credentials to ask with."""
-    from botocore import exceptions as sdk
-
-    return (
-        sdk.CredentialRetrievalError,
-        sdk.NoAuthTokenError,
-        sdk.NoCredentialsError,
-        sdk.PartialCredentialsError,
-        sdk.SSOError,
-        sdk.TokenRetrievalError,
-    )
-
-
-def code_of(error: Any) -> str:
-    """Give the error code of an SDK's `ClientError`."""
-    return str(error.response.get("Error", {}).get("Code") or "")
-
-
-def same_endpoint(endpoint: str) -> str:
-    """Write an endpoint's address in one way, however it was spelt."""
-    parts = urlsplit(endpoint)
-    host = (parts.hostname or "").rstrip(".")
-    if host in _LOOPBACK:
-        host = "127.0.0.1"
-    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-    return f"{parts.scheme}://{host}:{port}{parts.path.rstrip('/')}"
-
-
-def is_aws(endpoint: str) -> bool:
-    """Whether an endpoint's address is one of AWS's own for Cognito user pools.
-
-    Not every host below amazonaws.com is AWS's: anybody can have one (EC2, API Gateway).
-    """
-    return _COGNITO.fullmatch(urlsplit(endpoint).hostname or "") is not None
-
-
-def _origin(place: Place, variable: str) -> str:
-    """Name what an endpoint was given by: the option, a variable, or AWS's own files."""
-    if place.endpoint_url:
-        return place.origin
-    found = (name for name in (variable, "AWS_ENDPOINT_URL") if os.environ.get(name))
-    return next(found, "endpoint_url in AWS's own settings")
-
-
-def _fips(region: str, place: Place) -> bool | None:
+def _fips(region: str, target: AwsTarget) -> bool | None:
     # GovCloud has FIPS endpoints only (AWS GovCloud User Guide, "Amazon Cognito"), and
     # the SDK would choose the other; a custom endpoint excludes FIPS.
-    return True if region.startswith("us-gov-") and not place.endpoint_url else None
-
-
-async def client_secret(place: Place, user_pool_id: str, client_id: str) -> str | None:
-    """Ask Cognito for the app client's secret (DescribeUserPoolClient); None if it has none."""
-    async with signed_client(place, "cognito-idp") as client:
-        answer = await _read(
-            client.describe_user_pool_client(UserPoolId=user_pool_id, ClientId=client_id),
-            f"app client {client_id} of {user_pool_id}",
-            "cognito-idp:DescribeUserPoolClient",
-        )
-    if not isinstance(described := answer.get("UserPoolClient"), dict):
-        raise SettingsError(
-            "The endpoint that should know the client secret does not answer as Amazon Cognito"
-            " does: check --endpoint-url, the Region and any proxy."
-        )
-    secret = described.get("ClientSecret")
-    return str(secret) if secret else None
-
-
-async def stored_secret(place: Place, secret_id: str) -> str:
-    """Fetch the text of a secret from Secrets Manager."""
-    async with signed_client(place, "secretsmanager") as client:
-        answer = await _read(
-            client.get_secret_value(SecretId=secret_id),
-            f"secret {secret_id}",
-            "secretsmanager:GetSecretValue",
-        )
-    text = answer.get("SecretString")
-    if not text:
-        raise SettingsError(f"The secret {secret_id} holds no text: store the client secret as it.")
-    return str(text)
-
-
-async def _read(call: Any, what: str, permission: str) -> Any:
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    try:
-        return await call
-    except ClientError as error:
-        raise SettingsError(
-            f"AWS does not give the {what} ({code_of(error)}): check the name and Region, and that"
-            f" the credentials allow {permission}."
-        ) from error
-    except BotoCoreError as error:
-        raise SettingsError(
-            f"AWS cannot be asked for the {what} ({type(error).__name__}): check credentials,"
-            " Region and network."
-        ) from error
+    return True if region.startswith("us-gov-") and not target.endpoint_url else None

@@ -18,12 +18,14 @@ import secrets
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any, TypedDict
 
 import anyio
 from anyio import to_thread
 
 from batch_resend.aws import clients
+from batch_resend.aws.endpoints import AwsTarget
+from batch_resend.aws.refusals import is_of_credentials, no_credentials
 from batch_resend.errors import (
     BatchResendError,
     InputError,
@@ -32,6 +34,14 @@ from batch_resend.errors import (
     UsageError,
 )
 from batch_resend.masking import printable
+
+if TYPE_CHECKING:
+    from types_aiobotocore_s3 import S3Client
+    from types_aiobotocore_s3.type_defs import (
+        CompletedPartTypeDef,
+        CompleteMultipartUploadRequestTypeDef,
+        GetObjectRequestTypeDef,
+    )
 
 #: Bytes of a part that is uploaded; S3 takes at least 5 MiB and at most 10,000 of them.
 PART = 8 << 20
@@ -49,16 +59,6 @@ _LONGEST_KEY = 1024  #: bytes
 _DENIED = {"AccessDenied", "AllAccessDisabled", "403"}
 _MISSING = {"NoSuchKey", "404"}
 _EXISTS = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
-_BAD_CREDENTIALS = {
-    "InvalidAccessKeyId",
-    "SignatureDoesNotMatch",
-    "ExpiredToken",
-    "InvalidToken",
-    "TokenRefreshRequired",
-    "RequestTimeTooSkewed",
-    "UnrecognizedClientException",
-}
-_FOR_CREDENTIALS = {"AssumeRole", "AssumeRoleWithWebIdentity", "GetRoleCredentials"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,17 +89,25 @@ def address(option: str, path: str) -> Address:
     return Address(found[1], found[2])
 
 
+class _Upload(TypedDict):
+    """An upload in parts, as S3's calls name it."""
+
+    Bucket: str
+    Key: str
+    UploadId: str
+
+
 @contextlib.asynccontextmanager
-async def open_store(place: clients.Place) -> AsyncIterator[Store]:
-    """Open S3, with the usual credentials; `place` is that of Cognito."""
-    async with clients.signed_client(place, "s3") as client:
+async def open_store(target: AwsTarget) -> AsyncIterator[Store]:
+    """Open S3, with the usual credentials; `target` is Cognito's."""
+    async with clients.signed_client(target, clients.S3) as client:
         yield Store(client)
 
 
 class Store:
     """S3, for whoever reads and writes whole objects."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: S3Client) -> None:
         """Speak through this client of aioboto3's."""
         self._client = client
 
@@ -123,16 +131,16 @@ class Store:
 
     async def _download(self, where: Address, file: IO[bytes]) -> None:
         name = printable(str(where))
-        version: dict[str, str] = {}
+        request: GetObjectRequestTypeDef = {"Bucket": where.bucket, "Key": where.key}
         for attempt in range(_TRIES):
             await anyio.sleep(attempt * 0.5)
             begun = file.tell()
-            rest = {"Range": f"bytes={begun}-"} if begun else {}
+            request.pop("Range", None)
+            if begun:
+                request["Range"] = f"bytes={begun}-"
             with _in_words(_reading(where)):
-                answer = await self._client.get_object(
-                    Bucket=where.bucket, Key=where.key, **version, **rest
-                )
-                version = {"IfMatch": answer["ETag"]}
+                answer = await self._client.get_object(**request)
+                request["IfMatch"] = answer["ETag"]
             if begun and answer["ResponseMetadata"]["HTTPStatusCode"] != 206:
                 file.seek(0)  # all of it came again
                 file.truncate()
@@ -208,7 +216,7 @@ class Store:
         found: dict[str, str] = answer.get("Metadata", {})
         return found
 
-    async def _begin(self, where: Address, metadata: dict[str, str]) -> dict[str, str]:
+    async def _begin(self, where: Address, metadata: dict[str, str]) -> _Upload:
         kind = "application/gzip" if where.key.lower().endswith(".gz") else None
         answer = await self._client.create_multipart_upload(
             Bucket=where.bucket,
@@ -218,37 +226,43 @@ class Store:
         )
         return {"Bucket": where.bucket, "Key": where.key, "UploadId": answer["UploadId"]}
 
-    async def _upload(
-        self, upload: dict[str, str], pieces: Iterator[bytes]
-    ) -> list[dict[str, Any]]:
-        known: list[dict[str, Any]] = []
+    async def _upload(self, upload: _Upload, pieces: Iterator[bytes]) -> list[CompletedPartTypeDef]:
+        known: list[CompletedPartTypeDef] = []
         # An object without a single byte has one part, too.
         while (part := await to_thread.run_sync(_part, pieces)) or not known:
             number = len(known) + 1
             answer = await self._client.upload_part(**upload, PartNumber=number, Body=part)
-            told = {
+            completed: Any = {"PartNumber": number}  # S3 chooses which checksums it gives
+            completed |= {
                 name: value
                 for name, value in answer.items()
                 if name == "ETag" or name.startswith("Checksum")
             }
-            known.append({"PartNumber": number, **told})
+            known.append(completed)
         return known
 
     async def _complete(
-        self, upload: dict[str, str], known: list[dict[str, Any]], *, overwrite: bool
+        self, upload: _Upload, known: list[CompletedPartTypeDef], *, overwrite: bool
     ) -> None:
-        whole = {"MultipartUpload": {"Parts": known}}
+        request: CompleteMultipartUploadRequestTypeDef = {
+            "Bucket": upload["Bucket"],
+            "Key": upload["Key"],
+            "UploadId": upload["UploadId"],
+            "MultipartUpload": {"Parts": known},
+        }
         if not overwrite:
+            request["IfNoneMatch"] = "*"
             try:
-                await self._client.complete_multipart_upload(**upload, **whole, IfNoneMatch="*")
+                await self._client.complete_multipart_upload(**request)
             except Exception as error:
                 if _code(error) != "NotImplemented":  # as some that speak S3's language have it
                     raise
             else:
                 return
-        await self._client.complete_multipart_upload(**upload, **whole)
+            del request["IfNoneMatch"]
+        await self._client.complete_multipart_upload(**request)
 
-    async def _abort(self, upload: dict[str, str]) -> None:
+    async def _abort(self, upload: _Upload) -> None:
         """Throw away what was uploaded; whoever may not leaves it to the bucket's rules."""
         with anyio.move_on_after(_TO_ABORT, shield=True), contextlib.suppress(Exception):
             await self._client.abort_multipart_upload(**upload)
@@ -308,7 +322,7 @@ class _Doing:
     def refused(self, error: Any) -> BatchResendError:
         """Say in words what S3's error means."""
         code = _code(error)
-        if code in _BAD_CREDENTIALS or error.operation_name in _FOR_CREDENTIALS:
+        if is_of_credentials(error, in_s3=True):
             return self.no_credentials(code)
         if code == "NoSuchBucket":
             return self.cannot(f"there is no bucket {self.where.bucket}")
@@ -346,7 +360,7 @@ def _in_words(doing: _Doing) -> Iterator[None]:
         yield
     except sdk.ClientError as error:
         raise doing.refused(error) from error
-    except clients.no_credentials() as error:
+    except no_credentials() as error:
         raise doing.no_credentials(type(error).__name__) from error
     except (sdk.BotoCoreError, ResponseParserError, ValueError, TypeError, KeyError) as error:
         raise doing.cannot(

@@ -6,12 +6,14 @@ an exception that nobody expected counts as "it left": the careful reading.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from batch_resend.aws.transport import NoAnswer, NotSent, Unreadable
+from batch_resend.aws.transport import NoAnswer, Unreadable
+from batch_resend.aws.unreachable import NotSent
 from batch_resend.model import Delivery, Reply, Request, Wire
 
 
@@ -29,7 +31,7 @@ class AwsSender:
         except ClientError as error:
             return _without(request.parameters.get("SecretHash"), _refusal(error.response))
         except NotSent as error:
-            return Reply(Wire.NOT_SENT, message=str(error))
+            return Reply(Wire.NOT_SENT, message=str(error), lasting=error.lasting)
         except NoAnswer as error:
             return Reply(Wire.NO_ANSWER, message=str(error))
         except Unreadable as error:
@@ -45,7 +47,7 @@ class AwsSender:
         )
 
 
-def _refusal(response: dict[str, Any]) -> Reply:
+def _refusal(response: Mapping[str, Any]) -> Reply:
     error, metadata = _dict(response.get("Error")), _dict(response.get("ResponseMetadata"))
     code = _text(error.get("Code"))
     return Reply(

@@ -3,34 +3,39 @@
 The SDK builds the request and reads the answer. In between it asks, by its event
 `before-call`, whether somebody else has the answer (botocore's `Stubber` uses that), and this
 one does: so what the SDK would do there to sign a request, retry it and copy it about, which is
-two fifths of its work, is left out. A request is sent exactly once, no redirect is followed (which
-would hand name and secret hash to another address), no more than 1 MB of an answer is read, the
-whole exchange is bounded in time, and, where something breaks, the one thing is said that the
-SDK cannot: whether it is *proved* that nothing was sent. Only aiohttp's `ClientConnectorError`
-(no connection came about: refused, DNS, TLS), a connect timeout and a proxy that refuses to
-connect prove that; the SDK reports a reset after the request arrived in the same words as a
-refused connection.
+two fifths of its work, is left out. The promises:
+
+  - A request is sent exactly once. No redirect is followed, which would hand name and secret
+    hash to another address. At most 1 MB of an answer is read, and the whole exchange is
+    bounded in time.
+  - An answer is that of its own request: a connection on which something arrived unasked, or
+    which is about to close, is not used again.
+  - Where something breaks, the one thing is said that the SDK cannot: whether it is *proved*
+    that nothing was sent. It is proved until there is a connection, through the proxy where
+    there is one; the SDK reports a reset after the request arrived in the same words as a
+    refused connection.
 """
 
 from __future__ import annotations
 
+import asyncio
+import select
 import ssl
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
+from weakref import WeakSet
 
 import aiohttp
 from botocore.httpsession import ProxyConfiguration, get_cert_path
 from botocore.parsers import create_parser
 from yarl import URL
 
+from batch_resend.aws.unreachable import NotSent, Route, explain
+
 LONGEST_ANSWER = 1_000_000  #: bytes; Cognito's answers are a few hundred
 
 _EVENT = "before-call.cognito-identity-provider.ResendConfirmationCode"
-
-
-class NotSent(Exception):
-    """Proved: no byte of the request left."""
 
 
 class NoAnswer(Exception):
@@ -57,7 +62,46 @@ class _Answered:
     status_code: int
 
 
-class OneShot:
+class _Connector(aiohttp.TCPConnector):
+    """Opens connections and keeps them for the next request, but none that is in doubt."""
+
+    def __init__(self, *, limit: int, tls: ssl.SSLContext | bool, keepalive: float) -> None:
+        super().__init__(limit=limit, ssl=tls, keepalive_timeout=keepalive)
+        self._used: WeakSet[object] = WeakSet()
+
+    async def connect(
+        self, req: aiohttp.ClientRequest, traces: list[Any], timeout: aiohttp.ClientTimeout
+    ) -> aiohttp.connector.Connection:
+        """Return a connection on which nothing has arrived yet; raises `NotSent`."""
+        proxy = f"{req.proxy.host}:{req.proxy.port}" if req.proxy else ""
+        route = Route(req.url.host or "", proxy)
+        while True:
+            try:
+                connection = await super().connect(req, traces, timeout)
+            except Exception as error:
+                raise explain(error, route) from error
+            protocol = connection.protocol
+            used = protocol in self._used
+            doubtful = protocol is None or protocol.should_close
+            if not doubtful and not (used and _has_bytes_waiting(connection.transport)):
+                self._used.add(protocol)
+                return connection
+            connection.close()
+            if not used:
+                raise NotSent(f"{route.host} sent something before it was asked, or hung up")
+
+
+def _has_bytes_waiting(transport: asyncio.BaseTransport | None) -> bool:
+    """Whether something has arrived, or the other side has hung up, since the loop last read."""
+    socket = transport.get_extra_info("socket") if transport is not None else None
+    if socket is None:
+        return False
+    poll = select.poll()
+    poll.register(socket.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
+
+
+class SingleAttemptTransport:
     """The exchange of one client: its `http_session_cls` is `configured`; then `attach` it."""
 
     def __init__(self) -> None:
@@ -76,7 +120,7 @@ class OneShot:
         client_cert: str | tuple[str, str] | None = None,
         proxies_config: dict[str, Any] | None = None,
         connector_args: dict[str, Any] | None = None,
-    ) -> OneShot:
+    ) -> SingleAttemptTransport:
         """Take what aiobotocore found in settings, environment and files, and stand in."""
         del socket_options
         self._verify = verify
@@ -87,7 +131,7 @@ class OneShot:
         self._timeout = aiohttp.ClientTimeout(total=total, connect=connect)
         self._limit = max_pool_connections
         self._client_cert = client_cert
-        self._connector_args = connector_args or {}
+        self._keepalive = float((connector_args or {}).get("keepalive_timeout", 10.0))
         return self
 
     def attach(self, client: Any) -> None:
@@ -98,9 +142,9 @@ class OneShot:
         self._parser = create_parser(protocol)  # which keeps nothing between answers
         client.meta.events.register_last(_EVENT, self._call)
 
-    async def __aenter__(self) -> OneShot:
+    async def __aenter__(self) -> SingleAttemptTransport:
         """Open the connection pool."""
-        connector = aiohttp.TCPConnector(limit=self._limit, ssl=self._tls(), **self._connector_args)
+        connector = _Connector(limit=self._limit, tls=self._tls(), keepalive=self._keepalive)
         self._session = aiohttp.ClientSession(
             connector=connector,
             timeout=self._timeout,
@@ -129,7 +173,8 @@ class OneShot:
         self, *, model: Any, params: dict[str, Any], **_: object
     ) -> tuple[_Answered, dict[str, Any]]:
         """Send the request once; raises `NotSent`, `NoAnswer` or `Unreadable`."""
-        assert self._session is not None  # noqa: S101 - aiobotocore enters first
+        if self._session is None:
+            raise NotSent("the client is closed")
         address = self._addresses.get(params["url"]) or self._address(params["url"])
         try:
             async with self._session.request(
@@ -142,13 +187,8 @@ class OneShot:
                 proxy_headers=address.proxy_headers,
             ) as response:
                 body = await self._read(response)
-        except (
-            aiohttp.ClientConnectorError,
-            aiohttp.ConnectionTimeoutError,
-            aiohttp.ClientHttpProxyError,
-            aiohttp.InvalidURL,
-        ) as error:
-            raise NotSent(_told(error)) from error
+        except aiohttp.InvalidURL as error:
+            raise NotSent(_told(error), lasting=True) from error
         except aiohttp.ClientPayloadError as error:
             raise Unreadable("the answer broke off") from error
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
@@ -158,7 +198,10 @@ class OneShot:
             for name, value in response.raw_headers
         }
         answer = {"status_code": response.status, "headers": headers, "body": body}
-        return _Answered(response.status), self._parser.parse(answer, model.output_shape)
+        parsed = self._parser.parse(answer, model.output_shape)
+        if not isinstance(parsed, dict):  # as `null` is
+            raise Unreadable("the answer is JSON of another kind than an object")
+        return _Answered(response.status), parsed
 
     def _address(self, url: str) -> _Address:
         parsed = URL(url, encoded=True)
@@ -184,7 +227,8 @@ class OneShot:
     def _tls(self) -> ssl.SSLContext | bool:
         if not self._verify:
             return False
-        context = ssl.create_default_context(cafile=get_cert_path(self._verify))
+        given: Any = self._verify  # True, or a file's name, of which the SDK's types know nothing
+        context = ssl.create_default_context(cafile=get_cert_path(given))
         if self._client_cert:
             pair = self._client_cert
             context.load_cert_chain(*([pair] if isinstance(pair, str) else pair))

@@ -76,7 +76,7 @@ def _told(checked: Checked, *, as_json: bool) -> str:
 async def _checked(settings: Settings) -> Checked:
     from batch_resend.aws import clients
     from batch_resend.preflight.check import check
-    from batch_resend.preflight.probe import gather
+    from batch_resend.preflight.probe import probe
     from batch_resend.run.prepare import client_secret, count_rows, place_of, wish_of
 
     place = place_of(settings)
@@ -86,7 +86,7 @@ async def _checked(settings: Settings) -> Checked:
         place, timeout=1, concurrency=1, note=lambda text: typer.echo(text, err=True)
     ) as (_, region, endpoint):
         pass  # nobody is asked: only where Cognito is, as a run would find it
-    facts = await gather(
+    facts = await probe(
         place, user_pool_id=settings.user_pool_id, client_id=settings.client_id, secret=secret
     )
     return check(facts, replace(wish_of(settings, region, endpoint, rows), alone=True))

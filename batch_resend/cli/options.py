@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -73,24 +73,25 @@ def read_settings(given: dict[str, Any]) -> Settings:
     for name in ("older_than", "newer_than", "timeout", "deadline", "give_up_after", "cooldown"):
         if given.get(name) is not None:
             given[name] = parsing.duration("--" + name.replace("_", "-"), given[name])
-    if "match" in given:
-        given["match"] = parsing.matches(given["match"] or [])
-    if "metadata" in given:
-        given["metadata"] = parsing.key_values("--metadata", given["metadata"] or [])
-    for name, read in (
-        ("rate", parsing.rate),
-        ("waves", parsing.waves),
-        ("resend_unknown", parsing.resend_unknown),
-        ("max_failures", parsing.max_failures),
-    ):
+    reading: dict[str, Callable[[Any], Any]] = {
+        "user": tuple,
+        "match": parsing.matches,
+        "metadata": lambda texts: parsing.key_values("--metadata", texts),
+        "since": parsing.moment,
+        "format": parsing.file_format,
+        "rate": parsing.rate,
+        "waves": parsing.waves,
+        "resend_unknown": parsing.resend_unknown,
+        "max_failures": parsing.max_failures,
+    }
+    for name, read in reading.items():
         if given.get(name) is not None:
             given[name] = read(given[name])
-    if "waves" in given:
-        given["waves"] = given["waves"] or ()
-    if "no_header" in given:
-        given["header"] = not given.pop("no_header")
-    if "no_mask" in given:
-        given["mask"] = not given.pop("no_mask")
+        elif name in {"user", "match", "metadata", "waves"}:
+            given[name] = ()
+    for name in ("header", "mask"):
+        if f"no_{name}" in given:
+            given[name] = not given.pop(f"no_{name}")
     from batch_resend.settings import Settings
 
     return Settings(**given)
@@ -110,6 +111,19 @@ Users = Annotated[
         help="A CSV file, - for standard input, or s3://bucket/key. Without it the users are"
         " listed from --user-pool-id.",
         show_default=False,
+    ),
+]
+User = Annotated[
+    list[str] | None,
+    option("--user", panel="Who", metavar="NAME", help="One user, in place of USERS; repeatable."),
+]
+Format = Annotated[
+    str | None,
+    option(
+        "--format",
+        panel="Who",
+        metavar="csv|json|jsonl|xlsx",
+        help="The format of USERS. (default: detected)",
     ),
 ]
 UserPoolId = Annotated[
@@ -151,6 +165,15 @@ CaseSensitive = Annotated[
         help="Names that differ only in case are different users.",
     ),
 ]
+CaseSensitiveOrNot = Annotated[
+    bool | None,
+    option(
+        "--case-sensitive/--no-case-sensitive",
+        panel="Who",
+        help="Whether names that differ only in case are different users. (default: as the"
+        " pool is set up)",
+    ),
+]
 OnePerAddress = Annotated[
     bool,
     option(
@@ -180,6 +203,15 @@ NewerThan = Annotated[
     str | None,
     option(
         "--newer-than", panel="Who", metavar="D", help="Signed up less long ago (listing only)."
+    ),
+]
+Since = Annotated[
+    str | None,
+    option(
+        "--since",
+        panel="Who",
+        metavar="DATE",
+        help="Only users who signed up on DATE or later, such as 2026-11-01 (listing only).",
     ),
 ]
 Match = Annotated[
@@ -350,6 +382,10 @@ Ledger = Annotated[
         help="Who was sent what; dynamodb://TABLE for several machines. (default: one file per"
         " Region and client)",
     ),
+]
+CreateLedger = Annotated[
+    bool,
+    option("--create-ledger", panel="Memory", help="Allow a new, empty ledger without a prompt."),
 ]
 RequireLedger = Annotated[
     bool,

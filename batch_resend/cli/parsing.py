@@ -2,27 +2,52 @@
 
 from __future__ import annotations
 
+import math
 import re
+from datetime import UTC, datetime
 from typing import cast, get_args
 
 from batch_resend.errors import UsageError
 from batch_resend.job.summary import MaxFailures
 from batch_resend.job.waves import Waves
 from batch_resend.ledger.policy import ResendUnknown
-from batch_resend.settings import HOW_WAVES
+from batch_resend.settings import HOW_WAVES, Format
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
-
-
-_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw])")
+_UNITS = {"w": 7 * 86400.0, "d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 
 
 def duration(option: str, text: str) -> float:
-    """Read a duration such as 90s, 15m, 24h or 7d, in seconds."""
-    found = _DURATION.fullmatch(text.strip())
-    if not found:
-        raise UsageError(f"{option} {text!r} is no duration: give one like 90s, 15m, 24h or 7d.")
-    return float(found[1]) * _UNITS[found[2]]
+    """Read a duration such as 90s, 15m, 24h, 7d or 1h30m, in seconds; larger units first."""
+    parts = _PART.findall(text)
+    units = [unit for _, unit in parts]
+    in_order = units == [unit for unit in _UNITS if unit in units]
+    if not parts or not in_order or "".join(map("".join, parts)) != text.strip():
+        raise UsageError(
+            f"{option} {text!r} is not a valid duration. Use for example 90s, 15m, 24h, 7d or"
+            " 1h30m."
+        )
+    return math.fsum(float(number) * _UNITS[unit] for number, unit in parts)
+
+
+def moment(text: str) -> float:
+    """Read --since: a date, or a date and a time, UTC where it names no zone; since 1970."""
+    try:
+        found = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise UsageError(
+            f"--since {text!r} is not a valid date. Use for example 2026-11-01 or"
+            " 2026-11-01T09:30Z."
+        ) from None
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+
+
+def file_format(text: str) -> Format:
+    """Read --format."""
+    for choice in get_args(Format):
+        if text == choice:
+            return cast("Format", choice)
+    raise UsageError(f"--format {text!r} is not a valid format. Use csv, json, jsonl or xlsx.")
 
 
 def rate(text: str) -> float | None:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from batch_resend.aws.endpoints import AwsTarget
 from batch_resend.cli import options
 from batch_resend.cli.event_loop import in_loop
 from batch_resend.errors import Exit, UsageError
 
 if TYPE_CHECKING:
-    from batch_resend.ledger.sqlite.ledger import SqliteLedger
+    from batch_resend.ledger.sqlite.records import LedgerRecords
     from batch_resend.ledger.status import Confirmations
     from batch_resend.settings import Settings
 
@@ -103,7 +104,7 @@ async def _status(settings: Settings, max_sends: int, *, json: bool, masked: boo
     return int(Exit.DONE)
 
 
-async def _confirmations(settings: Settings, ledger: SqliteLedger) -> Confirmations | None:
+async def _confirmations(settings: Settings, ledger: LedgerRecords) -> Confirmations | None:
     if not settings.user_pool_id:
         return None
     import time
@@ -112,9 +113,9 @@ async def _confirmations(settings: Settings, ledger: SqliteLedger) -> Confirmati
     from batch_resend.ledger import confirmations
     from batch_resend.ledger import status as told
 
-    place = clients.Place(settings.pool_region, settings.profile, settings.endpoint_url)
+    place = AwsTarget(settings.pool_region, settings.profile, settings.endpoint_url)
     with confirmations.Listed() as listed:
-        async with clients.signed_client(place, "cognito-idp") as client:
+        async with clients.signed_client(place, clients.COGNITO) as client:
             await listed.read(client, settings.user_pool_id, ledger, _say)
         return told.confirmations(ledger.users(), listed.status, settings.user_pool_id, time.time())
 

@@ -8,41 +8,29 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import anyio
 import anyio.lowlevel
 
 from batch_resend.errors import LedgerError, ReportError, StaleListing
-from batch_resend.job.outcome import Again, Judge, Stop, Verdict, judge
-from batch_resend.job.pacing import DEFAULT_QUOTA, Closed, Gate, Health, Pace, SharedPace
+from batch_resend.job.attempt import Attempt, Sender, Sending, names_of, result_of
+from batch_resend.job.clock import Clock
+from batch_resend.job.outcome import Stop
+from batch_resend.job.pacing import DEFAULT_QUOTA, Gate, Health, Pace, SharedPace
 from batch_resend.job.plan import Eligibility, decide
-from batch_resend.job.request import AppClient, Template, build
-from batch_resend.job.retry import retry
+from batch_resend.job.request import AppClient, Template
 from batch_resend.job.spool import Spool
+from batch_resend.job.stopping import Stopping
 from batch_resend.job.summary import MaxFailures, Summary, Tally
-from batch_resend.job.waves import Waves, divide, line
-from batch_resend.ledger import Barred, Intend, Interrupted, Names, Settle
-from batch_resend.ledger.journal import Alone, Journal, OwnJournal
+from batch_resend.job.waves import Schedule, Waves, divide
+from batch_resend.ledger.journal import ExclusiveLedger, Journal, OwnJournal
 from batch_resend.ledger.policy import History, SendPolicy
-from batch_resend.masking import mask_within
-from batch_resend.model import (
-    Candidate,
-    Outcome,
-    Planned,
-    Reason,
-    Reply,
-    Request,
-    Result,
-    RunInfo,
-    Wire,
-)
+from batch_resend.model import Candidate, Outcome, Planned, Reason, Result, RunInfo
 from batch_resend.observer import Noted, Observe, Settled, Waiting, ignore
 
-CONNECT_WITHIN = 30.0  #: seconds; without a single connection for so long, settings are wrong
-_LONGEST_MESSAGE = 500  #: characters of an error message that go into the report
 _LISTINGS = 3  #: how often a listing that cannot be continued is begun
 
 
@@ -55,14 +43,6 @@ class Source(Protocol):
 
     def batches(self) -> AsyncIterator[list[Candidate]]:
         """Read on to the end, in lists."""
-        ...
-
-
-class Sender(Protocol):
-    """Who asks Cognito."""
-
-    async def send(self, request: Request) -> Reply:
-        """Ask once, and never raise for a user."""
         ...
 
 
@@ -97,12 +77,12 @@ class Selection:
     one_per_address: bool = False  #: the newest account of each address
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """How the run stands, for whoever watches."""
 
     eligible: int  #: users to be sent a code
-    done: int  #: of these, how many are settled
+    done: int  #: of these, how many have their result
     tally: Tally
     rate: float
     ceiling: float
@@ -114,15 +94,6 @@ class Snapshot:
     waves: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class _Tried:
-    """One try for one user."""
-
-    verdict: Verdict
-    reply: Reply
-    latency: float
-
-
 @dataclass(slots=True, kw_only=True, eq=False)
 class Job:
     """One run over one input. `plan` first, then `run` or `dry_run`.
@@ -132,7 +103,7 @@ class Job:
     what could not be asked at the end; the run waits until `hand_over` has taken a result.
     """
 
-    ledger: Alone | Journal
+    ledger: ExclusiveLedger | Journal
     report: Report
     app: AppClient
     spool: Spool
@@ -148,36 +119,29 @@ class Job:
     threads: bool = True  #: commit in a thread; not in virtual time
     part: bool = False  #: of a larger run, which asks the ledger what is unknown over all
 
-    stopped_by: Stop | None = field(default=None, init=False)
-    detail: str = field(default="", init=False)
     tally: Tally = field(default_factory=Tally, init=False)
-    eligible: int = field(default=0, init=False)
-    waves: list[int] = field(default_factory=lambda: [0], init=False)  #: users in each
-    _wave: int = field(default=0, init=False)  #: which one is under way, from 0
-    _of_wave: Tally = field(default_factory=Tally, init=False)  #: who was asked for in it
-    _left_of_wave: int = field(default=0, init=False)  #: who has not been asked for yet
+    schedule: Schedule = field(default_factory=lambda: Schedule([0]), init=False)
+    stopping: Stopping = field(init=False)
     _gate: Gate = field(init=False)
     _journal: Journal = field(init=False)
-    _done: int = field(default=0, init=False)  #: of the eligible: settled, or not to be any more
-    _judge: Judge = field(default_factory=Judge, init=False)
-    _stopped: anyio.Event = field(default_factory=anyio.Event, init=False)
-    _began: float = field(init=False)
+    _clock: Clock = field(init=False)
 
     def __post_init__(self) -> None:
         """Set the clock: never before what the ledger knows, though the wall clock may."""
-        self._began = anyio.current_time()
         self._journal = (
             self.ledger
             if isinstance(self.ledger, Journal)
             else OwnJournal(self.ledger, threads=self.threads)
         )
         self.now = max(self.now, self._journal.latest())
+        self._clock = Clock(self.now)
         self._gate = Gate(
             Pace(self.limits.rate),
             Health(self.limits.concurrency),
             budget=self.limits.max_sent,
             waiting=lambda why, seconds: self.observe(Waiting(why, seconds)),
         )
+        self.stopping = Stopping(self._gate)
 
     # -- 1 and 2: read and plan ----------------------------------------------------
 
@@ -189,8 +153,8 @@ class Job:
         for last in (False,) * (_LISTINGS - 1) + (True,):
             try:
                 async for batch in source.batches():
-                    users = [_names(candidate) for candidate in batch]
-                    known = await self._journal.histories(users, self._time())
+                    users = [names_of(candidate) for candidate in batch]
+                    known = await self._journal.histories(users, self._clock.now())
                     self.spool.add(
                         (
                             self._planned(candidate, history),
@@ -213,8 +177,8 @@ class Job:
         if selection.sample is not None:
             self.spool.keep_sample(selection.sample, self.rng)
         counts = self.spool.counts()
-        self.eligible = counts.get(Reason.ELIGIBLE, 0)
-        self.waves = divide(self.limits.waves, self.eligible)
+        eligible = counts.get(Reason.ELIGIBLE, 0)
+        self.schedule = Schedule(divide(self.limits.waves, eligible))
         return counts
 
     def _planned(self, candidate: Candidate, history: History) -> Planned:
@@ -226,7 +190,7 @@ class Job:
             history=history,
             eligibility=self.eligibility,
             policy=self.policy,
-            now=self._time(),
+            now=self._clock.now(),
         )
         needed = self.template.names
         return Planned(
@@ -237,6 +201,16 @@ class Job:
             candidate.raw,
             candidate.aliases,
         )
+
+    @property
+    def eligible(self) -> int:
+        """How many users are to be sent a code."""
+        return self.schedule.eligible
+
+    @property
+    def waves(self) -> list[int]:
+        """How many users each wave has."""
+        return self.schedule.sizes
 
     def set_rate(self, rate: float) -> None:
         """Set the ceiling in requests a second; before `run` only."""
@@ -249,7 +223,7 @@ class Job:
     async def dry_run(self) -> Summary:
         """Report what would happen; nothing is sent and nothing remembered."""
         for planned in self.spool:
-            await self._tell(self._result(planned, planned.reason))
+            await self._tell(result_of(planned, planned.reason, self._clock.now()))
             if planned.row % 256 == 0:
                 await anyio.lowlevel.checkpoint()
         return await self._summary()
@@ -259,212 +233,114 @@ class Job:
     async def run(self, sender: Sender) -> Summary:
         """Send, until every row has its result."""
         try:
-            await self._journal.begin(self._time())
+            await self._journal.begin(self._clock.now())
         except LedgerError as error:
             self.stop(Stop.LEDGER, str(error))
+        sending = Sending(
+            app=self.app,
+            template=self.template,
+            policy=self.policy,
+            max_attempts=self.limits.max_attempts,
+            gate=self._gate,
+            journal=self._journal,
+            sender=sender,
+            stopping=self.stopping,
+            clock=self._clock,
+        )
+        within = self.limits.deadline
+        deadline = None if within is None else self._clock.began + within
         async with anyio.create_task_group() as around:
             around.start_soon(self._journal.commit_forever)
-            around.start_soon(self._watch_time)
-            await self._send_all(sender)
+            around.start_soon(self.stopping.watch_time, deadline, self.limits.give_up_after)
+            await self._send_all(sending)
             around.cancel_scope.cancel()
-        self._gate.close()  # whoever shares the pace has it alone from now on
-        if (
-            self.stopped_by
-            and self.stopped_by.exit_code == 3
-            and not self.tally.reasons[Reason.STOPPED]
-        ):
-            self.stopped_by, self.detail = None, ""  # it ended before it could be stopped
+        self._gate.close()  # the others have the shared pace to themselves from now on
+        cause = self.stopping.cause
+        if cause and cause.exit_code == 3 and not self.tally.reasons[Reason.STOPPED]:
+            self.stopping.withdraw()
+        return await self._finish()
+
+    async def _finish(self) -> Summary:
         summary = await self._summary()
-        if self.stopped_by is not Stop.LEDGER:  # after a failed commit it is left alone
-            try:
-                await self._journal.finish(json.dumps(summary.as_json()), self._time())
-            except LedgerError as error:
-                self.stop(Stop.LEDGER, str(error))
-                summary = await self._summary()
+        if self.stopping.cause is Stop.LEDGER:  # after a failed commit it is left alone
+            return summary
+        try:
+            await self._journal.finish(json.dumps(summary.as_json()), self._clock.now())
+        except LedgerError as error:
+            self.stop(Stop.LEDGER, str(error))
+            summary = await self._summary()
         return summary
 
-    def stop(self, stop: Stop, detail: str = "") -> None:
-        """End the run: nobody else is asked, what is in flight is settled.
+    def stop(self, cause: Stop, detail: str = "") -> None:
+        """End the run: no further user is requested, what is in flight is settled."""
+        self.stopping.stop(cause, detail)
 
-        The first reason is the reason; but a ledger that fails is worse than any other.
-        """
-        if self.stopped_by is None or stop is Stop.LEDGER:
-            self.stopped_by, self.detail = stop, detail[:_LONGEST_MESSAGE]
-            self._stopped.set()
-            self._gate.close()
-
-    async def _send_all(self, sender: Sender) -> None:
+    async def _send_all(self, sending: Sending) -> None:
         rows = iter(self.spool)
-        for number, size in enumerate(self.waves):
-            if self.stopped_by is None:  # else what is left of the rows is told, and no more
-                self._wave, self._of_wave, self._left_of_wave = number, Tally(), size
+        for _ in self.schedule.sizes:
             async with anyio.create_task_group() as workers:
-                for _ in range(max(1, min(self.limits.concurrency, size))):
-                    workers.start_soon(self._work, rows, sender)
-            # Every worker has ended, so all who were asked for in this wave are settled.
-            if len(self.waves) > 1 and self.stopped_by is None:
-                self._judge_wave()
+                for _ in range(max(1, min(self.limits.concurrency, self.schedule.size))):
+                    workers.start_soon(self._work, rows, sending)
+            # Every worker has ended, so all who were requested in this wave are settled.
+            if self.stopping.cause is None and len(self.schedule.sizes) > 1:
+                self._end_wave()
 
-    def _judge_wave(self) -> None:
-        told = line(self._wave + 1, len(self.waves), self._of_wave)
-        if self._is_last_wave():
-            self.observe(Noted(f"{told}."))
-        elif self.limits.max_failures.exceeded(self._of_wave, at_an_end=True):
-            self.observe(Noted(f"{told}; that is more than --max-failures allows."))
+    def _end_wave(self) -> None:
+        sentence, went_well = self.schedule.judge(self.limits.max_failures)
+        self.observe(Noted(sentence))
+        if not went_well:
             self.stop(Stop.MAX_FAILURES)
-        else:
-            self.observe(Noted(f"{told}; going on with {self.waves[self._wave + 1]} more."))
+        elif not self.schedule.is_last:
+            self.schedule.begin_next()
 
-    def _is_last_wave(self) -> bool:
-        return self._wave + 1 >= len(self.waves)
+    async def _work(self, rows: Iterator[Planned], sending: Sending) -> None:
+        """Take the next row from where all workers take theirs, to the end of the wave.
 
-    def _goes_on(self) -> bool:
-        """Whether the wave goes on; the last one does to the last row, and so does a stop."""
-        return self._left_of_wave > 0 or self._is_last_wave() or self.stopped_by is not None
-
-    async def _work(self, rows: Iterator[Planned], sender: Sender) -> None:
-        """Take the next row from where all workers take theirs, until there is none."""
-        while self._goes_on() and (planned := next(rows, None)) is not None:
+        A run that stops goes on to the last row, to report it.
+        """
+        schedule, stopping = self.schedule, self.stopping
+        while stopping.cause is not None or not schedule.finished:
+            if (planned := next(rows, None)) is None:
+                return
             if planned.reason is not Reason.ELIGIBLE:
                 if planned.reason is Reason.INTERRUPTED:
-                    await self._note_interrupted(planned)
-                await self._tell(self._result(planned, planned.reason))
-            elif self.stopped_by is not None:
-                self._done += 1
-                await self._tell(self._result(planned, Reason.STOPPED))
+                    await sending.note_interrupted(planned)
+                result = result_of(planned, planned.reason, self._clock.now())
+            elif stopping.cause is not None:
+                result = result_of(planned, Reason.STOPPED, self._clock.now())
+                schedule.add(result)
             else:
-                self._left_of_wave -= 1
-                result = await self._serve(planned, sender)
-                self._of_wave.add(result)
-                self._done += 1
-                await self._tell(result)
-                if self.limits.max_failures.exceeded(self.tally):
-                    self.stop(Stop.MAX_FAILURES)
-                if self._gate.spent == self.limits.max_sent:
-                    self.stop(Stop.MAX_SENT)
+                schedule.take()
+                result = await Attempt(sending, planned).result()
+                schedule.add(result)
+            await self._tell(result)
+            if result.attempts:
+                self._stop_at_limits()
             if planned.row % 256 == 0:
                 await anyio.lowlevel.checkpoint()
 
-    async def _serve(self, planned: Planned, sender: Sender) -> Result:
-        request = build(self.app, self.template, planned.username, planned.attributes)  # 3
-        names = _names(planned)
-        tries: list[_Tried] = []
-        counted, in_doubt = 0, False
-
-        async def attempt() -> _Tried:
-            nonlocal counted, in_doubt
-            place = await self._gate.place()  # 4
-            with anyio.CancelScope(shield=True):
-                try:
-                    at = self._time(place.left_at)
-                    intent = await self._journal.make(Intend(names, at, self.policy))  # 5
-                    place.left_at, in_doubt = anyio.current_time(), True
-                    reply = await sender.send(request)  # 6
-                    ended = anyio.current_time()
-                    verdict = judge(reply)
-                    tries.append(_Tried(verdict, reply, ended - place.left_at))
-                    counted += verdict.again is Again.COUNTED
-                    place.signal = verdict.signal
-                    place.connected = reply.wire is not Wire.NOT_SENT
-                    place.retry_after = reply.retry_after
-                    place.spent = verdict.reason.outcome in {Outcome.SENT, Outcome.UNKNOWN}
-                    # Before the place is free: whoever is next must not try a wrong setting.
-                    if stop := self._judge.heard(verdict):
-                        self.stop(stop, mask_within(reply.message, planned.username))
-                finally:
-                    self._gate.free(place, anyio.current_time())
-                await self._journal.make(Settle(intent, _settled(verdict), self._time(ended)))  # 7
-            in_doubt = False
-            return tries[-1]
-
-        def enough() -> bool:
-            return self.stopped_by is not None or counted >= self.limits.max_attempts
-
-        reason = Reason.STOPPED
-        try:
-            tried = await retry(attempt, enough=enough, sleep=self._rest)
-            if tried.verdict.again is Again.NEVER or counted >= self.limits.max_attempts:
-                reason = tried.verdict.reason
-        except Closed:
-            pass
-        except Barred as now:
-            reason = now.reason
-            if reason is Reason.INTERRUPTED:
-                await self._note_interrupted(planned)
-        except LedgerError as error:
-            # Without an intent nothing was sent; with one, nobody will know what came of it.
-            self.stop(Stop.LEDGER, str(error))
-            if in_doubt:
-                reason = Reason.INTERRUPTED
-        return self._result(planned, reason, tries)
-
-    async def _note_interrupted(self, planned: Planned) -> None:
-        if self.stopped_by is Stop.LEDGER:
-            return
-        try:
-            await self._journal.make(Interrupted(_names(planned), self._time()))
-        except LedgerError as error:
-            self.stop(Stop.LEDGER, str(error))
-
-    async def _rest(self, seconds: float) -> None:
-        with anyio.move_on_after(seconds):
-            await self._stopped.wait()
-
-    async def _watch_time(self) -> None:
-        """Stop at the deadline, after too long a silence, or where nothing connects."""
-        end = None if self.limits.deadline is None else self._began + self.limits.deadline
-        while True:
-            now, health = anyio.current_time(), self._gate.health
-            silent = health.silent_for(now)
-            if end is not None and now >= end:
-                self.stop(Stop.DEADLINE)
-            elif not health.connected and silent >= CONNECT_WITHIN:
-                self.stop(Stop.UNREACHABLE)
-            elif silent >= self.limits.give_up_after:
-                self.stop(Stop.GIVE_UP)
-            if self.stopped_by is not None:
-                return
-            left = min(self.limits.give_up_after, CONNECT_WITHIN) - silent
-            until_end = left if end is None else end - now
-            await anyio.sleep(max(0.05, min(left, until_end)))
+    def _stop_at_limits(self) -> None:
+        if self.limits.max_failures.exceeded(self.tally):
+            self.stop(Stop.MAX_FAILURES)
+        if self._gate.spent == self.limits.max_sent:
+            self.stop(Stop.MAX_SENT)
 
     # -- telling -------------------------------------------------------------------
 
     def snapshot(self) -> Snapshot:
         """How the run stands."""
         return Snapshot(
-            self.eligible,
-            self._done,
-            self.tally,
-            self._gate.rate,
-            self._gate.pace.ceiling,
-            self._gate.throttled,
-            self._gate.in_flight,
-            anyio.current_time() - self._began,
-            self.stopped_by,
-            self._wave + 1,
-            len(self.waves),
-        )
-
-    def _result(self, planned: Planned, reason: Reason, tries: Sequence[_Tried] = ()) -> Result:
-        result = Result(
-            planned.row,
-            planned.username,
-            reason,
-            attempts=len(tries),
-            finished_at=self._time(),
-            raw=planned.raw,
-        )
-        if not tries:
-            return result
-        reply = tries[-1].reply
-        return replace(
-            result,
-            delivery=reply.delivery if reason is Reason.ACCEPTED else None,
-            error_code=reply.code,
-            error_message=reply.message[:_LONGEST_MESSAGE],
-            request_id=reply.request_id,
-            latency=tries[-1].latency,
+            eligible=self.schedule.eligible,
+            done=self.schedule.done,
+            tally=self.tally,
+            rate=self._gate.rate,
+            ceiling=self._gate.pace.ceiling,
+            throttled=self._gate.throttled,
+            in_flight=self._gate.in_flight,
+            seconds=self._clock.elapsed,
+            stopped_by=self.stopping.cause,
+            wave=self.schedule.number + 1,
+            waves=len(self.schedule.sizes),
         )
 
     async def _tell(self, result: Result) -> None:
@@ -484,36 +360,22 @@ class Job:
                 unknown = await self._journal.unknown()
             except LedgerError as error:
                 unknown = None  # this run's own number would say that there are no others
-                if self.stopped_by is not Stop.LEDGER:  # else it is said as what stopped it
-                    self.observe(Noted(f"How many are unknown over all runs is not known. {error}"))
+                if self.stopping.cause is not Stop.LEDGER:  # else it is said as what stopped it
+                    why = f"How many are unknown over all runs is not known. {error}"
+                    self.observe(Noted(why))
         return Summary(
             reasons=dict(self.tally.reasons),
             requests=self.tally.requests,
             throttled=self._gate.throttled,
             ceiling=self._gate.pace.ceiling,
-            seconds=anyio.current_time() - self._began,
+            seconds=self._clock.elapsed,
             started_at=self.now,
-            stopped_by=self.stopped_by,
-            detail=self.detail,
+            stopped_by=self.stopping.cause,
+            detail=self.stopping.detail,
             unknown_in_ledger=unknown,
             info=self.info,
         )
 
-    def _time(self, at: float | None = None) -> float:
-        """The event loop's time as seconds since the epoch; now, if none is given."""
-        return self.now + (anyio.current_time() if at is None else at) - self._began
-
-
-def _names(user: Candidate | Planned) -> Names:
-    return Names(user.username, user.aliases, listed=bool(user.aliases))
-
 
 def _address(candidate: Candidate) -> str:
     return candidate.attributes.get("email") or candidate.attributes.get("phone_number") or ""
-
-
-def _settled(verdict: Verdict) -> Reason | None:
-    """What the ledger keeps: nothing where nothing was sent and the user may ask again."""
-    if verdict.again is not Again.NEVER or verdict.reason is Reason.STOPPED:
-        return None
-    return verdict.reason

@@ -139,7 +139,7 @@ class Stop(StrEnum):
     UNREACHABLE = (
         "unreachable",
         Exit.SETTINGS,
-        "No connection to the endpoint came about: check --region, --endpoint-url and the network.",
+        "Could not connect to the endpoint.",
     )
     LEDGER = "ledger", Exit.SETTINGS, "The ledger could not be written, so sending stopped."
     REPORT = "report", Exit.SETTINGS, "The report could not be written, so sending stopped."
@@ -170,18 +170,20 @@ class Verdict:
     in_a_row: int = 1
     at_first: bool = False
 
+    @classmethod
+    def user(cls, reason: Reason) -> Verdict:
+        """Return a verdict about this user alone, final for this run."""
+        return cls(reason)
 
-def _user(reason: Reason) -> Verdict:
-    return Verdict(reason)
+    @classmethod
+    def fatal(cls, stop: Stop) -> Verdict:
+        """Return what ends the run at once: Cognito did nothing, for the settings are wrong."""
+        return cls(Reason.STOPPED, stop=stop)
 
-
-def _fatal(stop: Stop) -> Verdict:
-    # Cognito did nothing for this user; nobody is to blame but the settings.
-    return Verdict(Reason.STOPPED, stop=stop)
-
-
-def _repeated(reason: Reason, stop: Stop, *, at_first: bool = False) -> Verdict:
-    return Verdict(reason, stop=stop, in_a_row=IN_A_ROW, at_first=at_first)
+    @classmethod
+    def repeated(cls, reason: Reason, stop: Stop, *, at_first: bool = False) -> Verdict:
+        """Return what ends the run if it is said of one user after another."""
+        return cls(reason, stop=stop, in_a_row=IN_A_ROW, at_first=at_first)
 
 
 _SENT = Verdict(Reason.ACCEPTED)
@@ -196,6 +198,9 @@ _WIRE = {
     Wire.UNREADABLE: _UNREADABLE,
 }
 
+# Wrong settings, such as a certificate that is not accepted; they end a run that has had no answer.
+_UNREACHABLE = replace(_WIRE[Wire.NOT_SENT], stop=Stop.UNREACHABLE, at_first=True)
+
 #: (code, a piece of the message in lower case, verdict): the first that fits counts.
 TABLE: tuple[tuple[str, str, Verdict], ...] = (
     # The category quota of the account and Region; the only sign of congestion.
@@ -206,11 +211,15 @@ TABLE: tuple[tuple[str, str, Verdict], ...] = (
     ("RequestThrottled", "", _THROTTLED),
     ("RequestLimitExceeded", "", _THROTTLED),
     # The same code for a spent mail quota and for a tired user; only the text differs.
-    ("LimitExceededException", "daily email limit", _fatal(Stop.MAIL_QUOTA)),
-    ("LimitExceededException", "attempt limit", _user(Reason.ATTEMPT_LIMIT)),
-    ("LimitExceededException", "", _repeated(Reason.ATTEMPT_LIMIT, Stop.USER_LIMITS)),
+    ("LimitExceededException", "daily email limit", Verdict.fatal(Stop.MAIL_QUOTA)),
+    ("LimitExceededException", "attempt limit", Verdict.user(Reason.ATTEMPT_LIMIT)),
+    ("LimitExceededException", "", Verdict.repeated(Reason.ATTEMPT_LIMIT, Stop.USER_LIMITS)),
     # Amazon SES speaks through Cognito; the first two texts are SES's own.
-    ("CodeDeliveryFailureException", "daily message quota exceeded", _fatal(Stop.MAIL_QUOTA)),
+    (
+        "CodeDeliveryFailureException",
+        "daily message quota exceeded",
+        Verdict.fatal(Stop.MAIL_QUOTA),
+    ),
     (
         "CodeDeliveryFailureException",
         "maximum sending rate exceeded",
@@ -219,46 +228,54 @@ TABLE: tuple[tuple[str, str, Verdict], ...] = (
     (
         "CodeDeliveryFailureException",
         "not verified",
-        _repeated(Reason.DELIVERY_FAILED, Stop.SENDER_IDENTITY),
+        Verdict.repeated(Reason.DELIVERY_FAILED, Stop.SENDER_IDENTITY),
     ),
-    ("CodeDeliveryFailureException", "", _user(Reason.DELIVERY_FAILED)),
-    ("InvalidParameterException", "already confirmed", _user(Reason.ALREADY_CONFIRMED)),
-    ("InvalidParameterException", "auto verification not turned on", _fatal(Stop.CANNOT_VERIFY)),
+    ("CodeDeliveryFailureException", "", Verdict.user(Reason.DELIVERY_FAILED)),
+    ("InvalidParameterException", "already confirmed", Verdict.user(Reason.ALREADY_CONFIRMED)),
+    (
+        "InvalidParameterException",
+        "auto verification not turned on",
+        Verdict.fatal(Stop.CANNOT_VERIFY),
+    ),
     # Also the documented answer for an unknown user where PreventUserExistenceErrors is on.
-    ("InvalidParameterException", "", _user(Reason.REJECTED)),
-    ("ValidationException", "", _user(Reason.REJECTED)),
-    ("SerializationException", "", _user(Reason.REJECTED)),
-    ("NotAuthorizedException", "auto verification not turned on", _fatal(Stop.CANNOT_VERIFY)),
+    ("InvalidParameterException", "", Verdict.user(Reason.REJECTED)),
+    ("ValidationException", "", Verdict.user(Reason.REJECTED)),
+    ("SerializationException", "", Verdict.user(Reason.REJECTED)),
+    (
+        "NotAuthorizedException",
+        "auto verification not turned on",
+        Verdict.fatal(Stop.CANNOT_VERIFY),
+    ),
     # A wrong secret fails the first user already; later it may be one odd user name.
     (
         "NotAuthorizedException",
         "secret",
-        _repeated(Reason.REJECTED, Stop.WRONG_SECRET, at_first=True),
+        Verdict.repeated(Reason.REJECTED, Stop.WRONG_SECRET, at_first=True),
     ),
-    ("NotAuthorizedException", "disabled", _user(Reason.USER_DISABLED)),
-    ("NotAuthorizedException", "already confirmed", _user(Reason.ALREADY_CONFIRMED)),
-    ("NotAuthorizedException", "", _repeated(Reason.REJECTED, Stop.NOT_AUTHORIZED)),
-    ("UserNotFoundException", "", _user(Reason.USER_NOT_FOUND)),
-    ("ResourceNotFoundException", "", _fatal(Stop.UNKNOWN_CLIENT)),
-    ("InvalidEmailRoleAccessPolicyException", "", _fatal(Stop.SENDER_IDENTITY)),
+    ("NotAuthorizedException", "disabled", Verdict.user(Reason.USER_DISABLED)),
+    ("NotAuthorizedException", "already confirmed", Verdict.user(Reason.ALREADY_CONFIRMED)),
+    ("NotAuthorizedException", "", Verdict.repeated(Reason.REJECTED, Stop.NOT_AUTHORIZED)),
+    ("UserNotFoundException", "", Verdict.user(Reason.USER_NOT_FOUND)),
+    ("ResourceNotFoundException", "", Verdict.fatal(Stop.UNKNOWN_CLIENT)),
+    ("InvalidEmailRoleAccessPolicyException", "", Verdict.fatal(Stop.SENDER_IDENTITY)),
     # Only users with a telephone number meet these two; others may still be mailed.
     (
         "InvalidSmsRoleAccessPolicyException",
         "",
-        _repeated(Reason.DELIVERY_FAILED, Stop.SMS_ROLE, at_first=True),
+        Verdict.repeated(Reason.DELIVERY_FAILED, Stop.SMS_ROLE, at_first=True),
     ),
     (
         "InvalidSmsRoleTrustRelationshipException",
         "",
-        _repeated(Reason.DELIVERY_FAILED, Stop.SMS_ROLE, at_first=True),
+        Verdict.repeated(Reason.DELIVERY_FAILED, Stop.SMS_ROLE, at_first=True),
     ),
     # A custom sender is such a trigger: it may have sent before it failed.
-    ("InvalidLambdaResponseException", "", _repeated(Reason.TRIGGER_ERROR, Stop.TRIGGER)),
-    ("UnexpectedLambdaException", "", _repeated(Reason.TRIGGER_ERROR, Stop.TRIGGER)),
-    ("UserLambdaValidationException", "", _user(Reason.REJECTED_BY_TRIGGER)),
+    ("InvalidLambdaResponseException", "", Verdict.repeated(Reason.TRIGGER_ERROR, Stop.TRIGGER)),
+    ("UnexpectedLambdaException", "", Verdict.repeated(Reason.TRIGGER_ERROR, Stop.TRIGGER)),
+    ("UserLambdaValidationException", "", Verdict.user(Reason.REJECTED_BY_TRIGGER)),
     ("ForbiddenException", "", _BLOCKED),
-    ("OperationNotEnabledException", "", _fatal(Stop.WRONG_REGION)),
-    ("UnknownOperationException", "", _fatal(Stop.NOT_COGNITO)),
+    ("OperationNotEnabledException", "", Verdict.fatal(Stop.WRONG_REGION)),
+    ("UnknownOperationException", "", Verdict.fatal(Stop.NOT_COGNITO)),
     # Modelled with HTTP 500; whatever its status, it proves nothing.
     ("InternalErrorException", "", _SERVER_ERROR),
 )
@@ -271,7 +288,7 @@ def judge(reply: Reply) -> Verdict:
     that proves nothing (3xx, 5xx), then the evidence of success, then the table.
     """
     if reply.wire in _WIRE:
-        return _WIRE[reply.wire]
+        return _UNREACHABLE if reply.lasting else _WIRE[reply.wire]
     if reply.status >= 500:
         return _SERVER_ERROR
     if 300 <= reply.status < 400:
@@ -303,6 +320,8 @@ class Judge:
         """Take note of a verdict; return what ends the run now, if anything does."""
         if verdict.signal is Signal.THROTTLED:
             return None  # says nothing about the settings
+        if verdict.stop is Stop.UNREACHABLE:
+            return None if self._answered else verdict.stop  # no answer, so it is not counted
         if verdict.stop is None:
             if verdict.signal is Signal.ANSWERED:
                 self._answered, self._stop, self._in_a_row = True, None, 0

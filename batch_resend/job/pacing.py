@@ -49,6 +49,7 @@ PROBE = 0.01  #: growth a second, of the rate, when looking whether there is mor
 MOVED = 1.1  #: so far above the limit without a throttle, and the quota has been raised
 RUSH = 0.3  #: growth a second, of the rate, from there on, and while no limit is known
 
+LATE = 0.01  #: seconds that a timer may be late without harm
 TICK = 0.001  #: seconds; timers are no finer, and to wait for less is to spin
 LOOK_UP = 0.25  #: seconds; whoever waits longer looks up in between whether things changed
 
@@ -87,9 +88,9 @@ class Pace:
         self._met_again = 0
         self._rushing = True
         self._next = float("-inf")
-        self._met_at = float("-inf")  # when the limit was last met
-        self._cut_at = float("-inf")  # when the rate was last cut, then or within the second
-        self._accepted = 0  # since the limit was last met
+        self._met_at = float("-inf")  # when the request left that last met the limit
+        self._blind_until = float("-inf")  # end of the last rest: what left before is old news
+        self._accepted = 0  # of those that left since then
         self._last_second: deque[float] = deque()  # when the accepted requests left
         self._grown_at: float | None = None
         self._held_since: float | None = None
@@ -99,35 +100,38 @@ class Pace:
         return self._next - now
 
     def leave(self, now: float) -> None:
-        """Take the next place. A little lateness of the timer is made good, no more."""
-        gap = 1 / self.rate
-        self._next = (self._next if now - self._next < min(gap, 0.01) else now) + gap
+        """Reserve the next slot. `LATE` of a timer's lateness is made good, no more."""
+        self._next = (self._next if now - self._next < LATE else now) + 1 / self.rate
 
     def throttled(self, left_at: float, now: float) -> None:
-        """Slow down, unless the request left before the rate was last cut."""
-        if left_at < self._cut_at:
+        """Slow down, unless the request left before the last rest was over."""
+        if left_at < self._blind_until:
             return
         provoked = self.limit is not None and self.rate > self.limit
-        if now - self._met_at >= SECOND:
-            self._meet(left_at, now)
+        if left_at - self._met_at >= SECOND:
+            self._meet(left_at)
         self._cut(now, EASE if provoked else CUT)
 
-    def answered(self, left_at: float, now: float, *, busy: bool) -> None:
-        """Speed up with time, where the pace is what holds the run back (`busy`)."""
+    def answered(self, left_at: float, now: float) -> None:
+        """Speed up with time, where the pace is what holds the run back."""
         self._last_second.append(left_at)
         self._forget(left_at - SECOND)
-        if left_at < self._met_at:
+        if left_at <= self._met_at:
             return
         self._accepted += 1
         since, self._grown_at = self._grown_at, now
-        if since is None or not busy:
+        if since is None or not self._is_waited_for(now):
             return
         growth, most = self._growth(now)
         self.rate = min(self.ceiling, most, self.rate * (1 + growth * min(1.0, now - since)))
 
-    def _meet(self, left_at: float, now: float) -> None:
+    def _is_waited_for(self, now: float) -> bool:
+        """Whether no slot is free, or only because a timer that waits for it is late."""
+        return now - self._next < max(LATE, 1 / self.rate)
+
+    def _meet(self, left_at: float) -> None:
         """Learn from a throttle where the limit is."""
-        since = now - self._met_at
+        since = left_at - self._met_at
         self._forget(left_at - SECOND)
         counted = len(self._last_second)
         measured = not self._rushing and since >= LEAST_MEASURED
@@ -143,14 +147,14 @@ class Pace:
         else:
             self.limit = (self.limit + found) / 2 if measured else min(self.limit, found)
             self._met_again += 1
-        self._rushing, self._accepted, self._met_at = False, 0, now
+        self._rushing, self._accepted, self._met_at = False, 0, left_at
 
     def _cut(self, now: float, left: float) -> None:
         """Slow down to that part of the rate, and leave some places out."""
         self.rate = max(self._slowest, min(self.rate * left, self._comfortable()))
-        self._cut_at = self._grown_at = now
+        self._grown_at = now
         self._held_since = None
-        self._next = max(self._next, now + REST / self.rate)
+        self._next = self._blind_until = max(self._next, now + REST / self.rate)
 
     def _forget(self, before: float) -> None:
         while self._last_second and self._last_second[0] <= before:
@@ -369,7 +373,7 @@ class Gate:
             pace.throttled(place.left_at, now)
         elif place.signal is Signal.ANSWERED:
             self._blocks = 0
-            pace.answered(place.left_at, now, busy=pace.delay(now) > 0)
+            pace.answered(place.left_at, now)
         if place.retry_after > 0:
             seconds = min(place.retry_after, 10 * LONGEST_PAUSE)
             of_all = self.shared if place.signal is Signal.THROTTLED else None

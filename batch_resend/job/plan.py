@@ -22,11 +22,22 @@ _PLAIN_NAME = re.compile(r"[!-~]{1,128}")
 
 @dataclass(frozen=True, slots=True)
 class Eligibility:
-    """Which users the operator means. Ages of a sign-up in seconds."""
+    """Which users the operator means. Ages of a sign-up in seconds; `since` is a moment."""
 
     match: tuple[tuple[str, re.Pattern[str]], ...] = ()
     older_than: float | None = None
     newer_than: float | None = None
+    since: float | None = None
+
+    def judge_age(self, created: float, now: float) -> Reason | None:
+        """Return why a user who signed up then is skipped, or None."""
+        if self.older_than is not None and now - created < self.older_than:
+            return Reason.TOO_YOUNG
+        if self.newer_than is not None and now - created > self.newer_than:
+            return Reason.TOO_OLD
+        if self.since is not None and created < self.since:
+            return Reason.TOO_OLD
+        return None
 
 
 def valid_username(name: str) -> bool:
@@ -69,12 +80,8 @@ def decide(
         return Reason.NOT_UNCONFIRMED
     if candidate.enabled is False:
         return Reason.DISABLED
-    if candidate.created is not None:
-        age = now - candidate.created
-        if eligibility.older_than is not None and age < eligibility.older_than:
-            return Reason.TOO_YOUNG
-        if eligibility.newer_than is not None and age > eligibility.newer_than:
-            return Reason.TOO_OLD
+    if candidate.created is not None and (why := eligibility.judge_age(candidate.created, now)):
+        return why
     if history is not NOBODY and (told := judge_history(history, policy, now)):
         return told
     return Reason.ELIGIBLE if valid_username(candidate.username) else Reason.INVALID_USERNAME

@@ -29,7 +29,7 @@ class Template:
     """What is said besides the name: each value literal, or `@NAME` for the row's own.
 
     `@NAME` is the row's CSV column or the user's attribute of that name; a value that
-    really begins with `@` is written `unsettled...`. `metadata` is handed to the pool's Lambda
+    really begins with `@` is written `@@...`. `metadata` is handed to the pool's Lambda
     triggers and stored nowhere by Cognito. `ip_address` and `encoded_data` are heeded
     only with threat protection on, a client secret, and the client's
     EnablePropagateAdditionalUserContextData (Cognito Developer Guide, "adaptive
@@ -54,13 +54,13 @@ class Template:
 
 
 def _refers(value: str) -> bool:
-    return value.startswith("@") and not value.startswith("unsettled")
+    return value.startswith("@") and not value.startswith("@@")
 
 
 def _fill(value: str, attributes: Mapping[str, str]) -> str:
     if _refers(value):
         return attributes.get(value[1:], "")
-    return value[1:] if value.startswith("unsettled") else value
+    return value[1:] if value.startswith("@@") else value
 
 
 def secret_hash(username: str, app: AppClient) -> str:

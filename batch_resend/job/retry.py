@@ -49,23 +49,19 @@ async def retry(
     first = await attempt()
     if first.verdict.again is Again.NEVER:
         return first  # as nearly all are: there is nothing to decide, and nothing to pay for
-    made = [first]
+    last, made = first, [first]
 
     async def attempt_again() -> T:
-        return made.pop() if made else await attempt()
+        nonlocal last
+        last = made.pop() if made else await attempt()
+        return last
 
     jitter = tenacity.wait_random_exponential(multiplier=2 * FIRST_REST, max=LONGEST_REST)
     retrying = tenacity.AsyncRetrying(
         sleep=sleep,
         stop=lambda _state: enough(),
-        wait=lambda state: jitter(state) if _again(state) is Again.COUNTED else 0.0,
+        wait=lambda state: jitter(state) if last.verdict.again is Again.COUNTED else 0.0,
         retry=tenacity.retry_if_result(lambda tried: tried.verdict.again is not Again.NEVER),
-        retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
+        retry_error_callback=lambda _state: last,
     )
     return await retrying(attempt_again)
-
-
-def _again(state: tenacity.RetryCallState) -> Again:
-    assert state.outcome is not None  # noqa: S101 - tenacity asks only after a try
-    again: Again = state.outcome.result().verdict.again
-    return again

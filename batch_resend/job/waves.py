@@ -10,9 +10,10 @@ the whole run, as without waves.)
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
-from batch_resend.job.summary import Tally
-from batch_resend.model import Outcome
+from batch_resend.job.summary import MaxFailures, Tally
+from batch_resend.model import Outcome, Result
 
 Waves = tuple[int | None, ...]  #: users in each; None, in the last place, is the rest
 
@@ -40,3 +41,61 @@ def line(number: int, of: int, tally: Tally) -> str:
     shown = ", ".join(f"{counts[outcome]} {outcome}" for outcome in Outcome if counts[outcome])
     asked = sum(counts.values())
     return f"Wave {number} of {of}: {asked} user{'s' if asked != 1 else ''}: {shown}"
+
+
+@dataclass(slots=True)
+class Schedule:
+    """The users to be requested, divided into waves, and how far it has come."""
+
+    sizes: list[int]  #: users in each wave
+    number: int = 0  #: of the wave under way, from 0
+    done: int = 0  #: users whose result is known
+    tally: Tally = field(default_factory=Tally)  #: of the wave under way
+    _left: int = field(init=False)  #: users of this wave who are still to be taken
+
+    def __post_init__(self) -> None:
+        """Begin with the first wave."""
+        self._left = self.size
+
+    @property
+    def eligible(self) -> int:
+        """How many users there are in all waves."""
+        return sum(self.sizes)
+
+    @property
+    def size(self) -> int:
+        """How many users belong to the wave under way."""
+        return self.sizes[self.number]
+
+    @property
+    def is_last(self) -> bool:
+        """Whether no wave follows."""
+        return self.number + 1 >= len(self.sizes)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all users of this wave are taken; the last one lasts to the last row."""
+        return self._left <= 0 and not self.is_last
+
+    def take(self) -> None:
+        """Count a user who is about to be requested."""
+        self._left -= 1
+
+    def add(self, result: Result) -> None:
+        """Count the result of a user of these waves."""
+        self.done += 1
+        self.tally.add(result)
+
+    def judge(self, allowed: MaxFailures) -> tuple[str, bool]:
+        """Judge the wave that has ended: a sentence about it, and whether the next may begin."""
+        text = line(self.number + 1, len(self.sizes), self.tally)
+        if self.is_last:
+            return f"{text}.", True
+        if allowed.exceeded(self.tally, at_an_end=True):
+            return f"{text}; that is more than --max-failures allows.", False
+        return f"{text}; going on with {self.sizes[self.number + 1]} more.", True
+
+    def begin_next(self) -> None:
+        """Begin the next wave."""
+        self.number, self.tally = self.number + 1, Tally()
+        self._left = self.size

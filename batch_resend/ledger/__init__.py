@@ -32,7 +32,7 @@ from batch_resend.model import Reason
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class Identity:
     """One user as the ledger sees them: the name sent, and other names from a listing.
 
     A message notes the other names that a listing knew when it was sent. From then on all
@@ -54,7 +54,7 @@ class Intend:
     `policy` is what must hold still, where others may have written since the plan.
     """
 
-    names: Names
+    user: Identity
     at: float
     policy: SendPolicy = ANYBODY
 
@@ -72,21 +72,20 @@ class Settle:
 class Interrupted:
     """The open intents that a dead run left for this user are now `unknown`."""
 
-    names: Names
+    user: Identity
     at: float
 
 
 Step = Intend | Settle | Interrupted
 
 
-class Barred(Exception):
-    """No intent: since the plan somebody has written to this user, or is about to.
+class IntentRejected(Exception):
+    """An intent is refused: since the plan a message went to this user, or is about to.
 
-    Another machine, or this run by another name of theirs.
+    By another machine, or by this run under another of their names.
     """
 
     def __init__(self, reason: Reason) -> None:
-        """Say why."""
         super().__init__(str(reason))
         self.reason = reason
 

@@ -11,8 +11,8 @@ import sqlite3
 import time
 from collections.abc import Callable
 
-from batch_resend.ledger import Names
-from batch_resend.ledger.sqlite.ledger import SqliteLedger
+from batch_resend.ledger import Identity
+from batch_resend.ledger.sqlite.records import LedgerRecords
 from batch_resend.sources.cognito import Client, CognitoSource
 
 _EVERY = 10.0  #: seconds between two words about how far the listing is
@@ -42,7 +42,7 @@ class Listed:
         self,
         client: Client,
         user_pool_id: str,
-        ledger: SqliteLedger,
+        ledger: LedgerRecords,
         tell: Callable[[str], None],
     ) -> None:
         """List the pool; `tell` hears now and then how far it is.
@@ -55,7 +55,7 @@ class Listed:
         last = time.monotonic()
         async for batch in source.batches():
             for listed in batch:
-                names = Names(listed.username, listed.aliases, listed=True)
+                names = Identity(listed.username, listed.aliases, listed=True)
                 self._db.executemany(
                     "INSERT INTO listed VALUES (?, ?) ON CONFLICT (user) DO UPDATE"
                     " SET status = excluded.status WHERE status != 'CONFIRMED'",

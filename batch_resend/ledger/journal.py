@@ -12,19 +12,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
-from batch_resend.ledger import Names, Step
+from batch_resend.ledger import Identity, Step
 from batch_resend.ledger.policy import History
-from batch_resend.ledger.sqlite.group_commit import Durable, GroupCommit
+from batch_resend.ledger.sqlite.group_commit import GroupCommit, StepWriter
 
 
-class Alone(Durable, Protocol):
+class ExclusiveLedger(StepWriter, Protocol):
     """A ledger that one run holds alone; every method raises `LedgerError`."""
 
     def latest(self) -> float:
         """The newest time it knows, in seconds since the epoch."""
         ...
 
-    def history(self, names: Names) -> History:
+    def history(self, names: Identity) -> History:
         """What it knows of a user."""
         ...
 
@@ -49,7 +49,7 @@ class Journal(Protocol):
         """The newest time it knows, in seconds since the epoch."""
         ...
 
-    async def histories(self, users: Sequence[Names], now: float) -> list[History]:
+    async def histories(self, users: Sequence[Identity], now: float) -> list[History]:
         """What it knows of each of these users."""
         ...
 
@@ -80,15 +80,24 @@ class Journal(Protocol):
 class OwnJournal:
     """The journal of a ledger that this run holds alone."""
 
-    def __init__(self, ledger: Alone, *, threads: bool = True) -> None:
-        """Stand before a ledger that is open; `threads` as `GroupCommit` has it."""
+    def __init__(self, ledger: ExclusiveLedger, *, threads: bool = True) -> None:
+        """Use a ledger that is open; `threads` as `GroupCommit` has it."""
         self._ledger = ledger
         self._commits = GroupCommit(ledger, threads=threads)
-        self.latest = ledger.latest
-        self.make = self._commits.make
-        self.commit_forever = self._commits.commit_forever
 
-    async def histories(self, users: Sequence[Names], now: float) -> list[History]:
+    def latest(self) -> float:
+        """The newest time it knows, in seconds since the epoch."""
+        return self._ledger.latest()
+
+    async def make(self, step: Step) -> int:
+        """Make one step durable, in a commit shared with others; see `GroupCommit.make`."""
+        return await self._commits.make(step)
+
+    async def commit_forever(self) -> None:
+        """Commit what gathers, until cancelled."""
+        await self._commits.commit_forever()
+
+    async def histories(self, users: Sequence[Identity], now: float) -> list[History]:
         """What it knows of each; nobody else is under way, so the time does not matter."""
         del now
         return [self._ledger.history(names) for names in users]

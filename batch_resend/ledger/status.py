@@ -301,7 +301,7 @@ def _end(run: PastRun, *, goes_on: bool | None) -> str:
 
 def _by_state(counts: Counter[tuple[str, str]]) -> list[str]:
     said = []
-    for state in dict.fromkeys((*_STATES, "unknown", "open")):
+    for state in (*_STATES, "open"):
         reasons = {reason: n for (found, reason), n in sorted(counts.items()) if found == state}
         if reasons:
             inner = ", ".join(

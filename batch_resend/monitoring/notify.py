@@ -28,6 +28,7 @@ from urllib.parse import urlsplit
 import anyio
 import anyio.to_thread
 
+from batch_resend.aws.endpoints import LOOPBACK
 from batch_resend.errors import BatchResendError, UsageError
 from batch_resend.job.engine import Job
 from batch_resend.job.summary import RunEnd, Summary, error_as_json
@@ -44,7 +45,6 @@ EMF_EVERY = 60.0  #: seconds: CloudWatch's own resolution
 TEXTFILE_EVERY = 30.0
 WRITE_WITHIN = 5.0  #: seconds for the last metrics, where a disk hangs
 
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 #: What of the summary a ping tells: no names of files, for they may name a customer.
 _TOLD = {
     *("schema", "counts", "reasons", "rows", "requests", "throttled", "seconds", "started_at"),
@@ -144,7 +144,7 @@ class Ping:
         host, scheme = self._url.hostname, self._url.scheme
         if scheme not in {"http", "https"} or not host or not url.isprintable() or " " in url:
             raise UsageError("--ping-url is no address: give it as https://HOST/PATH.")
-        if scheme == "http" and host not in _LOOPBACK:
+        if scheme == "http" and host not in LOOPBACK:
             raise UsageError("--ping-url is plain http, which everybody can read: give https.")
         self._warn = warn
         self._beginning: anyio.CancelScope | None = None

@@ -1,6 +1,6 @@
 """What would go wrong, and why, before anybody is written to. Pure: facts -> findings.
 
-`gather` makes the calls and fills in `Facts`; here they are judged. A fact that could not
+`probe` makes the calls and fills in `Facts`; here they are judged. A fact that could not
 be learnt is never more than a warning: the check needs no more rights than it has. `stop`
 is said only where the run cannot work, `warning` where a person should know before they
 say yes.

@@ -1,6 +1,6 @@
 """What was learnt of pool, client and account. Pure values.
 
-`gather` fills them in, `check` judges them. What could not be learnt is an `Unknown`, with
+`probe` fills them in, `check` judges them. What could not be learnt is an `Unknown`, with
 the permission that the question needs and the reason why there is no answer: never a guess.
 The client secret is no fact: only how the one that was given compares with it.
 """

@@ -1,4 +1,4 @@
-"""The calls that learn what `check` judges: side by side, each bounded in time.
+"""The calls that find out what `check` judges: side by side, each bounded in time.
 
 Nothing here fails: whatever a call meets (no credentials, no permission, no room, silence,
 a captive portal's page) becomes an `Unknown` with its reason. Everything only reads. The
@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import anyio
 from botocore.exceptions import (
@@ -23,6 +24,8 @@ from botocore.exceptions import (
 )
 
 from batch_resend.aws import clients
+from batch_resend.aws.endpoints import AwsTarget
+from batch_resend.aws.refusals import BAD_CREDENTIALS, FORBIDDEN, THROTTLED, code_of, no_credentials
 from batch_resend.errors import SettingsError
 from batch_resend.masking import printable
 from batch_resend.preflight.facts import (
@@ -56,11 +59,12 @@ _FIVE_MINUTES = 300
 _UNREACHABLE = (ConnectTimeoutError, EndpointConnectionError, ProxyConnectionError, SSLError)
 _NOT_FOUND = {"ResourceNotFoundException", "NoSuchResourceException", "NoSuchResource"}
 
+C = TypeVar("C")
 T = TypeVar("T")
 
 
-async def gather(
-    place: clients.Place,
+async def probe(
+    target: AwsTarget,
     *,
     user_pool_id: str,
     client_id: str,
@@ -68,36 +72,45 @@ async def gather(
     within: float = WITHIN,
 ) -> Facts:
     """Learn what can be learnt; never raises, and takes at most three times `within`."""
-    asking = _Asking(place, within)
-    found: dict[str, Any] = {}
-
-    async def account() -> None:
-        found["account"] = await asking.account()
-
-    async def pool() -> None:
-        found["pool"] = pool = await asking.pool(user_pool_id)
-        found["ses"] = await asking.ses(pool, place.region)
-
-    async def client() -> None:
-        found["client"] = await asking.client(user_pool_id, client_id, secret)
-
-    async def provisioned() -> None:
-        found["provisioned"] = await asking.provisioned()
-
-    async def quota() -> None:
-        found["applied"], dimensions = await asking.applied()
-        found["usage"] = await asking.usage(dimensions)
-
-    await asking.open()
+    asked = Probe(target, within)
+    await asked.open()
+    account = _Answer(asked.account)
+    pool_and_ses = _Answer(lambda: asked.pool_and_ses(user_pool_id))
+    client = _Answer(lambda: asked.client(user_pool_id, client_id, secret))
+    provisioned = _Answer(asked.provisioned)
+    quota_and_usage = _Answer(asked.quota_and_usage)
     async with anyio.create_task_group() as tasks:
-        for question in (account, pool, client, provisioned, quota):
-            tasks.start_soon(question)
-    ses = found["ses"]
-    if isinstance(ses, SesFacts) and _elsewhere(found["pool"], found["account"]):
-        found["ses"] = Unknown(
-            "ses:GetAccount", Why.FAILED, "the SES identity belongs to another account"
-        )
-    return Facts(**found)
+        tasks.start_soon(account.fetch)
+        tasks.start_soon(pool_and_ses.fetch)
+        tasks.start_soon(client.fetch)
+        tasks.start_soon(provisioned.fetch)
+        tasks.start_soon(quota_and_usage.fetch)
+    pool, ses = pool_and_ses.value
+    applied, usage = quota_and_usage.value
+    if isinstance(ses, SesFacts) and _elsewhere(pool, account.value):
+        ses = Unknown("ses:GetAccount", Why.FAILED, "the SES identity belongs to another account")
+    return Facts(
+        pool=pool,
+        client=client.value,
+        provisioned=provisioned.value,
+        applied=applied,
+        ses=ses,
+        usage=usage,
+        account=account.value,
+    )
+
+
+class _Answer(Generic[T]):
+    """The answer to one of several questions that are asked side by side."""
+
+    value: T
+
+    def __init__(self, question: Callable[[], Awaitable[T]]) -> None:
+        self._question = question
+
+    async def fetch(self) -> None:
+        """Put the question and keep its answer."""
+        self.value = await self._question()
 
 
 def _elsewhere(pool: PoolFacts | Unknown, account: str | Unknown) -> bool:
@@ -108,11 +121,11 @@ def _elsewhere(pool: PoolFacts | Unknown, account: str | Unknown) -> bool:
     return bool(ours) and _of_arn(pool.source_arn, 4) != ours
 
 
-class _Asking:
+class Probe:
     """The questions, one method each, with one session for all."""
 
-    def __init__(self, place: clients.Place, within: float) -> None:
-        self._place = place
+    def __init__(self, target: AwsTarget, within: float) -> None:
+        self._target = target
         self._within = within
         self._session: Any = None
         self._none: Unknown | None = None  # why nothing can be asked at all
@@ -121,7 +134,7 @@ class _Asking:
         """Find the credentials, once for all."""
 
         async def credentials() -> Any:
-            self._session = clients.session(self._place)
+            self._session = clients.session(self._target)
             return await self._session.get_credentials()
 
         found = await self._ask("", credentials)
@@ -131,15 +144,29 @@ class _Asking:
             self._none = found
 
     async def account(self) -> str | Unknown:
+        """Ask whose credentials these are."""
+
         async def ask() -> str:
-            async with self._client("sts") as client:
+            async with self._client(clients.STS) as client:
                 return str((await client.get_caller_identity())["Account"])
 
         return await self._ask("sts:GetCallerIdentity", ask)
 
-    async def pool(self, user_pool_id: str) -> PoolFacts | Unknown:
+    async def pool_and_ses(
+        self, user_pool_id: str
+    ) -> tuple[PoolFacts | Unknown, SesFacts | Unknown | None]:
+        """Ask for the pool, and for the Amazon SES account that it sends with, if it does."""
+        pool = await self._pool(user_pool_id)
+        return pool, await self._ses(pool)
+
+    async def quota_and_usage(self) -> tuple[float | Unknown, Usage | Unknown]:
+        """Ask for the quota, and how much of it was used in the last hour."""
+        quota, dimensions = await self._applied()
+        return quota, await self._usage(dimensions)
+
+    async def _pool(self, user_pool_id: str) -> PoolFacts | Unknown:
         async def ask() -> PoolFacts:
-            async with self._client("cognito-idp") as client:
+            async with self._client(clients.COGNITO) as client:
                 answer = await client.describe_user_pool(UserPoolId=user_pool_id)
             return _pool(answer["UserPool"])
 
@@ -148,8 +175,10 @@ class _Asking:
     async def client(
         self, user_pool_id: str, client_id: str, secret: str | None
     ) -> ClientFacts | Unknown:
+        """Ask for the app client, and compare its secret with the one that is used."""
+
         async def ask() -> ClientFacts:
-            async with self._client("cognito-idp") as client:
+            async with self._client(clients.COGNITO) as client:
                 answer = await client.describe_user_pool_client(
                     UserPoolId=user_pool_id, ClientId=client_id
                 )
@@ -158,9 +187,12 @@ class _Asking:
         return await self._ask("cognito-idp:DescribeUserPoolClient", ask)
 
     async def provisioned(self) -> float | Unknown:
+        """Ask for the rate that Cognito enforces now."""
+
         async def ask() -> float:
-            async with self._client("cognito-idp") as client:
-                answer = await client.get_provisioned_limit(
+            async with self._client(clients.COGNITO) as client:
+                taught: Any = client  # newer than the SDK's types
+                answer = await taught.get_provisioned_limit(
                     LimitDefinition={
                         "LimitClass": "API_CATEGORY",
                         "Attributes": {"Category": CATEGORY},
@@ -170,18 +202,18 @@ class _Asking:
 
         return await self._ask("cognito-idp:GetProvisionedLimit", ask)
 
-    async def applied(self) -> tuple[float | Unknown, Mapping[str, str]]:
+    async def _applied(self) -> tuple[float | Unknown, Mapping[str, str]]:
         """Ask for the quota, and for the dimensions under which CloudWatch counts its use."""
         dimensions: Mapping[str, str] = _USAGE_DIMENSIONS
 
         async def ask() -> float:
             nonlocal dimensions
             which = {"ServiceCode": "cognito-idp", "QuotaCode": QUOTA_CODE}
-            async with self._client("service-quotas") as client:
+            async with self._client(clients.SERVICE_QUOTAS) as client:
                 try:
                     answer = await client.get_service_quota(**which)
                 except ClientError as error:
-                    if clients.code_of(error) not in _NOT_FOUND:
+                    if code_of(error) not in _NOT_FOUND:
                         raise
                     answer = await client.get_aws_default_service_quota(**which)
             quota = answer["Quota"]
@@ -192,13 +224,13 @@ class _Asking:
         found = await self._ask("servicequotas:GetServiceQuota", ask)
         return found, dimensions
 
-    async def ses(self, pool: PoolFacts | Unknown, region: str) -> SesFacts | Unknown | None:
+    async def _ses(self, pool: PoolFacts | Unknown) -> SesFacts | Unknown | None:
         if isinstance(pool, Unknown) or not pool.by_ses or "email" not in pool.verifies:
             return None
 
         async def ask() -> SesFacts:
-            where = _of_arn(pool.source_arn, 3) or region
-            async with self._client("sesv2", where) as client:
+            where = _of_arn(pool.source_arn, 3) or self._target.region
+            async with self._client(clients.SES, where) as client:
                 answer = await client.get_account()
             quota = answer["SendQuota"]
             return SesFacts(
@@ -212,10 +244,10 @@ class _Asking:
 
         return await self._ask("ses:GetAccount", ask)
 
-    async def usage(self, dimensions: Mapping[str, str]) -> Usage | Unknown:
+    async def _usage(self, dimensions: Mapping[str, str]) -> Usage | Unknown:
         async def ask() -> Usage:
             now = datetime.now(UTC)
-            async with self._client("cloudwatch") as client:
+            async with self._client(clients.CLOUDWATCH) as client:
                 answer = await client.get_metric_data(
                     MetricDataQueries=[
                         {
@@ -246,9 +278,11 @@ class _Asking:
 
         return await self._ask("cloudwatch:GetMetricData", ask)
 
-    def _client(self, service: str, region: str = "") -> Any:
+    def _client(
+        self, service: clients.Service[C], region: str = ""
+    ) -> AbstractAsyncContextManager[C]:
         return clients.signed_client(
-            self._place, service, made=self._session, region=region, attempts=_ATTEMPTS
+            self._target, service, made=self._session, region=region, attempts=_ATTEMPTS
         )
 
     async def _ask(self, permission: str, question: Callable[[], Awaitable[T]]) -> T | Unknown:
@@ -262,7 +296,7 @@ class _Asking:
             return Unknown(permission, Why.SILENT)
         except ClientError as error:
             return Unknown(permission, *_refusal(error))
-        except clients.no_credentials() as error:
+        except no_credentials() as error:
             return Unknown(permission, Why.CREDENTIALS, type(error).__name__)
         except _UNREACHABLE as error:
             return Unknown(permission, Why.UNREACHABLE, type(error).__name__)
@@ -275,11 +309,11 @@ class _Asking:
 
 
 def _refusal(error: ClientError) -> tuple[Why, str]:
-    code = clients.code_of(error)
+    code = code_of(error)
     for why, codes in (
-        (Why.FORBIDDEN, clients.FORBIDDEN),
-        (Why.CREDENTIALS, clients.BAD_CREDENTIALS),
-        (Why.THROTTLED, clients.THROTTLED),
+        (Why.FORBIDDEN, FORBIDDEN),
+        (Why.CREDENTIALS, BAD_CREDENTIALS),
+        (Why.THROTTLED, THROTTLED),
         (Why.NOT_FOUND, _NOT_FOUND),
     ):
         if code in codes:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import dataclasses
 import re
 import shlex
+from datetime import UTC, datetime
 from typing import Any
 
 from batch_resend.job.summary import MaxFailures
 from batch_resend.settings import Settings
+from batch_resend.wording import duration
 
 _DURATIONS = {"older_than", "newer_than", "timeout", "deadline", "give_up_after", "cooldown"}
 _OUTPUTS = ("report", "failed", "summary", "html")
@@ -44,7 +46,8 @@ def arguments(settings: Settings) -> list[str]:
         if field.name == "users":
             given.append(value if value == "-" or not value.startswith("-") else f"./{value}")
         elif isinstance(value, bool):
-            given.append(_NEGATED.get(field.name, _option(field.name)))
+            name = field.name if value or field.name in _NEGATED else f"no_{field.name}"
+            given.append(_NEGATED.get(name, _option(name)))
         else:
             for text in _texts(field.name, value):
                 # A value that looks like an option is tied to its own.
@@ -71,13 +74,17 @@ def _option(name: str) -> str:
 def _texts(name: str, value: Any) -> list[str]:
     if name == "waves":
         return [",".join("rest" if size is None else str(size) for size in value)]
+    if name == "user":
+        return list(value)
+    if name == "since":
+        return [datetime.fromtimestamp(value, UTC).isoformat().removesuffix("T00:00:00+00:00")]
     if isinstance(value, tuple):  # pairs, of which the second can be a pattern
         return [f"{key}={getattr(text, 'pattern', text)}" for key, text in value]
     if isinstance(value, MaxFailures):
         part = value.part
         return [str(value.number) if part is None else f"{_plain(part * 100)}%"]
     if name in _DURATIONS:
-        return [f"{_plain(value)}s"]
+        return [duration(value)]
     return [_plain(value) if isinstance(value, float) else str(value)]
 
 

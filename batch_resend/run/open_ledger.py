@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Protocol
 
 from batch_resend.aws import clients
+from batch_resend.aws.endpoints import AwsTarget
 from batch_resend.errors import InputError, UsageError
 from batch_resend.ledger import Forgotten
 from batch_resend.ledger.dynamodb.address import TableAddress, is_table, table_address
-from batch_resend.ledger.sqlite import ledger
-from batch_resend.ledger.sqlite.ledger import SqliteLedger, files_of
+from batch_resend.ledger.sqlite import lockfile
+from batch_resend.ledger.sqlite.file import LedgerFile
+from batch_resend.ledger.sqlite.lockfile import files_of
+from batch_resend.ledger.sqlite.records import LedgerRecords
 from batch_resend.ledger.sqlite.snapshot import looking_at, must_exist
 from batch_resend.masking import printable
 from batch_resend.run.prepare import default_ledger, place_of
@@ -54,7 +57,7 @@ async def ledger_of(settings: Settings) -> Where:
         if is_table(settings.ledger):
             return table_address(settings.ledger)
         return Path(settings.ledger)
-    place = clients.Place(settings.pool_region, settings.profile, settings.endpoint_url)
+    place = AwsTarget(settings.pool_region, settings.profile, settings.endpoint_url)
     if settings.client_id:
         async with clients.resend_client(place, timeout=settings.timeout, concurrency=1) as made:
             _, region, endpoint = made
@@ -83,7 +86,7 @@ def is_held(where: Where) -> bool | None:
     if not isinstance(where, Path):
         return None
     try:
-        return ledger.is_held(where)
+        return lockfile.is_held(where)
     except OSError:
         return None
 
@@ -91,25 +94,26 @@ def is_held(where: Where) -> bool | None:
 @contextlib.asynccontextmanager
 async def looking(
     settings: Settings, where: Where, *, only: str | None = None
-) -> AsyncIterator[SqliteLedger]:
+) -> AsyncIterator[LedgerRecords]:
     """Open a copy of a ledger, real or simulated, for looking only.
 
     Of a table that machines share only what is known of one person is copied, where it is
     enough. Raises what `looking_at` raises.
     """
-    sensitive = settings.case_sensitive
+    sensitive = bool(settings.case_sensitive)
     if isinstance(where, Path):
         with looking_at(where, case_sensitive=sensitive) as copy:
             yield copy
         return
-    from batch_resend.ledger.dynamodb import ledger as shared
+    from batch_resend.ledger.dynamodb import connection, records
 
-    with SqliteLedger(None, case_sensitive=sensitive, simulated=None) as copy:
-        async with shared.open_ledger(
+    with LedgerFile(None, case_sensitive=sensitive, simulated=None) as copy:
+        async with connection.connected(
             place_of(settings), where, case_sensitive=sensitive, simulated=None, read_only=True
-        ) as ledger:
-            await shared.must_have_begun(ledger).copy_into(copy, only=only)
-        yield copy
+        ) as table:
+            opened = records.DynamoRecords(connection.must_have_begun(table))
+            await opened.copy_into(copy.records, only=only)
+        yield copy.records
 
 
 @contextlib.asynccontextmanager
@@ -118,34 +122,34 @@ async def erasing(settings: Settings, where: Where) -> AsyncIterator[Erasable]:
 
     Raises `LedgerHeld` where a run holds it; nobody ever holds one that machines share.
     """
-    sensitive = settings.case_sensitive
+    sensitive = bool(settings.case_sensitive)
     if isinstance(where, Path):
-        with SqliteLedger(must_exist(where), case_sensitive=sensitive, simulated=None) as found:
-            yield _OneFile(found)
+        with LedgerFile(must_exist(where), case_sensitive=sensitive, simulated=None) as ledger:
+            yield _OneFile(ledger.records)
         return
-    from batch_resend.ledger.dynamodb import ledger as shared
+    from batch_resend.ledger.dynamodb import connection, records
 
-    async with shared.open_ledger(
+    async with connection.connected(
         place_of(settings), where, case_sensitive=sensitive, simulated=None, read_only=True
-    ) as ledger:
-        yield shared.must_have_begun(ledger)
+    ) as table:
+        yield records.DynamoRecords(connection.must_have_begun(table))
 
 
 class _OneFile:
     """A ledger in one file, as all ledgers are erased in."""
 
-    def __init__(self, ledger: SqliteLedger) -> None:
-        self._ledger = ledger
-        self.name = ledger.name
+    def __init__(self, records: LedgerRecords) -> None:
+        self._records = records
+        self.name = records.name
 
     async def forget(self, names: Sequence[str]) -> Forgotten:
-        return self._ledger.forget(names)
+        return self._records.forget(names)
 
     async def older(self, before: float, *, entirely: bool = False) -> tuple[int, int]:
-        return self._ledger.older(before, entirely=entirely)
+        return self._records.older(before, entirely=entirely)
 
     async def purge(self, before: float, *, entirely: bool = False) -> None:
-        self._ledger.purge(before, entirely=entirely)
+        self._records.purge(before, entirely=entirely)
 
 
 def keep_apart(ledger: Where, output: str) -> None:

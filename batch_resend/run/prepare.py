@@ -24,7 +24,8 @@ import anyio
 import anyio.abc
 import anyio.streams.memory
 
-from batch_resend.aws import clients, s3
+from batch_resend.aws import clients, s3, secrets
+from batch_resend.aws.endpoints import AwsTarget, is_aws, same_endpoint
 from batch_resend.errors import (
     BatchResendError,
     InputError,
@@ -33,14 +34,17 @@ from batch_resend.errors import (
     SettingsError,
     UsageError,
 )
-from batch_resend.job.engine import Job, Sender
+from batch_resend.job.attempt import Sender
+from batch_resend.job.engine import Job
 from batch_resend.job.outcome import Stop
 from batch_resend.job.pacing import DEFAULT_QUOTA, SharedPace
 from batch_resend.job.request import AppClient
 from batch_resend.job.spool import Spool
 from batch_resend.job.summary import Summary
 from batch_resend.ledger.dynamodb.address import is_table, table_address
-from batch_resend.ledger.sqlite.ledger import SqliteLedger, files_of
+from batch_resend.ledger.sqlite.file import LedgerFile
+from batch_resend.ledger.sqlite.ledger import SqliteLedger
+from batch_resend.ledger.sqlite.lockfile import files_of
 from batch_resend.masking import printable
 from batch_resend.model import Result, RunInfo
 from batch_resend.observer import Event, Noted, Observer, Settled, Waiting
@@ -55,8 +59,10 @@ from batch_resend.reports.results_csv import CsvReport, FailedRows
 from batch_resend.run.next_command import next_command
 from batch_resend.settings import UNCONFIRMED_FILTER, Settings, state_folder
 from batch_resend.sources.cognito import CognitoSource
-from batch_resend.sources.csv_file import CsvSource, Opener, read_names, without_waiting
+from batch_resend.sources.csv_file import CsvSource, read_names
+from batch_resend.sources.named_users import NamedUsers
 from batch_resend.sources.planned_batch import BatchSource
+from batch_resend.sources.text_input import Opener, without_waiting
 from batch_resend.version import __version__
 
 if TYPE_CHECKING:
@@ -170,7 +176,7 @@ class Run:
         client_id = settings.client_id or SIMULATED_CLIENT
         secret = await client_secret(settings)
         world = await stack.enter_async_context(_world(settings, now, self._observer.note))
-        if clients.is_aws(world.endpoint) and world.region != settings.pool_home != "":
+        if is_aws(world.endpoint) and world.region != settings.pool_home != "":
             self._observer.note(
                 f"The home of {settings.user_pool_id} is {settings.pool_home}, and {world.region}"
                 " is asked: right only for a replica of the pool."
@@ -364,10 +370,10 @@ class Run:
         return job, checked
 
     async def _learn(self, app: AppClient) -> Facts:
-        from batch_resend.preflight.probe import gather
+        from batch_resend.preflight.probe import probe
 
         settings = self.settings
-        return await gather(
+        return await probe(
             place_of(settings),
             user_pool_id=settings.user_pool_id,
             client_id=app.client_id,
@@ -389,7 +395,7 @@ class Run:
             checked.facts,
             checked.wish,
             job.eligible,
-            telephones=job.spool.telephones() if settings.users is None else None,
+            telephones=job.spool.telephones() if settings.is_listing else None,
             max_sent=settings.max_sent,
             deadline=settings.deadline,
         )
@@ -409,7 +415,7 @@ class Run:
         stack.push_async_callback(source.aclose)
         await source.open()
         _check_columns(settings, source.name, source.columns)
-        spool = stack.enter_context(Spool(case_sensitive=settings.case_sensitive))
+        spool = stack.enter_context(Spool(case_sensitive=bool(settings.case_sensitive)))
         if settings.exclude is not None:
             opener = await _opener(stack, self._store, "--exclude", settings.exclude)
             async for name in read_names(settings.exclude, opener):
@@ -425,7 +431,7 @@ class Run:
             client_id=app.client_id,
             region=world.region,
             endpoint=world.endpoint,
-            endpoint_is_aws=clients.is_aws(world.endpoint),
+            endpoint_is_aws=is_aws(world.endpoint),
             simulated=settings.simulate,
             dry_run=settings.dry_run,
             ledger=str(ledger.address) if ledger.address else None,
@@ -469,11 +475,15 @@ class Run:
             except anyio.BrokenResourceError:
                 self.stop()  # nobody listens any more
 
-    def _source(self, world: _World, opener: Opener | None) -> CsvSource | CognitoSource:
+    def _source(
+        self, world: _World, opener: Opener | None
+    ) -> CsvSource | CognitoSource | NamedUsers:
         settings = self.settings
         keep = settings.names
         if settings.users is not None:
             return _csv_source(settings, settings.users, opener)
+        if settings.user:
+            return NamedUsers(settings.user)
         if settings.one_per_address:
             keep |= {"email", "phone_number"}
         return CognitoSource(
@@ -489,7 +499,7 @@ class Run:
         settings = self.settings
         given: dict[str, Any] = {
             "client": _client(settings, world),
-            "case_sensitive": settings.case_sensitive,
+            "case_sensitive": bool(settings.case_sensitive),
             "simulated": settings.simulate,
             "must_exist": settings.require_ledger,
             "read_only": settings.dry_run,
@@ -508,7 +518,7 @@ class Run:
         else:
             path = default_ledger(world.region, settings.client_id, world.endpoint)
         _keep_apart(settings, path)
-        return stack.enter_context(SqliteLedger(path, **given))
+        return stack.enter_context(LedgerFile(path, **given))
 
 
 def _keep_apart(settings: Settings, ledger: Path | None) -> None:
@@ -614,17 +624,17 @@ class RunningJob:
 def default_ledger(region: str, client_id: str, endpoint: str) -> Path:
     """Name the ledger of a Region and client (and endpoint, where it is not AWS's)."""
     name = f"{region}-{client_id}"
-    if not clients.is_aws(endpoint):
-        name += "-" + hashlib.sha256(clients.same_endpoint(endpoint).encode()).hexdigest()[:12]
+    if not is_aws(endpoint):
+        name += "-" + hashlib.sha256(same_endpoint(endpoint).encode()).hexdigest()[:12]
     return state_folder() / f"{name}.sqlite3"
 
 
 def _client(settings: Settings, world: _World) -> str:
     """Say for whom a ledger is."""
     told = f"client {settings.client_id or SIMULATED_CLIENT} in {world.region}"
-    if settings.simulate or clients.is_aws(world.endpoint):
+    if settings.simulate or is_aws(world.endpoint):
         return told
-    return f"{told} at {clients.same_endpoint(world.endpoint)}"
+    return f"{told} at {same_endpoint(world.endpoint)}"
 
 
 def _csv_source(settings: Settings, users: str, opener: Opener | None = None) -> CsvSource:
@@ -640,7 +650,9 @@ def _csv_source(settings: Settings, users: str, opener: Opener | None = None) ->
 
 
 async def count_rows(settings: Settings) -> int | None:
-    """Count the rows of the file of users, None without one; raises `InputError`."""
+    """Count the users who are named, None for a listing; raises `InputError`."""
+    if settings.user:
+        return len(settings.user)
     if settings.users is None:
         return None
     async with contextlib.AsyncExitStack() as stack:
@@ -664,9 +676,9 @@ async def _opener(
     return lambda _path, _flags: os.dup(file.fileno())
 
 
-def place_of(settings: Settings) -> clients.Place:
+def place_of(settings: Settings) -> AwsTarget:
     """Where Cognito is, and who asks."""
-    return clients.Place(settings.pool_region, settings.profile, settings.endpoint_url)
+    return AwsTarget(settings.pool_region, settings.profile, settings.endpoint_url)
 
 
 def wish_of(settings: Settings, region: str, endpoint: str, users: int | None) -> Wish:
@@ -676,9 +688,9 @@ def wish_of(settings: Settings, region: str, endpoint: str, users: int | None) -
         client_id=settings.client_id,
         region=region,
         endpoint=endpoint,
-        endpoint_is_aws=clients.is_aws(endpoint),
+        endpoint_is_aws=is_aws(endpoint),
         now=time.time(),
-        listed=settings.users is None,
+        listed=settings.is_listing,
         users=users,
         rate=settings.rate,
         share=settings.share,
@@ -693,14 +705,14 @@ async def client_secret(settings: Settings) -> str | None:
         text = await secret_from_file(settings.client_secret_file)
         return _checked(text, f"--client-secret-file {settings.client_secret_file}")
     if settings.client_secret_id is not None:
-        text = await clients.stored_secret(place, settings.client_secret_id)
+        text = await secrets.stored_secret(place, settings.client_secret_id)
         with contextlib.suppress(ValueError):
             stored = json.loads(text)
             if isinstance(stored, dict):
                 text = str(stored.get("client_secret") or stored.get("ClientSecret") or "")
         return _checked(text, f"--client-secret-id {settings.client_secret_id}")
     if settings.fetch_client_secret:
-        return await clients.client_secret(place, settings.user_pool_id, settings.client_id)
+        return await secrets.client_secret(place, settings.user_pool_id, settings.client_id)
     given = os.environ.get("BATCH_RESEND_CLIENT_SECRET")
     return None if given is None else _checked(given, "BATCH_RESEND_CLIENT_SECRET")
 
@@ -776,8 +788,8 @@ async def _world(
             )
         )
         listing = None
-        if settings.users is None:
-            listing = await stack.enter_async_context(clients.signed_client(place, "cognito-idp"))
+        if settings.is_listing:
+            listing = await stack.enter_async_context(clients.signed_client(place, clients.COGNITO))
         yield _World(AwsSender(client), listing, region, endpoint)
 
 
@@ -788,7 +800,7 @@ async def _simulated_world(settings: Settings, now: float) -> AsyncIterator[_Wor
     from batch_resend.simulator.rules import Client, Cognito, PoolSettings
     from batch_resend.simulator.sender import SimulatedListing, SimulatedSender
 
-    listed = None if settings.users is not None else make_users(SIMULATED_USERS, now=now)
+    listed = None if not settings.is_listing else make_users(SIMULATED_USERS, now=now)
     cognito = Cognito(
         Pool(open_to_all=True) if listed is None else Pool(listed),
         client=Client(settings.client_id or SIMULATED_CLIENT),

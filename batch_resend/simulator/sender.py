@@ -111,7 +111,7 @@ class SimulatedListing:
 def _raise(error: ApiError, operation: str) -> NoReturn:
     from botocore.exceptions import ClientError
 
-    answer = {
+    answer: Any = {  # the SDK's own has more, which nothing here reads
         "Error": {"Code": error.code, "Message": error.message},
         "ResponseMetadata": {"HTTPStatusCode": 400},
     }

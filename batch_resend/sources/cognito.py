@@ -13,7 +13,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -33,7 +33,7 @@ from tenacity import (
     wait_exponential_jitter,
 )
 
-from batch_resend.aws.clients import BAD_CREDENTIALS, FORBIDDEN, THROTTLED, no_credentials
+from batch_resend.aws.refusals import FORBIDDEN, THROTTLED, is_of_credentials, no_credentials
 from batch_resend.errors import BatchResendError, InputError, SettingsError, StaleListing
 from batch_resend.masking import mask_within, printable
 from batch_resend.model import Candidate
@@ -73,8 +73,9 @@ _MOST_PAGES = 700_000
 class Client(Protocol):
     """What is needed of an SDK client for Cognito."""
 
-    async def list_users(self, **kwargs: Any) -> Any:
-        """Ask for one page of users."""
+    @property
+    def list_users(self) -> Callable[..., Awaitable[Any]]:
+        """Ask for one page of users; what the answer holds is checked where it is read."""
         ...
 
 
@@ -96,7 +97,7 @@ class CognitoSource:
         self.name = f"user pool {printable(user_pool_id)}"
         self.columns: frozenset[str] | None = None
         self.username_column: str | None = None
-        self.heading = _csv_row([_USERNAME, *sorted(keep - {_USERNAME})])
+        self.heading = csv_row([_USERNAME, *sorted(keep - {_USERNAME})])
         self.encoding = "utf-8"
 
         self._client = client
@@ -149,7 +150,7 @@ class CognitoSource:
             row,
             username,
             kept,
-            _csv_row([username, *(kept.get(name, "") for name in columns)]),
+            csv_row([username, *(kept.get(name, "") for name in columns)]),
             tuple(others),
             user.get("UserStatus"),
             user.get("Enabled"),
@@ -186,7 +187,7 @@ class CognitoSource:
     def _refused(self, error: ClientError, *, first: bool) -> BatchResendError:
         """Say in words what Cognito's error means."""
         code, message, status = _parts(error)
-        if error.operation_name != "ListUsers" or code in BAD_CREDENTIALS:
+        if error.operation_name != "ListUsers" or is_of_credentials(error):
             # Another operation is one by which the SDK gets credentials, as AssumeRole.
             operation = error.operation_name
             return self._bad_credentials(
@@ -283,7 +284,8 @@ def _parts(error: ClientError) -> tuple[str, str, int]:
     )
 
 
-def _csv_row(cells: Iterable[str]) -> str:
+def csv_row(cells: Iterable[str]) -> str:
+    """Write a row of CSV, with its line end."""
     # Up to Python 3.12 the writer quotes no line end but its own: not "\r", were it "\n".
     line = io.StringIO()
     csv.writer(line, lineterminator="\r\n").writerow(cells)

@@ -11,29 +11,17 @@ neither a signal nor the end of the program.
 
 from __future__ import annotations
 
-import codecs
 import csv
-import gzip
-import io
-import os
 import re
-import select
-import zlib
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from itertools import chain, islice
 from typing import TypeVar
-
-import anyio
-from anyio import to_thread
 
 from batch_resend.errors import InputError, UsageError
 from batch_resend.masking import mask_within, printable
 from batch_resend.model import Candidate
-
-#: The path that means standard input.
-STANDARD_INPUT = "-"
+from batch_resend.sources.text_input import LONGEST_RECORD, Opener, TextInput
 
 #: The headers that name the username, in the order in which they are looked for.
 KNOWN = ("username", "cognito:username", "user_name", "user", "sub", "email")
@@ -43,35 +31,12 @@ _BATCH = 1000
 _DELIMITERS = ",;\t|"
 _SPELLED_OUT = {"\\t": "\t", "tab": "\t"}
 
-# UTF-32 stands first: its little-endian mark begins as that of UTF-16 does.
-_MARKS = (
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-
 # Excel's own way to say what delimits: the first line, and no record.
 _DECLARED = re.compile(r"sep=([^\"\r\n])[\r\n]*", re.IGNORECASE)
-
-# What people give in place of a CSV file, by its first bytes.
-_NO_TEXT = (
-    (b"PK\x03\x04", "an Excel workbook or another ZIP file, and no text: save it as CSV"),
-    (b"\xd0\xcf\x11\xe0", "an old Excel workbook, and no text: save it as CSV"),
-    (b"\x1f\x8b", "gzip, and its name does not say so: let it end in .gz, or unpack it"),
-)
 
 # Pasted names bring along no-break spaces and byte order marks; no username has any.
 _AROUND_NAMES = " \t\r\n\u00a0\ufeff"
 _AROUND_CELLS = " \t"
-
-# So many characters may a record have. Without a bound, an input that lacks line ends
-# or a closing quote would be read into memory as a whole.
-_LONGEST_RECORD = 1 << 20
-
-# How soon, in seconds, a thread that waits for input notices that it waits for nobody.
-_HEED = 0.2
 
 _LIKE_A_USER = re.compile(
     r"""@                                                   # an address,
@@ -80,9 +45,6 @@ _LIKE_A_USER = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-
-#: Gives an open file for a path, as that of `io.FileIO`.
-Opener = Callable[[str, int], int]
 
 _T = TypeVar("_T")
 
@@ -107,26 +69,26 @@ class CsvSource:
         keep: frozenset[str] | None = None,
         opener: Opener | None = None,
     ) -> None:
-        self.name = "standard input" if path == STANDARD_INPUT else printable(path)
+        self._input = TextInput(path, encoding=encoding, opener=opener)
+        self.name = self._input.name
         self.columns: frozenset[str] | None = None
         self.username_column: str | None = None  #: unless it goes without saying
         self.heading = ""
-        self.encoding = encoding or ""
 
-        self._path = path
         self._username_column = username_column
         self._header = header
         self._may_be_empty = header is None
         self._delimiter = _as_delimiter(delimiter)
         self._keep = keep
-        self._opener = opener or without_waiting
 
-        self._file: io.FileIO | None = None
-        self._busy = False  # a worker thread is reading
-        self._abandoned = False  # and nobody waits for it any more
         self._records = _Records((), ",")
         self._candidates: Iterator[Candidate] = iter(())
         self._rows = 0
+
+    @property
+    def encoding(self) -> str:
+        """The encoding of the input; empty until it is known."""
+        return self._input.encoding
 
     async def open(self) -> None:
         """Open the input, find out its form and read the header."""
@@ -144,31 +106,21 @@ class CsvSource:
 
     async def aclose(self) -> None:
         """Close the input; a thread that still waits for it is left to end by itself."""
-        self._abandoned = True
-        if self._file and not self._busy:
-            self._file.close()
+        self._input.close()
 
     async def _away(self, work: Callable[[], _T]) -> _T:
-        """Do a piece of work in a worker thread, and wait for it as long as anybody does."""
+        """Do a piece of work in a worker thread, and wait for it as long as anything does."""
 
-        def in_thread() -> _T:
-            self._busy = True
-            try:
-                with self._in_words():
-                    return work()
-            finally:
-                self._busy = False
+        def in_words() -> _T:
+            with self._in_words():
+                return work()
 
-        try:
-            return await to_thread.run_sync(in_thread, abandon_on_cancel=True)
-        except anyio.get_cancelled_exc_class():
-            self._abandoned = True
-            raise
+        return await self._input.away(in_words)
 
     # What follows runs in worker threads, one at a time.
 
     def _open(self) -> None:
-        lines = self._lines()
+        lines = self._input.lines()
         ahead = _first_record(lines)
         declared = _DECLARED.fullmatch(ahead[0]) if ahead else None
         preface = declared[0] if declared else ""
@@ -195,40 +147,6 @@ class CsvSource:
         if len(names) > 1 or (self._header and not _known(names)):
             self.username_column = mask_within(names[place])
         self._candidates = self._read_rows(names, place, None if self._header else first)
-
-    def _lines(self) -> Iterator[str]:
-        """Open the input as lines of text, cutting those that are longer than a record."""
-        if self._path == STANDARD_INPUT:
-            # Not sys.stdin: its lock, held by a waiting thread, crashes an interpreter
-            # that wants to end.
-            self._file = io.FileIO(0, closefd=False)
-        else:
-            try:
-                self._file = io.FileIO(self._path, opener=self._opener)
-            except ValueError as error:  # a NUL, or what the file system cannot encode
-                raise InputError(f"{self.name} is no file's name: give another.") from error
-        patient = io.BufferedReader(_Patient(self._file, lambda: self._abandoned), 1 << 16)
-        zipped = self._path.lower().endswith(".gz")
-        unzipped = gzip.GzipFile(fileobj=patient) if zipped else patient
-        start = unzipped.read(4)
-        for mark, told in _NO_TEXT:
-            if start.startswith(mark):
-                raise InputError(f"{self.name} is {told}.")
-        if not self.encoding:
-            marked = (codec for mark, codec in _MARKS if start.startswith(mark))
-            self.encoding = next(marked, "utf-8")
-        try:
-            text = io.TextIOWrapper(
-                _Rejoined(start, unzipped),  # type: ignore[type-var]
-                encoding=self.encoding,
-                newline="",
-            )
-        except (LookupError, ValueError) as error:
-            raise UsageError(
-                f"--encoding {printable(self.encoding)!r} is no encoding that is known here:"
-                " use a name such as utf-8, utf-16, latin-1 or cp1252."
-            ) from error
-        return iter(partial(text.readline, _LONGEST_RECORD), "")
 
     def _is_header(self, names: Sequence[str]) -> bool:
         if _known(names):
@@ -316,23 +234,6 @@ class CsvSource:
                 f"{self.name}: {where} (line {self._records.line}) {what}: close every quote,"
                 " and double the quotes inside a quoted field."
             ) from error
-        except UnicodeError as error:
-            # What cannot be decoded is a chunk that begins on the line after the last.
-            begun = error.object[: error.start] if isinstance(error, UnicodeDecodeError) else b""
-            line = self._records.lines + begun.count(b"\n") + 1
-            raise InputError(
-                f"{self.name} is not {printable(self.encoding)} near line {line}: give the"
-                " file's encoding with --encoding, such as cp1252 or utf-16."
-            ) from error
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise InputError(
-                f"{self.name} is cut off, damaged or not gzip at all: make or fetch it again."
-            ) from error
-        except OSError as error:
-            raise InputError(
-                f"{self.name} cannot be read ({error.strerror}): give a file that exists and"
-                " may be read."
-            ) from error
 
 
 async def read_names(path: str, opener: Opener | None = None) -> AsyncIterator[str]:
@@ -383,55 +284,10 @@ class _Records:
         for line in lines:
             self.lines += 1
             self._size += len(line)
-            if self._size >= _LONGEST_RECORD:
+            if self._size >= LONGEST_RECORD:
                 raise csv.Error("record larger than the limit")
             self._raw.append(line)
             yield line
-
-
-class _Patient(io.RawIOBase):
-    """A file that is waited for in such a way that the waiting can be given up.
-
-    A thread in the middle of `read` cannot be interrupted, and the interpreter waits for
-    its threads before it ends: Ctrl-C would have to be followed by the Enter key.
-    """
-
-    def __init__(self, file: io.FileIO, abandoned: Callable[[], bool]) -> None:
-        self._file = file
-        self._abandoned = abandoned
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        ready = select.poll()
-        ready.register(self._file, select.POLLIN)
-        while not self._abandoned():
-            if ready.poll(_HEED * 1000):
-                read = self._file.readinto(buffer)
-                if read is not None:  # None: somebody else of the same pipe was faster
-                    return read
-        raise OSError("nobody waits for this input any more")
-
-
-class _Rejoined(io.BufferedIOBase):
-    """A stream with its start, read to recognise it, put back."""
-
-    def __init__(self, start: bytes, rest: io.BufferedIOBase) -> None:
-        self._start = start
-        self._rest = rest
-
-    def readable(self) -> bool:
-        return True
-
-    def read1(self, size: int = -1) -> bytes:
-        start, self._start = self._start, b""
-        return start or self._rest.read1(size)
-
-
-def without_waiting(path: str, flags: int) -> int:
-    """Open a file, or a named pipe, on whose writer one would wait out of any signal's reach."""
-    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _first_record(lines: Iterator[str]) -> list[str]:
@@ -443,7 +299,7 @@ def _first_record(lines: Iterator[str]) -> list[str]:
         ahead.append(line if ahead else line.removeprefix("\ufeff"))
         size += len(line)
         quotes += line.count('"')
-        if size >= _LONGEST_RECORD or (line.strip(_AROUND_NAMES) and quotes % 2 == 0):
+        if size >= LONGEST_RECORD or (line.strip(_AROUND_NAMES) and quotes % 2 == 0):
             break
     return ahead
 

@@ -39,7 +39,8 @@ import typer
 from anyio import to_thread
 
 from batch_resend import cli
-from batch_resend.aws import clients, s3
+from batch_resend.aws import s3
+from batch_resend.aws.endpoints import AwsTarget
 from batch_resend.cli import option_sources, options
 from batch_resend.errors import BatchResendError, Exit, UsageError
 from batch_resend.job.outcome import Stop
@@ -56,7 +57,7 @@ from batch_resend.step_functions.objects import Execution
 LARGEST_BATCH = 5000  #: users; their outcomes must fit into the 256 KiB of a state's output
 MOST_WORKERS = 5
 
-_HERE = clients.Place()  #: the function's own Region and role
+_HERE = AwsTarget()  #: the function's own Region and role
 _TO_SETTLE = 20.0  #: seconds, beside those of a request, for what is left after the last one
 
 # What the state machine decides itself. (--fetch-client-secret would ask for each batch.)
@@ -297,6 +298,9 @@ def _for_batch(plan: Mapping[str, Any], users: str) -> Settings:
         match=(),
         older_than=None,
         newer_than=None,
+        since=None,
+        user=(),
+        format=None,
         one_per_address=False,
         exclude=None,
         limit=None,

@@ -20,29 +20,21 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from batch_resend.aws import clients, s3
-from batch_resend.errors import BatchResendError, InputError, ReportError, SettingsError, UsageError
+from batch_resend.aws import s3
+from batch_resend.aws.endpoints import AwsTarget
+from batch_resend.errors import InputError, ReportError, SettingsError, UsageError
+from tests.support.sentences import is_one_sentence
 
 pytestmark = pytest.mark.anyio
 
 KEYS = {"aws_access_key_id": "x", "aws_secret_access_key": "x"}
-PLACE = clients.Place("us-east-1")
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
+PLACE = AwsTarget("us-east-1")
 
 
 @pytest.fixture(autouse=True)
 def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
-
-
-def is_one_sentence(error: BatchResendError) -> bool:
-    text = str(error)
-    return bool(text) and "\n" not in text and text.endswith(".") and "Traceback" not in text
 
 
 # -- addresses ---------------------------------------------------------------------
@@ -192,7 +184,7 @@ async def test_without_credentials_nothing_is_asked(monkeypatch: pytest.MonkeyPa
 
 
 async def test_aws_s_own_s3_is_not_asked_beside_a_foreign_cognito() -> None:
-    place = clients.Place("us-east-1", endpoint_url="http://127.0.0.1:9")
+    place = AwsTarget("us-east-1", endpoint_url="http://127.0.0.1:9")
     with pytest.raises(SettingsError, match="AWS_ENDPOINT_URL_S3"):
         async with s3.open_store(place):
             pass

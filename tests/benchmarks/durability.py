@@ -20,7 +20,7 @@ import anyio
 from batch_resend.job.engine import Job, Limits, Selection
 from batch_resend.job.request import AppClient
 from batch_resend.job.spool import Spool
-from batch_resend.ledger.sqlite.ledger import SqliteLedger
+from batch_resend.ledger.sqlite.file import LedgerFile
 from batch_resend.model import Candidate, Result
 from batch_resend.simulator.rules import Cognito
 from batch_resend.simulator.sender import SimulatedSender
@@ -49,7 +49,7 @@ async def serve(users: int, durable: bool) -> tuple[float, float]:
     """Users a second, and seconds of CPU."""
     with (
         tempfile.TemporaryDirectory(dir=".") as folder,
-        SqliteLedger(Path(folder) / "ledger.sqlite3") as ledger,
+        LedgerFile(Path(folder) / "ledger.sqlite3") as ledger,
         Spool() as spool,
     ):
         if not durable:

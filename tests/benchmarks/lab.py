@@ -2,6 +2,10 @@
 
 An event simulation in plain arithmetic: a minute of requests takes milliseconds, so that
 controllers can be compared over many quotas, latencies, bursts and enforcement styles.
+
+A real machine is not punctual: timers wake late, the intent is committed between the slot and
+the request, responses wait to be handled, and a network's delays vary. `Late` is that
+lateness. Whoever compares paces without it compares them on a machine that does not exist.
 """
 
 from __future__ import annotations
@@ -9,11 +13,16 @@ from __future__ import annotations
 import heapq
 import itertools
 import random
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from batch_resend.simulator.quota import Meter, Quota
+
+TICK = 0.001  #: seconds; the gate lets a request leave so much early rather than wait for it
+LOOK_UP = 0.25  #: seconds; the longest that the gate sleeps at once
+MINUTE = 60
 
 
 class Paced(Protocol):
@@ -25,12 +34,18 @@ class Paced(Protocol):
     def delay(self, now: float) -> float: ...
     def leave(self, now: float) -> None: ...
     def throttled(self, left_at: float, now: float) -> None: ...
-    def answered(self, left_at: float, now: float, *, busy: bool) -> None: ...
+    def answered(self, left_at: float, now: float) -> None: ...
+
+
+class Seeing(Paced, Protocol):
+    """A controller that makes use of the account's usage metric."""
+
+    def used(self, since: float, calls: float) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Burst:
-    """So many calls of others at once: evenly over `lasts`, `every` so often (seconds)."""
+    """Calls of others in a burst: evenly over `lasts` seconds, one burst every `every` seconds."""
 
     calls: int
     lasts: float
@@ -41,9 +56,50 @@ class Burst:
         return (start + n * self.lasts / self.calls for n in range(self.calls))
 
 
+@dataclass(frozen=True, slots=True)
+class Late:
+    """How late things are on a real machine, in seconds. The values are frozen: they are the
+    lateness that was measured over HTTP on a busy machine, and no pace is tuned with them."""
+
+    timer: float = 0.005  #: a timer wakes up to so much late
+    commit: tuple[float, float] = (0.001, 0.008)  #: from the slot to the request
+    slow_commit: tuple[float, float] = (0.01, 5.0)  #: of so many of them, so many times as long
+    handled: float = 0.003  #: a response is handled up to so much after it came
+    spread: float = 0.2  #: sigma of a way's log-normal duration
+    tail: tuple[float, float, float] = (0.01, 3.0, 6.0)  #: of so many ways, times as long
+
+    def commits(self, rng: random.Random) -> float:
+        share, times = self.slow_commit
+        return rng.uniform(*self.commit) * (times if rng.random() < share else 1)
+
+    def way(self, latency: float, rng: random.Random) -> float:
+        share, least, most = self.tail
+        times = rng.uniform(least, most) if rng.random() < share else 1.0
+        return latency / 2 * rng.lognormvariate(0, self.spread) * times
+
+
+LATE = Late()
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """The account's usage metric, `AWS/Usage` CallCount, as a run sees it: the calls of a
+    minute, throttled ones included, some time after that minute."""
+
+    delay: tuple[float, float] = (60.0, 180.0)  #: seconds from a minute's end to its value
+    gaps: float = 0.05  #: of so many minutes there is never a value
+    factor: float = 1.0  #: of the truth: a metric that lies says 0 or 2
+    since: float = -3600.0  #: seconds before the run from which on there are values
+    until: float = float("inf")  #: from then on the metric is missing
+
+
+METRIC = Metric()
+Others = float | Callable[[float], float]
+
+
 @dataclass
 class Drive:
-    """What came of it. `left_at` are the times of all requests, `rates` of all answers."""
+    """What came of it. `left_at` are the times of all requests, `rates` of all responses."""
 
     seconds: float = 0.0
     accepted: int = 0
@@ -59,6 +115,23 @@ class Drive:
         return self.throttled / max(1, self.throttled + self.accepted)
 
 
+@dataclass
+class _Client:
+    """One process with a pace of its own."""
+
+    pace: Paced
+    waiting: int
+    concurrency: int
+    came: Drive = field(default_factory=Drive)
+    in_flight: int = 0
+    asked: bool = True  # an event "leave" is on its way
+    proven: bool = False  # a definite response has come: before it the first request is alone
+
+    @property
+    def has_room(self) -> bool:
+        return self.in_flight < self.concurrency and self.waiting > 0
+
+
 def drive(
     pace: Paced,
     quota: Quota,
@@ -68,73 +141,194 @@ def drive(
     latency: float = 0.06,
     jitter: float = 0.1,
     concurrency: int = 64,
-    others: float = 0.0,
+    others: Others = 0.0,
     burst: Burst | None = None,
+    chance: float = 0.0,
+    late: Late | None = None,
+    metric: Metric | None = None,
     seed: int = 0,
 ) -> Drive:
     """Serve so many users, or for so long.
 
-    `others` (so many a second, Poisson) or those of a `burst` draw from the quota too.
-    Each way takes half of `latency` (seconds), and up to `jitter` of that longer: without
-    it a pace that divides the quota's rate can fall into step with the tokens.
+    `others` (so many per second, Poisson) or those of a `burst` draw from the quota too, and
+    of our requests `chance` are throttled for no reason. Each way takes half of `latency`
+    (seconds), and up to `jitter` of that longer: without it a pace that divides the quota's
+    rate can fall into step with the tokens. With `late` everything is late as it says. A pace
+    that is given a `metric` must be a `Seeing` one.
     """
-    rng, meter, came = random.Random(seed), Meter(quota), Drive()
-    order = itertools.count()
-    events: list[tuple[float, int, str, float]] = []
-    waiting = users if users is not None else 10**9
-    in_flight = 0
-    asked = True  # an event "leave" is on its way
+    lab = Lab(quota, latency, jitter, others, burst, chance, late, metric, seed)
+    return lab.run([pace], users=users, seconds=seconds, concurrency=concurrency)[0]
 
-    def way() -> float:
-        return latency / 2 * (1 + jitter * rng.random())
 
-    def at(time: float, what: str, left: float = 0.0) -> None:
-        heapq.heappush(events, (time, next(order), what, left))
+class Lab:
+    """The events of one quota, in their order."""
 
-    at(0.0, "leave")
-    if others:
-        at(rng.expovariate(others), "other")
-    if burst:
-        at(burst.every * rng.random(), "burst", burst.every)
-    while events and (users is None or came.accepted < users):
-        now, _, what, left = heapq.heappop(events)
-        if now > seconds:
-            break
-        came.seconds = now
+    def __init__(
+        self,
+        quota: Quota,
+        latency: float = 0.06,
+        jitter: float = 0.1,
+        others: Others = 0.0,
+        burst: Burst | None = None,
+        chance: float = 0.0,
+        late: Late | None = None,
+        metric: Metric | None = None,
+        seed: int = 0,
+    ) -> None:
+        self._meter = Meter(quota)
+        self._latency, self._jitter, self._chance, self._late = latency, jitter, chance, late
+        self._others, self._burst = others, burst
+        self._rng = random.Random(seed)
+        self._metric, self._rng_of_metric = metric, random.Random(seed + 1)
+        self._calls: Counter[int] = Counter()  # of each minute, by its number
+        self._told: set[int] = set()  # minutes whose value was handed over, or never comes
+        self._order = itertools.count()
+        self._events: list[tuple[float, int, str, int, float]] = []
+        self._clients: list[_Client] = []
+        self.others = self.others_throttled = 0
+
+    def run(
+        self,
+        paces: Sequence[Paced],
+        *,
+        users: int | None = None,
+        seconds: float = 3600.0,
+        concurrency: int = 64,
+        apart: float = 0.0,
+    ) -> list[Drive]:
+        """Run one client a pace, each `apart` seconds after the one before."""
+        waiting = users if users is not None else 10**9
+        self._clients = [_Client(pace, waiting, concurrency) for pace in paces]
+        for number, _ in enumerate(paces):
+            self._at(number * apart, "leave", number)
+        if self._others:
+            self._next_other(0.0)
+        if self._burst:
+            self._at(self._burst.every * self._rng.random(), "burst")
+        if self._metric:
+            self._calls.update(dict(self._history(self._metric)))
+            self._at(0.0, "metric")
+        now = 0.0
+        while self._events:
+            if users is not None and all(c.came.accepted >= users for c in self._clients):
+                break
+            now, _, what, who, left = heapq.heappop(self._events)
+            if now > seconds:
+                break
+            self._happen(now, what, who, left)
+        for client in self._clients:
+            came = client.came
+            came.others, came.others_throttled = self.others, self.others_throttled
+        return [client.came for client in self._clients]
+
+    def _happen(self, now: float, what: str, who: int, left: float) -> None:
         if what in {"other", "one of a burst"}:
-            came.others += 1
-            came.others_throttled += not meter.take(now)
+            self.others += 1
+            self._calls[int(now // MINUTE)] += 1
+            self.others_throttled += not self._meter.take(now)
             if what == "other":
-                at(now + rng.expovariate(others), "other")
-        elif what == "burst":
-            for call in burst.moments(now) if burst else ():
-                at(call, "one of a burst")
-            at(now + left, "burst", left)
+                self._next_other(now)
+            return
+        if what == "no other":
+            self._next_other(now)
+            return
+        if what == "metric":
+            assert self._metric is not None
+            self._tell(self._metric, now)
+            self._at(now + MINUTE, "metric")
+            return
+        if what == "burst":
+            assert self._burst is not None
+            for call in self._burst.moments(now):
+                self._at(call, "one of a burst")
+            self._at(now + self._burst.every, "burst")
+            return
+        client = self._clients[who]
+        client.came.seconds = now
+        if what == "leave":
+            self._leave(client, who, now)
         elif what == "arrive":
-            at(now + way(), "accepted" if meter.take(now) else "throttled", left)
-        elif what == "leave":
-            asked = False
-            if in_flight < concurrency and waiting > 0:
-                if (delay := pace.delay(now)) <= 1e-9:
-                    pace.leave(now)
-                    came.left_at.append(now)
-                    in_flight, waiting = in_flight + 1, waiting - 1
-                    at(now + way(), "arrive", now)
-                    delay = 0.0
-                at(now + delay, "leave")
-                asked = True
+            self._calls[int(now // MINUTE)] += 1
+            taken = self._meter.take(now) and not self._rng.random() < self._chance
+            back = now + self._way()
+            if self._late:
+                back += self._rng.uniform(0, self._late.handled)
+            self._at(back, "accepted" if taken else "throttled", who, left)
         else:
-            in_flight -= 1
-            if what == "accepted":
-                came.accepted += 1
-                came.accepted_at.append(now)
-                pace.answered(left, now, busy=pace.delay(now) > 0)
-            else:
-                came.throttled += 1
-                waiting += 1
-                pace.throttled(left, now)
-            came.rates.append((now, pace.rate))
-            if not asked:
-                at(now, "leave")
-                asked = True
-    return came
+            self._answered(client, who, now, left, accepted=what == "accepted")
+
+    def _leave(self, client: _Client, who: int, now: float) -> None:
+        client.asked = False
+        if self._late and not client.proven and client.in_flight:
+            return
+        if not client.has_room:
+            return
+        delay = client.pace.delay(now)
+        if delay <= (TICK if self._late else 1e-9):
+            client.pace.leave(now)
+            client.came.left_at.append(now)
+            client.in_flight, client.waiting = client.in_flight + 1, client.waiting - 1
+            left = now + (self._late.commits(self._rng) if self._late else 0.0)
+            self._at(left + self._way(), "arrive", who, left)
+            delay = 0.0
+        elif self._late:
+            delay = min(delay, LOOK_UP) + self._rng.uniform(0, self._late.timer)
+        client.asked = True
+        self._at(now + delay, "leave", who)
+
+    def _answered(
+        self, client: _Client, who: int, now: float, left: float, *, accepted: bool
+    ) -> None:
+        client.in_flight -= 1
+        client.proven = True
+        if accepted:
+            client.came.accepted += 1
+            client.came.accepted_at.append(now)
+            client.pace.answered(left, now)
+        else:
+            client.came.throttled += 1
+            client.waiting += 1
+            client.pace.throttled(left, now)
+        client.came.rates.append((now, client.pace.rate))
+        if not client.asked:
+            client.asked = True
+            self._at(now, "leave", who)
+
+    def _history(self, metric: Metric) -> Iterator[tuple[int, int]]:
+        """The others' calls of the minutes before the run."""
+        for minute in range(int(metric.since // MINUTE), 0):
+            rate = self._others(0.0) if callable(self._others) else self._others
+            calls = self._rng_of_metric.gauss(rate * MINUTE, (rate * MINUTE) ** 0.5)
+            if self._burst:
+                every, start = self._burst.every, self._rng_of_metric.random()
+                bursts = int((MINUTE / every) + start)
+                calls += bursts * self._burst.calls
+            yield minute, max(0, round(calls))
+
+    def _tell(self, metric: Metric, now: float) -> None:
+        """Hand over what was published by now: to each process, as each would ask."""
+        for minute in sorted(self._calls):
+            end = (minute + 1) * MINUTE
+            if minute in self._told or end > min(metric.until, now - metric.delay[0]):
+                continue
+            if end > now - self._rng_of_metric.uniform(*metric.delay):
+                continue
+            self._told.add(minute)
+            if self._rng_of_metric.random() >= metric.gaps:
+                for client in self._clients:
+                    client.pace.used(minute * MINUTE, self._calls[minute] * metric.factor)  # type: ignore[attr-defined]
+
+    def _way(self) -> float:
+        if self._late:
+            return self._late.way(self._latency, self._rng)
+        return self._latency / 2 * (1 + self._jitter * self._rng.random())
+
+    def _next_other(self, now: float) -> None:
+        rate = self._others(now) if callable(self._others) else self._others
+        if rate > 0:
+            self._at(now + self._rng.expovariate(rate), "other")
+        else:
+            self._at(now + 1.0, "no other")
+
+    def _at(self, time: float, what: str, who: int = 0, left: float = 0.0) -> None:
+        heapq.heappush(self._events, (time, next(self._order), what, who, left))

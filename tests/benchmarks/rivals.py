@@ -6,6 +6,7 @@ Each is what `tests.benchmarks.lab.Paced` asks for: arithmetic, with the time ha
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 from botocore.retries.adaptive import ClientRateLimiter, RateClocker
 from botocore.retries.bucket import TokenBucket
@@ -32,7 +33,7 @@ class Fixed:
     def throttled(self, left_at: float, now: float) -> None:
         pass
 
-    def answered(self, left_at: float, now: float, *, busy: bool) -> None:
+    def answered(self, left_at: float, now: float) -> None:
         pass
 
 
@@ -48,8 +49,8 @@ class Aimd(Fixed):
         if left_at >= self._cut_at:
             self.rate, self._cut_at, self._grown_at = max(0.5, self.rate / 2), now, now
 
-    def answered(self, left_at: float, now: float, *, busy: bool) -> None:
-        if busy:
+    def answered(self, left_at: float, now: float) -> None:
+        if now - self._next < 1 / self.rate:  # else it is not what holds the run back
             self.rate += min(1.0, now - self._grown_at)
         self._grown_at = now
 
@@ -65,13 +66,15 @@ class SdkAdaptive:
 
     def __init__(self) -> None:
         self._now = 0.0
-        clock = SimpleNamespace(current_time=lambda: self._now)
-        self._bucket = TokenBucket(max_rate=1, clock=clock)
-        self._limiter = ClientRateLimiter(
+        clock: Any = SimpleNamespace(current_time=lambda: self._now)
+        # The SDK's own moving parts, which no stub has.
+        self._bucket: Any = TokenBucket(max_rate=1, clock=clock)
+        detector: Any = SimpleNamespace(is_throttling_error=lambda throttled: throttled)
+        self._limiter: Any = ClientRateLimiter(
             rate_adjustor=CubicCalculator(starting_max_rate=0, start_time=0.0),
             rate_clocker=RateClocker(clock),
             token_bucket=self._bucket,
-            throttling_detector=SimpleNamespace(is_throttling_error=lambda throttled: throttled),
+            throttling_detector=detector,
             clock=clock,
         )
 
@@ -96,6 +99,6 @@ class SdkAdaptive:
         self._now = now
         self._limiter.on_receiving_response(throttled=True)
 
-    def answered(self, left_at: float, now: float, *, busy: bool) -> None:
+    def answered(self, left_at: float, now: float) -> None:
         self._now = now
         self._limiter.on_receiving_response(throttled=False)

@@ -161,7 +161,7 @@ WRONG_FILES = {
     "half a user": ("limit = 2.5", "--limit is set in my.toml [pools.shop]."),
     "a bad duration": (
         "timeout = 10",
-        "--timeout '10' is no duration: give one like 90s, 15m, 24h or 7d."
+        "--timeout '10' is not a valid duration. Use for example 90s, 15m, 24h, 7d or 1h30m."
         " --timeout is set in my.toml [pools.shop].",
     ),
     "a bad rate": ("rate = 0", "--rate is set in my.toml [pools.shop]."),

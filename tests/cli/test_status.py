@@ -59,7 +59,7 @@ def export(program: Program, *options: str) -> list[dict[str, str]]:
 def test_status_tells_what_the_run_and_its_summary_told(used: Program) -> None:
     shown = used("status", *LEDGER)
     assert (shown.code, shown.err) == (0, "")
-    assert "Users 5\n  sent               2\n  unknown          1 (no-answer 1)\n" in shown.out
+    assert "Users 5\n  sent               2\n  unknown            1 (no-answer 1)\n" in shown.out
     assert "At the cap of --max-sends 1: 3, 1 of them because" in shown.out
     assert "  no-answer            b***@e***\n" in shown.out
     assert not any(name in shown.out for name in NAMES)

@@ -29,6 +29,12 @@ def answering(status: int, body: bytes, kind: str) -> Iterator[tuple[str, list[b
             self.end_headers()
             self.wfile.write(body)
 
+        def do_CONNECT(self) -> None:
+            heard.append(self.path.encode())
+            self.send_response(status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
         def log_message(self, *_: object) -> None:
             pass
 
@@ -61,6 +67,50 @@ def test_an_endpoint_that_is_no_cognito_ends_the_run_after_five_users(program: P
         "unknown/unreadable-answer": 5, "not-attempted/stopped": 45,
     }  # fmt: skip
     assert len(heard) == len(set(heard)) == 5
+
+
+@pytest.mark.parametrize("body", [b"null", b'"sent"', b"[1]"])
+def test_json_that_is_no_object_loses_no_row(program: Program, body: bytes) -> None:
+    """It ended the whole run with "This should not have happened", and 8 of 30 rows reported."""
+    users = program.users(numbered(30))
+    with answering(200, body, "application/x-amz-json-1.1") as (url, _):
+        wrong = program(
+            "run", users, "--client-id", "web", "--region", "us-east-1", "--yes",
+            "--endpoint-url", url, *REPORT, *SUMMARY,
+        )  # fmt: skip
+    assert wrong.code == 4
+    assert "The endpoint does not answer as Amazon Cognito does" in wrong.err
+    assert tallied(program.report()) == {
+        "unknown/unreadable-answer": 5, "not-attempted/stopped": 25,
+    }  # fmt: skip
+
+
+def test_half_a_character_in_an_answer_reaches_the_report(program: Program) -> None:
+    """JSON can say `\\ud800`, half of a pair, which no UTF-8 file can hold."""
+    users = program.users(numbered(3))
+    body = rb'{"CodeDeliveryDetails": {"DeliveryMedium": "EMAIL", "Destination": "\ud800***"}}'
+    with answering(200, body, "application/x-amz-json-1.1") as (url, _):
+        done = program(
+            "run", users, "--client-id", "web", "--region", "us-east-1", "--yes",
+            "--endpoint-url", url, *REPORT, *SUMMARY,
+        )  # fmt: skip
+    assert done.code == 0, done.err
+    assert tallied(program.report()) == {"sent/accepted": 3}
+
+
+def test_a_proxy_that_wants_a_password_ends_the_run_at_once(program: Program) -> None:
+    users = program.users(numbered(30))
+    with answering(407, b"", "text/html") as (url, heard):
+        wrong = program(
+            "run", users, "--client-id", "web", "--region", "us-east-1", "--yes",
+            *REPORT, *SUMMARY, env={"HTTPS_PROXY": url.replace("://", "://user:hunter2@")},
+        )  # fmt: skip
+    assert wrong.code == 4
+    assert "wants a user name and password (407): set HTTPS_PROXY" in wrong.err
+    assert "hunter2" not in wrong.err
+    assert len(heard) == 1, "waiting cannot heal it"
+    assert tallied(program.report()) == {"not-attempted/stopped": 30}
+    assert program.summary()["stopped_by"] == "unreachable"
 
 
 def test_a_listing_with_a_date_that_is_none_exits_4(program: Program) -> None:

@@ -51,7 +51,7 @@ def unchanged(item, stamp, update, values, names):
     values = {":v": {"S": stamp}, **values}
     return Change(item.id, update, "attribute_not_exists(nothing)", values, names)
 
-ledger._unchanged = unchanged
+ledger.unchanged = unchanged
 main()
 """
 

@@ -29,14 +29,14 @@ _LOG = b"\x37\x7f\x06"  #: how SQLite's log begins
 #: The program, but for a ledger that does not wait for the disk.
 _HASTY = """
 from batch_resend.__main__ import main
-from batch_resend.ledger import sqlite
+from batch_resend.ledger.sqlite import schema
 
-strict = sqlite._pragma
+strict = schema.pragma
 
 def lax(db, name, value, wanted):
     strict(db, name, *(("NORMAL", 1) if name == "synchronous" else (value, wanted)))
 
-sqlite._pragma = lax
+schema.pragma = lax
 main()
 """
 

@@ -26,62 +26,25 @@ from batch_resend.reasons import ADVICE
 from batch_resend.reports import ledger_csv
 from batch_resend.reports.results_csv import COLUMNS
 from batch_resend.simulator.pool import Kind
-
-ROOT = Path(__file__).resolve().parents[2]
-README = (ROOT / "README.md").read_text("utf-8")
-LINES = README.splitlines()
+from tests.support.markdown import (
+    ALL,
+    PAGES,
+    README,
+    ROOT,
+    block,
+    code,
+    documented,
+    headings,
+    section,
+    table,
+    tables,
+)
 
 # Options of other programs, in the commands that the README shows.
 FOREIGN = {"--check", "--cov", "--dist", "--draw", "--hypothesis-profile", "--real"} | {
     "--table-name", "--attribute-definitions", "--key-schema", "--billing-mode",
     "--deletion-protection-enabled", "--point-in-time-recovery-specification",
 }  # fmt: skip
-
-
-def _section(title: str) -> str:
-    """The text below a heading, up to the next one of its rank or above."""
-    start = next(n for n, line in enumerate(LINES) if re.fullmatch(rf"#+ {title}", line))
-    rank = LINES[start].index(" ")
-    ends = (
-        n
-        for n, line in enumerate(LINES[start + 1 :], start + 1)
-        if re.match(rf"#{{1,{rank}}} ", line)
-    )
-    return "\n".join(LINES[start + 1 : next(ends, len(LINES))])
-
-
-def _tables(text: str) -> list[list[list[str]]]:
-    """All tables of a text: rows of cells, the heading's row first."""
-    tables: list[list[list[str]]] = []
-    before = ""
-    for line in text.splitlines():
-        if line.startswith("|"):
-            if not before.startswith("|"):
-                tables.append([])
-            cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
-            if not set("".join(cells)) <= set("- "):
-                tables[-1].append(cells)
-        before = line
-    return tables
-
-
-def _table(first: str, text: str = README) -> list[list[str]]:
-    """The rows of the one table whose heading begins with this cell."""
-    found = [table[1:] for table in _tables(text) if table[0][0] == first]
-    assert len(found) == 1, f"{len(found)} tables begin with {first!r}"
-    return found[0]
-
-
-def _code(cell: str) -> list[str]:
-    """What stands in backticks."""
-    return re.findall(r"`([^`]+)`", cell)
-
-
-def _block(marker: str) -> list[str]:
-    """The lines of the code block after a marker."""
-    start = LINES.index(f"<!-- {marker} -->") + 1
-    assert LINES[start].startswith("```")
-    return LINES[start + 1 : LINES.index("```", start)]
 
 
 def _parameters(command: str) -> dict[str, typer.core.TyperOption]:
@@ -95,19 +58,14 @@ def _parameters(command: str) -> dict[str, typer.core.TyperOption]:
     }
 
 
-def _documented(rows: list[list[str]]) -> dict[str, list[str]]:
-    """Rows of a table of options by the option."""
-    return {_code(row[0])[0].split(" ")[0]: row for row in rows if _code(row[0])}
-
-
 def test_the_two_commands_stand_at_the_top_each_on_one_line() -> None:
     for marker in ("main-job", "tests"):
-        assert len(_block(marker)) == 1
-        assert LINES.index(f"<!-- {marker} -->") < 40
+        assert len(block(marker)) == 1
+        assert README.splitlines().index(f"<!-- {marker} -->") < 40
 
 
 def test_the_first_command_prints_what_the_readme_shows(tmp_path: Path) -> None:
-    (line,) = _block("main-job")
+    (line,) = block("main-job")
     *setup, job = line.split(" && ")
     assert setup == ["python3 -m venv .venv", ".venv/bin/pip install -q ."]
     program, *arguments = shlex.split(job)
@@ -124,17 +82,37 @@ def test_the_first_command_prints_what_the_readme_shows(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 1, done.stderr
-    assert "exit code 1" in README.split("<!-- main-job-output -->")[0].splitlines()[-2]
+    assert "exit code 1" in README.split("<!-- main-job-output -->")[0][-200:]
     assert list(map(_timeless, done.stderr.splitlines())) == list(
-        map(_timeless, _block("main-job-output"))
+        map(_timeless, block("main-job-output"))
     )
     with (tmp_path / "resend-report.csv").open(encoding="utf-8") as file:
         found = list(csv.DictReader(file))
     assert sorted(int(row["row"]) for row in found) == list(range(1, 51))
-    heading = LINES.index(",".join(COLUMNS))
-    shown = list(csv.DictReader(LINES[heading : LINES.index("```", heading)]))
+    lines = README.splitlines()
+    heading = lines.index(",".join(COLUMNS))
+    shown = list(csv.DictReader(lines[heading : lines.index("```", heading)]))
     assert shown
     assert _stable(shown) <= _stable(found)
+
+
+def test_the_first_command_again_sends_nothing(tmp_path: Path) -> None:
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    (again,) = block("again")
+    assert block("main-job")[0].endswith(again)
+    for _ in range(2):
+        subprocess.run(
+            [sys.executable, "-m", "batch_resend", *shlex.split(again)[1:]],
+            cwd=tmp_path,
+            env=_environment(tmp_path),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+        )
+    with (tmp_path / "resend-report.csv").open(encoding="utf-8") as file:
+        outcomes = [row["outcome"] for row in csv.DictReader(file)]
+    assert len(outcomes) == 50
+    assert "sent" not in outcomes
 
 
 def _stable(rows: list[dict[str, str]]) -> set[tuple[str, ...]]:
@@ -167,7 +145,7 @@ def test_the_gate_runs_the_two_commands_as_the_readme_has_them() -> None:
 def test_every_command_is_documented() -> None:
     group = typer.main.get_command(cli.app)
     assert isinstance(group, typer.core.TyperGroup)
-    documented = {_code(row[0])[0].split(" ")[1] for row in _table("command")}
+    documented = {code(row[0])[0].split(" ")[1] for row in table("command")}
     assert documented == set(group.commands)
 
 
@@ -183,14 +161,18 @@ def test_every_command_is_documented() -> None:
 def test_every_option_is_in_its_table_and_in_the_order_of_the_help(
     command: str, heading: str
 ) -> None:
-    assert list(_documented(_table(heading))) == list(_parameters(command))
+    assert list(documented(table(heading))) == list(_parameters(command))
 
 
 def _all_options() -> set[str]:
     """The options of all commands."""
 
     def below(command: Any) -> set[str]:
-        found = {name for parameter in command.params for name in parameter.opts}
+        found = {
+            name
+            for parameter in command.params
+            for name in (*parameter.opts, *parameter.secondary_opts)
+        }
         return found.union(*map(below, getattr(command, "commands", {}).values()))
 
     return below(typer.main.get_command(cli.app))
@@ -212,17 +194,17 @@ def _of_the_ledger() -> dict[str, dict[str, Any]]:
 
 
 def test_the_options_of_status_and_ledger_are_in_their_table_with_their_commands() -> None:
-    rows = _documented(_table("option of `status`, `ledger`"))
+    rows = documented(table("option of `status`, `ledger`"))
     commands = _of_the_ledger()
     expected: dict[str, list[str]] = {}
     for command, parameters in commands.items():
         for name in parameters:
             expected.setdefault(name, []).append(command)
-    assert {name: _code(row[1]) or list(commands) for name, row in rows.items()} == expected
+    assert {name: code(row[1]) or list(commands) for name, row in rows.items()} == expected
     for command, parameters in commands.items():
         for name, parameter in parameters.items():
             place = "" if parameter.is_flag else f" {parameter.metavar}"
-            assert _code(rows[name][0])[0] == name + place, command
+            assert code(rows[name][0])[0] == name + place, command
 
 
 def test_every_key_of_the_status_is_in_its_table(tmp_path: Path) -> None:
@@ -239,16 +221,17 @@ def test_every_key_of_the_status_is_in_its_table(tmp_path: Path) -> None:
             capture_output=True,
             check=False,
         )
-    assert [_code(row[0])[0] for row in _table("key")] == list(json.loads(done.stdout))
+    assert [code(row[0])[0] for row in table("key")] == list(json.loads(done.stdout))
 
 
 def test_every_column_of_the_export_is_in_its_table_in_order() -> None:
-    documented = [_code(row[0])[0] for row in _table("column of the export")]
+    documented = [code(row[0])[0] for row in table("column of the export")]
     assert documented == list(ledger_csv.COLUMNS)
 
 
 def test_every_option_that_the_readme_names_exists() -> None:
-    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", README))
+    ours = "\n".join(text for name, text in PAGES.items() if "step-functions" not in name)
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", ours))
     assert named - FOREIGN <= {"--help"}.union(*_of_the_ledger().values(), _all_options())
 
 
@@ -269,7 +252,7 @@ WORKED_OUT = {
     ],
 )
 def test_every_default_is_that_of_the_code(command: str, heading: str) -> None:
-    rows = _documented(_table(heading))
+    rows = documented(table(heading))
     expected = {}
     for name, parameter in _parameters(command).items():
         default = parameter.default
@@ -277,7 +260,7 @@ def test_every_default_is_that_of_the_code(command: str, heading: str) -> None:
             default = WORKED_OUT.get(name, "")
         text = f"{default:g}" if isinstance(default, float) else str(default)
         expected[name] = [text] if text else []
-    assert {name: _code(row[1]) for name, row in rows.items()} == expected
+    assert {name: code(row[1]) for name, row in rows.items()} == expected
 
 
 def test_every_option_of_run_has_its_environment_variable_by_the_rule() -> None:
@@ -292,7 +275,7 @@ def test_every_variable_that_the_readme_names_is_read() -> None:
         for command in ("run", "check")
         for parameter in _parameters(command).values()
     }
-    named = set(re.findall(r"BATCH_RESEND_[A-Z_]+[A-Z]", README))
+    named = set(re.findall(r"BATCH_RESEND_[A-Z_]+[A-Z]", ALL))
     by_tests = {
         name
         for path in (ROOT / "tests").rglob("*.py")
@@ -309,41 +292,41 @@ def test_every_option_shows_its_place_holder_as_the_help_does() -> None:
         ("report", "option of `report`"),
         ("simulate", "option of `simulate`"),
     ):
-        rows = _documented(_table(heading))
+        rows = documented(table(heading))
         for name, parameter in _parameters(command).items():
-            shown = _code(rows[name][0])[0].replace("\\|", "|")
+            shown = code(rows[name][0])[0].replace("\\|", "|")
             assert shown == (name if parameter.is_flag else f"{name} {parameter.metavar}")
 
 
 def test_every_exit_code_is_in_its_table() -> None:
-    documented = [int(row[0]) for row in _table("code", _section("Exit codes"))]
+    documented = [int(row[0]) for row in table("code", section("Exit codes"))]
     assert documented == [int(code) for code in errors.Exit]
 
 
 def test_every_reason_to_stop_is_in_its_table_with_its_exit_code() -> None:
-    documented = [(_code(row[0])[0], int(row[1])) for row in _table("`stopped_by`")]
+    documented = [(code(row[0])[0], int(row[1])) for row in table("`stopped_by`")]
     assert documented == [(str(stop), int(stop.exit_code)) for stop in Stop]
 
 
 def test_every_column_of_the_report_is_in_its_table_in_order() -> None:
-    tables = _tables(_section("Report"))
-    assert [_code(row[0])[0] for row in tables[0][1:]] == list(COLUMNS)
+    found = tables(section("Report"))
+    assert [code(row[0])[0] for row in found[0][1:]] == list(COLUMNS)
 
 
 def test_every_outcome_is_in_its_table() -> None:
-    tables = _tables(_section("Outcomes and reasons"))
-    assert [_code(row[0])[0] for row in tables[0][1:]] == [str(outcome) for outcome in Outcome]
+    found = tables(section("Outcomes and reasons"))
+    assert [code(row[0])[0] for row in found[0][1:]] == [str(outcome) for outcome in Outcome]
 
 
 def test_every_reason_is_in_its_table_with_its_outcome() -> None:
-    tables = _tables(_section("Outcomes and reasons"))
-    documented = [(_code(row[0])[0], _code(row[1])[0]) for row in tables[1][1:]]
+    found = tables(section("Outcomes and reasons"))
+    documented = [(code(row[0])[0], code(row[1])[0]) for row in found[1][1:]]
     assert documented == [(str(reason.outcome), str(reason)) for reason in Reason]
 
 
 def test_every_reason_means_here_what_it_means_on_the_page() -> None:
-    rows = _tables(_section("Outcomes and reasons"))[1][1:]
-    documented = {_code(row[1])[0]: [_unlinked(cell) for cell in row[2:]] for row in rows}
+    rows = tables(section("Outcomes and reasons"))[1][1:]
+    documented = {code(row[1])[0]: [_unlinked(cell) for cell in row[2:]] for row in rows}
     assert documented == {
         str(reason): [advice.meaning, advice.action] for reason, advice in ADVICE.items()
     }
@@ -355,7 +338,7 @@ def _unlinked(text: str) -> str:
 
 
 def test_every_kind_of_simulated_user_is_in_its_table() -> None:
-    documented = {_code(row[0])[0] for row in _table("marker")}
+    documented = {code(row[0])[0] for row in table("marker")}
     assert documented == {f"+{kind}" for kind in Kind}
 
 
@@ -372,21 +355,21 @@ def test_every_field_of_the_summary_is_in_its_table(tmp_path: Path) -> None:
         check=False,
     )
     summary = json.loads(done.stdout)
-    assert [_code(row[0])[0] for row in _table("field")] == list(summary)
+    assert [code(row[0])[0] for row in table("field")] == list(summary)
 
 
 def test_every_field_of_the_summary_of_all_pools_is_in_its_table() -> None:
     from tests.support.pools import ended
 
-    documented = {name for row in _table("field of all pools") for name in _code(row[0])}
+    documented = {name for row in table("field of all pools") for name in code(row[0])}
     assert documented == set(PoolsSummary({"shop": ended()}).as_json())
 
 
 def test_the_check_that_the_readme_shows_is_what_the_facts_come_to() -> None:
     from tests.support.findings import WISH, own_sender
 
-    assert _block("check") == lines(check(own_sender(), WISH))
-    assert [_code(row[0])[0] for row in _table("field of the check")] == list(
+    assert block("check") == lines(check(own_sender(), WISH))
+    assert [code(row[0])[0] for row in table("field of the check")] == list(
         check(own_sender(), WISH).as_json()
     )
 
@@ -396,7 +379,7 @@ def test_every_finding_is_in_its_table() -> None:
 
     told = {finding.about for facts, wish, *_ in FINDINGS.values()
             for finding in check(facts, wish).findings}  # fmt: skip
-    rows = {_code(row[0])[0]: row for row in _table("finding")}
+    rows = {code(row[0])[0]: row for row in table("finding")}
     assert set(rows) == (told | {"credentials"})
     for _, _, about, level, _ in FINDINGS.values():
         if level is not Level.OK:
@@ -406,7 +389,7 @@ def test_every_finding_is_in_its_table() -> None:
 def test_the_plan_that_the_readme_shows_is_that_of_the_test() -> None:
     from tests.support.previews import PREVIEW
 
-    assert _block("plan") == plan_lines(PREVIEW)
+    assert block("plan") == plan_lines(PREVIEW)
 
 
 def test_the_policies_allow_what_is_asked_for_and_no_more() -> None:
@@ -415,22 +398,23 @@ def test_the_policies_allow_what_is_asked_for_and_no_more() -> None:
     source = (ROOT / "batch_resend" / "preflight" / "probe.py").read_text("utf-8")
     asked = set(re.findall(r'"((?:cognito-idp|servicequotas|cloudwatch|ses):\w+)"', source))
     asked |= {"servicequotas:GetAWSDefaultServiceQuota"}
-    assert _allowed("policy-list") == {"cognito-idp:ListUsers"}
-    assert _allowed("policy-check") == asked
-    documented = {name for row in _table("permission") for name in _code(row[0])}
+    assert _allowed("list") == {"cognito-idp:ListUsers"}
+    assert _allowed("check") == asked
+    documented = {name for row in table("permission") for name in code(row[0])}
     # To erase for good is for a person, and not for what runs unattended.
     assert "dynamodb:DeleteItem" in documented
     for_a_run = documented - {"dynamodb:DeleteItem"}
-    assert _allowed("policy-all") == for_a_run == asked | dynamodb.ACTIONS | {
+    assert _allowed("all") == for_a_run == asked | dynamodb.ACTIONS | {
         "cognito-idp:ListUsers", "secretsmanager:GetSecretValue",
         "s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload", "s3:ListBucket",
     }  # fmt: skip
 
 
-def _allowed(marker: str) -> set[str]:
-    """The actions that a policy of the README allows."""
+def _allowed(name: str) -> set[str]:
+    """The actions that a policy of the examples allows."""
     actions: set[str] = set()
-    for statement in json.loads("\n".join(_block(marker)))["Statement"]:
+    text = (ROOT / "examples" / "iam" / f"{name}.json").read_text("utf-8")
+    for statement in json.loads(text)["Statement"]:
         given = statement["Action"]
         actions |= {given} if isinstance(given, str) else set(given)
     return actions
@@ -439,31 +423,40 @@ def _allowed(marker: str) -> set[str]:
 def test_every_example_is_mentioned() -> None:
     names = sorted(path.name for path in (ROOT / "examples").iterdir())
     assert names == [
-        "batch-resend.toml", "clean-up.sh", "container", "crontab", "embed.py", "fargate",
-        "report.png", "step-functions", "systemd", "terminal.svg", "users.csv",
+        "README.md", "batch-resend.toml", "clean-up.sh", "container", "crontab", "embed.py",
+        "fargate", "iam", "report.png", "step-functions", "systemd", "terminal.svg", "users.csv",
     ]  # fmt: skip
-    told = re.findall(r"\(examples/([\w.-]+)", README)
-    assert [name for name in names if name not in told] == []
+    told = re.findall(r"\]\((?:\.\./)*(?:examples/)?([\w.-]+)", PAGES["examples/README.md"] + ALL)
+    assert [name for name in names if name not in {*told, "README.md"}] == []
 
 
-def test_every_file_and_heading_that_the_readme_points_to_exists() -> None:
-    headings = {
-        re.sub(r"[^\w -]", "", line.lstrip("# ")).lower().replace(" ", "-")
-        for line in LINES
-        if line.startswith("#")
-    }
-    for target in re.findall(r"\]\(([^)]+)\)", README):
-        if target.startswith("#"):
-            assert target[1:] in headings
-        elif not target.startswith("https://"):
-            assert (ROOT / target).exists()
-    for path in set(re.findall(r"(?:tests|examples)/[\w-]+\.\w+", README)):
-        assert (ROOT / path).exists()
+def test_the_map_names_every_folder_and_module() -> None:
+    package = ROOT / "batch_resend"
+    there = {f"{path.name}/" for path in package.iterdir() if (path / "__init__.py").exists()}
+    there |= {path.name for path in package.glob("*.py") if not path.name.startswith("__")}
+    rows = table("folder or module", PAGES["batch_resend/README.md"])
+    assert {name for row in rows for name in code(row[0])} == there
 
 
-def test_every_reference_has_its_address_and_every_address_its_use() -> None:
-    used = set(re.findall(r"\]\[(\w+)\]", README))
-    given = re.findall(r"^\[(\w+)\]: (https://\S+)$", README, re.MULTILINE)
+@pytest.mark.parametrize("page", sorted(PAGES))
+def test_page_links_lead_somewhere(page: str) -> None:
+    folder = (ROOT / page).parent
+    for target in re.findall(r"\]\(([^)\s]+)\)", PAGES[page]):
+        path, _, anchor = target.partition("#")
+        if target.startswith("https://"):
+            continue
+        there = (folder / path).resolve() if path else ROOT / page
+        assert there.exists(), target
+        if anchor:
+            assert anchor in headings(there.read_text("utf-8")), target
+    for path in set(re.findall(r"(?<![\w/])(?:tests|examples)/[\w/-]+\.\w+", PAGES[page])):
+        assert (ROOT / path).exists() or (folder / path).exists(), path
+
+
+@pytest.mark.parametrize("page", sorted(PAGES))
+def test_page_references_are_used_and_official(page: str) -> None:
+    used = set(re.findall(r"\]\[(\w+)\]", PAGES[page]))
+    given = re.findall(r"^\[(\w+)\]: (https://\S+)$", PAGES[page], re.MULTILINE)
     assert used == {name for name, _ in given}
     assert all(
         address.startswith(
@@ -487,18 +480,18 @@ def _sentences() -> Iterator[str]:
 
 
 def test_what_the_program_says_in_trouble_is_what_it_says_in_the_code() -> None:
-    said = [text for row in _table("the program says") for text in re.findall(r'"([^"]+)"', row[0])]
+    said = [text for row in table("the program says") for text in re.findall(r'"([^"]+)"', row[0])]
     assert len(said) > 20
     told = "\n".join(_sentences())
     assert [text for text in said if text not in told] == []
 
 
 def test_nothing_in_the_readme_is_of_one_machine_only() -> None:
-    assert re.findall(r"(?<![\w.~$])/(?:home|Users|root|tmp|work|opt|var|usr)\b\S*", README) == []
+    assert re.findall(r"(?<![\w.~$])/(?:home|Users|root|tmp|work|opt|var|usr)\b\S*", ALL) == []
 
 
 def test_addresses_and_numbers_in_the_readme_and_the_examples_are_nobodys() -> None:
-    for path in (ROOT / "README.md", *(ROOT / "examples").rglob("*")):
+    for path in (*(ROOT / page for page in PAGES), *(ROOT / "examples").rglob("*")):
         if path.is_dir() or path.suffix == ".png":
             continue
         text = path.read_text("utf-8")

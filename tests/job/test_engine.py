@@ -12,11 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch_resend.errors import LedgerError, StaleListing
-from batch_resend.job.engine import Job, Selection, Sender
+from batch_resend.job.attempt import Sender
+from batch_resend.job.engine import Job, Selection
 from batch_resend.job.outcome import Stop
 from batch_resend.job.summary import MaxFailures, Summary
-from batch_resend.ledger import Intend, Interrupted, Names
+from batch_resend.ledger import Identity, Intend, Interrupted
 from batch_resend.ledger.policy import SendPolicy
+from batch_resend.ledger.sqlite.file import LedgerFile
 from batch_resend.ledger.sqlite.ledger import SqliteLedger
 from batch_resend.model import Candidate, Outcome, Reason, Reply, Request, Wire
 from batch_resend.simulator.pool import Kind, Pool, User
@@ -353,7 +355,7 @@ def test_a_ledger_that_breaks_while_a_run_stops_is_what_the_run_is_told_to_have_
 
     class Late(Sick):
         def commit(self) -> None:
-            if world.job.stopped_by is None:
+            if world.job.stopping.cause is None:
                 self.left += 1
             super().commit()
 
@@ -403,7 +405,7 @@ def test_a_report_that_cannot_be_written_stops_sending_and_loses_no_memory() -> 
 def test_what_a_dead_run_left_open_is_reported_once_as_interrupted() -> None:
     world = World()
     world.ledger.begin(EPOCH)
-    apply(world.ledger, [Intend(Names("ada"), EPOCH), Intend(Names("bob"), EPOCH)])
+    apply(world.ledger, [Intend(Identity("ada"), EPOCH), Intend(Identity("bob"), EPOCH)])
     world.go(["ada", "cid"])
     assert world.report.of("ada").reason is Reason.INTERRUPTED
     assert world.report.of("cid").reason is Reason.ACCEPTED
@@ -434,7 +436,7 @@ def test_a_clock_that_was_set_back_does_not_shorten_a_cooldown() -> None:
 def test_a_dry_run_says_the_same_and_sends_and_remembers_nothing() -> None:
     world = World()
     world.go(["ada"])
-    apply(world.ledger, [Intend(Names("open"), world.now)])
+    apply(world.ledger, [Intend(Identity("open"), world.now)])
     summary = world.go(["ada", "bob", "BOB", "open", "b d"], dry=True)
     assert {result.username: result.reason for result in world.report.results} == {
         "ada": Reason.COOLING_DOWN,
@@ -554,8 +556,8 @@ def test_as_many_rows_out_as_in_and_one_message_a_name_whatever_happens(
 
 
 def test_an_open_intent_is_closed_only_by_a_step_that_says_so() -> None:
-    with SqliteLedger(None) as ledger:
+    with LedgerFile(None) as ledger:
         ledger.begin(EPOCH)
-        apply(ledger, [Intend(Names("ada"), EPOCH)])
-        apply(ledger, [Interrupted(Names("bob"), EPOCH)])
-        assert ledger.history(Names("ada")).interrupted
+        apply(ledger, [Intend(Identity("ada"), EPOCH)])
+        apply(ledger, [Interrupted(Identity("bob"), EPOCH)])
+        assert ledger.history(Identity("ada")).interrupted

@@ -11,9 +11,6 @@ from batch_resend.job.outcome import (
     Signal,
     Stop,
     Verdict,
-    _fatal,
-    _repeated,
-    _user,
     judge,
 )
 from batch_resend.model import Delivery, Outcome, Reason, Reply, Wire
@@ -242,17 +239,17 @@ def test_each_word_of_the_table_ends_a_run_as_it_says() -> None:
         return [hearing.heard(verdict) for _ in range(times)]
 
     for stop in Stop:
-        assert _fatal(stop).reason is Reason.STOPPED
-        assert heard(_fatal(stop), 1) == [stop]
-        repeated = _repeated(Reason.REJECTED, stop)
+        assert Verdict.fatal(stop).reason is Reason.STOPPED
+        assert heard(Verdict.fatal(stop), 1) == [stop]
+        repeated = Verdict.repeated(Reason.REJECTED, stop)
         assert repeated.reason is Reason.REJECTED
         assert heard(repeated, IN_A_ROW) == [None] * (IN_A_ROW - 1) + [stop]
-        at_first = _repeated(Reason.REJECTED, stop, at_first=True)
+        at_first = Verdict.repeated(Reason.REJECTED, stop, at_first=True)
         assert at_first.reason is Reason.REJECTED
         assert heard(at_first, IN_A_ROW) == [stop] + [None] * (IN_A_ROW - 2) + [stop]
     for reason in Reason:
-        assert _user(reason).reason is reason
-        assert heard(_user(reason), 2 * IN_A_ROW) == [None] * 2 * IN_A_ROW
+        assert Verdict.user(reason).reason is reason
+        assert heard(Verdict.user(reason), 2 * IN_A_ROW) == [None] * 2 * IN_A_ROW
 
 
 AT_ONCE = {

@@ -29,7 +29,7 @@ from batch_resend.job.pacing import (
 from batch_resend.model import Reply, Wire
 from batch_resend.simulator.quota import Quota, Style
 from tests.benchmarks import pace as bench
-from tests.benchmarks.lab import drive
+from tests.benchmarks.lab import LATE, drive
 
 TIRED = "Attempt limit exceeded, please try after some time."
 
@@ -89,6 +89,17 @@ def test_requests_that_left_before_a_cut_do_not_cut_again() -> None:
     assert pace.rate < rate
 
 
+def test_requests_delayed_into_the_rest_do_not_cut_again() -> None:
+    """A commit can hold a request back that had its slot before the cut."""
+    pace = Pace(50)
+    pace.throttled(0.9, 1.0)
+    rate, rest = pace.rate, pace.delay(1.0)
+    pace.throttled(1.0 + rest * 0.99, 1.3)
+    assert pace.rate == rate
+    pace.throttled(1.0 + rest * 1.01, 1.3)
+    assert pace.rate < rate
+
+
 def test_a_throttle_gives_the_quota_a_rest() -> None:
     pace = Pace(50)
     pace.throttled(0.9, 1.0)
@@ -104,9 +115,12 @@ def test_the_rate_never_ends() -> None:
 
 
 def grow(pace: Pace, since: float, seconds: float, *, busy: bool = True) -> None:
+    """Answer ten times a second; where `busy`, each slot is taken as soon as it is free."""
     for tick in range(int(seconds * 10)):
         at = since + tick / 10
-        pace.answered(at, at, busy=busy)
+        if busy:
+            pace.leave(at)
+        pace.answered(at, at)
 
 
 def test_it_returns_to_just_below_the_limit_and_holds() -> None:
@@ -129,7 +143,8 @@ def test_each_time_the_same_limit_is_met_it_is_held_further_away() -> None:
         while True:
             before = pace.rate
             now += 0.1
-            pace.answered(now, now, busy=True)
+            pace.leave(now)
+            pace.answered(now, now)
             if pace.rate == before and start is None:
                 start = now
             elif pace.rate > before and start is not None:
@@ -151,13 +166,15 @@ def test_where_requests_are_counted_by_the_second_the_first_throttle_tells_the_l
 
 def test_the_tail_of_a_throttled_second_slows_down_but_teaches_nothing() -> None:
     pace = Pace(50)
-    pace.throttled(0.9, 1.0)
-    limit = pace.limit
-    for now in (1.2, 1.4, 1.6, 1.8):
-        pace.throttled(now - 0.1, now)
-    assert pace.limit == limit
-    assert pace.rate == pytest.approx(50 * CUT**5)
-    pace.throttled(2.05, 2.1)
+    pace.throttled(0.9, 0.91)
+    limit, cuts, left = pace.limit, 1, 0.91 + pace.delay(0.91)
+    while left < 1.9:
+        assert pace.limit == limit
+        assert pace.rate == pytest.approx(50 * CUT**cuts)
+        pace.throttled(left, left + 0.01)
+        cuts, left = cuts + 1, left + 0.01 + pace.delay(left + 0.01)
+    assert cuts >= 3
+    pace.throttled(left, left + 0.01)
     assert pace.limit != limit
 
 
@@ -179,6 +196,20 @@ def test_the_limit_is_measured_by_what_was_accepted_between_two_throttles() -> N
         assert pace.limit == pytest.approx(30, rel=0.1), burst
 
 
+def test_the_limit_is_measured_right_from_far_away() -> None:
+    """Counted are departures: responses would bias the interval by the round trip."""
+    pace = Pace(1000)
+    pace.throttled(1.0, 1.3)
+    for n in range(40 * 6):
+        left = 1.0 + (n + 1) / 40
+        pace.leave(left)
+        pace.answered(left, left + 0.3)
+        pace.rate = 40.0
+    pace.limit = 40.0
+    pace.throttled(7.01, 7.31)
+    assert pace.limit == pytest.approx(40, rel=0.01)
+
+
 def test_a_quota_that_moves_is_followed_down_within_seconds_and_up_within_half_a_minute() -> None:
     def quota(now: float) -> float:
         return 60.0 if now < 90 or now > 190 else 15.0
@@ -192,6 +223,20 @@ def test_a_quota_that_moves_is_followed_down_within_seconds_and_up_within_half_a
     assert between(96, 100) < 20
     assert between(170, 190) == pytest.approx(15, rel=0.2)
     assert max(rate for at, rate in came.rates if 190 < at < 220) > 54
+
+
+@pytest.mark.parametrize("latency", [0.04, 0.06, 0.1])
+def test_late_timers_cost_an_unknown_quota_next_to_nothing(latency: float) -> None:
+    """They starved the growth once: 1.04 and 1.48 times the ideal."""
+    late = [
+        drive(Pace(1000), Quota(30, burst=30), users=900, latency=latency, late=LATE, seed=seed)
+        for seed in range(4)
+    ]
+    assert median(came.seconds for came in late) / (29 + latency) < 1.03
+    fast = drive(
+        Pace(1000), Quota(500), users=30_000, latency=latency, late=LATE, concurrency=256
+    )  # fmt: skip
+    assert fast.seconds / (59 + latency) < 1.15
 
 
 @pytest.mark.parametrize("latency", [0.02, 0.06, 0.15])
@@ -252,7 +297,9 @@ def test_whatever_comes_no_window_has_more_than_the_ceiling_allows(
         if what == "throttled":
             pace.throttled(now, now)
         elif what == "answered":
-            pace.answered(now, now, busy=busy)
+            if not busy:
+                now += 1.0
+            pace.answered(now, now)
     slack = 0.0 if punctual else 0.01
     for first, start in enumerate(times):
         for count, end in enumerate(times[first:], start=1):
@@ -274,6 +321,27 @@ def test_it_does_not_grow_where_the_pace_is_not_what_holds_the_run_back() -> Non
     assert pace.rate == 50
 
 
+def test_growth_survives_timers_that_wake_late() -> None:
+    """A response that comes between the moment a slot is free and the moment a late timer
+    takes it shows a pace that is waited for; a slot that nobody took for a gap does not."""
+    for late, grown in ((0.019, True), (0.021, False)):
+        pace = Pace(1000)
+        pace.leave(0.0)
+        pace.answered(0.0, 0.0)
+        free_at = pace.delay(0.0)
+        assert free_at == pytest.approx(1 / 50)
+        pace.answered(0.01, free_at + late)
+        assert (pace.rate > 50) is grown, late
+
+
+def test_growth_survives_timers_later_than_a_gap() -> None:
+    pace = Pace(1000, start=500)
+    pace.leave(0.0)
+    pace.answered(0.0, 0.0)
+    pace.answered(0.001, 0.002 + 0.009)
+    assert pace.rate > 500
+
+
 def test_it_never_passes_the_ceiling() -> None:
     pace = Pace(60)
     grow(pace, 0.0, 1000)
@@ -284,17 +352,17 @@ def test_it_never_passes_the_ceiling() -> None:
 
 
 steps = st.lists(
-    st.tuples(st.sampled_from(["leave", "throttle", "answer"]), st.floats(0, 30), st.booleans()),
+    st.tuples(st.sampled_from(["leave", "throttle", "answer"]), st.floats(0, 30)),
     max_size=200,
 )
 
 
 @given(steps, st.floats(0.1, 10_000))
 def test_whatever_comes_the_rate_stays_within_its_bounds(
-    steps: list[tuple[str, float, bool]], ceiling: float
+    steps: list[tuple[str, float]], ceiling: float
 ) -> None:
     pace, now = Pace(ceiling), 0.0
-    for what, later, flag in steps:
+    for what, later in steps:
         left, now = now, now + later
         if what == "leave":
             now = max(now, now + pace.delay(now))
@@ -302,7 +370,7 @@ def test_whatever_comes_the_rate_stays_within_its_bounds(
         elif what == "throttle":
             pace.throttled(left, now)
         else:
-            pace.answered(left, now, busy=flag)
+            pace.answered(left, now)
         assert min(SLOWEST, ceiling) <= pace.rate <= ceiling
         assert pace.delay(now) <= 5 / min(SLOWEST, ceiling)
 

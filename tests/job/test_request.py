@@ -27,7 +27,7 @@ def test_without_a_secret_only_client_and_name_are_said() -> None:
 
 def test_everything_that_the_call_takes_is_said() -> None:
     template = Template(
-        metadata=(("locale", "@lang"), ("source", "clean-up"), ("at", "unsettledhome")),
+        metadata=(("locale", "@lang"), ("source", "clean-up"), ("at", "@@home")),
         ip_address="@ip",
         encoded_data="device",
         analytics_endpoint_id="@endpoint",
@@ -49,6 +49,7 @@ def test_everything_that_the_call_takes_is_said() -> None:
         .operation_model("ResendConfirmationCode")
         .input_shape
     )
+    assert shape is not None
     assert set(request.parameters) == set(shape.members), "all members, and no others"
     report = botocore.validate.ParamValidator().validate(request.parameters, shape)
     assert not report.has_errors()

@@ -15,12 +15,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch_resend.job.engine import Job, Limits, Selection, Sender
+from batch_resend.job.attempt import Sender
+from batch_resend.job.engine import Job, Limits, Selection
 from batch_resend.job.outcome import Signal, Stop
 from batch_resend.job.pacing import TICK, Gate, Health, Pace, SharedPace
 from batch_resend.job.spool import Spool
 from batch_resend.job.summary import Summary
-from batch_resend.ledger.sqlite.ledger import SqliteLedger
+from batch_resend.ledger.sqlite.file import LedgerFile
 from batch_resend.model import Reason, Reply, Request, Wire
 from batch_resend.simulator.quota import Quota
 from batch_resend.simulator.rules import Cognito
@@ -78,7 +79,7 @@ def go(cognito: Cognito, ceiling: float, *pools: Pool, stop_at: float | None = N
             jobs = []
             for number, pool in enumerate(pools):
                 job = Job(
-                    ledger=stack.enter_context(SqliteLedger(None)),
+                    ledger=stack.enter_context(LedgerFile(None)),
                     report=Kept(),
                     app=CLIENT,
                     spool=stack.enter_context(Spool()),

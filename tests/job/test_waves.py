@@ -13,7 +13,7 @@ from batch_resend.job.engine import Job, Selection
 from batch_resend.job.outcome import Stop
 from batch_resend.job.summary import MaxFailures, Summary, Tally
 from batch_resend.job.waves import Waves, divide, line, room
-from batch_resend.ledger import Intend, Names
+from batch_resend.ledger import Identity, Intend
 from batch_resend.model import Reason, Result
 from batch_resend.observer import Event, Noted
 from batch_resend.simulator.quota import Quota
@@ -188,7 +188,7 @@ def test_only_who_is_asked_for_counts_for_a_wave() -> None:
     world = Watched()
     world.go(["ada"])
     world.ledger.begin(EPOCH)
-    apply(world.ledger, [Intend(Names("open"), EPOCH)])
+    apply(world.ledger, [Intend(Identity("open"), EPOCH)])
     names = ["ada", "b d", *users(2), "USER0@example.com", "open", *users(5, "+x"), "c d", "user9"]
     world.waves(names, (2, 3, None))
     assert world.told == [
@@ -219,7 +219,7 @@ def test_a_stop_between_two_waves_reports_the_rest() -> None:
     assert (summary.stopped_by, summary.exit_code) == (Stop.SIGINT, 130)
     assert 10 <= world.cognito.deliveries.total() <= 12
     assert world.ledger.unknown() == 0
-    assert world.job._wave == 1, "no wave began after that"
+    assert world.job.schedule.number == 1, "no wave began after that"
     world.go(users(300), waves=(10, 100, None))
     assert world.cognito.deliveries == Counter(users(300))
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from batch_resend.ledger import Intend, Names, Settle, confirmations
+from batch_resend.ledger import Identity, Intend, Settle, confirmations
 from batch_resend.ledger.confirmations import Listed
+from batch_resend.ledger.sqlite.file import LedgerFile
 from batch_resend.ledger.sqlite.ledger import SqliteLedger
 from batch_resend.model import Reason
 from tests.support.ledgers import apply
@@ -49,27 +50,28 @@ class Pool:
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[SqliteLedger]:
-    with SqliteLedger(tmp_path / "ledger") as opened:
+    with LedgerFile(tmp_path / "ledger") as opened:
         opened.begin(NOW)
         yield opened
 
 
-def send(ledger: SqliteLedger, *names: Names) -> None:
+def send(ledger: SqliteLedger, *names: Identity) -> None:
     for intent in apply(ledger, [Intend(name, NOW) for name in names]):
         apply(ledger, [Settle(intent, Reason.ACCEPTED, NOW)])
 
 
 async def statuses(ledger: SqliteLedger, pool: Pool) -> dict[str, str | None]:
     with Listed() as listed:
-        await listed.read(pool, "eu-west-1_Pool", ledger, lambda _: None)
+        await listed.read(pool, "eu-west-1_Pool", ledger.records, lambda _: None)
         return {
-            str(messages[0].name): listed.status(messages[0].user) for messages in ledger.users()
+            str(messages[0].name): listed.status(messages[0].user)
+            for messages in ledger.records.users()
         }
 
 
 async def test_users_are_found_by_whatever_name_they_were_written_to(ledger: SqliteLedger) -> None:
-    send(ledger, Names("id-1", ("ada@example.com",), listed=True), Names("BOB@example.com"))
-    send(ledger, Names("gone@example.com"), Names("id-3"))
+    send(ledger, Identity("id-1", ("ada@example.com",), listed=True), Identity("BOB@example.com"))
+    send(ledger, Identity("gone@example.com"), Identity("id-3"))
     pool = Pool(
         ("id-1", "ada@example.com", "CONFIRMED"),
         ("id-2", "bob@example.com", "UNCONFIRMED"),
@@ -89,7 +91,7 @@ async def test_users_are_found_by_whatever_name_they_were_written_to(ledger: Sql
 async def test_of_two_accounts_with_the_address_one_that_confirmed_will_do(
     ledger: SqliteLedger, order: int
 ) -> None:
-    send(ledger, Names("ada@example.com"))
+    send(ledger, Identity("ada@example.com"))
     accounts = [
         ("id-1", "ada@example.com", "CONFIRMED"),
         ("id-2", "ada@example.com", "UNCONFIRMED"),
@@ -100,7 +102,7 @@ async def test_of_two_accounts_with_the_address_one_that_confirmed_will_do(
 async def test_an_account_with_the_same_address_is_not_taken_for_the_one_written_to(
     ledger: SqliteLedger,
 ) -> None:
-    send(ledger, Names("id-1", ("ada@example.com",), listed=True))
+    send(ledger, Identity("id-1", ("ada@example.com",), listed=True))
     pool = Pool(
         ("id-1", "ada@example.com", "UNCONFIRMED"), ("id-2", "ada@example.com", "CONFIRMED")
     )
@@ -114,5 +116,5 @@ async def test_a_long_listing_says_how_far_it_is(
     said: list[str] = []
     pool = Pool(*((f"id-{n}", f"user{n}@example.com", "CONFIRMED") for n in range(6)))
     with Listed() as listed:
-        await listed.read(pool, "eu-west-1_Pool", ledger, said.append)
+        await listed.read(pool, "eu-west-1_Pool", ledger.records, said.append)
     assert said == [f"{n} users of eu-west-1_Pool listed so far" for n in (2, 4, 6)]

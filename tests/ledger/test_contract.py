@@ -11,15 +11,15 @@ from typing import Any
 import anyio
 import pytest
 
-from batch_resend.aws.clients import Place
+from batch_resend.aws.endpoints import AwsTarget
 from batch_resend.errors import InputError, LedgerError
 from batch_resend.ledger import (
-    Barred,
     Forgotten,
+    Identity,
     Intend,
+    IntentRejected,
     Interrupted,
     Message,
-    Names,
     PastRun,
     Settle,
 )
@@ -27,7 +27,7 @@ from batch_resend.ledger.dynamodb.address import is_table, table_address
 from batch_resend.ledger.dynamodb.ledger import open_ledger
 from batch_resend.ledger.journal import Journal, OwnJournal
 from batch_resend.ledger.policy import ANYBODY, History, SendPolicy
-from batch_resend.ledger.sqlite.ledger import SqliteLedger
+from batch_resend.ledger.sqlite.file import LedgerFile
 from batch_resend.model import Reason
 from batch_resend.run.open_ledger import erasing, ledger_of, looking
 from batch_resend.settings import Settings
@@ -53,13 +53,13 @@ class Opened:
     client: str
 
     async def history(self, *names: str, listed: bool = False, now: float = NOW) -> History:
-        users = [Names(names[0], names[1:], listed)]
+        users = [Identity(names[0], names[1:], listed)]
         return (await self.journal.histories(users, now))[0]
 
     async def intend(
         self, *names: str, at: float = NOW, listed: bool = False, policy: SendPolicy = ANYBODY
     ) -> int:
-        return await self.journal.make(Intend(Names(names[0], names[1:], listed), at, policy))
+        return await self.journal.make(Intend(Identity(names[0], names[1:], listed), at, policy))
 
     async def settle(self, intent: int, reason: Reason | None, at: float = NOW) -> None:
         await self.journal.make(Settle(intent, reason, at))
@@ -70,7 +70,7 @@ class Opened:
         await self.settle(await self.intend(*names, at=at, listed=listed), reason, at)
 
     async def interrupt(self, name: str, at: float) -> None:
-        await self.journal.make(Interrupted(Names(name), at))
+        await self.journal.make(Interrupted(Identity(name), at))
 
 
 @dataclass
@@ -89,11 +89,11 @@ class Ledger:
             journal: Journal
             if is_table(self.at):
                 address = table_address(self.at)
-                opening = open_ledger(Place(REGION), address, **given)
+                opening = open_ledger(AwsTarget(REGION), address, **given)
                 journal = shared = await stack.enter_async_context(opening)
                 is_new, client = shared.is_new, shared.client
             else:
-                ledger = stack.enter_context(SqliteLedger(Path(self.at), **given))
+                ledger = stack.enter_context(LedgerFile(Path(self.at), **given))
                 journal = OwnJournal(ledger, threads=False)
                 is_new, client = ledger.is_new, ledger.client
             if begin:
@@ -185,7 +185,7 @@ async def test_many_users_are_looked_up_at_once_in_their_order(ledger: Ledger) -
     async with ledger.run() as run:
         await run.send("user7")
         await run.send("user230", reason=Reason.NO_ANSWER)
-        users = [Names(f"user{n}") for n in range(250)]
+        users = [Identity(f"user{n}") for n in range(250)]
         found = await run.journal.histories([*users, users[7]], NOW)
         assert [n for n, history in enumerate(found) if history.sent] == [7, 250]
         assert [n for n, history in enumerate(found) if history.unknown] == [230]
@@ -221,14 +221,14 @@ async def open_or_not(ledger: Ledger, run: Opened) -> list[Message]:
     """The messages, while a run has the ledger."""
     if isinstance(run.journal, OwnJournal):
         opened: Any = run.journal._ledger
-        return list(opened.messages())
+        return list(opened.records.messages())
     return await ledger.messages()
 
 
 async def test_no_user_has_two_open_intents(ledger: Ledger) -> None:
     async with ledger.run() as run:
         await run.intend("ada")
-        with pytest.raises((LedgerError, Barred)):
+        with pytest.raises((LedgerError, IntentRejected)):
             await run.intend("ada")
     assert len(await ledger.messages()) == 1
 
@@ -328,14 +328,14 @@ async def test_two_rows_that_name_one_person_are_not_both_sent_to(
         await run.send("id-1", "sub-1", "ada@example.com", listed=True)
     async with ledger.run() as run:
         intent = await run.intend(first, at=MUCH_LATER, policy=reminder)
-        with pytest.raises(Barred, match="outcome-unknown"):
+        with pytest.raises(IntentRejected, match="outcome-unknown"):
             await run.intend(other, at=MUCH_LATER, policy=reminder)
         await run.settle(intent, None)  # nothing was sent: now the other name may be
         intent = await run.intend(other, at=MUCH_LATER, policy=reminder)
         await run.settle(intent, Reason.ACCEPTED, MUCH_LATER)
-        with pytest.raises(Barred, match="cooling-down"):
+        with pytest.raises(IntentRejected, match="cooling-down"):
             await run.intend(first, at=MUCH_LATER + 1, policy=reminder)
-        with pytest.raises(Barred, match="send-cap"):
+        with pytest.raises(IntentRejected, match="send-cap"):
             await run.intend(first, at=MUCH_LATER + 3600, policy=reminder)
         await run.intend("somebody", at=MUCH_LATER, policy=reminder)
     assert len(await ledger.messages()) == 3
@@ -348,7 +348,7 @@ async def test_what_a_dead_run_left_under_one_name_is_given_up_under_another(
         await run.send("id-1", "ada@example.com", listed=True)
         await run.intend("id-1", at=NOW + 1)
     async with ledger.run() as run:
-        with pytest.raises(Barred, match="interrupted"):
+        with pytest.raises(IntentRejected, match="interrupted"):
             await run.intend("ada@example.com", at=MUCH_LATER, policy=SendPolicy(max_sends=0))
         await run.interrupt("ada@example.com", MUCH_LATER)
         assert told(await run.history("id-1")) == ([NOW], [MUCH_LATER], False)
@@ -461,7 +461,7 @@ async def test_names_that_are_old_are_erased_and_still_count(ledger: Ledger) -> 
 
 async def test_a_message_that_nobody_settles_is_as_old_as_its_intent(ledger: Ledger) -> None:
     async with ledger.run() as run:
-        await run.journal.make(Intend(Names("open@example.com"), NOW))
+        await run.journal.make(Intend(Identity("open@example.com"), NOW))
     assert await ledger.older(NOW) == (0, 0)
     assert await ledger.older(NOW + 1) == (1, 1)
     await ledger.purge(NOW + 1)

@@ -13,15 +13,15 @@ import anyio
 import pytest
 
 from batch_resend.aws import clients
-from batch_resend.aws.clients import Place
-from batch_resend.errors import BatchResendError, LedgerError, SettingsError, UsageError
-from batch_resend.job import engine
-from batch_resend.ledger import Barred, Intend, Interrupted, Names, Settle
+from batch_resend.aws.endpoints import AwsTarget
+from batch_resend.errors import LedgerError, SettingsError, UsageError
+from batch_resend.job import stopping
+from batch_resend.ledger import Identity, Intend, IntentRejected, Interrupted, Settle
 from batch_resend.ledger.dynamodb import items, table
 from batch_resend.ledger.dynamodb.address import TableAddress, is_table, table_address
 from batch_resend.ledger.dynamodb.ledger import DynamoLedger, open_ledger
 from batch_resend.ledger.policy import SendPolicy
-from batch_resend.ledger.sqlite.ledger import SqliteLedger
+from batch_resend.ledger.sqlite.file import LedgerFile
 from batch_resend.model import Reason
 from batch_resend.settings import Settings
 from tests.support.dynamodb import (
@@ -35,10 +35,12 @@ from tests.support.dynamodb import (
     made_table,
     use,
 )
+from tests.support.sentences import is_one_sentence
 
 pytestmark = pytest.mark.anyio
 
 NOW = 1_800_000_000.0
+no_client: Any = None  #: where nothing is asked
 LATER = NOW + items.IN_FLIGHT
 WRITES = {"UpdateItem", "PutItem", "TransactWriteItems", "DeleteItem"}
 HARM = [fate for fate in FATES if fate != "pass"]
@@ -70,16 +72,16 @@ async def line(moto_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
 
 @contextlib.asynccontextmanager
 async def opened(name: str, *, begin: bool = True, **given: Any) -> AsyncIterator[DynamoLedger]:
-    async with open_ledger(Place(REGION), TableAddress(name), **given) as ledger:
+    async with open_ledger(AwsTarget(REGION), TableAddress(name), **given) as ledger:
         if begin:
             await ledger.begin(NOW)
         yield ledger
 
 
 async def messages(ledger: DynamoLedger) -> list[tuple[str | None, str, str | None]]:
-    with SqliteLedger(None) as copy:
-        await ledger.copy_into(copy)
-        return [(m.name, m.state, m.reason) for m in copy.messages()]
+    with LedgerFile(None) as copy:
+        await ledger.records.copy_into(copy.records)
+        return [(m.name, m.state, m.reason) for m in copy.records.messages()]
 
 
 def once(fate: str, operations: set[str]) -> Callable[[str], str]:
@@ -92,13 +94,8 @@ def once(fate: str, operations: set[str]) -> Callable[[str], str]:
     return decide
 
 
-def is_one_sentence(error: BatchResendError) -> bool:
-    text = str(error)
-    return text.endswith(".") and "\n" not in text and "Traceback" not in text
-
-
-ADA = Names("ada@example.com")
-LISTED = Names("id-1", ("sub-1", "ada@example.com"), listed=True)
+ADA = Identity("ada@example.com")
+LISTED = Identity("id-1", ("sub-1", "ada@example.com"), listed=True)
 
 
 # -- which table -----------------------------------------------------------------------
@@ -173,7 +170,7 @@ async def test_of_a_table_that_is_lost_meanwhile_is_said_to_restore_it_and_not_t
     assert is_one_sentence(caught.value)
     assert "an empty one knows nobody who was written to" in said
     assert "create-table" not in said
-    assert len(said) <= engine._LONGEST_MESSAGE  # with the longest name that a table can have
+    assert len(said) <= stopping.LONGEST_MESSAGE  # with the longest name that a table can have
 
 
 @pytest.mark.parametrize(
@@ -188,7 +185,7 @@ async def test_of_a_table_that_is_lost_meanwhile_is_said_to_restore_it_and_not_t
 )
 def test_what_is_not_allowed_is_named(operation: str, action: str) -> None:
     error = as_sdk("AccessDeniedException", operation=operation)
-    said = table.Table(None, TableAddress("some-table"))._meaning(error)
+    said = table.Table(no_client, TableAddress("some-table"))._meaning(error)
     assert re.findall(r"dynamodb:(\w+)", str(said)) == [action]
 
 
@@ -242,7 +239,7 @@ async def test_aws_s_own_dynamodb_is_not_asked_for_a_simulated_cognito(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("AWS_ENDPOINT_URL_DYNAMODB")
-    place = Place(REGION, endpoint_url="http://127.0.0.1:9")
+    place = AwsTarget(REGION, endpoint_url="http://127.0.0.1:9")
     with pytest.raises(SettingsError, match="set AWS_ENDPOINT_URL_DYNAMODB"):
         async with open_ledger(place, TableAddress("table")):
             pytest.fail("opened")
@@ -269,13 +266,14 @@ async def test_what_does_not_pass_is_said_at_once(
             await ledger.make(Intend(ADA, NOW))
         assert is_one_sentence(caught.value)
         with pytest.raises(LedgerError, match=said):
-            await ledger.make(Intend(Names("bob"), NOW))
+            await ledger.make(Intend(Identity("bob"), NOW))
 
 
 def as_sdk(code: str, operation: str = "UpdateItem", **more: Any) -> Any:
     from botocore.exceptions import ClientError
 
-    return ClientError({"Error": {"Code": code, "Message": "no"}, **more}, operation)
+    answer: Any = {"Error": {"Code": code, "Message": "no"}, **more}
+    return ClientError(answer, operation)
 
 
 @pytest.mark.parametrize(
@@ -292,7 +290,7 @@ def as_sdk(code: str, operation: str = "UpdateItem", **more: Any) -> Any:
 def test_a_transaction_that_is_cancelled_says_why(codes: list[str], kind: type) -> None:
     reasons = [{"Code": code} for code in codes]
     error = as_sdk("TransactionCanceledException", CancellationReasons=reasons)
-    assert type(table.Table(None, TableAddress("t"))._meaning(error)) is kind
+    assert type(table.Table(no_client, TableAddress("t"))._meaning(error)) is kind
 
 
 async def test_a_run_needs_what_the_examples_allow_and_no_more(name: str, line: Line) -> None:
@@ -302,8 +300,8 @@ async def test_a_run_needs_what_the_examples_allow_and_no_more(name: str, line: 
             # None: Cognito has throttled it, so the intent is taken back.
             await ledger.make(Settle(await ledger.make(Intend(names, NOW)), reason, NOW))
             line.fate = once("after", WRITES)
-        await ledger.make(Intend(Names("bob"), NOW))
-        await ledger.make(Interrupted(Names("bob"), LATER))
+        await ledger.make(Intend(Identity("bob"), NOW))
+        await ledger.make(Interrupted(Identity("bob"), LATER))
         assert await ledger.unknown() == 1
         await ledger.finish("{}", NOW)
     # An update in a transaction needs what an update does.
@@ -322,11 +320,11 @@ async def test_an_intent_is_made_once_whatever_becomes_of_its_answer(
         intents = []
         for fate in HARM:
             line.fate = once(fate, {"UpdateItem", "TransactWriteItems"})
-            names = Names(f"id-{fate}", (fate,) if listed else (), listed)
+            names = Identity(f"id-{fate}", (fate,) if listed else (), listed)
             intents.append(await ledger.make(Intend(names, NOW)))
             assert sum(n for (_, met), n in line.met.items() if met == fate) == 1
-            with pytest.raises(Barred, match="outcome-unknown"):
-                await other.make(Intend(Names(fate if listed else f"id-{fate}"), NOW))
+            with pytest.raises(IntentRejected, match="outcome-unknown"):
+                await other.make(Intend(Identity(fate if listed else f"id-{fate}"), NOW))
         await anyio.sleep(0.3)  # what was late has arrived
         assert sorted(await messages(ledger)) == sorted(
             (f"id-{fate}", "open", None) for fate in HARM
@@ -341,7 +339,7 @@ async def test_an_intent_is_settled_or_taken_back_whatever_becomes_of_the_answer
     name: str, line: Line, reason: Reason | None
 ) -> None:
     async with opened(name) as ledger:
-        users = [Names(f"id-{fate}", (fate,), listed=True) for fate in HARM]
+        users = [Identity(f"id-{fate}", (fate,), listed=True) for fate in HARM]
         for fate, names in zip(HARM, users, strict=True):
             line.fate = lambda _: "pass"
             intent = await ledger.make(Intend(names, NOW))
@@ -376,16 +374,16 @@ async def test_a_ledger_is_begun_once_and_a_run_is_noted_whatever_becomes_of_the
 ) -> None:
     line.fate = once(fate, {"PutItem"})
     async with opened(name, begin=False) as ledger, opened(name, begin=False) as other:
-        assert ledger._secret == other._secret
+        assert ledger._connection.secret == other._connection.secret
         assert ledger.is_new
         assert not other.is_new
         line.fate = once(fate, WRITES)
         await ledger.begin(NOW)
         line.fate = once(fate, WRITES)
         await ledger.finish('{"rows": 1}', NOW + 5)
-        with SqliteLedger(None) as copy:
-            await other.copy_into(copy)
-            (run,) = copy.runs()
+        with LedgerFile(None) as copy:
+            await other.records.copy_into(copy.records)
+            (run,) = copy.records.runs()
         assert (run.started_at, run.finished_at, run.summary) == (NOW, NOW + 5, {"rows": 1})
 
 
@@ -394,13 +392,15 @@ async def test_on_a_bad_line_every_user_has_one_message_of_one_owner(
     name: str, line: Line, seed: int
 ) -> None:
     rng = random.Random(seed)
-    users = [Names(f"user{n}", (f"sub{n}",) if n % 3 == 0 else (), n % 3 == 0) for n in range(12)]
+    users = [
+        Identity(f"user{n}", (f"sub{n}",) if n % 3 == 0 else (), n % 3 == 0) for n in range(12)
+    ]
     won: list[str] = []
 
-    async def send(ledger: DynamoLedger, names: Names) -> None:
+    async def send(ledger: DynamoLedger, names: Identity) -> None:
         try:
             intent = await ledger.make(Intend(names, NOW, SendPolicy()))
-        except Barred:
+        except IntentRejected:
             return
         won.append(names.username)
         await ledger.make(Settle(intent, Reason.ACCEPTED, NOW))
@@ -425,13 +425,13 @@ async def test_a_table_out_of_reach_stops_all_intents_and_tries_what_is_open(
         intent = await ledger.make(Intend(ADA, NOW))
         monkeypatch.setattr(table, "PATIENCE", 0.4)
         line.fate = lambda _: "before"
-        for broken in (Intend(Names("bob"), NOW), Settle(intent, Reason.ACCEPTED, NOW)):
+        for broken in (Intend(Identity("bob"), NOW), Settle(intent, Reason.ACCEPTED, NOW)):
             with pytest.raises(LedgerError, match="is out of reach") as caught:
                 await ledger.make(broken)
             assert is_one_sentence(caught.value)
         line.fate = lambda _: "pass"
         with pytest.raises(LedgerError, match="is out of reach"):
-            await ledger.make(Intend(Names("cid"), NOW))
+            await ledger.make(Intend(Identity("cid"), NOW))
         with pytest.raises(LedgerError, match="is out of reach"):
             await ledger.unknown()
         await ledger.make(Settle(intent, Reason.ACCEPTED, NOW))
@@ -445,9 +445,12 @@ async def test_many_at_once_fail_with_one_sentence(
         await ledger.make(Intend(ADA, NOW))
         monkeypatch.setattr(table, "PATIENCE", 0.3)
         works: list[tuple[str, Callable[[], Awaitable[Any]]]] = [
-            ("BatchGetItem", lambda: ledger.histories([Names(f"u{n}") for n in range(250)], NOW)),
-            ("UpdateItem", lambda: ledger.purge(LATER)),
-            ("UpdateItem", lambda: ledger.forget(["ada@example.com"])),
+            (
+                "BatchGetItem",
+                lambda: ledger.histories([Identity(f"u{n}") for n in range(250)], NOW),
+            ),
+            ("UpdateItem", lambda: ledger.records.purge(LATER)),
+            ("UpdateItem", lambda: ledger.records.forget(["ada@example.com"])),
             ("Scan", ledger.unknown),
         ]
         for operation, work in works:
@@ -474,7 +477,7 @@ async def test_of_two_that_begin_a_ledger_one_takes_the_other_s(
         monkeypatch.setattr(table.Table, "get_one", get_one)
         async with opened(name, begin=False) as second:
             assert not second.is_new
-            assert second._secret == first._secret
+            assert second._connection.secret == first._connection.secret
 
 
 async def test_missing_credentials_are_said(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -510,7 +513,7 @@ async def test_a_part_that_was_not_read_is_read_again(
 ) -> None:
     async with opened(name) as ledger:
         for n in range(5):
-            await ledger.make(Intend(Names(f"user{n}"), NOW))
+            await ledger.make(Intend(Identity(f"user{n}"), NOW))
         real = ledger._table._client.batch_get_item
 
         async def halting(RequestItems: Any) -> Any:  # noqa: N803
@@ -521,7 +524,7 @@ async def test_a_part_that_was_not_read_is_read_again(
             return answer
 
         monkeypatch.setattr(ledger._table._client, "batch_get_item", halting)
-        found = await ledger.histories([Names(f"user{n}") for n in range(6)], NOW)
+        found = await ledger.histories([Identity(f"user{n}") for n in range(6)], NOW)
         assert [bool(history.unknown) for history in found] == [True] * 5 + [False]
 
 
@@ -534,7 +537,7 @@ async def at_once(*works: Callable[[], Awaitable[int]]) -> list[int | Reason]:
     async def do(work: Callable[[], Awaitable[int]]) -> None:
         try:
             results.append(await work())
-        except Barred as barred:
+        except IntentRejected as barred:
             results.append(barred.reason)
 
     async with anyio.create_task_group() as tasks:
@@ -543,7 +546,7 @@ async def at_once(*works: Callable[[], Awaitable[int]]) -> list[int | Reason]:
     return results
 
 
-def intending(ledger: DynamoLedger, names: Names) -> Callable[[], Awaitable[int]]:
+def intending(ledger: DynamoLedger, names: Identity) -> Callable[[], Awaitable[int]]:
     return lambda: ledger.make(Intend(names, NOW, SendPolicy()))
 
 
@@ -553,12 +556,12 @@ async def test_of_machines_that_race_for_a_user_under_any_name_one_wins(
     assert line.url
     async with opened(name) as one, opened(name) as two, opened(name) as three:
         for turn in range(5):
-            listed = Names(f"id{turn}", (f"sub{turn}", f"ada{turn}@example.com"), listed=True)
+            listed = Identity(f"id{turn}", (f"sub{turn}", f"ada{turn}@example.com"), listed=True)
             results = await at_once(
                 intending(one, listed),
-                intending(two, Names(f"Ada{turn}@example.com")),
+                intending(two, Identity(f"Ada{turn}@example.com")),
                 intending(three, listed),
-                intending(three, Names(f"sub{turn}")),
+                intending(three, Identity(f"sub{turn}")),
             )
             won = [found for found in results if not isinstance(found, Reason)]
             lost = [found for found in results if isinstance(found, Reason)]
@@ -582,11 +585,11 @@ async def test_of_machines_that_race_for_a_user_under_names_known_long_since_one
     async with opened(name) as one, opened(name) as two, opened(name) as three:
         for turn in range(5):
             names = [f"id{turn}", f"sub{turn}", f"ada{turn}@example.com"]
-            listed = Names(names[0], tuple(names[1:]), listed=True)
+            listed = Identity(names[0], tuple(names[1:]), listed=True)
             await one.make(Settle(await one.make(Intend(listed, NOW)), Reason.USER_NOT_FOUND, NOW))
             results = await at_once(
                 *(
-                    intending(ledger, Names(known))
+                    intending(ledger, Identity(known))
                     for ledger, known in zip((one, two, three), names, strict=True)
                 )
             )
@@ -601,24 +604,24 @@ async def test_a_name_of_more_users_than_a_transaction_has_room_for_can_be_writt
 ) -> None:
     async with opened(name) as ledger:
         for n in range(items.MOST_NAMES):
-            names = Names(f"id-{n}", ("home@example.com",), listed=True)
+            names = Identity(f"id-{n}", ("home@example.com",), listed=True)
             await ledger.make(Settle(await ledger.make(Intend(names, NOW)), Reason.ACCEPTED, NOW))
-        home = Names("home@example.com")
+        home = Identity("home@example.com")
         assert len((await ledger.histories([home], NOW))[0].sent) == items.MOST_NAMES
         assert await ledger.make(Intend(home, NOW))
         # Whoever bears the name has few of their own, so the two meet all the same.
         for n in (0, items.MOST_NAMES - 1):
-            with pytest.raises(Barred, match="outcome-unknown"):
-                await ledger.make(Intend(Names(f"id-{n}"), NOW))
+            with pytest.raises(IntentRejected, match="outcome-unknown"):
+                await ledger.make(Intend(Identity(f"id-{n}"), NOW))
 
 
 async def test_accounts_that_share_an_address_are_each_written_to(name: str, line: Line) -> None:
     assert line.url
     async with opened(name) as ledger:
-        shared = [Names(f"id-{n}", ("home@example.com",), listed=True) for n in range(6)]
+        shared = [Identity(f"id-{n}", ("home@example.com",), listed=True) for n in range(6)]
         results = await at_once(*(intending(ledger, names) for names in shared))
         assert not any(isinstance(found, Reason) for found in results)
-        assert len((await ledger.histories([Names("home@example.com")], NOW))[0].unknown) == 6
+        assert len((await ledger.histories([Identity("home@example.com")], NOW))[0].unknown) == 6
 
 
 async def test_an_intent_is_judged_again_by_what_was_written_since_the_plan(name: str) -> None:
@@ -631,7 +634,7 @@ async def test_an_intent_is_judged_again_by_what_was_written_since_the_plan(name
             (SendPolicy(), Reason.COOLING_DOWN),
             (SendPolicy(cooldown=0.0), Reason.SEND_CAP),
         ):
-            with pytest.raises(Barred) as caught:
+            with pytest.raises(IntentRejected) as caught:
                 await mine.make(Intend(ADA, NOW, policy))
             assert caught.value.reason is reason
         assert await mine.make(Intend(ADA, NOW + 1, SendPolicy(cooldown=0.0, max_sends=2)))
@@ -644,16 +647,16 @@ async def test_what_may_be_in_flight_elsewhere_is_not_sent_again_even_if_asked(n
         (seen,) = await mine.histories([ADA], LATER - 1)
         assert seen.in_flight
         assert not seen.interrupted
-        with pytest.raises(Barred, match="outcome-unknown"):
+        with pytest.raises(IntentRejected, match="outcome-unknown"):
             await mine.make(Intend(ADA, LATER - 1, again))
-        with pytest.raises(Barred, match="interrupted"):
+        with pytest.raises(IntentRejected, match="interrupted"):
             await mine.make(Intend(ADA, LATER, SendPolicy()))
         await mine.make(Settle(await mine.make(Intend(ADA, LATER, again)), None, LATER))
         assert await messages(mine) == [("ada@example.com", "unknown", "interrupted")]
         # Its owner was slow, not dead, and knows better.
         await theirs.make(Settle(intent, Reason.ACCEPTED, LATER + 1))
         assert await messages(mine) == [("ada@example.com", "sent", "accepted")]
-        with pytest.raises(Barred, match="cooling-down"):
+        with pytest.raises(IntentRejected, match="cooling-down"):
             await mine.make(Intend(ADA, LATER + 2, again))
 
 
@@ -694,20 +697,22 @@ async def test_what_is_purged_entirely_leaves_no_hash_and_what_is_needed_stays(
         return {item["id"]["S"] for item in found if item["id"]["S"].startswith(items.USER)}
 
     def hashed(ledger: DynamoLedger, *names: str) -> set[str]:
-        return {items.hashed(ledger._secret, Names(one)).own[0] for one in names}
+        return {items.hashed(ledger._connection.secret, Identity(one)).own[0] for one in names}
 
     monkeypatch.setattr("time.time", lambda: LATER)
     async with opened(name) as ledger:
         for user in ("id-1", "id-2"):
-            names = Names(user, ("home@example.com", f"sub-{user}"), listed=True)
+            names = Identity(user, ("home@example.com", f"sub-{user}"), listed=True)
             at = NOW if user == "id-1" else LATER
             await ledger.make(Settle(await ledger.make(Intend(names, at)), Reason.ACCEPTED, at))
-        await ledger.make(Settle(await ledger.make(Intend(Names("back"), NOW)), None, NOW))
-        await ledger.make(Intend(Names("dead"), NOW - 1))
-        await ledger.make(Intend(Names("flying"), NOW + 1))
-        assert await ledger.older(NOW + 5, entirely=True) == (2, 1)
-        await ledger.purge(NOW + 5, entirely=True)
+        await ledger.make(Settle(await ledger.make(Intend(Identity("back"), NOW)), None, NOW))
+        await ledger.make(Intend(Identity("dead"), NOW - 1))
+        await ledger.make(Intend(Identity("flying"), NOW + 1))
+        assert await ledger.records.older(NOW + 5, entirely=True) == (2, 1)
+        await ledger.records.purge(NOW + 5, entirely=True)
         assert ids() == hashed(ledger, "id-2", "home@example.com", "sub-id-2", "flying")
-        assert (await ledger.histories([Names("home@example.com")], LATER))[0].sent == [LATER]
+        assert (await ledger.histories([Identity("home@example.com")], LATER))[0].sent == [LATER]
         (home,) = hashed(ledger, "home@example.com")
-        assert (await ledger._fetch({home: None}, {}))[home].users == hashed(ledger, "id-2")
+        assert (await ledger._connection.fetch({home: None}, {}))[home].users == hashed(
+            ledger, "id-2"
+        )

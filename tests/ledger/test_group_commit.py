@@ -7,11 +7,11 @@ import anyio
 import pytest
 
 from batch_resend.errors import LedgerError
-from batch_resend.ledger import Intend, Names, Step
+from batch_resend.ledger import Identity, Intend, Step
 from batch_resend.ledger.sqlite.group_commit import GroupCommit
 
 pytestmark = pytest.mark.anyio
-STEP = Intend(Names("ada"), 0.0)
+STEP = Intend(Identity("ada"), 0.0)
 
 
 @pytest.fixture

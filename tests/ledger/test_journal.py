@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from batch_resend.job.engine import Job, Snapshot
-from batch_resend.ledger import Barred, Intend, Interrupted, Names, Step
+from batch_resend.ledger import Identity, Intend, IntentRejected, Interrupted, Step
 from batch_resend.ledger.journal import Journal
 from batch_resend.ledger.policy import NOBODY, History, SendPolicy
 from batch_resend.model import Reason, Result
@@ -25,7 +25,7 @@ class Shared:
     def latest(self) -> float:
         return 0.0
 
-    async def histories(self, users: Sequence[Names], now: float) -> list[History]:
+    async def histories(self, users: Sequence[Identity], now: float) -> list[History]:
         return [NOBODY for _ in users]
 
     async def begin(self, at: float) -> int:
@@ -34,9 +34,9 @@ class Shared:
     async def make(self, step: Step) -> int:
         if isinstance(step, Intend):
             assert step.policy == SendPolicy()
-            known = [s for s in self.steps if isinstance(s, Intend) and s.names == step.names]
-            if step.names.username in self.barred and len(known) >= self.after:
-                raise Barred(self.barred[step.names.username])
+            known = [s for s in self.steps if isinstance(s, Intend) and s.user == step.user]
+            if step.user.username in self.barred and len(known) >= self.after:
+                raise IntentRejected(self.barred[step.user.username])
         self.steps.append(step)
         return len(self.steps)
 
@@ -91,7 +91,7 @@ def test_who_was_left_open_by_a_dead_machine_meanwhile_is_unknown_and_noted() ->
     world, journal = World(), Shared({names[1]: Reason.INTERRUPTED})
     summary = world.go(names, ledger=journal)
     assert world.report.of(names[1]).reason is Reason.INTERRUPTED
-    noted = [step.names.username for step in journal.steps if isinstance(step, Interrupted)]
+    noted = [step.user.username for step in journal.steps if isinstance(step, Interrupted)]
     assert noted == [names[1]]
     assert summary.exit_code == 1
 

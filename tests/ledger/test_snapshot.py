@@ -16,9 +16,9 @@ import pytest
 
 import batch_resend
 from batch_resend.errors import InputError, LedgerError, LedgerHeld
-from batch_resend.ledger import Intend, Names, Settle
+from batch_resend.ledger import Identity, Intend, Settle
 from batch_resend.ledger.sqlite import snapshot as module
-from batch_resend.ledger.sqlite.ledger import SqliteLedger
+from batch_resend.ledger.sqlite.file import LedgerFile
 from batch_resend.ledger.sqlite.snapshot import looking_at
 from batch_resend.model import Reason
 from tests.support.ledgers import apply
@@ -28,18 +28,18 @@ from tests.support.ledgers import apply
 WRITER = """
 import sys
 from pathlib import Path
-from batch_resend.ledger import Intend, Names, Settle
-from batch_resend.ledger.sqlite.ledger import SqliteLedger
+from batch_resend.ledger import Intend, Identity, Settle
+from batch_resend.ledger.sqlite.file import LedgerFile
 from batch_resend.model import Reason
 from tests.support.ledgers import apply
 
-with SqliteLedger(Path(sys.argv[1])) as ledger:
+with LedgerFile(Path(sys.argv[1])) as ledger:
     ledger.begin(1.0)
     ledger._db.execute("PRAGMA wal_autocheckpoint = 8")
     at = 0
     for line in sys.stdin:
         for _ in range(int(line)):
-            names = [Names(f"user{n}@example.com", (f"id-{n}",)) for n in range(at, at + 5)]
+            names = [Identity(f"user{n}@example.com", (f"id-{n}",)) for n in range(at, at + 5)]
             at += 5
             intents = apply(ledger, [Intend(name, float(at)) for name in names])
             apply(ledger, [Settle(intent, Reason.ACCEPTED, float(at)) for intent in intents])
@@ -114,7 +114,7 @@ def test_what_a_running_job_has_written_is_seen_and_the_job_is_not_disturbed(
         writer.write(4)
         assert whole(path, 0) == writer.written
         with pytest.raises(LedgerHeld):
-            SqliteLedger(path).__enter__()
+            LedgerFile(path).__enter__()
     assert list(temporary.iterdir()) == []
 
 
@@ -168,13 +168,13 @@ def test_a_look_finds_what_a_killed_run_left_in_its_log_and_changes_nothing(
 
 
 def test_while_somebody_looks_a_run_can_begin_and_write(path: Path) -> None:
-    with SqliteLedger(path) as ledger:
+    with LedgerFile(path) as ledger:
         ledger.begin(1.0)
-        apply(ledger, [Intend(Names("ada"), 1.0)])
+        apply(ledger, [Intend(Identity("ada"), 1.0)])
     with looking_at(path) as seen:
-        with SqliteLedger(path) as ledger:
+        with LedgerFile(path) as ledger:
             ledger.begin(2.0)
-            (intent,) = apply(ledger, [Intend(Names("bob"), 2.0)])
+            (intent,) = apply(ledger, [Intend(Identity("bob"), 2.0)])
             apply(ledger, [Settle(intent, Reason.ACCEPTED, 2.0)])
         assert [m.name for m in seen.messages()] == ["ada"]
         assert seen.name == f"ledger {path}"
@@ -183,7 +183,7 @@ def test_while_somebody_looks_a_run_can_begin_and_write(path: Path) -> None:
 def test_a_ledger_that_began_while_it_was_copied_is_copied_again(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with SqliteLedger(path) as ledger:
+    with LedgerFile(path) as ledger:
         ledger.begin(1.0)
     real = shutil.copyfile
     runs: list[int] = []
@@ -192,7 +192,7 @@ def test_a_ledger_that_began_while_it_was_copied_is_copied_again(
         done = real(source, target)
         if not runs:  # a whole run, begun and ended
             runs.append(1)
-            with SqliteLedger(path) as ledger:
+            with LedgerFile(path) as ledger:
                 ledger.begin(2.0)
         return done
 
@@ -223,7 +223,7 @@ def test_what_is_no_ledger_is_told_by_its_own_name(path: Path, make: Any, told: 
 
 
 def test_no_room_for_the_copy_is_said(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with SqliteLedger(path):
+    with LedgerFile(path):
         pass
 
     def full(source: Path, target: Path) -> Any:

@@ -19,17 +19,19 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from batch_resend.errors import LedgerError, LedgerHeld
 from batch_resend.ledger import (
-    Barred,
     Forgotten,
+    Identity,
     Intend,
+    IntentRejected,
     Interrupted,
     Message,
-    Names,
     PastRun,
     Settle,
 )
 from batch_resend.ledger.policy import History
-from batch_resend.ledger.sqlite.ledger import SqliteLedger, files_of
+from batch_resend.ledger.sqlite.file import LedgerFile
+from batch_resend.ledger.sqlite.ledger import SqliteLedger
+from batch_resend.ledger.sqlite.lockfile import files_of
 from batch_resend.model import Outcome, Reason
 from tests.support.ledgers import apply
 
@@ -43,7 +45,7 @@ def path(tmp_path: Path) -> Path:
 
 @contextlib.contextmanager
 def ledger(path: Path | None, **given: Any) -> Iterator[SqliteLedger]:
-    with SqliteLedger(path, **given) as opened:
+    with LedgerFile(path, **given) as opened:
         if not given.get("read_only"):
             opened.begin(NOW)
         yield opened
@@ -51,7 +53,7 @@ def ledger(path: Path | None, **given: Any) -> Iterator[SqliteLedger]:
 
 def remember(path: Path, *names: str, at: float = NOW, reason: Reason = Reason.ACCEPTED) -> None:
     with ledger(path) as opened:
-        for intent in apply(opened, [Intend(Names(name), at) for name in names]):
+        for intent in apply(opened, [Intend(Identity(name), at) for name in names]):
             apply(opened, [Settle(intent, reason, at)])
 
 
@@ -59,9 +61,9 @@ def test_what_was_settled_is_known_to_the_next_run(path: Path) -> None:
     with ledger(path) as opened:
         assert opened.is_new
         sent, lost, failed, back = apply(
-            opened, [Intend(Names(name), NOW) for name in ("sent", "lost", "failed", "back")]
+            opened, [Intend(Identity(name), NOW) for name in ("sent", "lost", "failed", "back")]
         )
-        apply(opened, [Intend(Names("open"), NOW + 1)])
+        apply(opened, [Intend(Identity("open"), NOW + 1)])
         assert opened.unknown() == 5
         apply(
             opened,
@@ -74,25 +76,25 @@ def test_what_was_settled_is_known_to_the_next_run(path: Path) -> None:
         )
     with ledger(path) as opened:
         assert not opened.is_new
-        assert opened.history(Names("sent")) == History([NOW + 2], [], False)
-        assert opened.history(Names("lost")) == History([], [NOW + 3], False)
-        assert opened.history(Names("open")) == History([], [NOW + 1], True)
+        assert opened.history(Identity("sent")) == History([NOW + 2], [], False)
+        assert opened.history(Identity("lost")) == History([], [NOW + 3], False)
+        assert opened.history(Identity("open")) == History([], [NOW + 1], True)
         for name in ("failed", "back", "nobody"):
-            assert opened.history(Names(name)) == History()
+            assert opened.history(Identity(name)) == History()
         assert opened.unknown() == 2
         assert opened.latest() == NOW + 4
-        apply(opened, [Interrupted(Names("OPEN"), NOW + 9)])
-        assert opened.history(Names("open")) == History([], [NOW + 9], False)
+        apply(opened, [Interrupted(Identity("OPEN"), NOW + 9)])
+        assert opened.history(Identity("open")) == History([], [NOW + 9], False)
 
 
 def test_a_ledger_that_does_not_say_for_whom_it_was_begun_is_taken(path: Path) -> None:
-    with SqliteLedger(path, client="client abc"):
+    with LedgerFile(path, client="client abc"):
         pass
     db = sqlite3.connect(path)
     db.execute("DELETE FROM meta WHERE key = 'client'")
     db.commit()
     db.close()
-    with SqliteLedger(path, client="client xyz") as ledger:
+    with LedgerFile(path, client="client xyz") as ledger:
         assert ledger.client == "client xyz"
 
 
@@ -101,27 +103,27 @@ def test_a_throwaway_ledger_knows_its_own_run_and_nothing_of_another() -> None:
         with ledger(None) as opened:
             assert opened.name == "throwaway ledger"
             assert opened.is_new
-            assert opened.history(Names("ada")) == History()
-            (intent,) = apply(opened, [Intend(Names("ada"), NOW)])
+            assert opened.history(Identity("ada")) == History()
+            (intent,) = apply(opened, [Intend(Identity("ada"), NOW)])
             apply(opened, [Settle(intent, Reason.ACCEPTED, NOW + 1)])
-            assert opened.history(Names("ada")) == History([NOW + 1], [], False)
+            assert opened.history(Identity("ada")) == History([NOW + 1], [], False)
 
 
 @pytest.mark.parametrize("case_sensitive", [True, False])
 def test_case_tells_users_apart_only_where_asked(path: Path, case_sensitive: bool) -> None:
     with ledger(path, case_sensitive=case_sensitive) as opened:
-        (intent,) = apply(opened, [Intend(Names("Ada@Example.com"), NOW)])
+        (intent,) = apply(opened, [Intend(Identity("Ada@Example.com"), NOW)])
         apply(opened, [Settle(intent, Reason.ACCEPTED, NOW)])
-        assert opened.history(Names("Ada@Example.com")).sent == [NOW]
-        assert bool(opened.history(Names("ada@example.com")).sent) is not case_sensitive
+        assert opened.history(Identity("Ada@Example.com")).sent == [NOW]
+        assert bool(opened.history(Identity("ada@example.com")).sent) is not case_sensitive
 
 
 def test_a_listed_user_is_looked_up_under_each_of_their_names(path: Path) -> None:
-    account = Names("id-1", ("sub-1", "ada@example.com", "+15550100"), listed=True)
-    twin = Names("id-2", ("sub-2", "ada@example.com"), listed=True)
+    account = Identity("id-1", ("sub-1", "ada@example.com", "+15550100"), listed=True)
+    twin = Identity("id-2", ("sub-2", "ada@example.com"), listed=True)
     with ledger(path) as opened:
         # A CSV run wrote to the address: the account has had its message.
-        (intent,) = apply(opened, [Intend(Names("Ada@example.com"), NOW)])
+        (intent,) = apply(opened, [Intend(Identity("Ada@example.com"), NOW)])
         apply(opened, [Settle(intent, Reason.ACCEPTED, NOW)])
         assert opened.history(account).sent == [NOW]
         assert opened.history(twin).sent == [NOW]
@@ -131,13 +133,13 @@ def test_a_listed_user_is_looked_up_under_each_of_their_names(path: Path) -> Non
         (intent,) = apply(opened, [Intend(account, NOW)])
         apply(opened, [Settle(intent, Reason.ACCEPTED, NOW)])
         for name in ("id-1", "sub-1", "ADA@example.com", "+15550100"):
-            assert opened.history(Names(name)).sent == [NOW], name
+            assert opened.history(Identity(name)).sent == [NOW], name
         assert opened.history(twin) == History()
 
 
 def test_a_taken_back_intent_leaves_no_name_behind(path: Path) -> None:
     with ledger(path) as opened:
-        (intent,) = apply(opened, [Intend(Names("id-1", ("ada@example.com",), True), NOW)])
+        (intent,) = apply(opened, [Intend(Identity("id-1", ("ada@example.com",), True), NOW)])
         apply(opened, [Settle(intent, None, NOW)])
         for table in ("messages", "aliases"):
             assert opened._db.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
@@ -146,18 +148,18 @@ def test_a_taken_back_intent_leaves_no_name_behind(path: Path) -> None:
 def test_steps_are_made_all_or_none(path: Path) -> None:
     with ledger(path) as opened:
         with pytest.raises(LedgerError, match="UNIQUE"):
-            apply(opened, [Intend(Names("ada"), NOW), Intend(Names("bob"), NOW)] * 2)
+            apply(opened, [Intend(Identity("ada"), NOW), Intend(Identity("bob"), NOW)] * 2)
         assert opened.unknown() == 0
 
 
 def test_one_user_never_has_two_open_intents(path: Path) -> None:
     with ledger(path) as opened:
-        apply(opened, [Intend(Names("ada"), NOW)])
+        apply(opened, [Intend(Identity("ada"), NOW)])
         with pytest.raises(LedgerError, match="UNIQUE"):
-            apply(opened, [Intend(Names("ada"), NOW)])
+            apply(opened, [Intend(Identity("ada"), NOW)])
     with ledger(path) as opened:
-        apply(opened, [Intend(Names("ada"), NOW + 1)])  # a later run gave the first one up
-        assert opened.history(Names("ada")) == History([], [NOW + 1, NOW + 1], True)
+        apply(opened, [Intend(Identity("ada"), NOW + 1)])  # a later run gave the first one up
+        assert opened.history(Identity("ada")) == History([], [NOW + 1, NOW + 1], True)
 
 
 def test_the_file_is_durable_exclusive_and_private(path: Path) -> None:
@@ -174,7 +176,7 @@ def test_the_file_is_durable_exclusive_and_private(path: Path) -> None:
                 "locking_mode": "exclusive",
                 "secure_delete": 1,
             }
-            apply(opened, [Intend(Names("ada"), NOW)])
+            apply(opened, [Intend(Identity("ada"), NOW)])
             for file in path.parent.iterdir():
                 assert stat.S_IMODE(file.stat().st_mode) == 0o600, file.name
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
@@ -204,7 +206,7 @@ def test_a_pragma_that_does_not_hold_is_refused(
 
 def test_the_second_run_learns_who_holds_the_ledger(path: Path) -> None:
     with ledger(path), pytest.raises(LedgerHeld, match=f"process {os.getpid()}, since 20"):
-        SqliteLedger(path).__enter__()
+        LedgerFile(path).__enter__()
     with ledger(path) as opened:
         assert opened.unknown() == 0
 
@@ -236,24 +238,24 @@ def test_the_lock_is_freed_by_any_death_and_its_file_stays(path: Path) -> None:
 
 def test_looking_only_creates_nothing(path: Path) -> None:
     with ledger(path, read_only=True) as opened:
-        assert opened.history(Names("ada")) == History()
+        assert opened.history(Identity("ada")) == History()
     assert not path.parent.exists()
     remember(path, "ada")
     with ledger(path, read_only=True) as opened:
-        assert opened.history(Names("ada")).sent
+        assert opened.history(Identity("ada")).sent
 
 
 def test_a_new_ledger_can_be_forbidden(path: Path) -> None:
     with pytest.raises(LedgerError, match="--require-ledger"), ledger(path, must_exist=True):
         pytest.fail("opened")
     assert not path.parent.exists()
-    with SqliteLedger(path):
+    with LedgerFile(path):
         pass  # begun, but no run ever
     with pytest.raises(LedgerError, match="--require-ledger"), ledger(path, must_exist=True):
         pytest.fail("opened")
     remember(path, "ada")
     with ledger(path, must_exist=True) as opened:
-        assert opened.history(Names("ada")).sent
+        assert opened.history(Identity("ada")).sent
 
 
 def damaged(path: Path) -> None:
@@ -361,7 +363,7 @@ def test_where_the_system_lists_no_mounts_the_ledger_opens_all_the_same(
     monkeypatch.setattr(Path, "read_bytes", read)
     remember(path, "ada")
     with ledger(path) as opened:
-        assert opened.history(Names("ada")).sent == [NOW]
+        assert opened.history(Identity("ada")).sent == [NOW]
 
 
 def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
@@ -390,13 +392,13 @@ def test_a_ledger_that_is_taken_away_while_it_is_open_stops_the_run(
     path: Path, replaced: bool
 ) -> None:
     with ledger(path) as opened:
-        apply(opened, [Intend(Names("ada"), NOW)])
+        apply(opened, [Intend(Identity("ada"), NOW)])
         path.rename(path.with_name("elsewhere"))
         if replaced:
             path.write_bytes(b"")
         with pytest.raises(LedgerError, match="removed or replaced"):
-            apply(opened, [Intend(Names("bob"), NOW)])
-        assert opened.history(Names("bob")) == History()
+            apply(opened, [Intend(Identity("bob"), NOW)])
+        assert opened.history(Identity("bob")) == History()
 
 
 def test_a_lock_that_is_a_link_is_refused(path: Path) -> None:
@@ -435,61 +437,69 @@ def everything(path: Path) -> bytes:
 def test_a_message_is_told_as_it_was_written_down(path: Path) -> None:
     with ledger(path) as opened:
         sent, lost = apply(
-            opened, [Intend(Names("Ada", ("ada@example.com",)), NOW), Intend(Names("bob"), NOW + 1)]
+            opened,
+            [Intend(Identity("Ada", ("ada@example.com",)), NOW), Intend(Identity("bob"), NOW + 1)],
         )
         apply(opened, [Settle(sent, Reason.ACCEPTED, NOW + 2)])
-        apply(opened, [Settle(lost, Reason.NO_ANSWER, NOW + 3), Intend(Names("ada"), NOW + 4)])
+        apply(opened, [Settle(lost, Reason.NO_ANSWER, NOW + 3), Intend(Identity("ada"), NOW + 4)])
     with ledger(path) as opened:
         told = [
             (m.run, m.name, m.state, m.reason, m.intended_at, m.settled_at, m.at, m.is_unknown)
-            for m in opened.messages()
+            for m in opened.records.messages()
         ]
         assert told == [
             (1, "Ada", "sent", "accepted", NOW, NOW + 2, NOW + 2, False),
             (1, "bob", "unknown", "no-answer", NOW + 1, NOW + 3, NOW + 3, True),
             (1, "ada", "open", None, NOW + 4, None, NOW + 4, True),
         ]
-        assert [m.name for m in opened.messages(unknown=True)] == ["bob", "ada"]
-        users = [[m.name for m in messages] for messages in opened.users()]
+        assert [m.name for m in opened.records.messages(unknown=True)] == ["bob", "ada"]
+        users = [[m.name for m in messages] for messages in opened.records.users()]
         assert sorted(users) == [["Ada", "ada"], ["bob"]]
-        assert "'A***'" in repr(next(opened.messages()))
+        assert "'A***'" in repr(next(opened.records.messages()))
         assert "name=None" in repr(Message(1, b"", None, "sent", None, NOW, None))
         with pytest.raises(LedgerError, match="cannot be read"):
-            list(opened._messages("WHERE"))
+            list(opened.records._messages("WHERE"))
     with ledger(path, case_sensitive=True) as opened:
-        assert sorted([m.name for m in messages] for messages in opened.users()) == [
+        assert sorted([m.name for m in messages] for messages in opened.records.users()) == [
             ["Ada"], ["ada"], ["bob"],
         ]  # fmt: skip
 
 
 def test_runs_are_told_also_those_that_died(path: Path) -> None:
-    with SqliteLedger(path) as opened:
+    with LedgerFile(path) as opened:
         opened.begin(NOW)
         opened.finish('{"exit_code": 3}', NOW + 5)
         opened.begin(NOW + 9)
-        assert opened.runs() == [PastRun(1, NOW, NOW + 5, {"exit_code": 3}), PastRun(2, NOW + 9)]
+        assert opened.records.runs() == [
+            PastRun(1, NOW, NOW + 5, {"exit_code": 3}),
+            PastRun(2, NOW + 9),
+        ]
 
 
 def test_a_person_is_found_by_any_of_their_names_with_all_their_messages(path: Path) -> None:
     with ledger(path) as opened:
-        listed = Names("id-1", ("Ada@example.com",), listed=True)
-        other = Names("id-2", ("bob@example.com",), listed=True)
+        listed = Identity("id-1", ("Ada@example.com",), listed=True)
+        other = Identity("id-2", ("bob@example.com",), listed=True)
         for intent in apply(opened, [Intend(listed, NOW), Intend(other, NOW)]):
             apply(opened, [Settle(intent, Reason.ACCEPTED, NOW)])
-        apply(opened, [Intend(Names("ada@EXAMPLE.com"), NOW + 1)])
+        apply(opened, [Intend(Identity("ada@EXAMPLE.com"), NOW + 1)])
         for name in ("ID-1", "ada@example.com"):
-            assert [m.name for m in opened.person(name)] == ["id-1", "ada@EXAMPLE.com"], name
-        assert opened.person("nobody") == []
+            assert [m.name for m in opened.records.person(name)] == ["id-1", "ada@EXAMPLE.com"], (
+                name
+            )
+        assert opened.records.person("nobody") == []
         # A listing finds what was sent to each name of the user, and nobody else's.
-        (one,), (two,) = ({m.user for m in opened.person(n)} for n in ("id-2", "bob@example.com"))
-        assert opened.find(other) == {one} == {two}
-        assert len(opened.find(listed)) == 2
-        assert opened.find(Names("nobody", listed=True)) == set()
+        (one,), (two,) = (
+            {m.user for m in opened.records.person(n)} for n in ("id-2", "bob@example.com")
+        )
+        assert opened.records.find(other) == {one} == {two}
+        assert len(opened.records.find(listed)) == 2
+        assert opened.records.find(Identity("nobody", listed=True)) == set()
     with ledger(path, case_sensitive=True) as opened:
-        assert opened.person("ID-1") == []
-        assert [m.name for m in opened.person("id-1")] == ["id-1"]
+        assert opened.records.person("ID-1") == []
+        assert [m.name for m in opened.records.person("id-1")] == ["id-1"]
     with ledger(None) as opened:
-        assert opened.find(listed) == set()
+        assert opened.records.find(listed) == set()
 
 
 def test_a_forgotten_name_is_nowhere_in_the_files_and_still_counts_as_sent(path: Path) -> None:
@@ -505,7 +515,7 @@ def test_a_forgotten_name_is_nowhere_in_the_files_and_still_counts_as_sent(path:
         for start in range(0, len(names), 40):
             batch = names[start : start + 40]
             waiting += zip(
-                apply(opened, [Intend(Names(name, (f"+{name}",)), NOW) for name in batch]),
+                apply(opened, [Intend(Identity(name, (f"+{name}",)), NOW) for name in batch]),
                 batch,
                 strict=True,
             )
@@ -526,8 +536,8 @@ def test_a_forgotten_name_is_nowhere_in_the_files_and_still_counts_as_sent(path:
             }
         before = everything(path)
         assert all(name.encode() in before for name in accepted)
-        known = {m.name for m in opened.messages()}
-        told = opened.forget([*(f"+{name}" for name in gone[:9]), *gone[9:]])
+        known = {m.name for m in opened.records.messages()}
+        told = opened.records.forget([*(f"+{name}" for name in gone[:9]), *gone[9:]])
         assert told.messages == len(known & set(gone))
         assert len(told.unknown) == len(set(gone) - known)
         while_open = everything(path)
@@ -538,23 +548,23 @@ def test_a_forgotten_name_is_nowhere_in_the_files_and_still_counts_as_sent(path:
         assert all(name.encode() in files for name in known & set(kept) if name)
     with ledger(path) as opened:
         for name in accepted:
-            assert opened.history(Names(name)).sent == [NOW + 1]
-            assert opened.history(Names(f"+{name.upper()}")).sent == [NOW + 1]
+            assert opened.history(Identity(name)).sent == [NOW + 1]
+            assert opened.history(Identity(f"+{name.upper()}")).sent == [NOW + 1]
         # Once more is no error, and a name that was never there is told.
         sent = next(name for name in gone if name in accepted)
-        assert opened.forget([sent, "nobody"]) == Forgotten(0, ("nobody",))
+        assert opened.records.forget([sent, "nobody"]) == Forgotten(0, ("nobody",))
 
 
 def test_an_open_intent_of_a_dead_run_can_be_forgotten_and_is_named_all_the_same(
     path: Path,
 ) -> None:
     with ledger(path) as opened:
-        apply(opened, [Intend(Names("ada"), NOW)])
+        apply(opened, [Intend(Identity("ada"), NOW)])
     with ledger(path) as opened:
-        opened.forget(["ada"])
-        assert opened.history(Names("ada")) == History([], [NOW], True)
-        apply(opened, [Interrupted(Names("ada"), NOW + 1)])
-        assert opened.history(Names("ada")) == History([], [NOW + 1], False)
+        opened.records.forget(["ada"])
+        assert opened.history(Identity("ada")) == History([], [NOW], True)
+        apply(opened, [Interrupted(Identity("ada"), NOW + 1)])
+        assert opened.history(Identity("ada")) == History([], [NOW + 1], False)
 
 
 def test_names_that_are_old_are_erased_and_still_count(path: Path) -> None:
@@ -562,12 +572,12 @@ def test_names_that_are_old_are_erased_and_still_count(path: Path) -> None:
     remember(path, "doubt@example.com", at=NOW + 1, reason=Reason.NO_ANSWER)
     remember(path, "new@example.com", at=NOW + 9)
     with ledger(path) as opened:
-        assert opened.older(NOW + 9) == (2, 1)
-        opened.purge(NOW + 9)
-        assert opened.older(NOW + 9) == (0, 0)
-        assert opened.older(NOW + 9, entirely=True) == (2, 1)
-        assert [m.name for m in opened.messages()] == [None, None, "new@example.com"]
-        assert opened.history(Names("old@example.com")).sent == [NOW]
+        assert opened.records.older(NOW + 9) == (2, 1)
+        opened.records.purge(NOW + 9)
+        assert opened.records.older(NOW + 9) == (0, 0)
+        assert opened.records.older(NOW + 9, entirely=True) == (2, 1)
+        assert [m.name for m in opened.records.messages()] == [None, None, "new@example.com"]
+        assert opened.history(Identity("old@example.com")).sent == [NOW]
         assert opened.unknown() == 1
     assert b"old@example.com" not in everything(path)
     assert b"doubt@example.com" not in everything(path)
@@ -575,11 +585,11 @@ def test_names_that_are_old_are_erased_and_still_count(path: Path) -> None:
 
 def test_what_is_purged_entirely_counts_no_more(path: Path) -> None:
     with ledger(path) as opened:
-        old = Names("old@example.com", ("id-1",))
+        old = Identity("old@example.com", ("id-1",))
         (intent,) = apply(opened, [Intend(old, NOW)])
         apply(opened, [Settle(intent, Reason.ACCEPTED, NOW)])
-        opened.purge(NOW + 1, entirely=True)
-        assert opened.history(old) == opened.history(Names("id-1")) == History()
+        opened.records.purge(NOW + 1, entirely=True)
+        assert opened.history(old) == opened.history(Identity("id-1")) == History()
         assert opened._db.execute("SELECT count(*) FROM aliases").fetchone() == (0,)
     assert b"old@example.com" not in everything(path)
 
@@ -599,23 +609,23 @@ def test_what_could_not_be_written_anew_is_said(
     monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: real(*a, **k, factory=Busy))
     with ledger(path) as opened:
         with pytest.raises(LedgerError, match="may still hold the names"):
-            opened.forget(["ada"])
-        assert opened.person("ada")[0].name is None
+            opened.records.forget(["ada"])
+        assert opened.records.person("ada")[0].name is None
 
 
 def test_forgetting_in_a_file_that_was_replaced_is_refused(path: Path) -> None:
     with ledger(path) as opened:
         path.rename(path.with_name("elsewhere"))
-        for erase in (lambda: opened.forget(["ada"]), lambda: opened.purge(NOW)):
+        for erase in (lambda: opened.records.forget(["ada"]), lambda: opened.records.purge(NOW)):
             with pytest.raises(LedgerError, match="removed or replaced"):
                 erase()
 
 
 def test_either_kind_of_ledger_can_be_opened_to_look_and_to_erase(path: Path) -> None:
-    with SqliteLedger(path, simulated=True):
+    with LedgerFile(path, simulated=True):
         pass
-    with SqliteLedger(path, simulated=None) as opened:
-        assert opened.is_simulated
+    with LedgerFile(path, simulated=None) as opened:
+        assert opened.records.is_simulated
 
 
 names = st.sampled_from(["ada", "Ada", "bob", "cid", "b\u0130"])
@@ -634,12 +644,14 @@ class LedgerAgainstADict(RuleBasedStateMachine):
         self.messages: dict[int, dict[str, Any]] = {}
         self.run = 0
         self.time = NOW
+        self.file: LedgerFile
         self.opened: SqliteLedger
         self.open()
 
     def open(self) -> None:
         self.run += 1
-        self.opened = SqliteLedger(self.path).__enter__()
+        self.file = LedgerFile(self.path)
+        self.opened = self.file.__enter__()
         self.opened.begin(self.time)
 
     def tick(self) -> float:
@@ -659,10 +671,10 @@ class LedgerAgainstADict(RuleBasedStateMachine):
     @rule(name=st.one_of(names, addresses), other=aliases)
     def intend(self, name: str, other: list[str]) -> None:
         at = self.tick()
-        intend = Intend(Names(name, tuple(other)), at)
+        intend = Intend(Identity(name, tuple(other)), at)
         if any(m["state"] == "open" and m["run"] == self.run for m in self.mine(name)):
             if any(m["aliases"] for m in self.messages.values()):
-                with pytest.raises(Barred, match="outcome-unknown"):
+                with pytest.raises(IntentRejected, match="outcome-unknown"):
                     apply(self.opened, [intend])
             return  # else the plan sees to that
         (intent,) = apply(self.opened, [intend])
@@ -695,7 +707,7 @@ class LedgerAgainstADict(RuleBasedStateMachine):
     @rule(name=names)
     def give_up(self, name: str) -> None:
         at = self.tick()
-        apply(self.opened, [Interrupted(Names(name), at)])
+        apply(self.opened, [Interrupted(Identity(name), at)])
         for message in self.mine(name):
             if message["state"] == "open" and message["run"] != self.run:
                 message |= {"state": "unknown", "at": at}
@@ -703,7 +715,7 @@ class LedgerAgainstADict(RuleBasedStateMachine):
     @rule(name=st.one_of(names, addresses))
     def forget(self, name: str) -> None:
         mine = self.mine(name)
-        told = self.opened.forget([name])
+        told = self.opened.records.forget([name])
         assert told.messages == sum(m["shown"] is not None for m in mine)
         assert told.unknown == (() if mine else (name,))
         for message in mine:
@@ -718,11 +730,11 @@ class LedgerAgainstADict(RuleBasedStateMachine):
         }  # fmt: skip
         if entirely and any(m["at"] < before for n, m in self.messages.items() if n not in old):
             return  # a run does not forget its own open intents
-        count, unknown = self.opened.older(before, entirely=entirely)
+        count, unknown = self.opened.records.older(before, entirely=entirely)
         counted = [m for m in old.values() if entirely or m["shown"] is not None]
         assert count == len(counted)
         assert unknown == sum(m["state"] in {"open", "unknown"} for m in counted)
-        self.opened.purge(before, entirely=entirely)
+        self.opened.records.purge(before, entirely=entirely)
         for number, message in old.items():
             message["shown"] = None
             if entirely:
@@ -730,31 +742,31 @@ class LedgerAgainstADict(RuleBasedStateMachine):
 
     @rule()
     def run_again(self) -> None:
-        self.opened.__exit__(None, None, None)
+        self.file.__exit__(None, None, None)
         self.open()
 
     @invariant()
     def knows_what_a_dict_knows(self) -> None:
         for name in ("ada", "Bob", "CID", "b\u0130", "x@example.com"):
-            found = self.opened.history(Names(name))
+            found = self.opened.history(Identity(name))
             expected = [(m["state"], m["at"]) for m in self.mine(name)]
             assert sorted(found.sent) == sorted(at for s, at in expected if s == "sent")
             unsure = sorted(at for s, at in expected if s in {"open", "unknown"})
             assert sorted(found.unknown) == unsure
             assert found.interrupted == any(s == "open" for s, _ in expected)
-        told = [(m.name, m.state, m.run, m.at) for m in self.opened.messages()]
+        told = [(m.name, m.state, m.run, m.at) for m in self.opened.records.messages()]
         kept = self.messages.values()
         assert sorted(told, key=str) == sorted(
             ((m["shown"], m["state"], m["run"], m["at"]) for m in kept), key=str
         )
-        assert sorted(m.at for user in self.opened.users() for m in user) == sorted(
+        assert sorted(m.at for user in self.opened.records.users() for m in user) == sorted(
             m["at"] for m in kept
         )
         states = [m["state"] for m in self.messages.values()]
         assert self.opened.unknown() == states.count("open") + states.count("unknown")
 
     def teardown(self) -> None:
-        self.opened.__exit__(None, None, None)
+        self.file.__exit__(None, None, None)
         for file in self.folder.iterdir():
             file.unlink()
         self.folder.rmdir()

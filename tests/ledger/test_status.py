@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +22,7 @@ from batch_resend.ledger.status import (
     state_of,
     take_stock,
 )
+from tests.support.markdown import block
 
 NOW = 1_800_000_000.0  # 2027-01-15 08:00 UTC
 DAY = 86400.0
@@ -153,7 +153,7 @@ Runs 2
 
 Users 7
   sent               3
-  unknown          2 (no-answer 1, open 1)
+  unknown            2 (no-answer 1, open 1)
   failed             1 (user-disabled 1)
   skipped            1 (already-confirmed 1)
   (names erased      1)
@@ -161,9 +161,9 @@ At the cap of --max-sends 1: 5, 2 of them because an unknown message counts
 
 Messages 9
   sent               3
+  unknown            2 (no-answer 2)
   failed             2 (attempt-limit 1, user-disabled 1)
   skipped            1 (already-confirmed 1)
-  unknown            2 (no-answer 2)
   open               1
 
 Unknown 3: nobody can say whether they were sent a code
@@ -174,7 +174,7 @@ Unknown 3: nobody can say whether they were sent a code
 Confirmed since, of those written to: 1 of 3 (33 %) in eu-west-1_Pool
   days since  written to  confirmed  unconfirmed  other  not listed
            0           3          1            1      0           1
-   unknown           2          0            0      0           2"""
+     unknown           2          0            0      0           2"""
 
 
 def test_the_status_reads_so() -> None:
@@ -291,8 +291,7 @@ def test_programs_get_the_same_in_numbers() -> None:
 
 
 def test_the_status_that_the_readme_shows_is_one_that_the_program_writes() -> None:
-    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text("utf-8")
-    shown = readme.split("<!-- status-output -->\n```text\n")[1].split("\n```")[0]
+    shown = "\n".join(block("status-output"))
 
     begun = 1_795_161_600.0  # 2026-11-20 08:00 UTC
     now = begun + 3 * DAY + 3600

@@ -325,7 +325,17 @@ class Job:
 
     def snapshot(self) -> Snapshot:
         tally = Tally(reasons=Counter({Reason.ACCEPTED: 7}), requests=8)
-        return Snapshot(10, 7, tally, 25.0, 25.0, 1, 2, 3.0, None)
+        return Snapshot(
+            eligible=10,
+            done=7,
+            tally=tally,
+            rate=25.0,
+            ceiling=25.0,
+            throttled=1,
+            in_flight=2,
+            seconds=3.0,
+            stopped_by=None,
+        )
 
 
 class Kept:

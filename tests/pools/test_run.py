@@ -177,9 +177,9 @@ async def test_a_held_ledger_of_one_stops_all_with_its_exit_code() -> None:
     first, _ = together(shop=pool("shop", "ada", ledger="shop.sqlite3"), blog=pool("blog", "dan"))
     await first.execute()
     Path("summary.json").unlink()
-    from batch_resend.ledger.sqlite.ledger import SqliteLedger
+    from batch_resend.ledger.sqlite.file import LedgerFile
 
-    with SqliteLedger(Path("shop.sqlite3"), simulated=True):
+    with LedgerFile(Path("shop.sqlite3"), simulated=True):
         pools, heard = together(
             shop=pool("shop", "ada", ledger="shop.sqlite3", overwrite=True),
             blog=pool("blog", "dan", overwrite=True),

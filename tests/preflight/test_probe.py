@@ -15,7 +15,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from batch_resend.aws.clients import Place
+from batch_resend.aws.endpoints import AwsTarget
 from batch_resend.preflight.check import Wish, check
 from batch_resend.preflight.facts import (
     ClientFacts,
@@ -27,7 +27,7 @@ from batch_resend.preflight.facts import (
     Usage,
     Why,
 )
-from batch_resend.preflight.probe import CATEGORY, QUOTA_CODE, gather
+from batch_resend.preflight.probe import CATEGORY, QUOTA_CODE, probe
 from tests.support.small_aws import CLIENT, JSON, POOL, SECRET, Handler, SmallAws, hang, refuse
 
 pytestmark = pytest.mark.anyio
@@ -112,8 +112,8 @@ def at_moto(moto_url: str) -> Moto:
 async def asked_of_moto(
     moto: Moto, client_id: str = "", secret: str | None = None, pool: str = ""
 ) -> Facts:
-    return await gather(
-        Place("us-east-1", "", moto.url),
+    return await probe(
+        AwsTarget("us-east-1", "", moto.url),
         user_pool_id=pool or moto.pool,
         client_id=client_id or moto.confidential,
         secret=secret,
@@ -178,17 +178,17 @@ async def test_without_credentials_nothing_is_asked(at_moto: Moto) -> None:
 
 
 @asynccontextmanager
-async def small_aws(monkeypatch: pytest.MonkeyPatch, aws: SmallAws) -> AsyncIterator[Place]:
+async def small_aws(monkeypatch: pytest.MonkeyPatch, aws: SmallAws) -> AsyncIterator[AwsTarget]:
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", aws.answer)
     async with TestServer(app) as server:
         url = str(server.make_url("/")).rstrip("/")
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
-        yield Place("eu-west-1", "", url)
+        yield AwsTarget("eu-west-1", "", url)
 
 
-async def learn(place: Place, within: float = 20, secret: str | None = SECRET) -> Facts:
-    return await gather(place, user_pool_id=POOL, client_id=CLIENT, secret=secret, within=within)
+async def learn(place: AwsTarget, within: float = 20, secret: str | None = SECRET) -> Facts:
+    return await probe(place, user_pool_id=POOL, client_id=CLIENT, secret=secret, within=within)
 
 
 @pytest.mark.usefixtures("keys")
@@ -366,14 +366,14 @@ async def test_ses_alone_may_be_silent(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("place", "env"),
     [
-        (Place("eu-west-1", "nosuchprofile"), {}),
-        (Place("cn-north-1"), {}),
-        (Place("eu-west-1", "", "http://127.0.0.1:1"), {"AWS_ACCESS_KEY_ID": "x"}),
-        (Place(), {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}),
+        (AwsTarget("eu-west-1", "nosuchprofile"), {}),
+        (AwsTarget("cn-north-1"), {}),
+        (AwsTarget("eu-west-1", "", "http://127.0.0.1:1"), {"AWS_ACCESS_KEY_ID": "x"}),
+        (AwsTarget(), {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}),
     ],
 )
 async def test_settings_that_cannot_work_are_unknown_too(
-    monkeypatch: pytest.MonkeyPatch, place: Place, env: dict[str, str]
+    monkeypatch: pytest.MonkeyPatch, place: AwsTarget, env: dict[str, str]
 ) -> None:
     for name, value in env.items():
         monkeypatch.setenv(name, value)

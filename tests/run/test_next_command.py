@@ -51,7 +51,9 @@ EVERYTHING = Settings(
     max_failures=MaxFailures(part=0.025),
     give_up_after=60.0,
     ledger="/somewhere/ledger.sqlite3",
+    create_ledger=True,
     require_ledger=True,
+    format="csv",
     max_sends=0,
     cooldown=86400.0 * 7,
     resend_unknown="all",
@@ -68,6 +70,13 @@ EVERYTHING = Settings(
 
 def test_the_command_line_makes_the_same_settings_of_the_command() -> None:
     assert understood(arguments(EVERYTHING)) == EVERYTHING
+    named = Settings(user=("-ada", "bob"), simulate=True, case_sensitive=False)
+    assert understood(arguments(named)) == named
+    listing = Settings(
+        user_pool_id="eu-west-1_AbC", client_id="abc", since=1793491200.5, newer_than=1209600.0
+    )
+    assert understood(arguments(listing)) == listing
+    assert "--newer-than 14d --since 2026-11-01T00:00:00.500000+00:00" in next_command(listing)
     assert understood(arguments(Settings(simulate=True))) == Settings(simulate=True)
     number = Settings(simulate=True, max_failures=MaxFailures(number=3))
     assert understood(arguments(number)) == number

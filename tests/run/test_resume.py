@@ -22,7 +22,7 @@ from batch_resend.errors import LedgerHeld
 from batch_resend.job.engine import Job, Limits, Selection
 from batch_resend.job.spool import Spool
 from batch_resend.ledger.policy import SendPolicy
-from batch_resend.ledger.sqlite.ledger import SqliteLedger
+from batch_resend.ledger.sqlite.file import LedgerFile
 from batch_resend.model import Candidate, Outcome, Reason
 from batch_resend.simulator.quota import Quota
 from batch_resend.simulator.rules import Cognito
@@ -56,7 +56,7 @@ class Runs(RuleBasedStateMachine):
     ) -> None:
         plug = Plug(None if pull_after is None else anyio.current_time() + pull_after)
         report = PluggedReport(plug)
-        with SqliteLedger(self.path) as ledger, Spool() as spool:
+        with LedgerFile(self.path) as ledger, Spool() as spool:
             async with SimulatedSender(
                 self.cognito, epoch=self.true, latency=0.06, timeout=2.0
             ) as sender:
@@ -104,7 +104,7 @@ class Runs(RuleBasedStateMachine):
 
     @rule()
     def overlap(self) -> None:
-        with SqliteLedger(self.path) as held, pytest.raises(LedgerHeld):
+        with LedgerFile(self.path) as held, pytest.raises(LedgerHeld):
             held.begin(self.wall)
             virtually(lambda: self._run(list(NAMES), None, 3))
 
@@ -125,7 +125,7 @@ class Runs(RuleBasedStateMachine):
         # In the end everybody who was delivered to is known as sent or is named as in doubt.
         virtually(lambda: self._run(sorted(NAMES), None, 3))
         if self.path.exists():
-            with SqliteLedger(self.path) as ledger:
+            with LedgerFile(self.path) as ledger:
                 states = dict(
                     ledger._db.execute("SELECT lower(name), max(state) FROM messages GROUP BY 1")
                 )

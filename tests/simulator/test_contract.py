@@ -22,6 +22,7 @@ from aiobotocore.config import AioConfig
 from botocore import UNSIGNED
 
 from batch_resend.aws import clients
+from batch_resend.aws.endpoints import AwsTarget
 from batch_resend.aws.sender import AwsSender
 from batch_resend.job.outcome import Signal, Stop, judge
 from batch_resend.model import Delivery, Outcome, Reason, Reply, Request, Wire
@@ -121,7 +122,7 @@ async def over_http(cognito: Cognito) -> AsyncIterator[Sender]:
 
 @asynccontextmanager
 async def at_endpoint(url: str) -> AsyncIterator[Sender]:
-    place = clients.Place(region="us-east-1", endpoint_url=url)
+    place = AwsTarget(region="us-east-1", endpoint_url=url)
     async with clients.resend_client(place, timeout=0.5, concurrency=4) as (client, *_):
         yield AwsSender(client)
 
@@ -450,7 +451,7 @@ async def test_a_machine_can_make_the_sdk_send_again(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "2")
     cognito = Cognito()
     async with running(cognito) as url:
-        made = clients.session(clients.Place(region="us-east-1"))
+        made = clients.session(AwsTarget(region="us-east-1"))
         config = AioConfig(signature_version=UNSIGNED)
         async with made.client("cognito-idp", endpoint_url=url, config=config) as client:
             await AwsSender(client).send(ask("ada+fin@example.com"))

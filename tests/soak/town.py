@@ -33,7 +33,8 @@ from batch_resend.job.engine import Job, Limits, Selection
 from batch_resend.job.plan import Eligibility
 from batch_resend.job.spool import Spool
 from batch_resend.ledger.policy import SendPolicy
-from batch_resend.ledger.sqlite.ledger import SqliteLedger, files_of
+from batch_resend.ledger.sqlite.file import LedgerFile
+from batch_resend.ledger.sqlite.lockfile import files_of
 from batch_resend.settings import UNCONFIRMED_FILTER
 from batch_resend.simulator.pool import Kind, Pool, User
 from batch_resend.simulator.quota import Quota
@@ -217,9 +218,9 @@ class Soak:
         throttled, sent = town.throttled, town.sent
         rows, code, killed = virtually(lambda: self._cron(path, true, pull_at))
         if hour % 6 == 0:
-            with SqliteLedger(path) as ledger:
-                ledger.purge(true + self._off - PURGE_AFTER, entirely=True)
-        with SqliteLedger(path) as ledger:
+            with LedgerFile(path) as ledger:
+                ledger.records.purge(true + self._off - PURGE_AFTER, entirely=True)
+        with LedgerFile(path) as ledger:
             (messages,) = ledger._db.execute("SELECT count(*) FROM messages").fetchone()
         town._places.clear()  # the listing's tokens, which nobody uses again
         return Hour(
@@ -241,7 +242,7 @@ class Soak:
         plug = Plug(None if pull_at is None else anyio.current_time() + pull_at)
         report = PluggedReport(plug)
         code = None
-        with SqliteLedger(path) as ledger, Spool() as spool:
+        with LedgerFile(path) as ledger, Spool() as spool:
             async with SimulatedSender(
                 self.town, epoch=true, latency=lambda: self._rng.uniform(0.04, 0.3), timeout=10.0
             ) as sender:

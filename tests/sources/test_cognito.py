@@ -58,12 +58,9 @@ def page(*usernames: str, token: str | None = None) -> dict[str, Any]:
 
 
 def error(code: str, message: str = "", status: int = 400, of: str = "ListUsers") -> ClientError:
+    metadata: Any = {"HTTPStatusCode": status}
     return ClientError(
-        {
-            "Error": {"Code": code, "Message": message},
-            "ResponseMetadata": {"HTTPStatusCode": status},
-        },
-        of,
+        {"Error": {"Code": code, "Message": message}, "ResponseMetadata": metadata}, of
     )
 
 

@@ -31,6 +31,7 @@ import pytest
 from aiohttp import web
 
 from batch_resend.aws import clients
+from batch_resend.aws.endpoints import AwsTarget
 
 KEYS = {"aws_access_key_id": "x", "aws_secret_access_key": "x"}
 ENVIRONMENT = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
@@ -54,7 +55,7 @@ made_anew = clients.session
 
 
 @functools.cache
-def _session(place: clients.Place) -> Any:
+def _session(place: AwsTarget) -> Any:
     return made_anew(place)
 
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from batch_resend.ledger import Barred, Step
+from batch_resend.ledger import IntentRejected, Step
 from batch_resend.ledger.sqlite.ledger import SqliteLedger
 
 
 def apply(ledger: SqliteLedger, steps: Sequence[Step]) -> list[int]:
     """Make the steps durable; the number of each intent, 0 for the others.
 
-    Raises `Barred` after the others are durable, where an intent is not allowed any more.
+    Raises `IntentRejected` after the others are durable, where an intent is not allowed any more.
     """
     answers = ledger.write(steps)
     ledger.commit()
     for answer in answers:
-        if isinstance(answer, Barred):
+        if isinstance(answer, IntentRejected):
             raise answer
-    return [answer for answer in answers if not isinstance(answer, Barred)]
+    return [answer for answer in answers if not isinstance(answer, IntentRejected)]

@@ -7,7 +7,7 @@ from typing import Any
 
 import anyio
 
-from batch_resend.ledger import Barred, Step
+from batch_resend.ledger import IntentRejected, Step
 from batch_resend.ledger.sqlite.ledger import SqliteLedger
 from batch_resend.model import Reply, Request, Result
 from batch_resend.simulator.sender import SimulatedSender
@@ -40,7 +40,7 @@ class PluggedLedger:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._ledger, name)
 
-    def write(self, steps: Sequence[Step]) -> list[int | Barred]:
+    def write(self, steps: Sequence[Step]) -> list[int | IntentRejected]:
         self._plug.check()
         return self._ledger.write(steps)
 

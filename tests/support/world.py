@@ -11,12 +11,13 @@ import anyio
 import trio.testing
 
 from batch_resend.errors import ReportError, StaleListing
-from batch_resend.job.engine import Job, Limits, Selection, Sender
+from batch_resend.job.attempt import Sender
+from batch_resend.job.engine import Job, Limits, Selection
 from batch_resend.job.request import AppClient
 from batch_resend.job.spool import Spool
 from batch_resend.job.summary import Summary
 from batch_resend.ledger.policy import SendPolicy
-from batch_resend.ledger.sqlite.ledger import SqliteLedger
+from batch_resend.ledger.sqlite.file import LedgerFile
 from batch_resend.model import Candidate, Reason, Result
 from batch_resend.observer import Event, Noted, Waiting
 from batch_resend.simulator.rules import Cognito
@@ -83,7 +84,8 @@ class World:
     def __init__(self, cognito: Cognito | None = None, **latency: Any) -> None:
         self.cognito = cognito or Cognito()
         self.latency = {"latency": 0.06, "timeout": 10.0} | latency
-        self.ledger = SqliteLedger(None).__enter__()
+        self._file = LedgerFile(None)
+        self.ledger = self._file.__enter__()
         self.report = Kept()
         self.now = EPOCH
         self.waits: list[tuple[str, float]] = []
@@ -91,7 +93,7 @@ class World:
         self.job: Job
 
     def __del__(self) -> None:
-        self.ledger.__exit__(None, None, None)
+        self._file.__exit__(None, None, None)
 
     def hear(self, event: Event) -> None:
         if isinstance(event, Waiting):

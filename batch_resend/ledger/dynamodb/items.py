@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from batch_resend.ledger import Message, Names
+from batch_resend.ledger import Identity, Message
 from batch_resend.ledger.hashing import hashes
 from batch_resend.ledger.policy import NOBODY, History
 
@@ -87,7 +87,7 @@ class Hashed:
         return list(dict.fromkeys([self.own[0], *(one for one, _ in self.others)]))
 
 
-def hashed(secret: bytes, names: Names) -> Hashed:
+def hashed(secret: bytes, names: Identity) -> Hashed:
     """Hash a user's names."""
     own, *others = (
         (id_of(both[0]), both)
@@ -101,6 +101,11 @@ def id_of(key: bytes) -> str:
     return USER + key.hex()
 
 
+def message_name(token: str) -> str:
+    """The name of a message's attribute."""
+    return MESSAGE + token
+
+
 def run_id(number: int) -> str:
     """The id of a run's item."""
     return f"{RUN}{number:09}"
@@ -109,7 +114,7 @@ def run_id(number: int) -> str:
 def names_of(
     user: Hashed, items: Mapping[str, Item], *, case_sensitive: bool
 ) -> list[tuple[str, tuple[bytes, bytes]]]:
-    """A user's names, each once, as `ledger.Names` has it: id and hashes.
+    """A user's names, each once, as `ledger.Identity` has it: id and hashes.
 
     `items` hold those of `Hashed.ids`, and of whoever else bears the name sent to.
     """

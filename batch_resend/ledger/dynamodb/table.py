@@ -18,13 +18,22 @@ import contextlib
 import random
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from batch_resend.aws import clients
+from batch_resend.aws.refusals import (
+    FORBIDDEN,
+    THROTTLED,
+    code_of,
+    is_of_credentials,
+    no_credentials,
+)
 from batch_resend.errors import LedgerError
 from batch_resend.ledger.dynamodb.address import TableAddress
+
+if TYPE_CHECKING:
+    from types_aiobotocore_dynamodb import DynamoDBClient
 
 PATIENCE = 20.0  #: seconds in all, after which the table is out of reach
 ONE_TRY = 5.0  #: seconds for one answer
@@ -33,7 +42,7 @@ _LONGEST_PAUSE = 2.0
 _AT_ONCE = 100  #: items that DynamoDB reads in one request
 _TOGETHER = 8  #: such requests at a time
 
-_NOT_YET = clients.THROTTLED | {
+_NOT_YET = THROTTLED | {
     "ProvisionedThroughputExceededException",
     "TransactionConflictException",
     "TransactionInProgressException",
@@ -99,7 +108,7 @@ class Change:
 class Table:
     """A table, through a client of aioboto3's that repeats nothing."""
 
-    def __init__(self, client: Any, address: TableAddress) -> None:
+    def __init__(self, client: DynamoDBClient, address: TableAddress) -> None:
         """Nothing is asked yet."""
         self._client = client
         self.address = address
@@ -255,7 +264,7 @@ class Table:
             yield
         except sdk.ClientError as error:
             raise self._meaning(error) from error
-        except clients.no_credentials() as error:
+        except no_credentials() as error:
             raise self._no_credentials(type(error).__name__) from error
         except sdk.ParamValidationError as error:
             raise self._cannot("is asked for what DynamoDB does not know") from error
@@ -263,7 +272,7 @@ class Table:
             raise Unclear(type(error).__name__) from error
 
     def _meaning(self, error: Any) -> Exception:
-        code = clients.code_of(error)
+        code = code_of(error)
         status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") or 0)
         if code == "ConditionalCheckFailedException":
             return Refused(code)
@@ -278,9 +287,9 @@ class Table:
             return self._cannot(f"refuses what is written ({', '.join(sorted(reasons))})")
         if code in _NOT_YET or status >= 500:
             return Unclear(code)
-        if code in clients.BAD_CREDENTIALS or error.operation_name.startswith("AssumeRole"):
+        if is_of_credentials(error):
             return self._no_credentials(code)
-        if code in clients.FORBIDDEN:
+        if code in FORBIDDEN:
             # A transaction of ours consists of updates, and is allowed as these are.
             action = error.operation_name.replace("TransactWriteItems", "UpdateItem")
             return LedgerError(

@@ -16,15 +16,15 @@ import anyio
 import anyio.to_thread
 
 from batch_resend.errors import LedgerError
-from batch_resend.ledger import Barred, Step
+from batch_resend.ledger import IntentRejected, Step
 
 APART = 0.005  #: seconds between the beginnings of two commits; a request takes ten times that
 
 
-class Durable(Protocol):
+class StepWriter(Protocol):
     """A ledger that makes steps durable, synchronously."""
 
-    def write(self, steps: Sequence[Step]) -> Sequence[int | Barred]:
+    def write(self, steps: Sequence[Step]) -> Sequence[int | IntentRejected]:
         """Take the steps in; one answer for each. Nothing is durable yet."""
         ...
 
@@ -38,7 +38,7 @@ class _Group:
     """Steps that become durable together, and those who wait for it."""
 
     steps: list[Step] = field(default_factory=list)
-    answers: Sequence[int | Barred] = field(default_factory=list)
+    answers: Sequence[int | IntentRejected] = field(default_factory=list)
     done: anyio.Event = field(default_factory=anyio.Event)
 
 
@@ -51,7 +51,7 @@ class GroupCommit:
     statement would have to fight for the interpreter with a busy event loop.
     """
 
-    def __init__(self, ledger: Durable, *, threads: bool = True) -> None:
+    def __init__(self, ledger: StepWriter, *, threads: bool = True) -> None:
         """Stand before a ledger that is open."""
         self._ledger = ledger
         self._threads = threads
@@ -64,7 +64,7 @@ class GroupCommit:
         """Make one step durable, together with whatever else waits.
 
         `commit_forever` must be running. Raises `LedgerError`; then nothing may be sent
-        any more; or `Barred`, where this intent alone is not allowed.
+        any more; or `IntentRejected`, where this intent alone is not allowed.
         """
         if self._broken:
             raise self._broken
@@ -76,7 +76,7 @@ class GroupCommit:
         await group.done.wait()
         if self._broken:
             raise self._broken
-        if isinstance(answer := group.answers[place], Barred):
+        if isinstance(answer := group.answers[place], IntentRejected):
             raise answer
         return answer
 
@@ -111,7 +111,7 @@ class GroupCommit:
         group.done.set()
         self._gathering.done.set()
 
-    async def _commit(self, steps: list[Step]) -> Sequence[int | Barred]:
+    async def _commit(self, steps: list[Step]) -> Sequence[int | IntentRejected]:
         if self._broken:
             raise self._broken
         answers = self._ledger.write(steps)

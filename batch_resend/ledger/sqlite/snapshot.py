@@ -25,7 +25,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from batch_resend.errors import InputError, LedgerError, LedgerHeld
-from batch_resend.ledger.sqlite.ledger import SqliteLedger
+from batch_resend.ledger.sqlite.file import LedgerFile
+from batch_resend.ledger.sqlite.records import LedgerRecords
 
 _TRIES = 40
 _PAUSE = 0.05  #: seconds between two of them
@@ -33,7 +34,7 @@ _WAL_HEADER = 32  #: bytes
 
 
 @contextlib.contextmanager
-def looking_at(path: Path, *, case_sensitive: bool = False) -> Iterator[SqliteLedger]:
+def looking_at(path: Path, *, case_sensitive: bool = False) -> Iterator[LedgerRecords]:
     """Open a copy of a ledger, real or simulated, for looking only.
 
     Not from the process that writes to it: closing the file would free its own locks.
@@ -45,16 +46,15 @@ def looking_at(path: Path, *, case_sensitive: bool = False) -> Iterator[SqliteLe
             with tempfile.TemporaryDirectory(prefix="batch-resend-") as folder:
                 copy = Path(folder) / "ledger"
                 _copy(path, copy)
-                ledger = SqliteLedger(
-                    copy, case_sensitive=case_sensitive, simulated=None, copy_of=path
+                ledger = stack.enter_context(
+                    LedgerFile(copy, case_sensitive=case_sensitive, simulated=None, copy_of=path)
                 )
-                stack.enter_context(ledger)
         except OSError as error:
             raise LedgerError(
                 f"The ledger {path} cannot be copied to look at it ({error.strerror or error}):"
                 " make it readable, and room in the folder of temporary files (TMPDIR)."
             ) from error
-        yield ledger
+        yield ledger.records
 
 
 def must_exist(path: Path) -> Path:

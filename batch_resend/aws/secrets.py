@@ -1,0 +1,65 @@
+"""The two calls that fetch an app client's secret: from Cognito, and from Secrets Manager.
+
+The promise: a secret is returned and kept nowhere; what goes wrong is a `SettingsError` that
+does not show it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import TypeVar
+
+from batch_resend.aws.clients import COGNITO, SECRETS_MANAGER, signed_client
+from batch_resend.aws.endpoints import AwsTarget
+from batch_resend.aws.refusals import code_of
+from batch_resend.errors import SettingsError
+
+T = TypeVar("T")
+
+
+async def client_secret(target: AwsTarget, user_pool_id: str, client_id: str) -> str | None:
+    """Ask Cognito for the app client's secret (DescribeUserPoolClient); None if it has none."""
+    async with signed_client(target, COGNITO) as client:
+        answer = await _read(
+            client.describe_user_pool_client(UserPoolId=user_pool_id, ClientId=client_id),
+            f"app client {client_id} of {user_pool_id}",
+            "cognito-idp:DescribeUserPoolClient",
+        )
+    if not isinstance(described := answer.get("UserPoolClient"), dict):
+        raise SettingsError(
+            "The endpoint that should know the client secret does not answer as Amazon Cognito"
+            " does: check --endpoint-url, the Region and any proxy."
+        )
+    secret = described.get("ClientSecret")
+    return str(secret) if secret else None
+
+
+async def stored_secret(target: AwsTarget, secret_id: str) -> str:
+    """Fetch the text of a secret from Secrets Manager."""
+    async with signed_client(target, SECRETS_MANAGER) as client:
+        answer = await _read(
+            client.get_secret_value(SecretId=secret_id),
+            f"secret {secret_id}",
+            "secretsmanager:GetSecretValue",
+        )
+    text = answer.get("SecretString")
+    if not text:
+        raise SettingsError(f"The secret {secret_id} holds no text: store the client secret as it.")
+    return str(text)
+
+
+async def _read(call: Awaitable[T], what: str, permission: str) -> T:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        return await call
+    except ClientError as error:
+        raise SettingsError(
+            f"AWS does not give the {what} ({code_of(error)}): check the name and Region, and that"
+            f" the credentials allow {permission}."
+        ) from error
+    except BotoCoreError as error:
+        raise SettingsError(
+            f"AWS cannot be asked for the {what} ({type(error).__name__}): check credentials,"
+            " Region and network."
+        ) from error

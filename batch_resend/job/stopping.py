@@ -1,0 +1,64 @@
+"""How a run ends early: the first reason counts, and everybody who waits is released.
+
+To stop is to close the gate of the pace: no further user is requested, and what is in
+flight is settled. Time stops a run too: its deadline, too long a silence, or no
+connection at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import anyio
+
+from batch_resend.job.outcome import Stop
+from batch_resend.job.pacing import Gate
+
+CONNECT_WITHIN = 30.0  #: seconds; without a single connection for that long, settings are wrong
+LONGEST_MESSAGE = 500  #: characters of an error message that are kept
+
+
+@dataclass(slots=True, eq=False)
+class Stopping:
+    """Whether a run is to end early, why, and what that cause said in its own words."""
+
+    gate: Gate
+    cause: Stop | None = None
+    detail: str = ""
+    _called: anyio.Event = field(default_factory=anyio.Event)
+
+    def stop(self, cause: Stop, detail: str = "") -> None:
+        """End the run: no further user is requested, what is in flight is settled.
+
+        The first cause is kept; only a ledger that fails is worse than any other.
+        """
+        if self.cause is None or cause is Stop.LEDGER:
+            self.cause, self.detail = cause, detail[:LONGEST_MESSAGE]
+            self._called.set()
+            self.gate.close()
+
+    def withdraw(self) -> None:
+        """Forget the cause, where every user was requested before it could stop anything."""
+        self.cause, self.detail = None, ""
+
+    async def rest(self, seconds: float) -> None:
+        """Sleep, until the run is to end at the longest."""
+        with anyio.move_on_after(seconds):
+            await self._called.wait()
+
+    async def watch_time(self, deadline: float | None, give_up_after: float) -> None:
+        """Stop at the deadline (in the event loop's time), or after too long a silence."""
+        while True:
+            now, health = anyio.current_time(), self.gate.health
+            silent = health.silent_for(now)
+            if deadline is not None and now >= deadline:
+                self.stop(Stop.DEADLINE)
+            elif not health.connected and silent >= CONNECT_WITHIN:
+                self.stop(Stop.UNREACHABLE)
+            elif silent >= give_up_after:
+                self.stop(Stop.GIVE_UP)
+            if self.cause is not None:
+                return
+            left = min(give_up_after, CONNECT_WITHIN) - silent
+            until_deadline = left if deadline is None else deadline - now
+            await anyio.sleep(max(0.05, min(left, until_deadline)))

@@ -1,0 +1,217 @@
+"""An open table that holds a ledger: its identity, and how a user is found in it.
+
+`DynamoLedger` writes through it and `DynamoRecords` reads and erases through it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import email.utils
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, NoReturn
+
+from batch_resend.aws import clients
+from batch_resend.aws.endpoints import AwsTarget
+from batch_resend.errors import InputError, LedgerError
+from batch_resend.ledger import Identity
+from batch_resend.ledger.dynamodb import items as kept
+from batch_resend.ledger.dynamodb.address import TableAddress
+from batch_resend.ledger.dynamodb.items import META, Found, Hashed, Item
+from batch_resend.ledger.dynamodb.table import (
+    ONE_TRY,
+    Change,
+    Patience,
+    Refused,
+    Table,
+    Unclear,
+)
+
+
+@contextlib.asynccontextmanager
+async def connected(
+    place: AwsTarget, address: TableAddress, *, connections: int = 10, **given: Any
+) -> AsyncIterator[DynamoConnection]:
+    """Open a table with the usual credentials; `given` is for `DynamoConnection`.
+
+    Raises `LedgerError`, or `SettingsError` where no client can be made.
+    """
+    async with clients.signed_client(
+        place, clients.DYNAMODB, attempts=1, timeout=ONE_TRY, connections=connections
+    ) as client:
+        connection = DynamoConnection(Table(client, address), **given)
+        await connection.open()
+        yield connection
+
+
+class DynamoConnection:
+    """An open table that has been found to hold a ledger, or to be free for one."""
+
+    def __init__(
+        self,
+        table: Table,
+        *,
+        case_sensitive: bool = False,
+        simulated: bool | None = False,
+        client: str = "",
+        must_exist: bool = False,
+        read_only: bool = False,
+    ) -> None:
+        """Name the ledger; the rest as `LedgerFile` has it."""
+        self.table = table
+        self.address = table.address
+        self.name = f"ledger {table.address}"
+        self.is_new = False
+        self.client = client
+        self.secret = b""
+        self.latest = 0.0
+        self.case_sensitive = case_sensitive
+        self._simulated = simulated
+        self._must_exist = must_exist
+        self._read_only = read_only
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether it belongs to simulations."""
+        return bool(self._simulated)
+
+    @property
+    def is_not_there(self) -> bool:
+        """Whether there is no ledger, and none is begun."""
+        return self.is_new and self._read_only
+
+    async def open(self) -> None:
+        """Read what it is, and begin it where it is new."""
+        meta = await self.table.get_one(META)
+        if meta is None and not self._must_exist and not self._read_only:
+            meta = await self._begin_new()
+        if meta is None:
+            if self._must_exist:
+                self._refuse_new()
+            self.secret, self.is_new = secrets.token_bytes(32), True
+            return
+        if "secret" not in meta:
+            raise LedgerError(
+                f"The {self.name} is not a ledger of batch-resend: name another table with"
+                " --ledger."
+            )
+        if (schema := meta["schema"]["N"]) != str(kept.SCHEMA):
+            raise LedgerError(
+                f"The {self.name} was written by another version of batch-resend (schema {schema},"
+                f" this one knows {kept.SCHEMA}): use that version."
+            )
+        simulated = bool(meta["simulated"]["BOOL"])
+        if self._simulated not in {None, simulated}:
+            other = "a simulation" if simulated else "real runs"
+            raise LedgerError(
+                f"The {self.name} belongs to {other}: name another table with --ledger."
+            )
+        self._simulated = simulated
+        if self._must_exist and "runs" not in meta:
+            self._refuse_new()
+        self.client = meta.get("client", {"S": self.client})["S"]  # ledgers did not always say
+        self.secret = bytes(meta["secret"]["B"])
+        self.latest = max(float(meta["latest"]["N"]), _seconds(self.table.now_there))
+
+    async def _begin_new(self) -> Any:
+        """Begin it, or let another machine have begun it."""
+        secret = secrets.token_bytes(32)
+        item = {
+            "id": {"S": META},
+            "schema": {"N": str(kept.SCHEMA)},
+            "secret": {"B": secret},
+            "client": {"S": self.client},
+            "simulated": {"BOOL": self.is_simulated},
+            "latest": {"N": "0"},
+        }
+        patience = Patience(self.table)
+        while True:
+            try:
+                await self.table.put_new(item)
+            except Refused:
+                pass
+            except Unclear as why:
+                patience.why = why
+            if (meta := await self.table.get_one(META)) is not None:
+                self.is_new = "secret" in meta and bytes(meta["secret"]["B"]) == secret
+                return meta
+            await patience.pause()
+
+    def _refuse_new(self) -> NoReturn:
+        raise LedgerError(
+            f"The {self.name} is empty or knows of no run, and --require-ledger forbids to begin"
+            " with a new one: without the old one people may be written to again. Restore it, or"
+            " leave the option out once."
+        )
+
+    # -- reading -------------------------------------------------------------------
+
+    async def read(self, users: Sequence[Hashed]) -> dict[str, Item]:
+        """Read all names of these users, given and noted."""
+        items = await self.fetch({id_: None for user in users for id_ in user.ids}, {})
+        owners = {other: None for user in users for other in sorted(items[user.own[0]].users)}
+        items = await self.fetch(owners, items)
+        noted = {id_: None for user in users for id_, _ in self.names_of(user, items)}
+        return await self.fetch(noted, items)
+
+    async def fetch(self, ids: dict[str, None], known: dict[str, Item]) -> dict[str, Item]:
+        """Read what is not known yet of these items; return all that is known then."""
+        wanted = [id_ for id_ in ids if id_ not in known]
+        if wanted:
+            known |= {id_: Item(id_) for id_ in wanted}
+            known |= {item.id: item for item in kept.read_all(await self.table.get(wanted))}
+        return known
+
+    def look_up(self, user: Hashed, items: dict[str, Item]) -> list[Found]:
+        """Find the messages to a user, each once; `items` as `read` has returned them."""
+        return kept.look_up(user, items, case_sensitive=self.case_sensitive)
+
+    def names_of(
+        self, user: Hashed, items: dict[str, Item]
+    ) -> list[tuple[str, tuple[bytes, bytes]]]:
+        """A user's names, each once; `items` as `read` has returned them."""
+        return kept.names_of(user, items, case_sensitive=self.case_sensitive)
+
+    async def items(self) -> AsyncIterator[Item]:
+        """Read all users' items."""
+        async for page in self.table.pages():
+            for item in kept.read_all(page):
+                yield item
+
+    async def person(self, name: str) -> list[Found]:
+        """All messages to whoever bears the name, under any of their names."""
+        user = kept.hashed(self.secret, Identity(name))
+        return self.look_up(user, await self.read([user]))
+
+
+def _seconds(date: str) -> float:
+    """Read an HTTP date; 0 where there is none."""
+    try:
+        return email.utils.parsedate_to_datetime(date).timestamp()
+    except ValueError:
+        return 0.0
+
+
+def unchanged(
+    item: Item, stamp: str, update: str, values: dict[str, Any], names: dict[str, str]
+) -> Change:
+    """A change of an item that is as it was read."""
+    values = {":v": {"S": stamp}, **values}
+    if item.stamp is None:
+        return Change(item.id, update, "attribute_not_exists(v)", values, names)
+    return Change(item.id, update, "v = :read", {":read": {"S": item.stamp}, **values}, names)
+
+
+def new_stamp() -> dict[str, str]:
+    """A stamp that no item has yet, as an attribute's value."""
+    return {"S": secrets.token_hex(12)}
+
+
+def must_have_begun(connection: DynamoConnection) -> DynamoConnection:
+    """Refuse a table in which there is no ledger yet; raises `InputError`."""
+    if connection.is_new:
+        raise InputError(
+            f"There is no ledger in {connection.address}: nobody was written to through it, or it"
+            " lies elsewhere; name it with --ledger."
+        )
+    return connection

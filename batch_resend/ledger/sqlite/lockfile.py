@@ -1,0 +1,135 @@
+"""The files of a ledger: held by one run at a time, checked, and made durably.
+
+The lock is a file beside the ledger that stays for ever: removing it could let two runs
+each hold a lock of their own. Any death of the process frees it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import stat
+import time
+from pathlib import Path
+
+from batch_resend.errors import LedgerError, LedgerHeld
+
+_GLANCES, _GLANCE = 5, 0.02  #: times, seconds apart: `is_held` has the lock for a moment
+_NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "fuse.sshfs"}
+
+
+def files_of(ledger: Path) -> list[Path]:
+    """Name the files that a ledger consists of, or may."""
+    return [ledger.with_name(ledger.name + end) for end in ("", "-wal", "-shm", ".lock", ".new")]
+
+
+def hold(ledger: Path, name: str) -> int:
+    """Lock a ledger and return the lock's descriptor; raises `LedgerHeld` where it is held."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    lock = os.open(_lock_of(ledger), flags, 0o600)
+    try:
+        _take(lock, name)
+    except BaseException:
+        os.close(lock)
+        raise
+    return lock
+
+
+def _take(lock: int, name: str) -> None:
+    for _ in range(_GLANCES):
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        time.sleep(_GLANCE)
+    else:
+        holder = os.read(lock, 200).decode("ascii", "replace").strip()
+        raise LedgerHeld(
+            f"Another run holds the {name} ({holder or 'it has just started'}): this"
+            " run made no request. Wait for it to end, then run again."
+        )
+    started = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, f"process {os.getpid()}, since {started}\n".encode(), 0)
+
+
+def is_held(ledger: Path) -> bool:
+    """Whether a run holds the ledger now; raises `OSError` where that cannot be seen."""
+    try:
+        lock = os.open(_lock_of(ledger), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
+def _lock_of(ledger: Path) -> Path:
+    return ledger.with_name(f"{ledger.name}.lock")
+
+
+def inspect(path: Path, name: str) -> int:
+    """Raise `LedgerError` if the file cannot be a ledger of this user; return its inode."""
+    found = path.lstat()
+    if not stat.S_ISREG(found.st_mode):
+        raise LedgerError(
+            f"The {name} is not a regular file (a link, folder or device): name the"
+            " file itself with --ledger."
+        )
+    if found.st_uid != os.geteuid():
+        raise LedgerError(
+            f"The {name} belongs to another user of this machine: run as that user, or"
+            " name another file with --ledger."
+        )
+    if found.st_size == 0:
+        raise LedgerError(
+            f"The {name} is empty, which no ledger ever is: restore it, or remove the"
+            " file if you are sure that nobody was written to."
+        )
+    if found.st_mode & 0o077:
+        path.chmod(0o600)
+    return found.st_ino
+
+
+def make_durably(folder: Path) -> None:
+    """Make a folder, and those above it, so that a power cut does not take them back."""
+    if folder.is_dir():
+        return
+    make_durably(folder.parent)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    sync(folder.parent)
+
+
+def sync(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def refuse_network(path: Path) -> None:
+    """Refuse file systems whose locks and syncs cannot be trusted (Linux only)."""
+    try:
+        mounts = os.fsdecode(Path("/proc/self/mountinfo").read_bytes()).split("\n")[:-1]
+    except OSError:
+        return
+    where = os.path.realpath(path.parent)
+    best, kind = "", ""
+    for line in mounts:
+        left, _, right = line.partition(" - ")
+        # Blanks and backslashes are written as three octal digits.
+        mount = re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), left.split(" ")[4])
+        if len(mount) >= len(best) and os.path.commonpath([mount, where]) == mount:
+            best, kind = mount, right.split(" ")[0]
+    if kind in _NETWORK_FILE_SYSTEMS:
+        raise LedgerError(
+            f"The ledger {path} would lie on a network file system ({kind}), whose locks and syncs"
+            " cannot be trusted: name a file on a local disk with --ledger."
+        )

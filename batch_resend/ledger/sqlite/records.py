@@ -1,0 +1,207 @@
+"""Looking back at a ledger file, and erasing in it.
+
+What is erased is gone from the file, not only from its rows: the file is written anew,
+and the `-wal` emptied.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+
+from batch_resend.ledger import Forgotten, Identity, Message, PastRun
+from batch_resend.ledger.sqlite.connection import LedgerConnection
+
+_MESSAGES = "SELECT run, key, exact, name, state, reason, intended_at, settled_at FROM messages "
+_COUNT_OLDER = """
+SELECT count(*), count(CASE WHEN state IN ('open', 'unknown') THEN 1 END) FROM messages
+WHERE coalesce(settled_at, intended_at) < ? AND (name IS NOT NULL OR ?)
+"""
+_ERASE_OLDER = "UPDATE messages SET name = NULL WHERE coalesce(settled_at, intended_at) < ?"
+_REMOVE_OLDER = (
+    "DELETE FROM aliases WHERE message IN"
+    " (SELECT id FROM messages WHERE coalesce(settled_at, intended_at) < ?)",
+    "DELETE FROM messages WHERE coalesce(settled_at, intended_at) < ?",
+)
+
+_CHOSEN = "CREATE TEMP TABLE chosen (message INTEGER PRIMARY KEY)"
+_CHOOSE = "INSERT OR IGNORE INTO chosen VALUES (?)"
+
+_ARRIVED = (
+    "CREATE TEMP TABLE IF NOT EXISTS arrived"
+    " (run, key, exact, name, state, reason, intended_at, settled_at)"
+)
+_OTHERS_ARRIVED = "CREATE TEMP TABLE IF NOT EXISTS others (key, message, exact)"
+_ARRANGE = (
+    "DROP INDEX one_open_intent_a_user",  # a copy tells what is there, whatever it is
+    _ARRIVED,
+    _OTHERS_ARRIVED,
+    "CREATE TEMP TABLE place AS SELECT rowid AS message,"
+    " row_number() OVER (ORDER BY intended_at, rowid) AS id FROM arrived",
+    "CREATE UNIQUE INDEX temp.by_message ON place (message)",
+    "INSERT INTO messages SELECT p.id, a.* FROM place p JOIN arrived a ON a.rowid = p.message"
+    " ORDER BY p.id",
+    "INSERT INTO aliases SELECT o.key, p.id, o.exact"
+    " FROM others o JOIN place p ON p.message = o.message WHERE true"
+    " ON CONFLICT DO NOTHING",
+    *(f"DROP TABLE temp.{table}" for table in ("arrived", "others", "place")),
+)
+
+
+class LedgerRecords:
+    """What an open ledger remembers. Every method raises `LedgerError`."""
+
+    def __init__(self, connection: LedgerConnection) -> None:
+        self._connection = connection
+        self._db = connection.db
+
+    @property
+    def name(self) -> str:
+        """How messages call the ledger."""
+        return self._connection.name
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether it belongs to simulations."""
+        return self._connection.simulated
+
+    # -- looking back --------------------------------------------------------------
+
+    def runs(self) -> list[PastRun]:
+        """All runs so far, the oldest first."""
+        with self._connection.errors("cannot be read"):
+            return [
+                PastRun(number, started_at, finished_at, json.loads(summary or "{}"))
+                for number, started_at, finished_at, summary in self._db.execute(
+                    "SELECT id, started_at, finished_at, summary FROM runs ORDER BY id"
+                )
+            ]
+
+    def messages(self, *, unknown: bool = False) -> Iterator[Message]:
+        """Yield all messages, or the unknown ones, the oldest first."""
+        where = "WHERE state IN ('open', 'unknown')" if unknown else ""
+        return self._messages(f"{where} ORDER BY id")
+
+    def users(self) -> Iterator[list[Message]]:
+        """Yield the messages to each user, the oldest first."""
+        order = "key, exact, id" if self._connection.case_sensitive else "key, id"
+        found = self._messages(f"ORDER BY {order}")
+        for _, messages in itertools.groupby(found, key=lambda message: message.user):
+            yield list(messages)
+
+    def find(self, user: Identity) -> set[bytes]:
+        """The `Message.user` of everything that the history of a user consists of."""
+        if self._connection.empty:
+            return set()
+        with self._connection.errors("cannot be read"):
+            found = self._connection.find(user)
+        return {message.user for n in found for message in self._messages("WHERE id = ?", (n,))}
+
+    def person(self, name: str) -> list[Message]:
+        """All messages to whoever bears the name, under any of their names, oldest first."""
+        with self._connection.errors("cannot be read"), self._chosen([name]):
+            return list(self._messages("WHERE id IN (SELECT message FROM chosen) ORDER BY id"))
+
+    def unknown(self) -> int:
+        """How many messages are unknown, over all runs."""
+        return self._connection.count_unknown()
+
+    def _messages(self, rest: str, given: tuple[int, ...] = ()) -> Iterator[Message]:
+        exactly = self._connection.case_sensitive
+        with self._connection.errors("cannot be read"):
+            for run, key, exact, *others in self._db.execute(_MESSAGES + rest, given):
+                yield Message(run, exact if exactly else key, *others)
+
+    # -- as a copy of a ledger that is no file -------------------------------------
+
+    def gather(
+        self, messages: Iterable[tuple[Message, bytes, Iterable[tuple[bytes, bytes]]]]
+    ) -> None:
+        """Take messages in any order, each with its exact hash and its other names' hashes."""
+        with self._connection.errors("cannot be filled"), self._connection.transaction():
+            self._db.execute(_ARRIVED)
+            self._db.execute(_OTHERS_ARRIVED)
+            for message, exact, others in messages:
+                cursor = self._db.execute(
+                    "INSERT INTO arrived VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        message.run, message.user, exact, message.name, message.state,
+                        message.reason, message.intended_at, message.settled_at,
+                    ),
+                )  # fmt: skip
+                self._db.executemany(
+                    "INSERT INTO others VALUES (?, ?, ?)",
+                    [(key, cursor.lastrowid, other) for key, other in others],
+                )
+
+    def arrange(self, secret: bytes, runs: Iterable[PastRun], *, simulated: bool) -> None:
+        """Put what was gathered in order: from now on this is the copy."""
+        with self._connection.errors("cannot be filled"), self._connection.transaction():
+            for statement in _ARRANGE:
+                self._db.execute(statement)
+            self._db.executemany(
+                "INSERT INTO runs VALUES (?, ?, 0, ?, ?)",
+                [(run.number, run.started_at, run.finished_at, json.dumps(dict(run.summary)))
+                 for run in runs],
+            )  # fmt: skip
+        self._connection.secret, self._connection.simulated = secret, simulated
+        self._connection.look()
+
+    # -- erasing -------------------------------------------------------------------
+
+    def forget(self, names: Sequence[str]) -> Forgotten:
+        """Erase people, under any of their names; what they were sent still counts."""
+        self._connection.check_place()
+        with (
+            self._connection.errors("cannot be written"),
+            self._connection.transaction(),
+            self._chosen(names) as unknown,
+        ):
+            erased = self._db.execute(
+                "UPDATE messages SET name = NULL"
+                " WHERE name IS NOT NULL AND id IN (SELECT message FROM chosen)"
+            ).rowcount
+        self._scrub()
+        return Forgotten(erased, tuple(unknown))
+
+    def older(self, before: float, *, entirely: bool = False) -> tuple[int, int]:
+        """How many messages `purge` would erase, and how many of these are unknown."""
+        with self._connection.errors("cannot be read"):
+            count, unknown = self._db.execute(_COUNT_OLDER, (before, entirely)).fetchone()
+        return int(count), int(unknown)
+
+    def purge(self, before: float, *, entirely: bool = False) -> None:
+        """Erase the names in messages settled before then, or intended if never settled.
+
+        `entirely` forgets that they were sent, too: they count no more.
+        """
+        self._connection.check_place()
+        with self._connection.errors("cannot be written"), self._connection.transaction():
+            for statement in _REMOVE_OLDER if entirely else (_ERASE_OLDER,):
+                self._db.execute(statement, (before,))
+            self._connection.look()
+        self._scrub()
+
+    @contextlib.contextmanager
+    def _chosen(self, names: Sequence[str]) -> Iterator[list[str]]:
+        """Put the messages of some people into the table `chosen`; yield unknown names."""
+        unknown = []
+        self._db.execute(_CHOSEN)
+        for name in names:
+            found = self._connection.find(Identity(name))
+            self._db.executemany(_CHOOSE, [(message,) for message in found])
+            if not found:
+                unknown.append(name)
+        yield unknown
+        self._db.execute("DROP TABLE chosen")
+
+    def _scrub(self) -> None:
+        """Write the file anew, for erased names may be left between its rows."""
+        with self._connection.errors("has forgotten them, but its file may still hold the names"):
+            self._db.execute("VACUUM")
+            (busy, _, _) = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            if busy:
+                raise sqlite3.OperationalError("it could not be written in full")

@@ -1,0 +1,91 @@
+"""What a ledger file holds, and the settings under which SQLite keeps it durably."""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+
+from batch_resend.errors import LedgerError
+
+SCHEMA = 1
+APPLICATION_ID = 0x42525344  # "BRSD": tells a ledger from any other SQLite file
+
+TABLES = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE runs (
+    id INTEGER PRIMARY KEY,
+    started_at REAL NOT NULL,    -- seconds since the epoch, like every time here
+    process INTEGER NOT NULL,
+    finished_at REAL,            -- NULL: it runs, or it died
+    summary TEXT                 -- JSON
+);
+CREATE TABLE messages (
+    id INTEGER PRIMARY KEY,
+    run INTEGER NOT NULL,
+    key BLOB NOT NULL,           -- keyed hash of the name, case folded
+    exact BLOB NOT NULL,         -- keyed hash of the name as it was sent
+    name TEXT,                   -- NULL once the person has been erased
+    state TEXT NOT NULL,         -- open, sent, unknown, failed, skipped
+    reason TEXT,
+    intended_at REAL NOT NULL,
+    settled_at REAL
+);
+CREATE INDEX messages_by_key ON messages (key);
+CREATE UNIQUE INDEX one_open_intent_a_user ON messages (exact) WHERE state = 'open';
+CREATE INDEX unsettled ON messages (state) WHERE state IN ('open', 'unknown');
+CREATE TABLE aliases (           -- other names of the user of a message
+    key BLOB NOT NULL,
+    message INTEGER NOT NULL,
+    exact BLOB NOT NULL,
+    PRIMARY KEY (key, message)
+) WITHOUT ROWID;
+CREATE INDEX aliases_by_message ON aliases (message);
+"""
+
+
+def create(db: sqlite3.Connection, client: str, *, simulated: bool) -> None:
+    """Make an empty ledger in an empty file, in one transaction."""
+    db.executescript(
+        f"BEGIN; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA};{TABLES}"
+    )
+    db.executemany(
+        "INSERT INTO meta VALUES (?, ?)",
+        [("client", client), ("secret", secrets.token_bytes(32)), ("simulated", int(simulated))],
+    )
+    db.execute("COMMIT")
+
+
+def check_format(db: sqlite3.Connection, name: str) -> None:
+    """Raise `LedgerError` if the file is not a ledger of this version; changes nothing."""
+    (application_id,) = db.execute("PRAGMA application_id").fetchone()
+    (schema,) = db.execute("PRAGMA user_version").fetchone()
+    if application_id != APPLICATION_ID:
+        raise LedgerError(
+            f"The {name} is not a ledger of batch-resend: name another file with --ledger."
+        )
+    if schema != SCHEMA:
+        raise LedgerError(
+            f"The {name} was written by another version of batch-resend (schema {schema},"
+            f" this one knows {SCHEMA}): use that version."
+        )
+
+
+def make_durable(db: sqlite3.Connection) -> None:
+    """Set what durability needs, and read it back; raises `sqlite3.OperationalError`."""
+    for name, value, wanted in (
+        ("locking_mode", "EXCLUSIVE", "exclusive"),
+        ("journal_mode", "WAL", "wal"),
+        ("synchronous", "FULL", 2),
+        ("secure_delete", "ON", 1),
+    ):
+        pragma(db, name, value, wanted)
+    for name in ("fullfsync", "checkpoint_fullfsync"):  # macOS: through the drive's cache
+        pragma(db, name, "ON", 1)
+
+
+def pragma(db: sqlite3.Connection, name: str, value: str, wanted: str | int) -> None:
+    """Set one pragma; raises `sqlite3.OperationalError` if it does not hold."""
+    db.execute(f"PRAGMA {name} = {value}").fetchall()
+    (found,) = db.execute(f"PRAGMA {name}").fetchone()
+    if found != wanted:
+        raise sqlite3.OperationalError(f"{name} is {found}, and must be {wanted}")

@@ -1,0 +1,211 @@
+"""An input as lines of text: a file, plain or gzipped, or standard input.
+
+The promises: the encoding is recognized by its mark or is the one that was given; memory
+stays flat, because a line without an end is cut; an input that is not text is refused
+with its right name; and a reader that waits for a slow pipe can be given up, so that it
+holds up neither a signal nor the end of the program.
+
+The reading happens in worker threads, one piece of work at a time.
+"""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import io
+import os
+import select
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import TypeVar
+
+import anyio
+from anyio import to_thread
+
+from batch_resend.errors import InputError, UsageError
+from batch_resend.masking import printable
+
+#: The path that means standard input.
+STANDARD_INPUT = "-"
+
+#: Characters of a line or record. Without a bound, an input that lacks line ends or a
+#: closing quote would be read into memory as a whole.
+LONGEST_RECORD = 1 << 20
+
+# UTF-32 stands first: its little-endian mark begins as that of UTF-16 does.
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+# What people give in place of a text file, by its first bytes.
+_NO_TEXT = (
+    (b"PK\x03\x04", "an Excel workbook or another ZIP file, and no text: save it as CSV"),
+    (b"\xd0\xcf\x11\xe0", "an old Excel workbook, and no text: save it as CSV"),
+    (b"\x1f\x8b", "gzip, and its name does not say so: let it end in .gz, or unpack it"),
+)
+
+# How soon, in seconds, a thread that waits for input notices that nothing waits for it.
+_HEED = 0.2
+
+#: Gives an open file for a path, as that of `io.FileIO`.
+Opener = Callable[[str, int], int]
+
+_T = TypeVar("_T")
+
+
+class TextInput:
+    """One input. `path` "-" is standard input; `opener` opens a path that is not a file's.
+
+    `encoding` is empty until it is known.
+    """
+
+    def __init__(
+        self, path: str, *, encoding: str | None = None, opener: Opener | None = None
+    ) -> None:
+        self.name = "standard input" if path == STANDARD_INPUT else printable(path)
+        self.encoding = encoding or ""
+        self._path = path
+        self._opener = opener or without_waiting
+        self._file: io.FileIO | None = None
+        self._lines_read = 0
+        self._busy = False  # a worker thread is reading
+        self._abandoned = False  # and nothing waits for it any more
+
+    async def away(self, work: Callable[[], _T]) -> _T:
+        """Do a piece of work on this input in a worker thread; raises `InputError`.
+
+        If the caller is cancelled, the thread is left to end by itself.
+        """
+
+        def in_thread() -> _T:
+            self._busy = True
+            try:
+                with self._in_words():
+                    return work()
+            finally:
+                self._busy = False
+
+        try:
+            return await to_thread.run_sync(in_thread, abandon_on_cancel=True)
+        except anyio.get_cancelled_exc_class():
+            self._abandoned = True
+            raise
+
+    def close(self) -> None:
+        """Close the input; a thread that still waits for it is left to end by itself."""
+        self._abandoned = True
+        if self._file and not self._busy:
+            self._file.close()
+
+    def lines(self) -> Iterator[str]:
+        """Open the input as lines of text; called in a worker thread.
+
+        A line that is longer than a record may be comes in several pieces.
+        """
+        if self._path == STANDARD_INPUT:
+            # Not sys.stdin: its lock, held by a waiting thread, crashes an interpreter
+            # that wants to end.
+            self._file = io.FileIO(0, closefd=False)
+        else:
+            try:
+                self._file = io.FileIO(self._path, opener=self._opener)
+            except ValueError as error:  # a NUL, or what the file system cannot encode
+                raise InputError(f"{self.name} is no file's name: give another.") from error
+        patient = io.BufferedReader(_Patient(self._file, lambda: self._abandoned), 1 << 16)
+        zipped = self._path.lower().endswith(".gz")
+        unzipped = gzip.GzipFile(fileobj=patient) if zipped else patient
+        start = unzipped.read(4)
+        for mark, kind in _NO_TEXT:
+            if start.startswith(mark):
+                raise InputError(f"{self.name} is {kind}.")
+        if not self.encoding:
+            marked = (codec for mark, codec in _MARKS if start.startswith(mark))
+            self.encoding = next(marked, "utf-8")
+        try:
+            text = io.TextIOWrapper(
+                _Rejoined(start, unzipped),  # type: ignore[type-var]
+                encoding=self.encoding,
+                newline="",
+            )
+        except (LookupError, ValueError) as error:
+            raise UsageError(
+                f"--encoding {printable(self.encoding)!r} is no encoding that is known here:"
+                " use a name such as utf-8, utf-16, latin-1 or cp1252."
+            ) from error
+        for line in iter(partial(text.readline, LONGEST_RECORD), ""):
+            self._lines_read += 1
+            yield line
+
+    @contextmanager
+    def _in_words(self) -> Iterator[None]:
+        """Turn what goes wrong with the input into a sentence for a person."""
+        try:
+            yield
+        except UnicodeError as error:
+            # What cannot be decoded is a chunk that begins on the line after the last.
+            begun = error.object[: error.start] if isinstance(error, UnicodeDecodeError) else b""
+            line = self._lines_read + begun.count(b"\n") + 1
+            raise InputError(
+                f"{self.name} is not {printable(self.encoding)} near line {line}: give the"
+                " file's encoding with --encoding, such as cp1252 or utf-16."
+            ) from error
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise InputError(
+                f"{self.name} is cut off, damaged or not gzip at all: make or fetch it again."
+            ) from error
+        except OSError as error:
+            raise InputError(
+                f"{self.name} cannot be read ({error.strerror}): give a file that exists and"
+                " may be read."
+            ) from error
+
+
+class _Patient(io.RawIOBase):
+    """A file that is waited for in such a way that the waiting can be given up.
+
+    A thread in the middle of `read` cannot be interrupted, and the interpreter waits for
+    its threads before it ends: Ctrl-C would have to be followed by the Enter key.
+    """
+
+    def __init__(self, file: io.FileIO, abandoned: Callable[[], bool]) -> None:
+        self._file = file
+        self._abandoned = abandoned
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        ready = select.poll()
+        ready.register(self._file, select.POLLIN)
+        while not self._abandoned():
+            if ready.poll(_HEED * 1000):
+                read = self._file.readinto(buffer)
+                if read is not None:  # None: another reader of the same pipe was faster
+                    return read
+        raise OSError("nothing waits for this input any more")
+
+
+class _Rejoined(io.BufferedIOBase):
+    """A stream with its start, read to recognize it, put back."""
+
+    def __init__(self, start: bytes, rest: io.BufferedIOBase) -> None:
+        self._start = start
+        self._rest = rest
+
+    def readable(self) -> bool:
+        return True
+
+    def read1(self, size: int = -1) -> bytes:
+        start, self._start = self._start, b""
+        return start or self._rest.read1(size)
+
+
+def without_waiting(path: str, flags: int) -> int:
+    """Open a file, or a named pipe, on whose writer one would wait out of any signal's reach."""
+    return os.open(path, flags | os.O_NONBLOCK)

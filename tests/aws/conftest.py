@@ -1,0 +1,28 @@
+"""What the tests of AWS's wire share."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+SDK = ("boto3", "botocore", "aiobotocore", "aioboto3", "aiohttp", "urllib3")
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"  # which aiohttp needs
+
+
+@pytest.fixture
+def all_is_logged(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """Everything that somebody who wants to see everything would see."""
+    loggers = [logging.getLogger(name) for name in SDK]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.NOTSET)
+    with caplog.at_level(logging.DEBUG):
+        yield caplog
+    for logger, level in zip(loggers, before, strict=True):
+        logger.setLevel(level)

@@ -1,0 +1,122 @@
+"""Which column is what: by its heading, by an option, or not without one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.inputs import names, read, refusal
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize(
+    ("header", "column"),
+    [
+        ("email,username", 1),
+        ("sub,cognito:username", 1),
+        ("email, User Name ", 1),
+        ("email,USER_NAME,user", 1),
+        ("x,user,sub", 1),
+        ("Email,Sub", 1),
+        ("x,E-mail,EMAIL", 2),
+        ("whatever", 0),
+        ("\ufeff\ufeffx,username", 1),
+    ],
+)
+async def test_the_username_column_is_found_by_its_name(
+    users: Path, header: str, column: int
+) -> None:
+    users.write_text(f"{header}\n" + ",".join("abc"[: header.count(",") + 1]) + "\n")
+    assert await names(users) == ["abc"[column]]
+
+
+@pytest.mark.parametrize(
+    ("header", "wanted", "column"),
+    [
+        ("username,Login", "Login", 1),
+        ("username,Login", "login", 1),
+        ("LOGIN,login", "login", 1),
+        ("username, user id", "User ID", 1),
+        ("username,email", "email", 1),
+    ],
+)
+async def test_the_username_column_can_be_given(
+    users: Path, header: str, wanted: str, column: int
+) -> None:
+    users.write_text(f"{header}\na,b\n")
+    assert await names(users, username_column=wanted) == ["ab"[column]]
+
+
+async def test_a_missing_username_column_is_told_with_those_there_are(users: Path) -> None:
+    users.write_text(",".join(f"c{n}" for n in range(12)) + ",\x1b,\n" + "x\n")
+    assert await refusal(users, username_column="login\n") == (
+        " has no column 'login\\\\n': name one of its columns with --username-column"
+        " ('c0', 'c1', 'c2', 'c3', 'c4', 'c5', 'c6', 'c7', 'c8', 'c9', …)."
+    )
+    users.write_text("id,\x1bmail\n1,2\n")
+    assert await refusal(users) == (
+        " has no username column: name one of its columns with --username-column"
+        " ('id', '\\\\x1bmail')."
+    )
+
+
+async def test_a_username_column_that_is_there_twice_is_refused(users: Path) -> None:
+    users.write_text("username,a,Username\nx,y,z\n")
+    assert "2 columns called 'username'" in await refusal(users)
+    assert "2 columns called 'username'" in await refusal(users, username_column="USERNAME")
+    assert await names(users, username_column="Username") == ["z"]
+
+
+async def test_of_other_columns_called_the_same_the_first_counts(users: Path) -> None:
+    users.write_text("username,a,a,\nx,1,2,3\n")
+    source, rows = await read(users)
+    assert rows[0].attributes == {"a": "1"}
+    assert source.columns == frozenset({"username", "a"})
+
+
+@pytest.mark.parametrize(
+    "first",
+    ["ada@example.com", "+15551234567", "258145af-20f1-41da-bd80-533b52c67516", "Ada,a@b.example"],
+)
+async def test_a_header_that_looks_like_a_user_is_refused_and_not_shown(
+    users: Path, first: str
+) -> None:
+    users.write_text(f"{first}\nbob@example.com\n")
+    sentence = await refusal(users)
+    assert "--no-header" in sentence
+    assert first not in sentence
+    assert (await names(users, header=False))[0] == first.partition(",")[0]
+
+
+async def test_without_a_header_the_columns_are_numbered(users: Path) -> None:
+    users.write_text("ada@example.com;de\n\nbob;en\n")
+    source, rows = await read(users, header=False)
+    assert [(row.row, row.username, dict(row.attributes)) for row in rows] == [
+        (1, "ada@example.com", {"2": "de"}),
+        (2, "bob", {"2": "en"}),
+    ]
+    assert source.columns == frozenset({"1", "2"})
+    assert source.heading == ""
+    assert rows[0].raw == "ada@example.com;de\n"
+
+
+async def test_without_a_header_another_column_can_be_the_username_by_its_number(
+    users: Path,
+) -> None:
+    users.write_text("1,ada\n2,bob\n")
+    assert await names(users, header=False, username_column="2") == ["ada", "bob"]
+    assert "('1', '2')" in await refusal(users, header=False, username_column="3")
+
+
+async def test_only_the_columns_asked_for_are_kept(users: Path) -> None:
+    users.write_text("username,a,b\nada,1,2\n")
+    for keep, kept in [
+        (frozenset[str](), {}),
+        (frozenset({"b", "nowhere"}), {"b": "2"}),
+        (frozenset({"username"}), {"username": "ada"}),
+    ]:
+        source, rows = await read(users, keep=keep)
+        assert rows[0].attributes == kept
+        assert source.columns == frozenset({"username", "a", "b"})
