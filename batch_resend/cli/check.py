@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,7 +13,6 @@ from batch_resend.errors import UsageError
 
 if TYPE_CHECKING:
     from batch_resend.preflight.check import Checked
-    from batch_resend.settings import Settings
 
 
 def check(
@@ -60,7 +58,9 @@ def check(
     settings = options.read_settings(given)
 
     async def work() -> int:
-        checked = await _checked(settings)
+        from batch_resend.run.preflight import check_pool
+
+        checked = await check_pool(settings, lambda text: typer.echo(text, err=True))
         typer.echo(_told(checked, as_json=as_json))
         return int(checked.exit_code)
 
@@ -71,22 +71,3 @@ def _told(checked: Checked, *, as_json: bool) -> str:
     from batch_resend.preflight.check import lines
 
     return json.dumps(checked.as_json()) if as_json else "\n".join(lines(checked))
-
-
-async def _checked(settings: Settings) -> Checked:
-    from batch_resend.aws import clients
-    from batch_resend.preflight.check import check
-    from batch_resend.preflight.probe import probe
-    from batch_resend.run.prepare import client_secret, count_rows, place_of, wish_of
-
-    place = place_of(settings)
-    secret = await client_secret(settings)
-    rows = await count_rows(settings)
-    async with clients.resend_client(
-        place, timeout=1, concurrency=1, note=lambda text: typer.echo(text, err=True)
-    ) as (_, region, endpoint):
-        pass  # nobody is asked: only where Cognito is, as a run would find it
-    facts = await probe(
-        place, user_pool_id=settings.user_pool_id, client_id=settings.client_id, secret=secret
-    )
-    return check(facts, replace(wish_of(settings, region, endpoint, rows), alone=True))

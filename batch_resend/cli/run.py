@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from batch_resend.cli import option_sources, options
-from batch_resend.cli.event_loop import SIGNALS, in_loop
-from batch_resend.errors import BatchResendError, UsageError
+from batch_resend.cli.event_loop import in_loop
+from batch_resend.cli.supervise import supervise
+from batch_resend.errors import NotConfirmed, UsageError
 
 if TYPE_CHECKING:
     from batch_resend.console.console import Console
-    from batch_resend.monitoring.notify import Notice
-    from batch_resend.pools.run import Pools
-    from batch_resend.run.prepare import Run
-
-_ONE_STORM = 1.0  #: seconds in which several signals are one wish to stop
+    from batch_resend.job.summary import RunEnd
+    from batch_resend.monitoring.monitor import Monitor
+    from batch_resend.run.stops import Stops
 
 _FILES = {
     "users": "the input",
@@ -104,10 +101,6 @@ def run(
     given = dict(locals())
     for name in ("context", *options.OF_THE_PROGRAM):
         del given[name]
-    from batch_resend.console.console import Console, must_ask
-    from batch_resend.monitoring import notify
-    from batch_resend.run.prepare import Run
-
     if log_format not in {"text", "json"}:
         raise UsageError(f"--log-format {log_format!r}: give text or json.")
     yes = yes or dry_run or simulate
@@ -124,80 +117,53 @@ def run(
         from batch_resend.cli.pools import side_by_side
 
         several = side_by_side(context, speech, _FILES)
-        return in_loop(lambda: _run(*several))
+        return in_loop(lambda: supervise(*several))
     if pools:
         from batch_resend.cli.config_file import named
 
         given.update({name: named(given[name], pools[0]) for name in _FILES})
-    console = Console(**speech)
-    notices: list[notify.Notice] = []
-    if ping_url is not None:
-        notices.append(notify.Ping(ping_url, console.note))
-    if metrics is not None:
-        form = notify.read_metrics(metrics)
-        notify.keep_apart(form, {what: given[name] for name, what in _FILES.items()})
-        notices.append(notify.Metrics(form, console.note))
+    one = _one_run(context, given, speech, metrics, ping_url)
+    return in_loop(lambda: supervise(*one))
 
-    def begin() -> Run:
+
+def _one_run(
+    context: typer.Context,
+    given: dict[str, Any],
+    speech: dict[str, Any],
+    metrics: str | None,
+    ping_url: str | None,
+) -> tuple[Callable[[Stops], Awaitable[RunEnd]], Console, list[Monitor]]:
+    """Make what `supervise` needs for one run."""
+    from batch_resend.console.console import Console, must_ask
+    from batch_resend.monitoring import options as monitoring
+    from batch_resend.monitoring.metrics import Metrics
+    from batch_resend.monitoring.ping import Ping
+    from batch_resend.observer import noting, together
+    from batch_resend.run.prepare import prepare
+
+    console = Console(**speech)
+    warn = noting(console.observe)
+    monitors: list[Monitor] = []
+    if ping_url is not None:
+        monitors.append(Ping(ping_url, warn))
+    if metrics is not None:
+        form = monitoring.read_metrics(metrics)
+        monitoring.keep_apart(form, {what: given[name] for name, what in _FILES.items()})
+        monitors.append(Metrics(form, warn))
+    observe = together(console.observe, *(monitor.observe for monitor in monitors))
+
+    async def work(stops: Stops) -> RunEnd:
         options.check_variables(context)
         try:
             settings = options.read_settings(given)
         except UsageError as error:
             raise UsageError(f"{error}{option_sources.told(context, str(error))}") from None
-        if not yes:
-            must_ask(users)
-        return Run(settings, observer=notify.Observers(console, notices))
+        if not speech["yes"]:
+            must_ask(settings.users)
+        with stops.before_sending():
+            async with prepare(settings, observe=observe, stops=stops) as prepared:
+                if not await console.approve(prepared.preview):
+                    raise NotConfirmed
+                return await prepared.carry_out()
 
-    return in_loop(lambda: _run(begin, console, notices))
-
-
-async def _run(
-    begin: Callable[[], Run | Pools], console: Console, notices: Sequence[Notice]
-) -> int:
-    import anyio
-
-    from batch_resend.job.outcome import Stop
-    from batch_resend.monitoring.notify import End, tell_end
-
-    job: Run | Pools | None = None
-    end: End = BatchResendError("The program failed.")
-    ended = False
-
-    async def listen(*, task_status: anyio.abc.TaskStatus[None]) -> None:
-        with anyio.open_signal_receiver(*SIGNALS) as signals:
-            task_status.started()
-            first: float | None = None
-            async for number in signals:
-                now = time.monotonic()
-                if job is None or ended:
-                    os._exit(end.exit_code)  # only notices are under way
-                if first is None:
-                    first = now
-                    if job.sending:
-                        console.note(
-                            f"{number.name}: settling what is in flight; again to leave at once."
-                        )
-                    job.stop(Stop[number.name])
-                elif now - first > _ONE_STORM:
-                    console.close()
-                    os._exit(128 + number)  # the intents are on disk: the next run names them
-
-    async with anyio.create_task_group() as tasks:
-        await tasks.start(listen)
-        for notice in notices:
-            tasks.start_soon(notice.begin)
-        try:
-            async with console.progress():
-                try:  # inside: what leaves a task group is a group of errors
-                    job = begin()
-                    end = await job.execute()
-                except BatchResendError as error:
-                    console.error(str(error))
-                    end = error
-                else:
-                    console.ended(end)
-        finally:
-            ended = True
-            await tell_end(notices, end)
-        tasks.cancel_scope.cancel()
-    return int(end.exit_code)
+    return work, console, monitors

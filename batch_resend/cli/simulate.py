@@ -37,7 +37,7 @@ def simulate(
     async def serve() -> int:
         import anyio
 
-        from batch_resend.run.prepare import SIMULATED_CLIENT, SIMULATED_POOL
+        from batch_resend.run.backends import SIMULATED_CLIENT, SIMULATED_POOL
         from batch_resend.simulator.pool import Pool, make_users
         from batch_resend.simulator.quota import Quota
         from batch_resend.simulator.rules import Client, Cognito, PoolSettings
