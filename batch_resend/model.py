@@ -77,6 +77,7 @@ class Reason(StrEnum):
     TRIGGER_ERROR = "trigger-error", Outcome.UNKNOWN
     UNREADABLE_ANSWER = "unreadable-answer", Outcome.UNKNOWN
     INTERRUPTED = "interrupted", Outcome.UNKNOWN
+    NOT_RECORDED = "not-recorded", Outcome.UNKNOWN
 
     STOPPED = "stopped", Outcome.NOT_ATTEMPTED
 
@@ -158,10 +159,14 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What will be said to Cognito: the keyword arguments of ResendConfirmationCode."""
+    """What will be said to Cognito: the keyword arguments of ResendConfirmationCode.
+
+    `mark` is the intent's, for the User-Agent (`marks`).
+    """
 
     username: str
     parameters: Mapping[str, Any]
+    mark: str = ""
 
     def __repr__(self) -> str:
         """Show a masked name; the parameters hold a SecretHash and personal data."""

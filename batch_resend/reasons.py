@@ -26,11 +26,12 @@ class Advice:
 
 _ASK = "ask the user, or accept two messages with `--resend-unknown all`"
 _READ = "read `error_message`"
+_NONE = "no action needed"
 
 ADVICE: dict[Reason, Advice] = {
     Reason.ACCEPTED: Advice(
-        "Cognito took the order and named the destination",
-        "nothing; that the message arrives is up to mail or telephone",
+        "Cognito accepted the request and returned a destination",
+        "no action needed; delivery itself is not tracked",
     ),
     Reason.ELIGIBLE: Advice(
         "would be sent a code",
@@ -38,48 +39,48 @@ ADVICE: dict[Reason, Advice] = {
     ),
     Reason.DUPLICATE: Advice(
         "an earlier row names the same user",
-        "nothing",
+        _NONE,
     ),
     Reason.SAME_ADDRESS: Advice(
         "a newer account has the same address (`--one-per-address`)",
-        "nothing",
+        _NONE,
         few="a newer account has the same address",
     ),
     Reason.EXCLUDED: Advice(
-        "named in the file of `--exclude`",
-        "nothing",
+        "listed in the `--exclude` file",
+        _NONE,
     ),
     Reason.NOT_MATCHED: Advice(
-        "a `--match` does not fit",
-        "nothing",
+        "does not match `--match`",
+        _NONE,
     ),
     Reason.NOT_UNCONFIRMED: Advice(
-        "the listing shows another status",
-        "`FORCE_CHANGE_PASSWORD` needs a new invitation, `RESET_REQUIRED` a forgotten password",
+        "the status is not UNCONFIRMED",
+        "`FORCE_CHANGE_PASSWORD` needs a new invitation, `RESET_REQUIRED` a password reset",
     ),
     Reason.DISABLED: Advice(
-        "the listing shows a disabled user",
+        "the account is disabled",
         "enable the user, if that is right",
     ),
     Reason.TOO_YOUNG: Advice(
         "signed up more recently than `--older-than`",
-        "a later run finds them",
+        "no action needed: a later run includes the user",
     ),
     Reason.TOO_OLD: Advice(
         "signed up longer ago than `--newer-than`",
-        "nothing",
+        _NONE,
     ),
     Reason.COOLING_DOWN: Advice(
         "was sent a code within `--cooldown`",
-        "nothing; codes are valid for 24 hours",
+        "no action needed: codes are valid for 24 hours",
     ),
     Reason.SEND_CAP: Advice(
-        "was sent as many codes as `--max-sends` allows, over all runs",
-        "`--max-sends 2` for a reminder",
+        "was already sent the number of codes that `--max-sends` allows, over all runs",
+        "for a reminder, run with `--max-sends 2`",
         few="was sent as many codes as --max-sends allows",
     ),
     Reason.OUTCOME_UNKNOWN: Advice(
-        "an earlier request may have sent a code, and counts as if it had",
+        "an earlier request may have sent a code, and counts as sent",
         _ASK,
         few="an earlier request may have sent a code",
     ),
@@ -89,30 +90,32 @@ ADVICE: dict[Reason, Advice] = {
         few="beyond --limit or --waves, or not in --sample",
     ),
     Reason.ALREADY_CONFIRMED: Advice(
-        "Cognito says so",
-        "nothing: the good news",
+        "Cognito reports the account as confirmed",
+        "no action needed: already confirmed",
     ),
     Reason.INVALID_USERNAME: Advice(
-        "no name that Cognito could accept; nobody was asked",
-        "correct the row",
-        few="no name that Cognito could accept",
+        "not a valid Cognito username; no request was made",
+        "fix the username in the input",
+        few="not a valid Cognito username",
     ),
     Reason.USER_NOT_FOUND: Advice(
-        "no such user for this client",
-        "correct the row; it may be an alias, which does not work before it is verified",
+        "the client has no such user",
+        "fix the username in the input; it may be an alias, which does not work before it is "
+        "verified",
     ),
     Reason.USER_DISABLED: Advice(
-        "Cognito says so",
+        "Cognito reports the account as disabled",
         "enable the user, if that is right",
-        few="the user is disabled",
+        few="the account is disabled",
     ),
     Reason.ATTEMPT_LIMIT: Advice(
-        "the user had five codes within an hour",
+        "the user was sent five codes within an hour",
         "run again after an hour",
+        few="sent five codes within an hour",
     ),
     Reason.DELIVERY_FAILED: Advice(
         "Amazon SES or SNS refused the message",
-        "read `error_message`; usually a bad address",
+        "read `error_message`; usually the address is wrong",
     ),
     Reason.REJECTED_BY_TRIGGER: Advice(
         "the pool's Lambda trigger refused the user",
@@ -123,20 +126,20 @@ ADVICE: dict[Reason, Advice] = {
         _READ,
     ),
     Reason.BLOCKED: Advice(
-        "AWS WAF blocked every try",
-        "let the runner's address pass, or go slower",
+        "AWS WAF blocked all attempts",
+        "allow this machine's IP address, or lower `--rate`",
     ),
     Reason.CONNECTION: Advice(
-        "no connection came about in any try",
-        "check the network; run again",
+        "could not connect on any attempt",
+        "check the network, then run again",
     ),
     Reason.NO_ANSWER: Advice(
-        "the time was up or the connection broke after the request had left",
+        "timed out or disconnected after the request was sent",
         _ASK,
-        few="the answer was lost",
+        few="the response was lost",
     ),
     Reason.SERVER_ERROR: Advice(
-        "Cognito or something before it answered 5xx",
+        "Cognito or an intermediary returned a 5xx response",
         _ASK,
         few="Cognito or a proxy failed (HTTP 5xx)",
     ),
@@ -146,19 +149,25 @@ ADVICE: dict[Reason, Advice] = {
         few="the pool's Lambda trigger failed",
     ),
     Reason.UNREADABLE_ANSWER: Advice(
-        "an answer came that is none of Cognito's, or broke off",
+        "the response did not come from Cognito, or was cut short",
         "look for a proxy or captive portal",
-        few="the answer was none of Cognito's",
+        few="the response was not from Cognito",
     ),
     Reason.INTERRUPTED: Advice(
-        "a run died, or lost its ledger, with this request open: said once, `outcome-unknown` from "
-        "then on",
+        "a run was killed, or lost its ledger, while this request was in flight; reported once, "
+        "then `outcome-unknown`",
         _ASK,
-        few="a run died with this request open",
+        few="a run was killed during this request",
+    ),
+    Reason.NOT_RECORDED: Advice(
+        "CloudTrail has no record of the request, while all our answered requests around it have"
+        " one (`batch-resend reconcile`)",
+        "accept that a few may get two messages: `--resend-unknown not-recorded`",
+        few="CloudTrail has no record of the request",
     ),
     Reason.STOPPED: Advice(
-        "the run ended first; the summary says why. With `attempts` above 0 Cognito "
-        "answered that it sent nothing",
+        "the run ended first; the summary says why. With `attempts` above 0, Cognito answered that "
+        "it sent nothing",
         "run again",
     ),
 }

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from batch_resend.simulator.rules import Cognito
 from tests.support.program import (
@@ -18,8 +18,11 @@ from tests.support.program import (
     serving,
 )
 
-# The gate tries the same examples each time. Others: `--hypothesis-profile=default`.
-settings.register_profile("gate", derandomize=True)
+# The gate tries the same examples each time, and none is too slow: how long an example takes
+# says what else the machine does. Others: `--hypothesis-profile=search`.
+_PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("gate", _PATIENT, derandomize=True)
+settings.register_profile("search", _PATIENT)
 settings.load_profile("gate")
 
 

@@ -9,11 +9,9 @@ from __future__ import annotations
 import socket
 import ssl
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import aiohttp
 
-from batch_resend.errors import SettingsError
 from batch_resend.masking import printable
 
 #: OpenSSL's codes for what is wrong with a certificate (`man verify`, "Diagnostics").
@@ -69,36 +67,6 @@ def explain(error: BaseException, route: Route) -> NotSent:
     return NotSent(f"{route.host} cannot be reached ({text}): {_check(route)}")
 
 
-def check_proxy(endpoint: str) -> None:
-    """Refuse a proxy setting that no connection to this endpoint could use.
-
-    Raises `SettingsError`, which does not show the setting: it may hold a password.
-    """
-    from botocore.utils import get_environ_proxies
-
-    if urlsplit(endpoint).scheme != "https":
-        return  # plain http stays on this machine, and uses no proxy
-    setting = str(get_environ_proxies(endpoint).get("https") or "")
-    if not setting:
-        return
-    # As the SDK reads it: without a scheme, http is meant.
-    address = setting if "://" in setting else f"http://{setting.removeprefix('//')}"
-    try:
-        parts = urlsplit(address)
-        valid = bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        valid, parts = False, urlsplit("")
-    if parts.scheme.startswith("socks"):
-        raise SettingsError(
-            "HTTPS_PROXY names a SOCKS proxy, which is not supported: use an HTTP proxy"
-            " (http://HOST:PORT), or unset it."
-        )
-    if not valid or parts.scheme not in {"http", "https"}:
-        raise SettingsError(
-            "HTTPS_PROXY is not a valid proxy address: write it as http://HOST:PORT, or unset it."
-        )
-
-
 def _certificate_error(error: BaseException) -> ssl.SSLCertVerificationError | None:
     found = getattr(error, "certificate_error", error)
     return found if isinstance(found, ssl.SSLCertVerificationError) else None
@@ -127,8 +95,8 @@ def _of_certificate(error: ssl.SSLCertVerificationError, host: str) -> str:
 def _refused_by_proxy(status: int, route: Route) -> NotSent:
     if status == 407:
         return NotSent(
-            f"the proxy {route.proxy} wants a user name and password (407): set HTTPS_PROXY to"
-            " http://USER:PASSWORD@HOST:PORT",
+            f"the proxy {route.proxy} wants a user name and password (407): put them into"
+            " HTTPS_PROXY, before the host",
             lasting=True,
         )
     lasting = 400 <= status < 500 and status not in _PASSING

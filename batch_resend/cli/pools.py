@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from batch_resend.cli import option_sources, options
+from batch_resend.cli.command import check_variables
 from batch_resend.cli.config_file import named
 from batch_resend.console.console import must_ask
 from batch_resend.errors import UsageError
@@ -29,23 +30,22 @@ if TYPE_CHECKING:
 #: What cannot be one thing for one pool and another for the next.
 _FOR_ALL = (
     *("yes", "quiet", "verbose", "no_progress", "no_mask", "log_format", "ping_url", "metrics"),
+    "json",
     *("dry_run", "simulate", "overwrite"),
 )
-_PLACES = ("ledger", "report", "failed", "html", "summary", "exclude", "client_secret_file")
 
 
 def side_by_side(
-    context: typer.Context, speech: dict[str, Any], files: Mapping[str, str]
+    context: typer.Context, speech: dict[str, Any]
 ) -> tuple[Callable[[Stops], Awaitable[RunEnd]], PoolsConsole, list[Monitor]]:
     """Make what `supervise` needs for several pools.
 
-    `speech` is how the console speaks; `files` which options metrics are kept apart from,
-    and what these are called.
+    `speech` is how the console speaks.
     """
     console = PoolsConsole(**speech)
     names = option_sources.pools(context)
     parts = {name: console.part(printable(name)) for name in names}
-    everybody = context.params
+    everybody = options.of_run(context.params)
     warn = noting(console.observe)
     monitors: list[Monitor] = []
     if everybody["ping_url"] is not None:
@@ -58,22 +58,11 @@ def side_by_side(
         observers[name] = together(parts[name].observe, metrics.observe)
 
     async def work(stops: Stops) -> RunEnd:
-        options.check_variables(context)
+        check_variables(context)
         one = everybody["summary"]
         if one is not None and "{pool}" in one:
             one = None  # each has its own
-        settings: dict[str, Settings] = {}
-        for name, own in option_sources.of_each_pool(context):
-            try:
-                _check_for_all(everybody, name, own)
-                given = _given(own.params, name, one)
-                if name in forms:
-                    paths = {what: given[key] for key, what in files.items()} | {"--summary": one}
-                    monitoring.keep_apart(forms[name], paths)
-                settings[name] = options.read_settings(given)
-            except UsageError as error:
-                told = option_sources.told(own, str(error))
-                raise UsageError(f"Pool {printable(name)}: {error}{told}") from None
+        settings = _settings(context, everybody, forms, one)
         if not speech["yes"]:
             must_ask(*(each.users for each in settings.values()))
         return await run_pools(
@@ -86,6 +75,30 @@ def side_by_side(
         )
 
     return work, console, monitors
+
+
+def _settings(
+    context: typer.Context,
+    everybody: Mapping[str, Any],
+    forms: Mapping[str, Form],
+    summary: str | None,
+) -> dict[str, Settings]:
+    """Read the settings of each pool; raises `UsageError`."""
+    settings: dict[str, Settings] = {}
+    for name, own in option_sources.of_each_pool(context):
+        try:
+            _check_for_all(everybody, name, own)
+            given = _given(options.of_run(own.params), name, summary)
+            if name in forms:
+                paths = options.files(given)
+                monitoring.keep_apart(
+                    forms[name], paths if summary is None else paths | {"--summary": summary}
+                )
+            settings[name] = options.read_settings(given)
+        except UsageError as error:
+            told = option_sources.origins(own, str(error))
+            raise UsageError(f"Pool {printable(name)}: {error}{told}") from None
+    return settings
 
 
 def _forms(metrics: str | None, names: Iterable[str]) -> dict[str, Form]:
@@ -102,9 +115,9 @@ def _forms(metrics: str | None, names: Iterable[str]) -> dict[str, Form]:
 
 def _given(params: Mapping[str, Any], name: str, summary: str | None) -> dict[str, Any]:
     """Take a pool's options, with its name where it shall stand and in its report's name."""
-    given = {key: value for key, value in params.items() if key not in options.OF_THE_PROGRAM}
-    for key in ("users", *_PLACES):
-        given[key] = named(given[key], name)
+    given = dict(params)
+    for row in options.FILES:
+        given[row.name] = named(given[row.name], name)
     if given["summary"] == summary:
         given["summary"] = None  # the one for all
     if given["report"] is None:
@@ -114,12 +127,11 @@ def _given(params: Mapping[str, Any], name: str, summary: str | None) -> dict[st
 
 
 def _check_for_all(everybody: Mapping[str, Any], name: str, own: Any) -> None:
-    for parameter in own.command.params:
-        key = parameter.name
-        if key in _FOR_ALL and named(own.params[key], name) != named(everybody[key], name):
-            _, where = option_sources.origin(own, parameter)
-            option = parameter.opts[0].lstrip("-")
+    for key in _FOR_ALL:
+        if named(own.params[key], name) != named(everybody[key], name):
+            row = own.command.rows[key]
+            _, where = option_sources.origin(own, row)
             raise UsageError(
-                f"{option} is for all pools of a run, but {where} says otherwise: put it above"
+                f"{row.key} is for all pools of a run, but {where} says otherwise: put it above"
                 " the tables."
             )

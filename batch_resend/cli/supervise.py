@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from batch_resend.run.stops import Stops
 
 _ONE_STORM = 1.0  #: seconds in which several signals are one wish to stop
+_AT_ONCE = 0.5  #: seconds in which what was said last must be written
 
 
 async def supervise(
@@ -46,6 +47,7 @@ async def supervise(
             async for number in signals:
                 now = time.monotonic()
                 if over.is_set():
+                    console.finish(_AT_ONCE)
                     os._exit(end.exit_code)  # only monitors are under way
                 if first is None:
                     first = now
@@ -55,6 +57,7 @@ async def supervise(
                     stops.stop(Stop[number.name])
                 elif now - first > _ONE_STORM:
                     console.close()
+                    console.finish(_AT_ONCE)
                     os._exit(128 + number)  # the intents are on disk: the next run names them
 
     async with anyio.create_task_group() as tasks:

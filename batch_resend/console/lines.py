@@ -118,7 +118,7 @@ def progress_line(snapshot: Snapshot, waiting: str = "") -> str:
         told.append(f"stopping, {snapshot.in_flight} in flight")
     elif waiting:
         told.append(waiting)
-    elif total > snapshot.done:
+    elif total > snapshot.done and snapshot.accepting:
         told.append(f"{span((total - snapshot.done) / snapshot.rate)} left")
     return " | ".join(told)
 

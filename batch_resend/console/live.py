@@ -83,7 +83,8 @@ def _done(snapshot: Snapshot, seconds: float, *, foreseeable: bool) -> Text:
         text.append(f", wave {snapshot.wave} of {snapshot.waves}", "not bold")
     text.append(f"   {100 * done // total if total else 100} %", "bold")
     text.append(f"   {about(seconds)} gone", "not bold")
-    if total > done and foreseeable and snapshot.stopped_by is None:
+    going_on = snapshot.accepting and snapshot.stopped_by is None
+    if total > done and foreseeable and going_on:
         text.append(f", about {about((total - done) / snapshot.rate)} left", "not bold")
     return text
 

@@ -10,10 +10,10 @@
                       nothing was sent takes the intent back; then rest, and back to 4
  8 report   reports   Result -> one row
 
-Steps 1 and 2 run over the whole input first, into a spool on disk: a broken last row is
-found while nobody has been written to. From the spool on, a fixed number of workers take
+Steps 1 and 2 (`planner`) run over the whole input first, into a spool on disk: a broken last
+row is found while nobody has been written to. From the spool on, a fixed number of workers take
 their rows from one iterator, each when it is free; where users are asked for in waves, one wave
-after another.
+after another. Steps 3 to 7 of one user are an `attempt`.
 
 Every row ends in exactly one result, whatever ends the run: to stop is to close the gate
 of the pace, so that what is in flight is settled and the rest becomes `not-attempted`.

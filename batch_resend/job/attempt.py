@@ -123,12 +123,14 @@ class Attempt:
                 place.connected = reply.wire is not Wire.NOT_SENT
                 place.retry_after = reply.retry_after
                 place.spent = verdict.reason.outcome in {Outcome.SENT, Outcome.UNKNOWN}
+                message = mask_within(reply.message, self.planned.username)
+                run.stopping.refusals.heard(verdict.signal, place.left_at, message)
                 # Before the place is free: the next user must not repeat a wrong setting.
                 if stop := run.judge.heard(verdict):
-                    run.stopping.stop(stop, mask_within(reply.message, self.planned.username))
+                    run.stopping.stop(stop, message)
             finally:
                 run.gate.free(place, anyio.current_time())
-            settle = Settle(intent, _settled(verdict), run.clock.at(ended))
+            settle = Settle(intent, _settled(verdict), run.clock.at(ended), reply.request_id)
             await run.journal.make(settle)  # 7
         self.in_doubt = False
         return self.tries[-1]

@@ -8,42 +8,33 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Protocol
 
 import anyio
 import anyio.lowlevel
 
-from batch_resend.errors import LedgerError, ReportError, StaleListing
-from batch_resend.job.attempt import Attempt, Sender, Sending, names_of, result_of
+from batch_resend.errors import LedgerError, ReportError
+from batch_resend.job.attempt import Attempt, Sender, Sending, result_of
 from batch_resend.job.clock import Clock
 from batch_resend.job.outcome import Stop
 from batch_resend.job.pacing import DEFAULT_QUOTA, Gate, Health, Pace, SharedPace
-from batch_resend.job.plan import Eligibility, decide
+from batch_resend.job.plan import Eligibility
+from batch_resend.job.planner import Planner, Selection, Source
 from batch_resend.job.request import AppClient, Template
 from batch_resend.job.spool import Spool
 from batch_resend.job.stopping import Stopping
 from batch_resend.job.summary import MaxFailures, Summary, Tally
 from batch_resend.job.waves import Schedule, Waves, divide
 from batch_resend.ledger.journal import ExclusiveLedger, Journal, OwnJournal
-from batch_resend.ledger.policy import History, SendPolicy
-from batch_resend.model import Candidate, Outcome, Planned, Reason, Result, RunInfo
+from batch_resend.ledger.policy import SendPolicy
+from batch_resend.model import Outcome, Planned, Reason, Result, RunInfo
 from batch_resend.observer import Noted, Observe, Settled, Waiting, ignore
 
-_LISTINGS = 3  #: how often a listing that cannot be continued is begun
-
-
-class Source(Protocol):
-    """Where the users come from; raises `InputError` and `SettingsError`."""
-
-    async def open(self) -> None:
-        """Begin, or begin again."""
-        ...
-
-    def batches(self) -> AsyncIterator[list[Candidate]]:
-        """Read on to the end, in lists."""
-        ...
+STALLED = 5.0  #: seconds without an accepted request, from which the time left is unknown
+_CLOCKS_DIFFER = 600.0  #: seconds that two clocks may differ before it is said
 
 
 class Report(Protocol):
@@ -51,6 +42,10 @@ class Report(Protocol):
 
     def write(self, result: Result) -> None:
         """Take one result."""
+        ...
+
+    async def room(self) -> None:
+        """Wait until there is room for more."""
         ...
 
 
@@ -69,15 +64,6 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
-    """Which of the eligible: what needs the whole input to be known."""
-
-    limit: int | None = None  #: the first so many
-    sample: int | None = None  #: so many at random
-    one_per_address: bool = False  #: the newest account of each address
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """How the run stands, for whoever watches."""
 
@@ -90,6 +76,7 @@ class Snapshot:
     in_flight: int
     seconds: float
     stopped_by: Stop | None
+    accepting: bool = True  #: requests are accepted, so the time left can be foretold
     wave: int = 1  #: which one is under way
     waves: int = 1
 
@@ -127,13 +114,14 @@ class Job:
     _clock: Clock = field(init=False)
 
     def __post_init__(self) -> None:
-        """Set the clock: never before what the ledger knows, though the wall clock may."""
+        """Set the clock: never before what the ledger knows, though the wall clock may be."""
         self._journal = (
             self.ledger
             if isinstance(self.ledger, Journal)
             else OwnJournal(self.ledger, threads=self.threads)
         )
-        self.now = max(self.now, self._journal.latest())
+        own, self.now = self.now, max(self.now, self._journal.latest())
+        self.policy = replace(self.policy, behind=self.now - own)
         self._clock = Clock(self.now)
         self._gate = Gate(
             Pace(self.limits.rate),
@@ -150,56 +138,34 @@ class Job:
 
         Raises `InputError` or `SettingsError`; nobody has been written to then.
         """
-        for last in (False,) * (_LISTINGS - 1) + (True,):
-            try:
-                async for batch in source.batches():
-                    users = [names_of(candidate) for candidate in batch]
-                    known = await self._journal.histories(users, self._clock.now())
-                    self.spool.add(
-                        (
-                            self._planned(candidate, history),
-                            _address(candidate) if selection.one_per_address else "",
-                            candidate.created,
-                        )
-                        for candidate, history in zip(batch, known, strict=True)
-                    )
-                    await anyio.lowlevel.checkpoint()
-                break
-            except StaleListing:
-                if last:
-                    raise
-                self.spool.clear()
-                await source.open()
-        if selection.one_per_address:
-            self.spool.keep_newest_of_each_address()
-        if selection.limit is not None:
-            self.spool.keep_first(selection.limit)
-        if selection.sample is not None:
-            self.spool.keep_sample(selection.sample, self.rng)
+        if self.policy.behind > _CLOCKS_DIFFER:
+            self._note_behind()
+        planner = Planner(
+            spool=self.spool,
+            journal=self._journal,
+            clock=self._clock,
+            template=self.template,
+            eligibility=self.eligibility,
+            policy=self.policy,
+            rng=self.rng,
+        )
+        await planner.plan(source, selection)
         counts = self.spool.counts()
         eligible = counts.get(Reason.ELIGIBLE, 0)
         self.schedule = Schedule(divide(self.limits.waves, eligible))
         return counts
 
-    def _planned(self, candidate: Candidate, history: History) -> Planned:
-        names = (candidate.username, *candidate.aliases)
-        reason = decide(
-            candidate,
-            duplicate=self.spool.is_repeated(candidate.username),
-            excluded=self.spool.is_excluded(names),
-            history=history,
-            eligibility=self.eligibility,
-            policy=self.policy,
-            now=self._clock.now(),
+    def _note_behind(self) -> None:
+        newest, now = (
+            datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M")
+            for at in (self.now, self.now - self.policy.behind)
         )
-        needed = self.template.names
-        return Planned(
-            candidate.row,
-            candidate.username,
-            reason,
-            {name: text for name, text in candidate.attributes.items() if name in needed},
-            candidate.raw,
-            candidate.aliases,
+        self.observe(
+            Noted(
+                f"The newest time in the ledger is {newest} UTC, but this machine's clock says"
+                f" {now} UTC: one of them is wrong. Users whose message seems to lie in the future"
+                " are skipped as cooling-down. Check the clock."
+            )
         )
 
     @property
@@ -215,6 +181,11 @@ class Job:
     def set_rate(self, rate: float) -> None:
         """Set the ceiling in requests a second; before `run` only."""
         self._gate.pace = Pace(rate)
+
+    def set_concurrency(self, concurrency: int) -> None:
+        """Set how many requests may be in flight; before `run` only."""
+        self.limits = replace(self.limits, concurrency=concurrency)
+        self._gate.health = Health(concurrency)
 
     def share(self, pace: SharedPace) -> None:
         """Go by a pace that other jobs go by too, within one's own ceiling; before `run` only."""
@@ -339,6 +310,7 @@ class Job:
             in_flight=self._gate.in_flight,
             seconds=self._clock.elapsed,
             stopped_by=self.stopping.cause,
+            accepting=self.stopping.refusals.lasted(anyio.current_time()) < STALLED,
             wave=self.schedule.number + 1,
             waves=len(self.schedule.sizes),
         )
@@ -349,6 +321,7 @@ class Job:
             self.report.write(result)
         except ReportError as error:
             self.stop(Stop.REPORT, str(error))
+        await self.report.room()
         self.observe(Settled(result))
         if self.hand_over is not None:
             await self.hand_over(result)
@@ -361,8 +334,7 @@ class Job:
             except LedgerError as error:
                 unknown = None  # this run's own number would say that there are no others
                 if self.stopping.cause is not Stop.LEDGER:  # else it is said as what stopped it
-                    why = f"How many are unknown over all runs is not known. {error}"
-                    self.observe(Noted(why))
+                    self.observe(Noted(f"How many are unknown over all runs is not known. {error}"))
         return Summary(
             reasons=dict(self.tally.reasons),
             requests=self.tally.requests,
@@ -375,7 +347,3 @@ class Job:
             unknown_in_ledger=unknown,
             info=self.info,
         )
-
-
-def _address(candidate: Candidate) -> str:
-    return candidate.attributes.get("email") or candidate.attributes.get("phone_number") or ""

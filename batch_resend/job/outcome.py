@@ -65,7 +65,7 @@ class Stop(StrEnum):
     GIVE_UP = (
         "give-up-after",
         Exit.STOPPED,
-        "Cognito gave no definite answer for as long as --give-up-after allows.",
+        "Cognito accepted no request for as long as --give-up-after allows.",
     )
     MAIL_QUOTA = (
         "mail-quota",
@@ -320,8 +320,8 @@ class Judge:
         """Take note of a verdict; return what ends the run now, if anything does."""
         if verdict.signal is Signal.THROTTLED:
             return None  # says nothing about the settings
-        if verdict.stop is Stop.UNREACHABLE:
-            return None if self._answered else verdict.stop  # no answer, so it is not counted
+        if verdict.stop is not None and verdict.again is Again.COUNTED:
+            return None if self._answered else verdict.stop  # it never arrived: not counted
         if verdict.stop is None:
             if verdict.signal is Signal.ANSWERED:
                 self._answered, self._stop, self._in_a_row = True, None, 0

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol, Self
 
-from batch_resend.errors import BatchResendError, Exit
+from batch_resend.errors import BatchResendError, Exit, InputError
 from batch_resend.job.outcome import Stop
 from batch_resend.masking import mask_within
 from batch_resend.model import Outcome, Reason, Result, RunInfo
@@ -35,10 +36,7 @@ class Tally:
     @property
     def outcomes(self) -> Counter[Outcome]:
         """Rows by outcome."""
-        counts: Counter[Outcome] = Counter()
-        for reason, count in self.reasons.items():
-            counts[reason.outcome] += count
-        return counts
+        return by_outcome(self.reasons)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +60,19 @@ class MaxFailures:
         return tally.failures > self.part * tally.requested
 
 
-def by_outcome(reasons: Mapping[Reason, int]) -> dict[Outcome, int]:
-    """Count by outcome what is counted by reason, every outcome named."""
-    tally = Tally(reasons=Counter(reasons))
-    return {outcome: tally.outcomes[outcome] for outcome in Outcome}
+def by_outcome(reasons: Mapping[Reason, int]) -> Counter[Outcome]:
+    """Count by outcome what is counted by reason, in the order of the outcomes."""
+    counts: Counter[Outcome] = Counter()
+    for reason, count in reasons.items():
+        counts[reason.outcome] += count
+    return Counter({outcome: counts[outcome] for outcome in Outcome if counts[outcome]})
 
 
 def counts_as_json(reasons: Mapping[Reason, int]) -> dict[str, dict[str, int]]:
     """Give both counts in the form for programs."""
+    counts = by_outcome(reasons)
     return {
-        "counts": {str(outcome): count for outcome, count in by_outcome(reasons).items()},
+        "counts": {str(outcome): counts[outcome] for outcome in Outcome},
         "reasons": {f"{reason.outcome}/{reason}": n for reason, n in sorted(reasons.items())},
     }
 
@@ -143,8 +144,8 @@ class Summary:
         return sum(self.reasons.values())
 
     @property
-    def counts(self) -> dict[Outcome, int]:
-        """Rows by outcome, every outcome named."""
+    def counts(self) -> Counter[Outcome]:
+        """Rows by outcome."""
         return by_outcome(self.reasons)
 
     @property
@@ -183,3 +184,47 @@ class Summary:
             "exit_code": int(self.exit_code),
             **asdict(self.info),
         }
+
+
+#: What a summary says at least, and of which types it may be.
+FIELDS: dict[str, tuple[type, ...]] = {
+    "schema": (int,),
+    "rows": (int,),
+    "requests": (int,),
+    "throttled": (int,),
+    "ceiling": (int, float, type(None)),
+    "seconds": (int, float),
+    "stopped_by": (str, type(None)),
+    "detail": (str, type(None)),
+    "unknown_in_ledger": (int, type(None)),
+    "exit_code": (int,),
+    "version": (str,),
+    "input": (str,),
+    "user_pool_id": (str, type(None)),
+    "client_id": (str,),
+    "region": (str,),
+    "endpoint": (str,),
+    "endpoint_is_aws": (bool,),
+    "simulated": (bool,),
+    "dry_run": (bool,),
+    "report": (str,),
+    "next_command": (str, type(None)),
+}
+
+
+def parse_summary(text: bytes, name: str) -> dict[str, Any]:
+    """Return the summary that `Summary.as_json` made; raises `InputError`, which says `name`."""
+    try:
+        summary = json.loads(text)
+    except (ValueError, RecursionError):
+        summary = None
+    if not isinstance(summary, dict) or "schema" not in summary:
+        raise InputError(f"{name} is no summary: name one that `batch-resend run` wrote.")
+    if summary["schema"] != SCHEMA or any(
+        not isinstance(summary.get(field, ...), types) for field, types in FIELDS.items()
+    ):
+        raise InputError(
+            f"{name} was written by another version of batch-resend: use that version, or leave"
+            " it out."
+        )
+    return summary

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import anyio
 
 from batch_resend.aws.endpoints import LOOPBACK
+from batch_resend.aws.tls import check_key_log
 from batch_resend.errors import BatchResendError, UsageError
 from batch_resend.job.summary import RunEnd, error_as_json
 from batch_resend.monitoring.monitor import Warn
@@ -58,6 +59,7 @@ class Ping:
             raise UsageError("--ping-url is no address: give it as https://HOST/PATH.")
         if scheme == "http" and host not in LOOPBACK:
             raise UsageError("--ping-url is plain http, which everybody can read: give https.")
+        check_key_log()
         self._warn = warn
         self._end: RunEnd | BatchResendError | None = None
         self._ended = anyio.Event()

@@ -158,6 +158,7 @@ def total(snapshots: Iterable[Snapshot]) -> Snapshot:
         in_flight=sum(snapshot.in_flight for snapshot in found),
         seconds=max(snapshot.seconds for snapshot in found),
         stopped_by=stops[0] if stops and all(stops) else None,
+        accepting=all(snapshot.accepting for snapshot in going_on),
     )
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import anyio
 
-from batch_resend.aws import s3
+from batch_resend.aws import s3, s3_address
 from batch_resend.errors import BatchResendError, NotConfirmed
 from batch_resend.job.pacing import Pace, SharedPace
 from batch_resend.job.summary import Summary
@@ -83,7 +83,7 @@ async def _open_outputs(
 ) -> Deliveries:
     first = next(iter(settings.values()))
     store = None
-    if s3.is_address(summary):
+    if s3_address.is_address(summary):
         store = await resources.enter_async_context(s3.open_store(target_of(first)))
     folder = Path(tempfile.gettempdir())
     outputs = Deliveries(

@@ -45,8 +45,8 @@ class PoolsSummary:
         return [end for end in self.ends.values() if isinstance(end, Summary)]
 
     @property
-    def counts(self) -> dict[Outcome, int]:
-        """Rows of all pools by outcome, every outcome named."""
+    def counts(self) -> Counter[Outcome]:
+        """Rows of all pools by outcome."""
         return by_outcome(self.reasons)
 
     @property

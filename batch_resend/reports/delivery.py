@@ -6,7 +6,7 @@ that ends in `.gz` is first a plain private file on this machine, and is compres
 taken to its place at the end, whatever ended the run. The promises: that the place can
 be had is found out before anybody is written to; what is to be replaced stays until the
 run begins; until a file has arrived whole, the plain one stays, even where the process
-dies.
+dies. A pipe or a terminal is written in the background, and waited for at the end.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import TypeVar
 import anyio
 from anyio import to_thread
 
-from batch_resend.aws import s3
+from batch_resend.aws import s3, s3_address
 from batch_resend.errors import BatchResendError, ReportError
 from batch_resend.job.summary import NotDelivered, RunEnd
 from batch_resend.masking import printable
@@ -76,7 +76,7 @@ class Deliveries:
         """
         overwrite = self._overwrite and not anew
         zipped = path.lower().endswith(".gz")
-        if s3.is_address(path):
+        if s3_address.is_address(path):
             if self._store is not None:
                 await self._store.check(option, path, overwrite=overwrite)
             place = None
@@ -94,7 +94,7 @@ class Deliveries:
     def _private(
         self, option: str, path: str, *, overwrite: bool = False, address: str = ""
     ) -> PrivateFile:
-        file = PrivateFile(path, what=option, overwrite=overwrite, address=address)
+        file = PrivateFile(path, what=option, overwrite=overwrite, address=address, background=True)
         self.files[option] = self._stack.enter_context(file)
         return file
 
@@ -142,6 +142,8 @@ class Deliveries:
             self._delivering.deadline = self._end()
 
     async def _deliver(self, option: str, summary: _End) -> _End:
+        with contextlib.suppress(ReportError):  # then it is broken, which is said below
+            await self.files[option].drained()
         if lost := _lost(option, self.files[option]):
             return summary.lacking(lost)
         if option not in self._pending:

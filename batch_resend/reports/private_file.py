@@ -1,6 +1,10 @@
 """Files that hold personal data: private, never overwritten unasked, never half a line.
 
-`-` is standard output. A file is made anew with mode 0600 whatever the umask. What
+`-` is standard output; `/dev/stdout` and `/dev/fd/N` are descriptors that are open already.
+These, pipes and devices are written to as they are, and never replaced or renamed. Where
+their reader may be slow they are written in the background (`stream_writer`).
+
+A file is made anew with mode 0600 whatever the umask. What
 `--overwrite` replaces stays until `take_place`: till then the new file lies beside it, as
 `NAME.new-` and eight digits, and only a kill leaves it there. It replaces the old one as a
 whole, so that nobody who has that open or linked reads the new one, and never follows a
@@ -23,20 +27,35 @@ from collections.abc import Iterator
 from types import TracebackType
 
 from batch_resend.errors import ReportError
+from batch_resend.reports.stream_writer import StreamWriter, write_all
+
+_DESCRIPTORS = ("/dev/fd", "/proc/self/fd", "/proc/thread-self/fd")
+_MOST_LINKS = 40  #: as many as the kernel follows
 
 
 class PrivateFile:
     """A file that only grows, by whole lines. Use as a context manager."""
 
-    def __init__(self, path: str, *, what: str, overwrite: bool = False, address: str = "") -> None:
+    def __init__(
+        self,
+        path: str,
+        *,
+        what: str,
+        overwrite: bool = False,
+        address: str = "",
+        background: bool = False,
+    ) -> None:
         """Name the file; `what` is its option, for messages.
 
-        `address` is where it will be found in the end, if that is elsewhere.
+        `address` is where it will be found in the end, if that is elsewhere. In the
+        `background`, what is no file is written by a thread: wait for it with `drained`.
         """
         self.path = path
         self.address = address or path
         self._what = what
         self._overwrite = overwrite
+        self._background = background
+        self._writer: StreamWriter | None = None
         self.broken: ReportError | None = None  #: why there is only a part of it
         self._descriptor = -1
         self._size = 0
@@ -54,6 +73,8 @@ class PrivateFile:
             ) from None
         except OSError as error:
             raise self._refusal(error) from error
+        if self._background and not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
+            self._writer = StreamWriter(self._descriptor)
         return self
 
     def __exit__(
@@ -69,7 +90,9 @@ class PrivateFile:
         finally:
             if self._beside:
                 self.discard()
-            if self.path != "-":
+            if self._writer is not None:
+                self._writer.close()
+            else:
                 os.close(self._descriptor)
 
     @property
@@ -109,20 +132,37 @@ class PrivateFile:
     def append(self, data: bytes) -> None:
         """Append whole lines; raises `ReportError`, and then the file ends before them."""
         try:
-            rest = memoryview(data)
-            while rest:
-                rest = rest[os.write(self._descriptor, rest) :]
+            if self._writer is not None:
+                self._writer.append(data)
+                return
+            write_all(self._descriptor, data)
             self._size += len(data)
         except OSError as error:
-            with contextlib.suppress(OSError):  # a pipe cannot be cut
-                os.ftruncate(self._descriptor, self._size)
-                os.lseek(self._descriptor, self._size, os.SEEK_SET)
+            if self._made:  # what others have written to is theirs
+                with contextlib.suppress(OSError):
+                    os.ftruncate(self._descriptor, self._size)
+                    os.lseek(self._descriptor, self._size, os.SEEK_SET)
             self.broken = self._error(error)
             raise self.broken from error
 
+    async def room(self) -> None:
+        """Wait until a slow reader has caught up enough for more lines to be appended."""
+        if self._writer is not None:
+            await self._writer.room()
+
+    async def drained(self) -> None:
+        """Wait until all that was appended is written; raises `ReportError`."""
+        if self._writer is not None:
+            try:
+                await self._writer.drained()
+            except OSError as error:
+                self.broken = self.broken or self._error(error)
+                raise self.broken from error
+
     def _open(self) -> int:
-        if self.path == "-":
-            return sys.stdout.fileno()
+        own = sys.stdout.fileno() if self.path == "-" else own_descriptor(self.path)
+        if own is not None:
+            return os.dup(own)
         flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         with contextlib.suppress(FileNotFoundError):
             kind = os.stat(self.path).st_mode  # noqa: PTH116 - paths stay as they were typed
@@ -149,10 +189,27 @@ class PrivateFile:
         return self._error(error)
 
     def _error(self, error: OSError) -> ReportError:
+        why = "no program reads from it" if error.errno == errno.ENXIO else error.strerror
         return ReportError(
-            f"{self._what} {self.path} cannot be written ({error.strerror}): name a place that"
+            f"{self._what} {self.path} cannot be written ({why}): name a place that"
             " can be written to and has room."
         )
+
+
+def own_descriptor(path: str) -> int | None:
+    """Return which open descriptor of this process a path names, such as `/dev/stdout`."""
+    own = {os.path.realpath(folder) for folder in _DESCRIPTORS}
+    for _ in range(_MOST_LINKS):
+        folder, name = os.path.split(path)
+        folder = os.path.realpath(folder)
+        if name.isdigit() and folder in own:
+            return int(name)
+        path = os.path.join(folder, name)  # noqa: PTH118 - paths stay as they were typed
+        try:
+            path = os.path.join(folder, os.readlink(path))  # noqa: PTH115, PTH118
+        except OSError:
+            return None  # no link
+    return None
 
 
 def _open_as_it_is(path: str) -> int:

@@ -9,9 +9,10 @@ from typing import Any
 
 from batch_resend.aws import clients
 from batch_resend.aws.endpoints import AwsTarget
+from batch_resend.aws.tls import check_key_log
 from batch_resend.job.attempt import Sender
 from batch_resend.job.pacing import DEFAULT_QUOTA
-from batch_resend.settings import Settings
+from batch_resend.settings import LedgerTarget, Settings
 
 SIMULATED_CLIENT = "simulated"
 SIMULATED_POOL = "us-east-1_Simulated"
@@ -29,7 +30,7 @@ class Backend:
     endpoint: str
 
 
-def target_of(settings: Settings) -> AwsTarget:
+def target_of(settings: Settings | LedgerTarget) -> AwsTarget:
     """Return where Cognito is, and who asks."""
     return AwsTarget(settings.pool_region, settings.profile, settings.endpoint_url)
 
@@ -43,6 +44,7 @@ async def open_backend(
         async with _simulator(settings, now) as backend:
             yield backend
         return
+    check_key_log()  # before the libraries are imported that trip over it
     from batch_resend.aws.sender import AwsSender
 
     target = target_of(settings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 
-from batch_resend.aws import s3
+from batch_resend.aws import s3, s3_address
 from batch_resend.errors import InputError
 from batch_resend.masking import printable
 from batch_resend.run.backends import SIMULATED_POOL, Backend, target_of
@@ -80,7 +80,7 @@ async def count_rows(settings: Settings) -> int | None:
         return None
     async with contextlib.AsyncExitStack() as stack:
         store = None
-        if s3.is_address(settings.users):
+        if s3_address.is_address(settings.users):
             store = await stack.enter_async_context(s3.open_store(target_of(settings)))
         opener = await opener_of(stack, store, "USERS", settings.users)
         source = _csv_source(settings, settings.users, opener)
@@ -93,7 +93,7 @@ async def opener_of(
     stack: contextlib.AsyncExitStack, store: s3.Store | None, option: str, path: str | None
 ) -> Opener | None:
     """Fetch an input that lies in S3; None for any other."""
-    if store is None or path is None or not s3.is_address(path):
+    if store is None or path is None or not s3_address.is_address(path):
         return None
     file = stack.enter_context(await store.fetch(option, path))
     return lambda _path, _flags: os.dup(file.fileno())

@@ -16,12 +16,8 @@ async def open_outputs(outputs: Deliveries, settings: Settings, now: float) -> N
     """Open what the settings name; raises `ReportError`, and then leaves nothing behind."""
     try:
         await _open_report(outputs, settings.report, now)
-        for option, path in (
-            ("--failed", settings.failed),
-            ("--html", settings.html),
-            ("--summary", settings.summary),
-        ):
-            if path is not None:
+        for option, path in settings.outputs():
+            if option != "--report":
                 await outputs.open(option, path)
     except BaseException:
         outputs.discard()
@@ -62,6 +58,11 @@ class Reports:
                 broken = error
         if broken is not None:
             raise broken
+
+    async def room(self) -> None:
+        """Wait until each of them has room for more rows."""
+        for report in self._reports:
+            await report.room()
 
 
 def reports_of(outputs: Deliveries, heading: str, encoding: str) -> Reports:

@@ -16,9 +16,10 @@ from batch_resend.job.engine import Job
 from batch_resend.job.pacing import DEFAULT_QUOTA
 from batch_resend.job.request import AppClient
 from batch_resend.observer import Noted, Observe
-from batch_resend.preflight.check import Checked, Level, Wish, check, estimated
+from batch_resend.preflight.check import CheckResult, check
 from batch_resend.preflight.estimate import Estimate, Messages
 from batch_resend.preflight.facts import Facts
+from batch_resend.preflight.finding import Level, ProposedRun, estimated
 from batch_resend.run.backends import target_of
 from batch_resend.run.client_secret import client_secret
 from batch_resend.run.open_source import count_rows
@@ -28,7 +29,7 @@ _Work = TypeVar("_Work")
 _Beside = TypeVar("_Beside")
 
 
-async def check_pool(settings: Settings, note: Callable[[str], None]) -> Checked:
+async def check_pool(settings: Settings, note: Callable[[str], None]) -> CheckResult:
     """Check a pool for `batch-resend check`; raises `InputError` and `SettingsError`."""
     secret = await client_secret(settings)
     rows = await count_rows(settings)
@@ -54,9 +55,9 @@ async def learn(settings: Settings, app: AppClient) -> Facts:
     )
 
 
-def proposed(settings: Settings, region: str, endpoint: str, users: int | None) -> Wish:
+def proposed(settings: Settings, region: str, endpoint: str, users: int | None) -> ProposedRun:
     """Say to the check what the operator is about to do."""
-    return Wish(
+    return ProposedRun(
         user_pool_id=settings.user_pool_id,
         client_id=settings.client_id,
         region=region,
@@ -71,7 +72,7 @@ def proposed(settings: Settings, region: str, endpoint: str, users: int | None) 
     )
 
 
-def apply(checked: Checked, job: Job, observe: Observe) -> None:
+def apply(checked: CheckResult, job: Job, observe: Observe) -> None:
     """Go by what was learned; raises `SettingsError` where it forbids to send."""
     job.set_rate(checked.rate)
     job.info = replace(
@@ -86,7 +87,7 @@ def apply(checked: Checked, job: Job, observe: Observe) -> None:
         observe(Noted(f"Check: {warning}"))
 
 
-def estimate(settings: Settings, job: Job, checked: Checked | None) -> Estimate:
+def estimate(settings: Settings, job: Job, checked: CheckResult | None) -> Estimate:
     """Estimate how long a planned run takes and what it costs; without a check only the pace."""
     if checked is None:
         return Estimate(
@@ -99,7 +100,7 @@ def estimate(settings: Settings, job: Job, checked: Checked | None) -> Estimate:
         )
     return estimated(
         checked.facts,
-        checked.wish,
+        checked.run,
         job.eligible,
         telephones=job.spool.telephones() if settings.is_listing else None,
         max_sent=settings.max_sent,

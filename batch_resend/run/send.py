@@ -20,11 +20,13 @@ from batch_resend.job.engine import Job
 from batch_resend.job.outcome import Stop
 from batch_resend.job.pacing import SharedPace
 from batch_resend.job.summary import Summary
+from batch_resend.ledger.dynamodb.address import is_table
 from batch_resend.model import Planned
-from batch_resend.observer import Began, Observe
+from batch_resend.observer import Began, Noted, Observe
 from batch_resend.preflight.preview import Preview
 from batch_resend.reports.delivery import Deliveries
 from batch_resend.reports.page.samples import Sample, Samples
+from batch_resend.run.descriptors import affordable
 from batch_resend.run.stops import Stops
 from batch_resend.settings import Settings
 
@@ -81,6 +83,8 @@ class PreparedRun:
         with anyio.CancelScope(shield=True):  # what is in flight is settled, whatever happens
             began = Began(self.preview.info, self.job.now, self.job.snapshot)
             self.observe(began)
+            if not self.settings.simulate:
+                self._fit_in()
             async with self._sampled(began):
                 summary = await self.job.run(self.sender)
         return await self._deliver(summary)
@@ -98,6 +102,19 @@ class PreparedRun:
             with anyio.CancelScope(shield=True):
                 summary = await self._write_page(summary)
         return await self.outputs.finish(summary)
+
+    def _fit_in(self) -> None:
+        """Have fewer requests in flight where the machine allows too few open files."""
+        wanted = self.settings.concurrency
+        on_table = is_table(self.settings.ledger or "")
+        fitting = affordable(wanted, each=2 if on_table else 1)
+        if fitting < wanted:
+            self.job.set_concurrency(fitting)
+            text = (
+                f"Too few files may be open here (ulimit -n): at most {fitting} in flight,"
+                f" in place of {wanted}."
+            )
+            self.observe(Noted(text))
 
     @contextlib.asynccontextmanager
     async def _sampled(self, began: Began) -> AsyncIterator[None]:

@@ -25,6 +25,7 @@ from typing import Any
 
 from batch_resend.masking import mask
 from batch_resend.model import Delivery, Reply, Wire
+from batch_resend.simulator.cloudtrail import EventHistory
 from batch_resend.simulator.pool import Kind, Pool, User, parse_filter
 from batch_resend.simulator.quota import Meter, Quota
 
@@ -80,10 +81,14 @@ class Outage:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a careful client will make of the answer, and the fault that it meets on the way."""
+    """What a careful client will make of the answer, and the fault that it meets on the way.
+
+    `done` is what Cognito itself did, where the reply does not say so.
+    """
 
     reply: Reply
     fault: Kind | None = None
+    done: Reply | None = None
 
 
 class ApiError(Exception):
@@ -155,7 +160,8 @@ class Cognito:
     `requests` counts the resends that arrived, `throttled` those of them that found the
     quota used up, `deliveries` the codes that went out by Username, and `misdirected` the
     requests that followed a redirect (`server` counts them). `request_times` holds when
-    the resends arrived, if it was asked for. `outages` may be changed at any time.
+    the resends arrived, if it was asked for. `history` records each call as AWS CloudTrail
+    does. `outages` may be changed at any time.
 
     `keep_record=False` is for runs over millions: `deliveries` stays empty, and nobody
     is tired after five codes.
@@ -171,6 +177,7 @@ class Cognito:
         outages: Iterable[Outage] = (),
         keep_times: bool = False,
         keep_record: bool = True,
+        history: EventHistory | None = None,
     ) -> None:
         """Begin with nothing sent; by default every name is an unconfirmed user's."""
         self.pool = Pool(open_to_all=True) if pool is None else pool
@@ -182,6 +189,7 @@ class Cognito:
         self.misdirected = 0
         self.deliveries: Counter[str] = Counter()
         self.request_times: list[float] | None = [] if keep_times else None
+        self.history = history
         self._quota = quota
         self._meter = Meter(quota) if quota else None
         self._keep_record = keep_record
@@ -191,17 +199,32 @@ class Cognito:
         self._met_busy: set[str] = set()
         self._places: list[_Place] = []
 
-    def answer(self, parameters: Mapping[str, Any], *, now: float) -> Answer:
-        """Resend a code; `parameters` are the keyword arguments of ResendConfirmationCode."""
+    def answer(self, parameters: Mapping[str, Any], *, now: float, agent: str = "") -> Answer:
+        """Resend a code; `parameters` are the keyword arguments of ResendConfirmationCode.
+
+        `agent` is the User-Agent of the request.
+        """
         self.requests += 1
         if self.request_times is not None:
             self.request_times.append(now)
         answer = self._answer(parameters, now)
+        request_id = f"00000000-0000-4000-8000-{self.requests:012x}"
         if answer.reply.code or answer.reply.delivery or answer.fault is Kind.NODETAILS:
             # Cognito itself answered, and nobody in its place.
-            request_id = f"00000000-0000-4000-8000-{self.requests:012x}"
-            return replace(answer, reply=replace(answer.reply, request_id=request_id))
+            answer = replace(answer, reply=replace(answer.reply, request_id=request_id))
+        done = answer.done
+        if done is None and answer.reply.request_id and answer.fault is not Kind.WAF:
+            done = answer.reply
+        if self.history is not None and done is not None:
+            done = replace(done, request_id=request_id)
+            user = self._subject(parameters)
+            self.history.record(parameters, done, user=user, agent=agent, now=now)
         return answer
+
+    def _subject(self, parameters: Mapping[str, Any]) -> User | None:
+        name = parameters.get("Username")
+        user = self.pool.find(name) if isinstance(name, str) else None
+        return None if user is None or user.kind is Kind.MISSING else user
 
     def spend(self, now: float) -> bool:
         """Draw one request for other traffic, such as a live sign-up, from the same quota."""
@@ -372,9 +395,10 @@ class Cognito:
         if self._keep_record:
             self._accepted[user.username] = (*recent, now)
             self.deliveries[user.username] += 1
-        if kind in _AFTERWARDS:
-            return Answer(_AFTERWARDS[kind], kind)
-        return Answer(Reply(Wire.ANSWERED, 200, delivery=details))
+        done = Reply(Wire.ANSWERED, 200, delivery=details)
+        if kind is Kind.NODETAILS:
+            done = _AFTERWARDS[kind]  # Cognito itself says nothing of it
+        return Answer(_AFTERWARDS[kind], kind, done) if kind in _AFTERWARDS else Answer(done)
 
     def _mail(self, now: float) -> bool:
         if self.settings.mail_quota is None:

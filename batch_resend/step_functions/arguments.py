@@ -7,12 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import typer
-
 from batch_resend import cli
 from batch_resend.aws.endpoints import AwsTarget
-from batch_resend.cli import option_sources, options
-from batch_resend.errors import BatchResendError, UsageError
+from batch_resend.errors import UsageError
 from batch_resend.settings import Settings
 
 HERE = AwsTarget()  #: the function's own Region and role
@@ -29,22 +26,8 @@ def read_settings(arguments: Sequence[str]) -> Settings:
 
     Raises `UsageError`, also for what has no place here.
     """
-    command: Any = typer.main.get_command(cli.app)
-    program = typer.Context(command, info_name="batch-resend")
-    try:
-        context = command.commands["run"].make_context("run", list(arguments), parent=program)
-        options.check_variables(context)
-    except BatchResendError:
-        raise
-    except Exception as error:
-        # What the parser finds wrong has a sentence.
-        sentence = getattr(error, "format_message", None)
-        raise UsageError(sentence() if sentence else type(error).__name__) from None
-    if len(option_sources.pools(context)) > 1:
-        raise UsageError("A state machine is for one pool: choose one with --pool.")
+    settings = cli.parse_run(arguments)
     fields = Settings.__dataclass_fields__
-    ours = fields.keys() | {"no_header", "no_mask"}
-    settings = options.read_settings({k: v for k, v in context.params.items() if k in ours})
     for name in _NOT_HERE:
         if getattr(settings, name) != fields[name].default:
             raise UsageError(f"--{name.replace('_', '-')} has no place in a state machine.")

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import anyio
 
-from batch_resend.job.engine import Job, Limits, Selection
+from batch_resend.job.engine import Job, Limits
+from batch_resend.job.planner import Selection
 from batch_resend.job.request import AppClient
 from batch_resend.job.spool import Spool
 from batch_resend.ledger.sqlite.file import LedgerFile
@@ -42,6 +43,9 @@ class Users:
 
 class Nowhere:
     def write(self, result: Result) -> None:
+        pass
+
+    async def room(self) -> None:
         pass
 
 

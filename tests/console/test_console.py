@@ -72,6 +72,7 @@ def test_what_weakens_the_result_is_named() -> None:
     ("given", "waiting", "line"),
     [
         ({}, "", "250/1000 25% | 240 sent | 10 unknown | 25/s of 50 | 30 s left"),
+        ({"accepting": False}, "", "250/1000 25% | 240 sent | 10 unknown | 25/s of 50"),
         (
             {"throttled": 7, "rate": 1.234},
             "",

@@ -69,9 +69,9 @@ def test_the_frame_says_what_an_operator_asks() -> None:
         "done      1,204 of 3,000   40 %   48 s gone, about 75 s left",
         "pace      24.1 a second, ceiling 25   3 throttled",
         "so far    1,150 sent   12 skipped   40 failed   14 unknown",
-        "lately    31 user-not-found       no such user for this client",
-        "           9 attempt-limit        the user had five codes within an hour",
-        "          14 no-answer            the answer was lost",
+        "lately    31 user-not-found       the client has no such user",
+        "           9 attempt-limit        sent five codes within an hour",
+        "          14 no-answer            the response was lost",
         "now       2 in flight",
     ]
 

@@ -56,6 +56,10 @@ ANSWERS = [
     (Reply(Wire.ANSWERED, 500, delivery=DELIVERY), SERVER_ERROR),
     (refused("InternalErrorException"), SERVER_ERROR),
     (
+        Reply(Wire.NOT_SENT, lasting=True),
+        (Reason.CONNECTION, Signal.SILENT, Again.COUNTED, Stop.UNREACHABLE),
+    ),
+    (
         Reply(Wire.NOT_SENT),
         (Reason.CONNECTION, Signal.SILENT, Again.COUNTED, None),
     ),
@@ -250,6 +254,13 @@ def test_each_word_of_the_table_ends_a_run_as_it_says() -> None:
     for reason in Reason:
         assert Verdict.user(reason).reason is reason
         assert heard(Verdict.user(reason), 2 * IN_A_ROW) == [None] * 2 * IN_A_ROW
+
+
+def test_what_never_arrived_ends_only_a_run_without_an_answer() -> None:
+    lasting, sent = judge(Reply(Wire.NOT_SENT, lasting=True)), Verdict.user(Reason.ACCEPTED)
+    assert Judge().heard(lasting) is Stop.UNREACHABLE
+    hearing = Judge()
+    assert [hearing.heard(verdict) for verdict in (sent, *([lasting] * 10))] == [None] * 11
 
 
 AT_ONCE = {

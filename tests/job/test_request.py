@@ -16,16 +16,16 @@ CLIENT = AppClient("1example23456789", "9example87654321")
         ("José", "JT7A4vfGALr9FzoOL3rChisZo1QRCZimbu9JUul7BdU="),
     ],
 )
-def test_the_secret_hash_is_the_known_answer(username: str, expected: str) -> None:
+def test_secret_hash_is_the_known_answer(username: str, expected: str) -> None:
     assert expected == secret_hash(username, CLIENT)
 
 
-def test_without_a_secret_only_client_and_name_are_said() -> None:
+def test_request_without_secret_has_client_and_name() -> None:
     request = build(AppClient("c1"), Template(), "ada", {})
     assert request.parameters == {"ClientId": "c1", "Username": "ada"}
 
 
-def test_everything_that_the_call_takes_is_said() -> None:
+def test_request_has_every_parameter_of_the_call() -> None:
     template = Template(
         metadata=(("locale", "@lang"), ("source", "clean-up"), ("at", "@@home")),
         ip_address="@ip",
@@ -55,7 +55,7 @@ def test_everything_that_the_call_takes_is_said() -> None:
     assert not report.has_errors()
 
 
-def test_what_a_row_leaves_empty_is_left_out() -> None:
+def test_empty_values_are_left_out_of_the_request() -> None:
     template = Template(
         metadata=(("locale", "@lang"),),
         ip_address="@ip",
@@ -66,5 +66,5 @@ def test_what_a_row_leaves_empty_is_left_out() -> None:
     assert request.parameters == {"ClientId": "c1", "Username": "ada"}
 
 
-def test_the_secret_shows_in_no_repr() -> None:
+def test_secret_is_in_no_repr() -> None:
     assert "9example87654321" not in repr(CLIENT)

@@ -16,9 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch_resend.job.attempt import Sender
-from batch_resend.job.engine import Job, Limits, Selection
+from batch_resend.job.engine import Job, Limits
 from batch_resend.job.outcome import Signal, Stop
 from batch_resend.job.pacing import TICK, Gate, Health, Pace, SharedPace
+from batch_resend.job.planner import Selection
 from batch_resend.job.spool import Spool
 from batch_resend.job.summary import Summary
 from batch_resend.ledger.sqlite.file import LedgerFile

@@ -1,6 +1,9 @@
 """The spool: what goes in comes out, and what needs the whole input is right."""
 
 import random
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,7 +37,7 @@ planned = st.builds(
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(planned, max_size=600))
-def test_what_goes_in_comes_out_in_the_order_of_the_rows(rows: list[Planned]) -> None:
+def test_spool_returns_rows_in_order(rows: list[Planned]) -> None:
     import dataclasses
 
     rows = [dataclasses.replace(given, row=row) for row, given in enumerate(rows, 1)]
@@ -51,7 +54,7 @@ def test_what_goes_in_comes_out_in_the_order_of_the_rows(rows: list[Planned]) ->
         (True, [False, False, True, False, False, False, False]),
     ],
 )
-def test_a_name_is_repeated_by_its_case_unless_case_counts(
+def test_names_repeat_whatever_their_case_unless_it_counts(
     case_sensitive: bool, repeated: list[bool]
 ) -> None:
     with Spool(case_sensitive=case_sensitive) as spool:
@@ -60,7 +63,7 @@ def test_a_name_is_repeated_by_its_case_unless_case_counts(
         ]
 
 
-def test_an_excluded_name_is_known_by_any_of_a_users_names() -> None:
+def test_user_is_excluded_by_any_name() -> None:
     with Spool() as spool:
         assert not spool.is_excluded(["ada"])
         spool.exclude(["Ada@example.com", "bob"])
@@ -68,7 +71,7 @@ def test_an_excluded_name_is_known_by_any_of_a_users_names() -> None:
         assert not spool.is_excluded(["id-1", "cid"])
 
 
-def test_the_first_so_many_of_the_eligible_are_kept() -> None:
+def test_first_eligible_users_are_kept() -> None:
     with Spool() as spool:
         fill(spool, Reason.EXCLUDED, *[Reason.ELIGIBLE] * 3, Reason.DUPLICATE, Reason.ELIGIBLE)
         spool.keep_first(2)
@@ -78,7 +81,7 @@ def test_the_first_so_many_of_the_eligible_are_kept() -> None:
         assert spool.first_eligible(5) == ["user2", "user3"]
 
 
-def test_a_sample_is_drawn_from_the_eligible_and_differs_by_chance() -> None:
+def test_sample_is_random_and_of_eligible_users() -> None:
     drawn = set()
     for seed in range(20):
         with Spool() as spool:
@@ -92,7 +95,7 @@ def test_a_sample_is_drawn_from_the_eligible_and_differs_by_chance() -> None:
     assert len(drawn) > 10
 
 
-def test_clearing_forgets_rows_and_names_but_not_who_is_excluded() -> None:
+def test_clear_keeps_the_excluded_names() -> None:
     with Spool() as spool:
         spool.exclude(["bob"])
         fill(spool, Reason.ELIGIBLE)
@@ -103,7 +106,7 @@ def test_clearing_forgets_rows_and_names_but_not_who_is_excluded() -> None:
         assert spool.is_excluded(["bob"])
 
 
-def test_no_file_of_the_spool_can_be_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_spool_leaves_no_visible_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setenv("SQLITE_TMPDIR", str(tmp_path))
     with Spool() as spool:
@@ -114,7 +117,7 @@ def test_no_file_of_the_spool_can_be_found(tmp_path: Path, monkeypatch: pytest.M
         assert list(tmp_path.iterdir()) == []
 
 
-def test_whoever_has_a_telephone_number_among_their_names_is_counted() -> None:
+def test_users_with_a_phone_number_are_counted() -> None:
     users = [
         (Reason.ELIGIBLE, ("some-id", "ada@example.com", "+15550100")),
         (Reason.ELIGIBLE, ("some-id", "+tag@example.com")),
@@ -129,3 +132,33 @@ def test_whoever_has_a_telephone_number_among_their_names_is_counted() -> None:
             for row, (reason, aliases) in enumerate(users, 1)
         )
         assert spool.telephones() == 2
+
+
+def test_plan_without_room_on_disk_is_a_sentence() -> None:
+    """The limit of a file's size stands for a full disk; SQLite keeps the first 16 MB."""
+    script = """
+import resource, signal
+from batch_resend.errors import SettingsError
+from batch_resend.job.spool import Spool
+from batch_resend.model import Planned, Reason
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+with Spool() as spool:
+    try:
+        for first in range(0, 40_000, 1000):
+            spool.add(
+                (Planned(row, f"user{row}", Reason.ELIGIBLE, raw="x" * 1000), "", None)
+                for row in range(first, first + 1000)
+            )
+    except SettingsError as error:
+        print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=600
+    )
+    assert re.fullmatch(
+        r"The plan does not fit into the directory for temporary files \(.*\)\."
+        r" Set TMPDIR to one that has room\.\n",
+        done.stdout,
+    )

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch_resend.job.engine import Job, Selection
+from batch_resend.job.engine import Job
 from batch_resend.job.outcome import Stop
+from batch_resend.job.planner import Selection
 from batch_resend.job.summary import MaxFailures, Summary, Tally
 from batch_resend.job.waves import Waves, divide, line, room
 from batch_resend.ledger import Identity, Intend
@@ -40,13 +41,13 @@ from tests.support.world import EPOCH, World, users
         ((5,), 5, [5]),
     ],
 )
-def test_the_eligible_are_divided_and_no_wave_but_a_single_one_is_empty(
+def test_eligible_users_are_divided_into_waves(
     waves: Waves, eligible: int, sizes: list[int]
 ) -> None:
     assert divide(waves, eligible) == sizes
 
 
-def test_waves_without_a_rest_have_room_for_so_many() -> None:
+def test_waves_without_a_rest_have_limited_room() -> None:
     assert room(()) is None
     assert room((10, None)) is None
     assert room((10, 100)) == 110
@@ -59,7 +60,7 @@ def tally(*reasons: Reason) -> Tally:
     return counted
 
 
-def test_a_line_says_what_became_of_a_wave() -> None:
+def test_line_counts_the_outcomes_of_a_wave() -> None:
     many = tally(*[Reason.ACCEPTED] * 8, Reason.USER_NOT_FOUND, Reason.NO_ANSWER)
     assert line(1, 3, many) == "Wave 1 of 3: 10 users: 8 sent, 1 failed, 1 unknown"
     assert line(3, 3, tally(Reason.ACCEPTED)) == "Wave 3 of 3: 1 user: 1 sent"
@@ -79,7 +80,7 @@ def test_a_line_says_what_became_of_a_wave() -> None:
         (MaxFailures(), 10, 0, False),
     ],
 )
-def test_at_the_end_of_a_wave_a_part_counts_from_one_request_on(
+def test_percentage_counts_at_the_end_of_any_wave(
     most: MaxFailures, failed: int, sent: int, exceeded: bool
 ) -> None:
     counted = tally(*[Reason.USER_NOT_FOUND] * failed, *[Reason.ACCEPTED] * sent)
@@ -110,7 +111,7 @@ class Watched(World):
         return self.go(names, waves=waves, during=listen, **given)
 
 
-def test_a_wave_begins_when_all_of_the_last_one_are_settled_and_reported() -> None:
+def test_wave_begins_when_the_last_one_is_reported() -> None:
     world = Watched(Cognito(quota=Quota(50)), latency=2.0)
     summary = world.waves(users(200), (10, 100, None))
     assert (summary.stopped_by, summary.exit_code) == (None, 0)
@@ -125,7 +126,7 @@ def test_a_wave_begins_when_all_of_the_last_one_are_settled_and_reported() -> No
     assert world.in_doubt == [0, 0, 0]
 
 
-def test_a_wave_that_goes_wrong_is_the_last_and_costs_no_more_than_itself() -> None:
+def test_bad_wave_is_the_last() -> None:
     world = Watched()
     names = [*users(4), *users(6, "+missing"), *users(300, "+x")]
     summary = world.waves(names, (10, 100, None))
@@ -144,7 +145,7 @@ def test_a_wave_that_goes_wrong_is_the_last_and_costs_no_more_than_itself() -> N
     assert set(world.cognito.deliveries.values()) == {1}
 
 
-def test_a_wave_at_the_bound_goes_on() -> None:
+def test_wave_at_the_limit_continues() -> None:
     world = Watched()
     summary = world.waves([*users(5), *users(5, "+missing"), *users(50, "+x")], (10, None))
     assert (summary.stopped_by, summary.exit_code) == (None, 1)
@@ -159,7 +160,7 @@ def test_each_wave_is_judged_by_itself() -> None:
     assert world.report.reasons[Reason.STOPPED] == 20
 
 
-def test_within_a_wave_failures_are_watched_as_ever() -> None:
+def test_failures_within_a_wave_stop_the_run() -> None:
     world = Watched()
     summary = world.waves(
         users(50, "+missing"), (20, None), max_failures=MaxFailures(number=3), concurrency=1
@@ -169,14 +170,14 @@ def test_within_a_wave_failures_are_watched_as_ever() -> None:
     assert world.told == [], "the wave came to no end"
 
 
-def test_the_last_wave_is_not_judged_for_nobody_is_left() -> None:
+def test_last_wave_is_not_judged() -> None:
     world = Watched()
     summary = world.waves([*users(10), *users(5, "+missing")], (10, None))
     assert (summary.stopped_by, summary.exit_code) == (None, 1)
     assert world.told[1] == "Wave 2 of 2: 5 users: 5 failed."
 
 
-def test_one_wave_is_no_waves_and_says_nothing() -> None:
+def test_single_wave_is_not_reported() -> None:
     for waves in ((), (None,), (100, None)):
         world = Watched()
         world.waves(users(30), waves)
@@ -184,7 +185,7 @@ def test_one_wave_is_no_waves_and_says_nothing() -> None:
         assert world.told == []
 
 
-def test_only_who_is_asked_for_counts_for_a_wave() -> None:
+def test_only_requested_users_count_for_a_wave() -> None:
     world = Watched()
     world.go(["ada"])
     world.ledger.begin(EPOCH)
@@ -202,13 +203,13 @@ def test_only_who_is_asked_for_counts_for_a_wave() -> None:
     }  # fmt: skip
 
 
-def test_the_confirmed_count_as_asked_for_and_not_as_failures() -> None:
+def test_confirmed_users_count_but_not_as_failures() -> None:
     world = Watched()
     world.waves([*users(10, "+confirmed"), *users(3)], (10, None))
     assert world.told[0] == "Wave 1 of 2: 10 users: 10 skipped; going on with 3 more."
 
 
-def test_a_stop_between_two_waves_reports_the_rest() -> None:
+def test_stop_between_waves_reports_the_rest() -> None:
     async def stop_soon(job: Job) -> None:
         while job.snapshot().wave == 1:
             await anyio.sleep(0.01)
@@ -224,7 +225,7 @@ def test_a_stop_between_two_waves_reports_the_rest() -> None:
     assert world.cognito.deliveries == Counter(users(300))
 
 
-def test_the_deadline_and_max_sent_hold_over_all_waves() -> None:
+def test_deadline_and_max_sent_hold_over_all_waves() -> None:
     world = World()
     summary = world.go(users(300), waves=(10, 50, None), max_sent=60)
     assert summary.stopped_by is Stop.MAX_SENT
@@ -235,7 +236,7 @@ def test_the_deadline_and_max_sent_hold_over_all_waves() -> None:
     assert 95 <= world.cognito.deliveries.total() <= 101
 
 
-def test_whoever_watches_knows_the_wave() -> None:
+def test_snapshot_knows_the_wave() -> None:
     seen: list[tuple[int, int]] = []
 
     async def look(job: Job) -> None:
@@ -249,7 +250,7 @@ def test_whoever_watches_knows_the_wave() -> None:
     assert seen == sorted(seen)
 
 
-def test_a_dry_run_has_no_waves() -> None:
+def test_dry_run_has_no_waves() -> None:
     world = World()
     world.go(users(30), waves=(10, None), dry=True)
     assert world.report.reasons == {Reason.ELIGIBLE: 30}
@@ -268,7 +269,7 @@ sized = st.lists(st.integers(1, 12), max_size=4)
     most=st.sampled_from([0.0, 0.2, 0.5, 1.0]),
     concurrency=st.integers(1, 8),
 )
-def test_whatever_the_waves_everybody_is_asked_for_once_and_no_wave_after_a_bad_one(
+def test_any_waves_request_once_and_end_at_a_bad_one(
     sizes: list[int], rest: bool, names: list[str], most: float, concurrency: int
 ) -> None:
     waves: Waves = (*sizes, *([None] if rest or not sizes else []))

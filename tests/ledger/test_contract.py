@@ -2,155 +2,30 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
 
-from batch_resend.aws.endpoints import AwsTarget
 from batch_resend.errors import InputError, LedgerError
 from batch_resend.ledger import (
-    Forgotten,
     Identity,
-    Intend,
     IntentRejected,
-    Interrupted,
     Message,
     PastRun,
-    Settle,
 )
-from batch_resend.ledger.dynamodb.address import is_table, table_address
-from batch_resend.ledger.dynamodb.ledger import open_ledger
-from batch_resend.ledger.journal import Journal, OwnJournal
-from batch_resend.ledger.policy import ANYBODY, History, SendPolicy
-from batch_resend.ledger.sqlite.file import LedgerFile
+from batch_resend.ledger.journal import OwnJournal
+from batch_resend.ledger.policy import SendPolicy
 from batch_resend.model import Reason
-from batch_resend.run.open_ledger import erasing, ledger_of, looking
-from batch_resend.settings import Settings
-from tests.support.dynamodb import REGION, made_table, use
+from batch_resend.run.open_ledger import ledger_of, looking
+from tests.support.ledgers import (
+    MUCH_LATER,
+    NOW,
+    Ledger,
+    Opened,
+    told,
+)
 
 pytestmark = pytest.mark.anyio
-
-NOW = 1_800_000_000.0
-MUCH_LATER = NOW + 3600  #: no request is in flight for so long
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@dataclass
-class Opened:
-    """A ledger in the hands of one run."""
-
-    journal: Journal
-    is_new: bool
-    client: str
-
-    async def history(self, *names: str, listed: bool = False, now: float = NOW) -> History:
-        users = [Identity(names[0], names[1:], listed)]
-        return (await self.journal.histories(users, now))[0]
-
-    async def intend(
-        self, *names: str, at: float = NOW, listed: bool = False, policy: SendPolicy = ANYBODY
-    ) -> int:
-        return await self.journal.make(Intend(Identity(names[0], names[1:], listed), at, policy))
-
-    async def settle(self, intent: int, reason: Reason | None, at: float = NOW) -> None:
-        await self.journal.make(Settle(intent, reason, at))
-
-    async def send(
-        self, *names: str, at: float = NOW, listed: bool = False, reason: Reason = Reason.ACCEPTED
-    ) -> None:
-        await self.settle(await self.intend(*names, at=at, listed=listed), reason, at)
-
-    async def interrupt(self, name: str, at: float) -> None:
-        await self.journal.make(Interrupted(Identity(name), at))
-
-
-@dataclass
-class Ledger:
-    """A ledger somewhere, opened by one run after another."""
-
-    at: str
-
-    def settings(self, **given: Any) -> Settings:
-        return Settings(users="-", client_id="abc", region=REGION, ledger=self.at, **given)
-
-    @contextlib.asynccontextmanager
-    async def run(self, *, begin: bool = True, **given: Any) -> AsyncIterator[Opened]:
-        """A run that begins and, as if it died, does not end."""
-        async with contextlib.AsyncExitStack() as stack:
-            journal: Journal
-            if is_table(self.at):
-                address = table_address(self.at)
-                opening = open_ledger(AwsTarget(REGION), address, **given)
-                journal = shared = await stack.enter_async_context(opening)
-                is_new, client = shared.is_new, shared.client
-            else:
-                ledger = stack.enter_context(LedgerFile(Path(self.at), **given))
-                journal = OwnJournal(ledger, threads=False)
-                is_new, client = ledger.is_new, ledger.client
-            if begin:
-                await journal.begin(NOW)
-            async with anyio.create_task_group() as around:
-                around.start_soon(journal.commit_forever)
-                try:
-                    yield Opened(journal, is_new, client)
-                finally:
-                    around.cancel_scope.cancel()
-
-    async def messages(self, *, unknown: bool = False) -> list[Message]:
-        settings = self.settings()
-        async with looking(settings, await ledger_of(settings)) as copy:
-            return list(copy.messages(unknown=unknown))
-
-    async def names(self) -> list[str | None]:
-        return [message.name for message in await self.messages()]
-
-    async def person(self, name: str, **given: Any) -> list[str | None]:
-        settings = self.settings(**given)
-        async with looking(settings, await ledger_of(settings), only=name) as copy:
-            return [message.name for message in copy.person(name)]
-
-    async def forget(self, *names: str) -> Forgotten:
-        settings = self.settings()
-        async with erasing(settings, await ledger_of(settings)) as ledger:
-            return await ledger.forget(names)
-
-    async def older(self, before: float, **given: Any) -> tuple[int, int]:
-        settings = self.settings()
-        async with erasing(settings, await ledger_of(settings)) as ledger:
-            return await ledger.older(before, **given)
-
-    async def purge(self, before: float, **given: Any) -> None:
-        settings = self.settings()
-        async with erasing(settings, await ledger_of(settings)) as ledger:
-            await ledger.purge(before, **given)
-
-
-@pytest.fixture(params=["sqlite", "dynamodb"])
-def ledger(
-    request: pytest.FixtureRequest,
-    tmp_path: Path,
-    moto_url: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[Ledger]:
-    if request.param == "sqlite":
-        yield Ledger(str(tmp_path / "ledger.sqlite3"))
-        return
-    use(moto_url, monkeypatch)
-    with made_table(moto_url) as table:
-        yield Ledger(f"dynamodb://{table}")
-
-
-def told(history: History) -> tuple[list[float], list[float], bool]:
-    return sorted(history.sent), sorted(history.unknown), history.interrupted
 
 
 async def test_what_was_settled_is_known_to_the_next_run(ledger: Ledger) -> None:
@@ -399,97 +274,13 @@ async def test_a_run_does_not_begin_before_one_that_ended(ledger: Ledger) -> Non
         assert NOW + 8 <= run.journal.latest() <= NOW + 9
 
 
-async def test_a_person_is_found_by_any_of_their_names_with_all_their_messages(
-    ledger: Ledger,
-) -> None:
-    async with ledger.run() as run:
-        await run.send("id-1", "Ada@example.com", listed=True)
-        await run.send("id-2", "bob@example.com", at=NOW + 1, listed=True)
-        await run.send("ada@EXAMPLE.com", at=NOW + 2)
-    for name in ("ID-1", "ada@example.com"):
-        assert await ledger.person(name) == ["id-1", "ada@EXAMPLE.com"]
-    assert await ledger.person("bob@example.com") == ["id-2"]
-    assert await ledger.person("nobody") == []
-
-
-async def test_a_person_is_found_and_forgotten_with_what_files_sent_to_their_names(
-    ledger: Ledger,
-) -> None:
-    async with ledger.run() as run:
-        await run.send("id-1", "sub-1", "ada@example.com", listed=True)
-        await run.send("id-2", "bob@example.com", at=NOW + 1, listed=True)
-        await run.send("ID-1", at=NOW + 2)
-        await run.send("sub-1", at=NOW + 3)
-        await run.send("ada@example.com", at=NOW + 4)
-    for name in ("id-1", "sub-1", "ada@example.com"):
-        assert await ledger.person(name) == ["id-1", "ID-1", "sub-1", "ada@example.com"], name
-    assert await ledger.forget("ada@example.com") == Forgotten(4)
-    assert await ledger.names() == [None, "id-2", None, None, None]
-
-
-async def test_a_forgotten_person_has_no_name_and_still_counts_as_sent(ledger: Ledger) -> None:
-    async with ledger.run() as run:
-        await run.send("id-1", "ada@example.com", listed=True)
-        await run.send("bob@example.com", at=NOW + 1)
-        await run.intend("open@example.com", at=NOW + 2)
-    forgotten = await ledger.forget("ADA@example.com", "open@example.com", "nobody")
-    assert forgotten == Forgotten(2, ("nobody",))
-    assert await ledger.names() == [None, "bob@example.com", None]
-    assert await ledger.forget("id-1") == Forgotten(0)
-    async with ledger.run() as run:
-        assert (await run.history("id-1")).sent == [NOW]
-        assert (await run.history("ada@example.com")).sent == [NOW]
-        assert (await run.history("open@example.com", now=MUCH_LATER)).interrupted
-        await run.interrupt("open@example.com", MUCH_LATER)
-    assert (await ledger.messages())[2].reason == "interrupted"
-
-
-async def test_names_that_are_old_are_erased_and_still_count(ledger: Ledger) -> None:
-    async with ledger.run() as run:
-        await run.send("old@example.com")
-        await run.send("doubt@example.com", at=NOW + 1, reason=Reason.NO_ANSWER)
-        await run.send("new@example.com", at=NOW + 9)
-    assert await ledger.older(NOW + 9) == (2, 1)
-    await ledger.purge(NOW + 9)
-    assert await ledger.older(NOW + 9) == (0, 0)
-    assert await ledger.older(NOW + 9, entirely=True) == (2, 1)
-    assert await ledger.names() == [None, None, "new@example.com"]
-    async with ledger.run() as run:
-        assert (await run.history("old@example.com")).sent == [NOW]
-        assert await run.journal.unknown() == 1
-
-
-async def test_a_message_that_nobody_settles_is_as_old_as_its_intent(ledger: Ledger) -> None:
-    async with ledger.run() as run:
-        await run.journal.make(Intend(Identity("open@example.com"), NOW))
-    assert await ledger.older(NOW) == (0, 0)
-    assert await ledger.older(NOW + 1) == (1, 1)
-    await ledger.purge(NOW + 1)
-    assert await ledger.names() == [None]
-    async with ledger.run() as run:
-        assert await run.journal.unknown() == 1
-
-
-async def test_what_is_purged_entirely_counts_no_more(ledger: Ledger) -> None:
-    async with ledger.run() as run:
-        await run.send("id-1", "old@example.com", listed=True)
-        await run.send("new@example.com", at=NOW + 9)
-    await ledger.purge(NOW + 1, entirely=True)
-    assert await ledger.names() == ["new@example.com"]
-    async with ledger.run() as run:
-        for name in ("id-1", "old@example.com"):
-            assert told(await run.history(name)) == ([], [], False)
-        await run.send("id-1", "old@example.com", at=NOW + 20, listed=True)
-        assert (await run.history("old@example.com")).sent == [NOW + 20]
-
-
 async def test_a_new_ledger_can_be_forbidden(ledger: Ledger) -> None:
     for _ in range(2):
-        with pytest.raises(LedgerError, match="--require-ledger"):
+        with pytest.raises(LedgerError, match="--create-ledger"):
             async with ledger.run(must_exist=True):
                 pytest.fail("opened")
         async with ledger.run(begin=False):
-            pass  # begun, but no run ever
+            pass  # planned, and nothing written
     async with ledger.run():
         pass
     async with ledger.run(must_exist=True) as run:

@@ -49,7 +49,7 @@ def estimate(users: int = 1200, **given: Any) -> Estimate:
         (51, "2026-11-23 09:00", "2026-11-24 09:00"),
     ],
 )
-def test_cognitos_own_sender_starts_anew_at_nine(mails: int, now: str, done: str) -> None:
+def test_cognito_mail_quota_resets_at_nine(mails: int, now: str, done: str) -> None:
     assert own_sender().finished_at(mails, at(now)) == at(done)
 
 
@@ -63,7 +63,7 @@ def test_cognitos_own_sender_starts_anew_at_nine(mails: int, now: str, done: str
         (1, 0, "2026-11-24 12:00"),
     ],
 )
-def test_amazon_ses_counts_the_last_24_hours(mails: int, left: int, done: str) -> None:
+def test_ses_quota_counts_the_last_24_hours(mails: int, left: int, done: str) -> None:
     assert ses(left=left).finished_at(mails, NOON) == at(done)
 
 
@@ -77,7 +77,7 @@ def test_amazon_ses_counts_the_last_24_hours(mails: int, left: int, done: str) -
         (("email", "phone_number"), 3, Messages(mail=7, text=3)),
     ],
 )
-def test_whoever_has_a_telephone_number_gets_a_text_message(
+def test_users_with_a_phone_number_get_a_text_message(
     verifies: tuple[str, ...] | None, telephones: int | None, sent: Messages
 ) -> None:
     assert messages(10, verifies, telephones) == sent
@@ -102,13 +102,13 @@ def test_whoever_has_a_telephone_number_gets_a_text_message(
          "2026-12-16"),
     ],
 )  # fmt: skip
-def test_the_limit_that_ends_last_binds(given: dict[str, Any], words: str, done: str) -> None:
+def test_slowest_limit_binds(given: dict[str, Any], words: str, done: str) -> None:
     found = estimate(**given)
     assert (found.binding.words, found.finished_on) == (words, done)
     assert found.held_back == (words.split()[1] not in {"pace", "quota"})
 
 
-def test_the_first_of_the_users_leaves_at_once() -> None:
+def test_first_user_needs_no_wait() -> None:
     assert estimate(1201).seconds == 48.0
     assert estimate(1).seconds == 0.0
     assert estimate(0).seconds == 0.0
@@ -128,7 +128,7 @@ def test_the_first_of_the_users_leaves_at_once() -> None:
         ({"mail": own_sender(), "sent": Messages(mail=1000, text=200)}, (250, "the mail quota")),
     ],
 )
-def test_what_ends_this_run_first_is_named(given: dict[str, Any], reached: tuple[int, str]) -> None:
+def test_first_limit_of_this_run_is_named(given: dict[str, Any], reached: tuple[int, str]) -> None:
     assert estimate(**given).reached == reached
 
 
@@ -149,21 +149,19 @@ def test_what_ends_this_run_first_is_named(given: dict[str, Any], reached: tuple
         ({"tier": "SOMETHING NEW"}, []),
     ],
 )
-def test_the_cost_is_rough_and_names_what_it_assumes(
-    given: dict[str, Any], amounts: list[str]
-) -> None:
+def test_cost_is_rough_and_names_its_assumptions(given: dict[str, Any], amounts: list[str]) -> None:
     found = estimate(**given).costs
     assert [amount for amount, _ in found] == amounts
     assert all(assumption for _, assumption in found)
 
 
-def test_nobody_to_write_to_costs_nothing() -> None:
+def test_no_users_cost_nothing() -> None:
     found = estimate(0, by_ses=True, tier="PLUS", mail=own_sender())
     assert found.costs == []
     assert found.finished_on == "2026-11-23"
 
 
-def test_a_day_is_that_of_utc_and_little_money_is_not_nothing() -> None:
+def test_days_are_utc_and_small_costs_are_shown() -> None:
     assert day(at("2026-11-23 23:59")) == "2026-11-23"
     assert dollars(0.004) == "less than $0.01"
     assert dollars(0) == "$0.00"
@@ -174,7 +172,7 @@ def test_a_day_is_that_of_utc_and_little_money_is_not_nothing() -> None:
     st.integers(0, 10**6), st.integers(1, 10**5), st.integers(0, 10**5), st.booleans(),
     st.floats(0, 2e9),
 )  # fmt: skip
-def test_a_mail_quota_is_never_overdrawn(
+def test_mail_quota_is_never_exceeded(
     mails: int, a_day: int, left: int, rolling: bool, now: float
 ) -> None:
     quota = MailQuota(whose="any", a_day=a_day, left=min(left, a_day), rolling=rolling)

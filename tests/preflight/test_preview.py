@@ -14,7 +14,7 @@ from tests.support.infos import info
 from tests.support.previews import PLAIN, PREVIEW
 
 
-def test_the_plan_says_all_that_a_person_needs_to_approve_it() -> None:
+def test_plan_shows_all_that_approval_needs() -> None:
     assert plan_lines(PREVIEW) == [
         "Plan for users.csv: pool eu-west-1_AbCdEf123, client abc",
         "  where      account 123456789012, eu-west-1,",
@@ -24,7 +24,7 @@ def test_the_plan_says_all_that_a_person_needs_to_approve_it() -> None:
         "  not sent   16",
         "     3  duplicate         an earlier row names the same user",
         "    12  send-cap          was sent as many codes as --max-sends allows",
-        "     1  invalid-username  no name that Cognito could accept",
+        "     1  invalid-username  not a valid Cognito username",
         "  takes      18 d 21 h, done on 2026-12-12: the mail quota of 50 a day binds.",
         "             The pace of 25 a second would take 48 s.",
         "             This run reaches 40 of them at most (--max-sent).",
@@ -36,7 +36,7 @@ def test_the_plan_says_all_that_a_person_needs_to_approve_it() -> None:
     ]
 
 
-def test_the_confirmation_says_the_same_under_five_words() -> None:
+def test_plan_has_the_same_five_headings_everywhere() -> None:
     assert confirmation_lines(PREVIEW) == [
         "Plan for users.csv: pool eu-west-1_AbCdEf123, client abc",
         "  where      account 123456789012, eu-west-1,",
@@ -51,12 +51,12 @@ def test_the_confirmation_says_the_same_under_five_words() -> None:
     ]
 
 
-def test_of_several_columns_the_one_of_the_usernames_is_named() -> None:
+def test_plan_names_the_username_column_of_several() -> None:
     preview = replace(PLAIN, info=replace(PLAIN.info, username_column="email"))
     assert plan_lines(preview)[0] == "Plan for users.csv, column email: client abc"
 
 
-def test_of_a_pool_that_was_not_asked_only_what_is_known_is_said() -> None:
+def test_plan_without_a_check_shows_only_known_facts() -> None:
     assert confirmation_lines(PLAIN) == [
         "Plan for users.csv: client abc",
         "  where      eu-west-1, cognito-idp.eu-west-1.amazonaws.com",
@@ -82,17 +82,17 @@ def test_of_a_pool_that_was_not_asked_only_what_is_known_is_said() -> None:
     ]
 
 
-def test_a_simulation_is_nowhere() -> None:
+def test_plan_of_a_simulation_names_no_place() -> None:
     simulated = info(simulated=True, endpoint="the simulator", endpoint_is_aws=False)
     preview = replace(PLAIN, info=simulated)
     assert plan_lines(preview)[1] == "  where      the simulator"
 
 
-def test_an_observer_is_told_the_numbers() -> None:
+def test_preview_gives_the_numbers_to_observers() -> None:
     assert (PREVIEW.eligible, PREVIEW.rate, PREVIEW.seconds) == (1200, 25.0, 47.96)
 
 
-def test_names_are_masked_unless_asked_otherwise() -> None:
+def test_plan_masks_names_unless_told_otherwise() -> None:
     for said in (confirmation_lines, plan_lines):
         assert "ada@example.com" not in "\n".join(said(PREVIEW))
         assert "ada@example.com" in "\n".join(said(PREVIEW, masked=False))
@@ -109,12 +109,12 @@ def test_names_are_masked_unless_asked_otherwise() -> None:
         (Messages(mail=4, text=1), "5 codes: 4 by mail, 1 by text message ("),
     ],
 )
-def test_the_messages_are_told_by_medium(sent: Messages, told: str) -> None:
+def test_plan_counts_messages_by_medium(sent: Messages, told: str) -> None:
     preview = replace(PLAIN, estimate=replace(PLAIN.estimate, sent=sent))
     assert f"  to send    {told}" in "\n".join(confirmation_lines(preview))
 
 
-def test_of_many_users_the_number_is_typed() -> None:
+def test_many_users_are_confirmed_by_typing_the_count() -> None:
     assert PREVIEW.question == "Type 1200 to send 1200 codes: "
     assert PREVIEW.approved(" 1200\n")
     assert not any(PREVIEW.approved(answer) for answer in ("y\n", "yes", "120", "", "12000"))
@@ -128,7 +128,7 @@ def test_of_many_users_the_number_is_typed() -> None:
     assert thousand.approved("y")
 
 
-def test_every_reason_is_explained_within_80_columns_as_in_the_readme() -> None:
+def test_every_reason_is_explained_within_80_columns() -> None:
     counts = {reason: 99_999 for reason in Reason if reason.outcome is Outcome.SKIPPED}
     counts |= {Reason.INVALID_USERNAME: 1, Reason.INTERRUPTED: 1}
     lines = plan_lines(replace(PREVIEW, counts=counts))
@@ -140,7 +140,7 @@ def test_every_reason_is_explained_within_80_columns_as_in_the_readme() -> None:
     assert "`" not in "".join(lines)
 
 
-def test_a_mistyped_number_is_asked_for_again_and_a_no_is_a_no() -> None:
+def test_mistyped_count_is_asked_again_and_no_is_no() -> None:
     many = replace(PREVIEW, estimate=replace(PREVIEW.estimate, users=2000))
     assert [many.mistyped(answer) for answer in ("200\n", "y\n", "n\n", "\n")] == [
         True, True, False, False,
@@ -149,7 +149,7 @@ def test_a_mistyped_number_is_asked_for_again_and_a_no_is_a_no() -> None:
     assert not few.mistyped("20\n")
 
 
-def test_waves_are_named_where_there_are_several() -> None:
+def test_plan_names_several_waves() -> None:
     in_waves = replace(PLAIN, waves=[1, 3, 1])
     told = "5 codes, in waves of 1, 3 and 1"
     assert f"  to send    {told} (a***@e***, b***, c***, ...)" in confirmation_lines(in_waves)

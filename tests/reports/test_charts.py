@@ -25,12 +25,12 @@ def of_time(
     return over_time(Counter(sent), Counter(other), Counter(again), samples, ceiling)
 
 
-def test_nothing_asked_for_is_no_chart() -> None:
+def test_no_requests_give_no_chart() -> None:
     assert of_time() is None
     assert distribution(Counter(), {}) is None
 
 
-def test_columns_stand_on_each_other_and_the_ceiling_above() -> None:
+def test_columns_are_stacked_below_the_ceiling() -> None:
     chart = drawn(of_time({1000: 10, 1001: 5}, {1000: 5}, {1003: 5}, ceiling=20.0))
     assert chart.step == 1
     assert chart.peak == 15
@@ -51,7 +51,7 @@ def test_columns_stand_on_each_other_and_the_ceiling_above() -> None:
     assert (line.kind, line.y1, line.y2, line.x2) == ("ceiling", TOP, TOP, 100.0)
 
 
-def test_a_long_run_has_broader_columns_and_fewer_marks() -> None:
+def test_long_run_has_wider_columns_and_fewer_marks() -> None:
     chart = drawn(of_time(dict.fromkeys(range(3600), 25)))
     assert chart.step == 30
     assert len(chart.columns) == 120
@@ -61,12 +61,12 @@ def test_a_long_run_has_broader_columns_and_fewer_marks() -> None:
     ]  # fmt: skip
 
 
-def test_a_ceiling_far_above_is_left_out_or_nothing_else_could_be_seen() -> None:
+def test_ceiling_far_above_is_not_drawn() -> None:
     assert "ceiling" in drawn(of_time({5: 10}, ceiling=30.0)).kinds
     assert "ceiling" not in drawn(of_time({5: 10}, ceiling=31.0)).kinds
 
 
-def test_throttled_requests_are_where_the_samples_saw_them() -> None:
+def test_throttled_requests_are_placed_by_samples() -> None:
     samples = tuple(
         Sample(100.5 + n, throttled, 10.0, 25.0) for n, throttled in enumerate([0, 0, 3, 3, 4])
     )
@@ -86,9 +86,7 @@ def test_throttled_requests_are_where_the_samples_saw_them() -> None:
     st.dictionaries(st.integers(0, 10**9), st.integers(1, 50), min_size=1, max_size=30),
     st.dictionaries(st.integers(0, 10**9), st.integers(1, 50), max_size=30),
 )
-def test_no_second_is_lost_and_none_falls_out_of_the_picture(
-    sent: dict[int, int], other: dict[int, int]
-) -> None:
+def test_every_second_is_within_the_chart(sent: dict[int, int], other: dict[int, int]) -> None:
     chart = drawn(of_time(sent, other))
     top = float(chart.upwards[-1].label.replace(",", ""))
     area = sum(bar.height for column in chart.columns for bar in column.bars)
@@ -102,7 +100,7 @@ def test_no_second_is_lost_and_none_falls_out_of_the_picture(
     assert len(chart.across) <= 7
 
 
-def test_what_took_longest_stands_in_the_last_column() -> None:
+def test_longest_latencies_share_the_last_column() -> None:
     latencies = Counter({60: 50, 61: 40, 63: 9, 5000: 1})
     chart = drawn(distribution(latencies, {"median": 60, "p99": 63}))
     assert [column.title for column in chart.columns] == [
@@ -113,7 +111,7 @@ def test_what_took_longest_stands_in_the_last_column() -> None:
     assert [(line.kind, line.x1) for line in chart.lines] == [("median", 4.545), ("p99", 31.818)]
 
 
-def test_time_outs_do_not_crowd_out_the_rest() -> None:
+def test_timeouts_do_not_stretch_the_axis() -> None:
     chart = drawn(distribution(Counter({50: 900, 100: 80, 10_000: 20}), {"p99": 10_000}))
     # Three times the 90th percentile, which is 50.
     assert [column.title for column in chart.columns] == [
@@ -144,7 +142,7 @@ def test_percentiles_are_by_nearest_rank(part: float, expected: int) -> None:
     assert percentile(Counter({10: 2, 20: 3, 30: 4, 1000: 1}), part) == expected
 
 
-def test_samples_stay_few_however_long_the_run() -> None:
+def test_samples_stay_few_in_a_long_run() -> None:
     samples = Samples()
     at, taken = 0.0, 0
     while at < 7 * 86400:

@@ -66,7 +66,7 @@ def deliveries(stack: ExitStack, folder: Path, store: SlowStore | None = None) -
     )
 
 
-def test_without_a_signal_an_upload_may_take_its_time(tmp_path: Path) -> None:
+def test_upload_has_no_time_limit_without_a_signal(tmp_path: Path) -> None:
     store = SlowStore()
 
     async def work() -> Summary:
@@ -82,7 +82,7 @@ def test_without_a_signal_an_upload_may_take_its_time(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("when", ["before", "within"])
-def test_after_a_signal_uploads_have_fifteen_seconds_together(tmp_path: Path, when: str) -> None:
+def test_uploads_share_15_seconds_after_a_signal(tmp_path: Path, when: str) -> None:
     async def work() -> tuple[Summary, float]:
         with ExitStack() as stack:
             store = SlowStore(lambda: made.hurry() if when == "within" else None)
@@ -110,7 +110,7 @@ def test_after_a_signal_uploads_have_fifteen_seconds_together(tmp_path: Path, wh
     assert [Path(left.file).read_bytes() for left in summary.not_delivered] == [b"row\n"] * 2
 
 
-def test_the_summary_tells_of_what_did_not_arrive(tmp_path: Path) -> None:
+def test_summary_names_files_that_did_not_arrive(tmp_path: Path) -> None:
     async def work() -> Summary:
         with ExitStack() as stack:
             made = deliveries(stack, tmp_path, SlowStore())
@@ -125,7 +125,7 @@ def test_the_summary_tells_of_what_did_not_arrive(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["report.csv.gz", "REPORT.CSV.GZ", ".gz"])
-async def test_a_name_that_ends_in_gz_means_gzip(tmp_path: Path, name: str) -> None:
+async def test_name_ending_in_gz_means_gzip(tmp_path: Path, name: str) -> None:
     (tmp_path / "plain").mkdir()
     with ExitStack() as stack:
         made = deliveries(stack, tmp_path / "plain")
@@ -137,7 +137,7 @@ async def test_a_name_that_ends_in_gz_means_gzip(tmp_path: Path, name: str) -> N
     assert list((tmp_path / "plain").iterdir()) == []
 
 
-async def test_where_the_compressed_file_does_not_fit_the_plain_one_stays(
+async def test_plain_file_stays_where_gzip_does_not_fit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "plain").mkdir()
@@ -159,7 +159,7 @@ async def test_where_the_compressed_file_does_not_fit_the_plain_one_stays(
     assert not place.exists()
 
 
-async def test_whatever_an_upload_ends_with_the_file_stays_and_is_named(tmp_path: Path) -> None:
+async def test_failed_upload_keeps_and_names_the_file(tmp_path: Path) -> None:
     def odd() -> None:
         raise RuntimeError("private")
 
@@ -173,7 +173,7 @@ async def test_whatever_an_upload_ends_with_the_file_stays_and_is_named(tmp_path
     assert Path(left.file).read_bytes() == b"row\n"
 
 
-async def test_a_plain_file_that_is_gone_is_told(tmp_path: Path) -> None:
+async def test_missing_plain_file_is_reported(tmp_path: Path) -> None:
     (tmp_path / "plain").mkdir()
     with ExitStack() as stack:
         made = deliveries(stack, tmp_path / "plain")
@@ -184,7 +184,7 @@ async def test_a_plain_file_that_is_gone_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("what", ["moved", "removed", "replaced"])
-async def test_a_report_that_is_not_where_it_was_put_is_told(tmp_path: Path, what: str) -> None:
+async def test_moved_report_is_reported(tmp_path: Path, what: str) -> None:
     report = tmp_path / "report.csv"
     with ExitStack() as stack:
         made = deliveries(stack, tmp_path)
@@ -204,7 +204,7 @@ async def test_a_report_that_is_not_where_it_was_put_is_told(tmp_path: Path, wha
     assert summary.exit_code == 1
 
 
-async def test_of_a_broken_file_it_is_not_said_that_it_is_elsewhere(tmp_path: Path) -> None:
+async def test_broken_file_is_not_reported_as_moved(tmp_path: Path) -> None:
     with ExitStack() as stack:
         made = deliveries(stack, tmp_path)
         await made.open("--summary", "/dev/full")
@@ -213,7 +213,7 @@ async def test_of_a_broken_file_it_is_not_said_that_it_is_elsewhere(tmp_path: Pa
     assert str(left).endswith("Only a part is there.")
 
 
-async def test_nothing_is_left_where_there_was_nothing_to_tell(tmp_path: Path) -> None:
+async def test_empty_result_files_are_removed(tmp_path: Path) -> None:
     with ExitStack() as stack:
         made = deliveries(stack, tmp_path, SlowStore())
         await made.open("--report", str(tmp_path / "report.csv.gz"))
@@ -223,7 +223,7 @@ async def test_nothing_is_left_where_there_was_nothing_to_tell(tmp_path: Path) -
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_a_compressed_file_that_exists_is_refused(tmp_path: Path) -> None:
+async def test_existing_gzip_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "report.csv.gz").write_bytes(b"older")
     with ExitStack() as stack:
         made = deliveries(stack, tmp_path)
@@ -233,7 +233,7 @@ async def test_a_compressed_file_that_exists_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / "report.csv.gz").read_bytes() == b"older"
 
 
-async def test_two_runs_at_the_same_time_keep_their_plain_files_apart(tmp_path: Path) -> None:
+async def test_simultaneous_runs_use_separate_plain_files(tmp_path: Path) -> None:
     with ExitStack() as stack:
         for n in range(2):
             made = deliveries(stack, tmp_path)

@@ -17,7 +17,7 @@ from batch_resend.errors import ReportError
 from batch_resend.job.outcome import Stop
 from batch_resend.job.summary import MaxFailures, Summary, Tally
 from batch_resend.model import Delivery, Outcome, Reason, Result
-from batch_resend.reports.private_file import PrivateFile
+from batch_resend.reports.private_file import PrivateFile, own_descriptor
 from batch_resend.reports.results_csv import COLUMNS, CsvReport, FailedRows, columns
 from tests.support.infos import info
 
@@ -27,7 +27,7 @@ def result(reason: Reason, **given: Any) -> Result:
     return Result(reason=reason, **(facts | given))
 
 
-def test_a_report_row_is_a_projection_of_a_result() -> None:
+def test_report_row_is_a_projection_of_a_result() -> None:
     sent = result(
         Reason.ACCEPTED,
         row=17,
@@ -73,7 +73,7 @@ def test_hostile_texts_make_one_line_and_one_row(name: str, code: str, message: 
         assert rows[0]["username"] == name
 
 
-def test_a_file_is_private_whatever_the_umask_and_is_not_replaced_unasked(tmp_path: Path) -> None:
+def test_file_is_private_and_replaced_only_with_overwrite(tmp_path: Path) -> None:
     path = tmp_path / "report.csv"
     old = os.umask(0)
     try:
@@ -98,7 +98,7 @@ def replacing(path: Path) -> PrivateFile:
     return PrivateFile(str(path), what="--report", overwrite=True)
 
 
-def test_what_is_to_be_replaced_stays_until_the_new_file_takes_its_place(tmp_path: Path) -> None:
+def test_replaced_file_stays_until_the_new_one_is_published(tmp_path: Path) -> None:
     path = tmp_path / "report.csv"
     path.write_bytes(b"old\n")
     with replacing(path) as file:
@@ -118,9 +118,7 @@ def test_what_is_to_be_replaced_stays_until_the_new_file_takes_its_place(tmp_pat
 
 
 @pytest.mark.parametrize("end", ["discarded", "error"])
-def test_what_was_to_be_replaced_is_there_if_there_was_nothing_to_tell(
-    tmp_path: Path, end: str
-) -> None:
+def test_file_is_not_replaced_by_an_empty_result(tmp_path: Path, end: str) -> None:
     path = tmp_path / "report.csv"
     path.write_bytes(b"old\n")
     with contextlib.suppress(ZeroDivisionError), replacing(path) as file:
@@ -132,7 +130,7 @@ def test_what_was_to_be_replaced_is_there_if_there_was_nothing_to_tell(
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_link_is_replaced_and_never_followed(tmp_path: Path) -> None:
+def test_symbolic_link_is_replaced_and_never_followed(tmp_path: Path) -> None:
     target, path = tmp_path / "target", tmp_path / "report.csv"
     target.write_bytes(b"precious")
     path.symlink_to(target)
@@ -142,7 +140,7 @@ def test_a_link_is_replaced_and_never_followed(tmp_path: Path) -> None:
     assert (path.read_bytes(), target.read_bytes()) == (b"one\n", b"precious")
 
 
-def test_a_file_that_is_being_written_is_not_replaced(tmp_path: Path) -> None:
+def test_file_being_written_is_not_replaced(tmp_path: Path) -> None:
     path = tmp_path / "report.csv"
     with PrivateFile(str(path), what="--report") as first:
         first.append(b"one\n")
@@ -153,7 +151,7 @@ def test_a_file_that_is_being_written_is_not_replaced(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_of_two_runs_with_one_name_the_later_does_not_replace_the_earlier(tmp_path: Path) -> None:
+def test_second_run_does_not_replace_the_first_runs_file(tmp_path: Path) -> None:
     path = tmp_path / "report.csv"
     path.write_bytes(b"old\n")
     with replacing(path) as first, contextlib.ExitStack() as stack:
@@ -169,7 +167,7 @@ def test_of_two_runs_with_one_name_the_later_does_not_replace_the_earlier(tmp_pa
 
 
 @pytest.mark.parametrize("kind", ["folder", "missing folder", "link", "dangling link"])
-def test_a_place_that_is_no_place_for_a_report_is_refused(tmp_path: Path, kind: str) -> None:
+def test_unsuitable_place_for_a_report_is_refused(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "report.csv"
     if kind == "folder":
         path.mkdir()
@@ -186,15 +184,13 @@ def test_a_place_that_is_no_place_for_a_report_is_refused(tmp_path: Path, kind: 
     assert kind != "dangling link" or not (tmp_path / "target").exists()
 
 
-def test_a_device_or_pipe_is_written_to_as_it_is(tmp_path: Path) -> None:
+def test_device_or_pipe_is_written_in_place(tmp_path: Path) -> None:
     with PrivateFile("/dev/null", what="--report") as file:
         file.append(b"gone\n")
     assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
 
 
-def test_a_line_that_does_not_fit_is_taken_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_line_that_does_not_fit_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "report.csv"
     real = os.write
     room = 10
@@ -218,7 +214,7 @@ def test_a_line_that_does_not_fit_is_taken_back(
     assert path.read_bytes() == b"one\nthree\n"
 
 
-def test_a_discarded_file_is_gone_only_if_it_was_made_here(tmp_path: Path) -> None:
+def test_discard_removes_only_a_file_made_here(tmp_path: Path) -> None:
     path = tmp_path / "report.csv"
     with PrivateFile(str(path), what="--report") as file:
         file.append(b"one\n")
@@ -230,9 +226,7 @@ def test_a_discarded_file_is_gone_only_if_it_was_made_here(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
-def test_the_failed_file_holds_the_rows_in_the_inputs_own_words(
-    tmp_path: Path, encoding: str
-) -> None:
+def test_failed_file_holds_the_input_rows_verbatim(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "failed.csv"
     rows = {
         Reason.ACCEPTED: '"ada";1\r\n',
@@ -250,7 +244,16 @@ def test_the_failed_file_holds_the_rows_in_the_inputs_own_words(
     assert path.read_bytes() == expected.encode(encoding)
 
 
-def test_a_failed_file_without_heading_and_failures_is_empty(tmp_path: Path) -> None:
+def test_failed_file_rejects_an_encoding_it_cannot_write(tmp_path: Path) -> None:
+    with PrivateFile(str(tmp_path / "failed.csv"), what="--failed") as file:
+        with pytest.raises(ReportError, match=r"cannot be written in the .* encoding idna:"):
+            FailedRows(file, "username,name\n", "idna")
+        rows = FailedRows(file, "username\n", "ascii")
+        with pytest.raises(ReportError, match="convert the input to UTF-8"):
+            rows.write(result(Reason.REJECTED, raw="é\n"))
+
+
+def test_failed_file_without_failures_is_empty(tmp_path: Path) -> None:
     path = tmp_path / "failed.csv"
     with PrivateFile(str(path), what="--failed") as file:
         FailedRows(file, "", "utf-8").write(result(Reason.ACCEPTED, raw="ada\n"))
@@ -278,7 +281,7 @@ def test_too_many_failures_are_a_number_or_a_part(
     assert exceeded is limit.exceeded(tally)
 
 
-def test_only_users_that_were_asked_for_count_as_failures() -> None:
+def test_only_requested_users_count_as_failures() -> None:
     tally = Tally()
     tally.add(result(Reason.INVALID_USERNAME))
     tally.add(result(Reason.INTERRUPTED))
@@ -312,13 +315,13 @@ def summary(reasons: dict[Reason, int], stop: Stop | None = None) -> Summary:
         ({Reason.STOPPED: 1}, Stop.SIGTERM, 143),
     ],
 )
-def test_the_exit_code_says_how_the_run_ended(
+def test_exit_code_follows_from_the_outcomes(
     reasons: dict[Reason, int], stop: Stop | None, code: int
 ) -> None:
     assert code == summary(reasons, stop).exit_code
 
 
-def test_the_summary_for_programs_adds_up_and_names_every_outcome() -> None:
+def test_summary_json_names_every_outcome() -> None:
     told = summary({Reason.ACCEPTED: 2, Reason.NO_ANSWER: 1, Reason.STOPPED: 4}, Stop.DEADLINE)
     expected = {
         "schema": 1,
@@ -364,3 +367,31 @@ def test_the_summary_for_programs_adds_up_and_names_every_outcome() -> None:
     assert told.as_json() == expected
     assert list(told.as_json()) == list(expected)  # the order is part of the output
     assert told.counts[Outcome.SENT] == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "descriptor"),
+    [
+        ("/dev/stdout", 1),
+        ("/dev/stderr", 2),
+        ("/dev/fd/7", 7),
+        ("/proc/self/fd/8", 8),
+        (f"/proc/{os.getpid()}/fd/9", 9),
+        ("/dev/../dev/fd/7", 7),
+        ("/dev/null", None),
+        ("/dev/fd/seven", None),
+        ("/proc/1/fd/1", None),
+        ("report.csv", None),
+        ("missing/report.csv", None),
+    ],
+)
+def test_open_descriptors_are_known_by_their_names(path: str, descriptor: int | None) -> None:
+    assert own_descriptor(path) == descriptor
+
+
+def test_links_to_open_descriptors_are_followed(tmp_path: Path) -> None:
+    (tmp_path / "one").symlink_to("two")
+    (tmp_path / "two").symlink_to("/dev/fd/7")
+    (tmp_path / "endless").symlink_to("endless")
+    assert own_descriptor(str(tmp_path / "one")) == 7
+    assert own_descriptor(str(tmp_path / "endless")) is None

@@ -398,12 +398,18 @@ def test_a_report_that_breaks_does_not_take_the_others_with_it() -> None:
         def write(self, result: Result) -> None:
             raise ReportError("disk full")
 
+        async def room(self) -> None:
+            pass
+
     class Whole:
         def __init__(self) -> None:
             self.rows: list[int] = []
 
         def write(self, result: Result) -> None:
             self.rows.append(result.row)
+
+        async def room(self) -> None:
+            pass
 
     whole, broken = Whole(), Broken()
     reports = Reports(broken, whole)

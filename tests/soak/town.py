@@ -29,8 +29,9 @@ from typing import Any
 
 import anyio
 
-from batch_resend.job.engine import Job, Limits, Selection
+from batch_resend.job.engine import Job, Limits
 from batch_resend.job.plan import Eligibility
+from batch_resend.job.planner import Selection
 from batch_resend.job.spool import Spool
 from batch_resend.ledger.policy import SendPolicy
 from batch_resend.ledger.sqlite.file import LedgerFile
@@ -146,12 +147,12 @@ class Town(Cognito):
             self.shortest = min(self.shortest, gap)
             self.shortest_by_clock = min(self.shortest_by_clock, gap + is_off - was_off)
 
-    def answer(self, parameters: Mapping[str, Any], *, now: float) -> Answer:
+    def answer(self, parameters: Mapping[str, Any], *, now: float, agent: str = "") -> Answer:
         """Resend a code, and remember when."""
         self.live(now)
         username = parameters["Username"]
         before = self.deliveries[username]
-        answer = super().answer(parameters, now=now)
+        answer = super().answer(parameters, now=now, agent=agent)
         if self.deliveries[username] > before:
             self.sent += 1
             self.people[username].messages.append((now, self.error))

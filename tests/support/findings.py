@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from batch_resend.preflight.check import Level, Wish
 from batch_resend.preflight.facts import (
     ClientFacts,
     Facts,
@@ -17,6 +16,7 @@ from batch_resend.preflight.facts import (
     Usage,
     Why,
 )
+from batch_resend.preflight.finding import Level, ProposedRun
 
 OK, WARNING, STOP = Level.OK, Level.WARNING, Level.STOP
 
@@ -40,7 +40,7 @@ GOOD = Facts(
 )
 
 
-WISH = Wish(
+WISH = ProposedRun(
     user_pool_id="eu-west-1_AbCdEf123",
     client_id="abc",
     region="eu-west-1",
@@ -63,7 +63,7 @@ def own_sender(**given: Any) -> Facts:
     return facts(pool=replace(POOL, by_ses=False, **given), ses=None)
 
 
-def wish(**given: Any) -> Wish:
+def wish(**given: Any) -> ProposedRun:
     return replace(WISH, **given)
 
 
@@ -73,15 +73,15 @@ FORBIDDEN = Unknown("x:Y", Why.FORBIDDEN, "AccessDeniedException")
 NOT_FOUND = Unknown("x:Y", Why.NOT_FOUND, "ResourceNotFoundException")
 
 
-FINDINGS: dict[str, tuple[Facts, Wish, str, Level, str]] = {
+FINDINGS: dict[str, tuple[Facts, ProposedRun, str, Level, str]] = {
     # where
     "no such pool": (
         facts(pool=NOT_FOUND, client=NOT_FOUND), WISH, "pool", STOP,
-        "There is no user pool eu-west-1_AbCdEf123 in eu-west-1",
+        "User pool eu-west-1_AbCdEf123 does not exist in eu-west-1",
     ),
     "another Region": (
         GOOD, wish(region="eu-west-2"), "region", WARNING,
-        "The pool's home is eu-west-1 and eu-west-2 is asked: a replica may refuse",
+        "The pool's primary Region is eu-west-1, not eu-west-2. A replica may refuse",
     ),
     "China": (
         GOOD, wish(region="cn-north-1"), "region", STOP, "Cognito has no user pools in China",
@@ -92,7 +92,7 @@ FINDINGS: dict[str, tuple[Facts, Wish, str, Level, str]] = {
             user_pool_id="us-gov-west-1_A", region="us-gov-west-1",
             endpoint="https://cognito-idp-fips.us-gov-west-1.amazonaws.com",
         ),
-        "endpoint", OK, "asked at its FIPS endpoint",
+        "endpoint", OK, "FIPS endpoint of GovCloud",
     ),
     "GovCloud without FIPS": (
         GOOD,
@@ -104,7 +104,7 @@ FINDINGS: dict[str, tuple[Facts, Wish, str, Level, str]] = {
     ),
     "another endpoint": (
         GOOD, wish(endpoint="http://127.0.0.1:4570", endpoint_is_aws=False), "endpoint", WARNING,
-        "not AWS's own, and gets all names: http://127.0.0.1:4570",
+        "all usernames will be sent to http://127.0.0.1:4570",
     ),
     # the client
     "another pool's client": (
@@ -112,7 +112,7 @@ FINDINGS: dict[str, tuple[Facts, Wish, str, Level, str]] = {
     ),
     "a missing secret": (
         facts(client=ClientFacts(secret=Secret.MISSING)), WISH, "secret", STOP,
-        "has a secret and none is given",
+        "has a secret, and none was passed",
     ),
     "another secret": (
         facts(client=ClientFacts(secret=Secret.DIFFERS)), WISH, "secret", WARNING,
@@ -120,14 +120,14 @@ FINDINGS: dict[str, tuple[Facts, Wish, str, Level, str]] = {
     ),
     "a needless secret": (
         facts(client=ClientFacts(secret=Secret.SUPERFLUOUS)), WISH, "secret", WARNING,
-        "the app client has none: leave it out",
+        "the app client has none. Leave it out",
     ),
     "no secret": (
-        facts(client=ClientFacts()), WISH, "secret", OK, "has no secret, and none is given",
+        facts(client=ClientFacts()), WISH, "secret", OK, "has no secret, and none was passed",
     ),
     "hidden existence, names from a file": (
         facts(client=ClientFacts(hides_existence=True)), wish(listed=False), "existence", WARNING,
-        "a wrong name counts as `sent`",
+        "`sent` may include names that do not exist",
     ),
     "hidden existence, listed users": (
         facts(client=ClientFacts(hides_existence=True)), WISH, "existence", OK,
@@ -135,7 +135,7 @@ FINDINGS: dict[str, tuple[Facts, Wish, str, Level, str]] = {
     ),
     # the pool
     "no verification": (
-        pool(verifies=()), WISH, "verification", STOP, "The pool verifies nothing",
+        pool(verifies=()), WISH, "verification", STOP, "Automatic verification is off",
     ),
     "telephone numbers": (
         pool(verifies=("phone_number",)), WISH, "verification", WARNING,
@@ -143,11 +143,11 @@ FINDINGS: dict[str, tuple[Facts, Wish, str, Level, str]] = {
     ),
     "both": (
         pool(verifies=("email", "phone_number")), WISH, "verification", WARNING,
-        "who has a telephone number gets a text message",
+        "users with a telephone number get a text message",
     ),
     "the SNS sandbox": (
         pool(verifies=("phone_number",), sms_failure="SNSSandbox"), WISH, "sms", WARNING,
-        "trouble with text messages (SNSSandbox)",
+        "a problem with text messages (SNSSandbox)",
     ),
     "an alias pool and a file": (
         pool(aliases=("email", "phone_number", "preferred_username")), wish(listed=False),
@@ -155,7 +155,7 @@ FINDINGS: dict[str, tuple[Facts, Wish, str, Level, str]] = {
     ),
     "a message trigger": (
         pool(triggers=("PreSignUp", "CustomMessage")), WISH, "triggers", WARNING,
-        "CustomMessage runs for every user, up to 25 times a second",
+        "CustomMessage runs for every user, up to 25 times per second",
     ),
     "two triggers": (
         pool(triggers=("CustomSMSSender", "CustomEmailSender")), WISH, "triggers", WARNING,
@@ -167,7 +167,7 @@ FINDINGS: dict[str, tuple[Facts, Wish, str, Level, str]] = {
     # the sender
     "Cognito's own sender, too many": (
         own_sender(), WISH, "mail quota", WARNING,
-        "mails 50 a day for the whole account, so 1,200 users would be done on 2026-12-16",
+        "sends 50 mails per day for the whole account, so 1,200 users would take until 2026-12-16",
     ),
     "Cognito's own sender, few": (
         own_sender(), wish(users=50), "mail quota", OK, "enough for 50 users, if the account sends",
@@ -176,11 +176,12 @@ FINDINGS: dict[str, tuple[Facts, Wish, str, Level, str]] = {
         own_sender(), wish(users=None), "mail quota", WARNING, "so all of the pool's 5,000 users",
     ),
     "Cognito's own sender, nobody knows how many": (
-        own_sender(users=0), wish(users=None), "mail quota", WARNING, "see that this is enough",
+        own_sender(users=0), wish(users=None), "mail quota", WARNING,
+        "Make sure that this is enough",
     ),
     "SES's quota": (
         facts(ses=replace(SES, a_day=1000, sent=400)), WISH, "mail quota", WARNING,
-        "mails 1,000 a day, 600 of them left today, so 1,200 users would be done on 2026-11-24",
+        "sends 1,000 mails per day, 600 left today, so 1,200 users would take until 2026-11-24",
     ),
     "no SES quota": (
         facts(ses=replace(SES, a_day=-1)), WISH, "mail quota", OK, "no daily quota",
@@ -204,47 +205,49 @@ FINDINGS: dict[str, tuple[Facts, Wish, str, Level, str]] = {
     ),
     "SES's rate": (
         facts(ses=replace(SES, a_second=14)), WISH, "ses rate", WARNING,
-        "14 mails a second, below the pace of 25: give --rate 14.",
+        "14 mails per second, less than the rate of 25: use --rate 14.",
     ),
     # the pace
     "a provisioned quota": (
         facts(provisioned=200.0), WISH, "pace", OK,
-        "The quota is 200 a second (enforced now), the pace 100. 1,200 users take at least 12 s.",
+        "The quota is 200 per second (enforced now), the rate limit 100. 1,200 users take at "
+        "least 12 s.",
     ),
     "Service Quotas where the enforced rate is not told": (
         facts(provisioned=FORBIDDEN, applied=80.0), wish(share=0.25), "pace", OK,
-        "The quota is 80 a second (Service Quotas), the pace 20.",
+        "The quota is 80 per second (Service Quotas), the rate limit 20.",
     ),
     "no quota": (
         facts(provisioned=FORBIDDEN, applied=FORBIDDEN), WISH, "pace", OK,
-        "The quota is taken to be Cognito's default of 50 a second; the pace is 25.",
+        "The quota is assumed to be Cognito's default of 50 per second; the rate limit is 25.",
     ),
     "a pace above the quota": (
-        GOOD, wish(rate=80.0), "pace", WARNING, "--rate 80 is above the quota of 50 a second",
+        GOOD, wish(rate=80.0), "pace", WARNING, "--rate 80 is above the quota of 50 per second",
     ),
     "a busy hour": (
         facts(usage=Usage(peak=33.333)), WISH, "usage", WARNING,
-        "Others used up to 33.3 a second of the quota in the last hour; with 25 more it is used"
-        " up: give --rate 16.7.",
+        "Other traffic peaked at 33.3 per second in the last hour. With 25 more the"
+        " quota is used up: use --rate 16.7.",
     ),
     "a full hour": (
         facts(usage=Usage(peak=49.9)), WISH, "usage", WARNING, "wait for a quieter hour",
     ),
     "throttled others": (
         facts(usage=Usage(peak=3.0, throttled=7)), WISH, "usage", WARNING,
-        "Others were throttled 7 times",
+        "Other traffic was throttled 7 times",
     ),
     # what was not learnt
     "a forbidden pool": (
-        facts(pool=FORBIDDEN), WISH, "pool", WARNING, "Not learnt: the pool's settings; allow x:Y",
+        facts(pool=FORBIDDEN), WISH, "pool", WARNING,
+        "Could not determine the pool's settings; allow x:Y",
     ),
     "a forbidden quota": (
         facts(provisioned=FORBIDDEN, applied=FORBIDDEN), WISH, "quota", WARNING,
-        "Not learnt: the quota; allow x:Y and cognito-idp:GetProvisionedLimit to know.",
+        "Could not determine the quota; allow x:Y and cognito-idp:GetProvisionedLimit.",
     ),
     "a silent SES": (
         facts(ses=Unknown("ses:GetAccount", Why.SILENT)), WISH, "ses", WARNING,
-        "Not learnt: Amazon SES's quotas; no answer in time.",
+        "Could not determine Amazon SES's quotas; no answer in time.",
     ),
     "a throttled question": (
         facts(usage=Unknown("x:Y", Why.THROTTLED, "Throttling")), WISH, "usage", WARNING,
@@ -256,6 +259,6 @@ FINDINGS: dict[str, tuple[Facts, Wish, str, Level, str]] = {
     ),
     "a client that is not found where the pool is not known": (
         facts(pool=Unknown("x:Y", Why.SILENT), client=NOT_FOUND), WISH, "pool", WARNING,
-        "Not learnt: the pool's settings; no answer in time.",
+        "Could not determine the pool's settings; no answer in time.",
     ),
 }  # fmt: skip

@@ -12,7 +12,8 @@ import trio.testing
 
 from batch_resend.errors import ReportError, StaleListing
 from batch_resend.job.attempt import Sender
-from batch_resend.job.engine import Job, Limits, Selection
+from batch_resend.job.engine import Job, Limits
+from batch_resend.job.planner import Selection
 from batch_resend.job.request import AppClient
 from batch_resend.job.spool import Spool
 from batch_resend.job.summary import Summary
@@ -62,12 +63,15 @@ class Kept:
 
     def __init__(self, *, room: int | None = None) -> None:
         self.results: list[Result] = []
-        self.room = room
+        self.most = room
 
     def write(self, result: Result) -> None:
-        if self.room is not None and len(self.results) >= self.room:
+        if self.most is not None and len(self.results) >= self.most:
             raise ReportError("no space left")
         self.results.append(result)
+
+    async def room(self) -> None:
+        pass
 
     @property
     def reasons(self) -> Counter[Reason]:

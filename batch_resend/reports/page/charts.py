@@ -129,40 +129,32 @@ def distribution(latencies: Counter[int], marks: dict[str, int]) -> Chart | None
     The axis ends beyond the 99th percentile, or three times the 90th where that is less: a
     few time-outs must not crowd out the rest. What took longer stands in the last column.
     """
-    total = latencies.total()
-    if not total:
+    if not latencies.total():
         return None
-    low = min(latencies)
-    most = min(percentile(latencies, 0.99), max(low, 3 * percentile(latencies, 0.9)))
-    step = _round_up(max(1, (most - low) / 40))
-    start = low // step * step
-    bins = max(_LEAST_BINS, -(-(most + 1 - start) // step))
+    start, step, bins = _bins(latencies)
     end = start + bins * step
     counts = Counter[int]()
     for value, count in latencies.items():
         counts[min((value - start) // step, bins)] += count
-    over = counts[bins]
-    width = bins + (1 if over else 0)
+    width = bins + (1 if counts[bins] else 0)
     top, upwards = _scale(max(counts.values()))
     columns = []
-    for n in sorted(counts):
-        if counts[n]:
-            least = start + n * step
-            wide = "" if step == 1 else f" to {least + step - 1}"
-            title = f"{end} ms and more" if n == bins else f"{least}{wide} ms"
-            columns.append(_column(n, width, {"sent": counts[n]}, top, f"{title}: {counts[n]:,}"))
-    lines = [
-        Line(kind, x, TOP, x, BASE)
-        for kind, value in marks.items()
-        if start <= value < end
-        for x in [round(100 * (value + 0.5 - start) / step / width, 3)]
-    ]
+    for n in sorted(n for n in counts if counts[n]):
+        least = start + n * step
+        wide = "" if step == 1 else f" to {least + step - 1}"
+        title = f"{end} ms and more" if n == bins else f"{least}{wide} ms"
+        columns.append(_column(n, width, {"sent": counts[n]}, top, f"{title}: {counts[n]:,}"))
+    lines = []
+    for kind, value in marks.items():
+        if start <= value < end:
+            x = round(100 * (value + 0.5 - start) / step / width, 3)
+            lines.append(Line(kind, x, TOP, x, BASE))
     every = _round_up(bins * step / 5)
     across = [
         Tick(round(100 * (at - start) / step / width, 3), _milliseconds(at))
         for at in range(-(-start // every) * every, end, every)
     ]
-    if over:
+    if counts[bins]:
         across = [tick for tick in across if tick.at < 86] + [Tick(100.0, "longer")]
     return Chart(
         tuple(columns),
@@ -173,6 +165,15 @@ def distribution(latencies: Counter[int], marks: dict[str, int]) -> Chart | None
         step,
         max(counts.values()),
     )
+
+
+def _bins(latencies: Counter[int]) -> tuple[int, int, int]:
+    """Choose where the axis begins, the width of a column, and how many there are."""
+    low = min(latencies)
+    most = min(percentile(latencies, 0.99), max(low, 3 * percentile(latencies, 0.9)))
+    step = _round_up(max(1, (most - low) / 40))
+    start = low // step * step
+    return start, step, max(_LEAST_BINS, -(-(most + 1 - start) // step))
 
 
 def percentile(counts: Counter[int], part: float) -> int:

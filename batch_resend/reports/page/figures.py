@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import gzip
 import os
+import stat
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from batch_resend.errors import InputError
+from batch_resend.job.summary import by_outcome
 from batch_resend.masking import printable, without_guard
 from batch_resend.model import REASONS, Outcome, Reason
 from batch_resend.reports.results_csv import COLUMNS
@@ -128,14 +130,6 @@ class Figures:
         return sum((report.latencies for report in self.reports), Counter[int]())
 
 
-def by_outcome(reasons: Counter[Reason]) -> Counter[Outcome]:
-    """Add up the reasons of each outcome."""
-    counts: Counter[Outcome] = Counter()
-    for reason, count in reasons.items():
-        counts[reason.outcome] += count
-    return counts
-
-
 def read_reports(paths: Sequence[str]) -> Figures:
     """Read reports, each a file that `run` wrote (`.gz` is unpacked); raises `InputError`.
 
@@ -191,6 +185,8 @@ def _chunks(path: str, rows: int | None = None) -> Iterator[Any]:
 
 
 def _opened(path: str) -> IO[bytes]:
+    if stat.S_ISFIFO(os.stat(path).st_mode):  # noqa: PTH116 - paths stay as they were typed
+        raise InputError(f"{printable(path)} is a pipe, and a report is read twice: name a file.")
     if path.endswith(".gz"):
         return cast("IO[bytes]", gzip.open(path))
     file = Path(path).open("rb")  # noqa: SIM115 - closed by whoever reads it

@@ -1,0 +1,120 @@
+"""Steps 1 and 2 of the line for the whole input: read every row and plan it into the spool.
+
+Nothing has been sent when it ends, so a row that cannot be read is found before the first
+message. A listing that breaks off is begun again from its first page.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import anyio.lowlevel
+
+from batch_resend.errors import StaleListing
+from batch_resend.job.attempt import names_of
+from batch_resend.job.clock import Clock
+from batch_resend.job.plan import Eligibility, decide
+from batch_resend.job.request import Template
+from batch_resend.job.spool import Spool
+from batch_resend.ledger.journal import Journal
+from batch_resend.ledger.policy import History, SendPolicy
+from batch_resend.model import Candidate, Planned
+
+_LISTINGS = 3  #: how often a listing that cannot be continued is begun
+
+
+class Source(Protocol):
+    """Where the users come from; raises `InputError` and `SettingsError`."""
+
+    async def open(self) -> None:
+        """Begin, or begin again."""
+        ...
+
+    def batches(self) -> AsyncIterator[list[Candidate]]:
+        """Read on to the end, in lists."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which of the eligible: what needs the whole input to be known."""
+
+    limit: int | None = None  #: the first so many
+    sample: int | None = None  #: so many at random
+    one_per_address: bool = False  #: the newest account of each address
+
+
+@dataclass(slots=True, kw_only=True)
+class Planner:
+    """Decides about every row of a source, by what the ledger and the spool know of it."""
+
+    spool: Spool
+    journal: Journal
+    clock: Clock
+    template: Template
+    eligibility: Eligibility
+    policy: SendPolicy
+    rng: random.Random = field(default_factory=random.SystemRandom)
+
+    async def plan(self, source: Source, selection: Selection) -> None:
+        """Plan the whole input (its source is open) into the spool.
+
+        Raises `InputError` and `SettingsError`.
+        """
+        for last in (False,) * (_LISTINGS - 1) + (True,):
+            try:
+                await self._read(source, by_address=selection.one_per_address)
+                break
+            except StaleListing:
+                if last:
+                    raise
+                self.spool.clear()
+                await source.open()
+        if selection.one_per_address:
+            self.spool.keep_newest_of_each_address()
+        if selection.limit is not None:
+            self.spool.keep_first(selection.limit)
+        if selection.sample is not None:
+            self.spool.keep_sample(selection.sample, self.rng)
+
+    async def _read(self, source: Source, *, by_address: bool) -> None:
+        async for batch in source.batches():
+            users = [names_of(candidate) for candidate in batch]
+            histories = await self.journal.histories(users, self.clock.now())
+            self.spool.add(
+                (
+                    self._planned(candidate, history),
+                    _address(candidate) if by_address else "",
+                    candidate.created,
+                )
+                for candidate, history in zip(batch, histories, strict=True)
+            )
+            await anyio.lowlevel.checkpoint()
+
+    def _planned(self, candidate: Candidate, history: History) -> Planned:
+        names = (candidate.username, *candidate.aliases)
+        reason = decide(
+            candidate,
+            duplicate=self.spool.is_repeated(candidate.username),
+            excluded=self.spool.is_excluded(names),
+            history=history,
+            eligibility=self.eligibility,
+            policy=self.policy,
+            now=self.clock.now(),
+        )
+        needed = self.template.names
+        return Planned(
+            candidate.row,
+            candidate.username,
+            reason,
+            {name: text for name, text in candidate.attributes.items() if name in needed},
+            candidate.raw,
+            candidate.aliases,
+        )
+
+
+def _address(candidate: Candidate) -> str:
+    return candidate.attributes.get("email") or candidate.attributes.get("phone_number") or ""

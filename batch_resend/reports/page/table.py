@@ -1,0 +1,60 @@
+"""The page's rows: as many as there is room for, as cells and as JSON for the script."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from batch_resend.masking import mask, mask_within, printable
+from batch_resend.model import Outcome, Reason
+from batch_resend.reports.page.figures import Row
+
+LARGEST_TABLE = 3_000_000  #: bytes of rows in the page
+_LONGEST_MESSAGE = 200  #: characters of an error message; the report has the rest
+_NUMBERS = {reason: n for n, reason in enumerate(Reason)}
+_OUTCOMES = [reason.outcome for reason in Reason]
+_LABEL = 3  #: where the reason's number stands in a row
+
+
+def table(rows: list[Row], *, masked: bool) -> tuple[list[list[Any]], str]:
+    """Give the rows as lists and as JSON for the script, as many as there is room for."""
+    shown, lines, size = [], [], 0
+    for row in rows:
+        values = cells(row, masked=masked)
+        line = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
+        # Within JSON a < stands in strings only; without one no tag can end the script.
+        line = line.replace("<", "\\u003c")
+        size += len(line.encode("utf-8", "backslashreplace")) + 2
+        if size > LARGEST_TABLE:
+            break
+        shown.append(values)
+        lines.append(line)
+    return shown, "[" + ",\n".join(lines) + "]"
+
+
+def left_out(outcomes: Mapping[Outcome, int], rows: list[list[Any]]) -> str:
+    """Say how many of each outcome there was no room for; "" if all are there."""
+    here = Counter(_OUTCOMES[row[_LABEL]] for row in rows)
+    return ", ".join(
+        f"{count - here[outcome]:,} {outcome}"
+        for outcome in Outcome
+        if (count := outcomes[outcome]) > here[outcome]
+    )
+
+
+def cells(row: Row, *, masked: bool) -> list[Any]:
+    """Give what is shown of a row: report, row, user, reason, message, tries, end, took."""
+    name = mask(row.username) if masked else printable(row.username)
+    code, message, destination = (
+        mask_within(text, row.username) if masked else printable(text)
+        for text in (row.error_code, row.error_message, row.destination)
+    )
+    told = [code, message[:_LONGEST_MESSAGE]]
+    text = ": ".join(part for part in told if part) or destination
+    moment = printable(row.finished_at[:19].replace("T", " "))
+    return [
+        row.report + 1, row.row, name, _NUMBERS[row.reason], text, row.attempts, moment,
+        row.latency_ms,
+    ]  # fmt: skip

@@ -1,0 +1,140 @@
+"""What a run plans: who is selected, and what the ledger knows of each user."""
+
+from collections import Counter
+
+import pytest
+
+from batch_resend.errors import StaleListing
+from batch_resend.job.planner import Selection
+from batch_resend.ledger import Identity, Intend, Interrupted
+from batch_resend.ledger.policy import SendPolicy
+from batch_resend.ledger.sqlite.file import LedgerFile
+from batch_resend.model import Candidate, Outcome, Reason
+from batch_resend.simulator.pool import Pool, User
+from batch_resend.simulator.rules import Cognito
+from tests.support.ledgers import apply
+from tests.support.world import EPOCH, Listed, World, users
+
+
+def test_open_intent_of_a_dead_run_is_reported_once() -> None:
+    """As `interrupted` the first time, as `outcome-unknown` from then on."""
+    world = World()
+    world.ledger.begin(EPOCH)
+    apply(world.ledger, [Intend(Identity("ada"), EPOCH), Intend(Identity("bob"), EPOCH)])
+    world.go(["ada", "cid"])
+    assert world.report.of("ada").reason is Reason.INTERRUPTED
+    assert world.report.of("cid").reason is Reason.ACCEPTED
+    world.go(["ADA", "bob"])
+    assert world.report.of("ADA").reason is Reason.OUTCOME_UNKNOWN
+    assert world.report.of("bob").reason is Reason.INTERRUPTED
+    policy = SendPolicy(resend_unknown="all")
+    world.go(["ada", "bob"], policy=policy)
+    assert world.report.reasons == {Reason.ACCEPTED: 2}
+
+
+def test_clock_set_back_does_not_shorten_a_cooldown() -> None:
+    world = World()
+    policy = SendPolicy(max_sends=0)
+    world.go(["ada"], policy=policy)
+    sent_at = world.now
+    world.now -= 48 * 3600
+    world.go(["ada", "bob"], policy=policy)
+    assert world.report.of("ada").reason is Reason.COOLING_DOWN
+    world.now = sent_at + 23 * 3600
+    world.go(["ada", "bob"], policy=policy)
+    assert world.report.reasons == {Reason.COOLING_DOWN: 2}
+    world.now = sent_at + 25 * 3600
+    world.go(["ada", "bob"], policy=policy)
+    assert world.report.reasons == {Reason.ACCEPTED: 2}
+
+
+def test_dry_run_decides_alike_and_writes_nothing() -> None:
+    """No request is made, and the ledger stays as it was."""
+    world = World()
+    world.go(["ada"])
+    apply(world.ledger, [Intend(Identity("open"), world.now)])
+    summary = world.go(["ada", "bob", "BOB", "open", "b d"], dry=True)
+    assert {result.username: result.reason for result in world.report.results} == {
+        "ada": Reason.COOLING_DOWN,
+        "bob": Reason.ELIGIBLE,
+        "BOB": Reason.DUPLICATE,
+        "open": Reason.INTERRUPTED,
+        "b d": Reason.INVALID_USERNAME,
+    }
+    assert summary.counts[Outcome.PLANNED] == 1
+    assert world.cognito.requests == 1
+    assert world.ledger.unknown() == 1
+
+
+def test_canary_takes_the_first_or_a_sample() -> None:
+    world = World()
+    names = ["b d", "ada", "ada", *users(50)]
+    world.go(names, selection=Selection(limit=3))
+    assert set(world.cognito.deliveries) == {"ada", *users(2)}
+    assert world.report.reasons[Reason.OVER_LIMIT] == 48
+    world.go(names, selection=Selection(sample=10))
+    assert world.cognito.deliveries.total() == 13
+    assert world.report.reasons[Reason.ACCEPTED] == 10
+
+
+def test_newest_account_of_an_address_is_sent_to() -> None:
+    def account(row: int, created: float, address: str) -> Candidate:
+        return Candidate(
+            row,
+            f"id{row}",
+            {"email": address},
+            aliases=(address,),
+            status="UNCONFIRMED",
+            enabled=True,
+            created=created,
+        )
+
+    listed = [
+        account(1, 10.0, "ada@example.com"),
+        account(2, 30.0, "ADA@example.com"),
+        account(3, 20.0, "ada@example.com"),
+        account(4, 5.0, "bob@example.com"),
+        account(5, 5.0, ""),
+    ]
+    world = World(Cognito(Pool([User(c.username) for c in listed])))
+    selection = Selection(one_per_address=True)
+    world.go(listed, selection=selection)
+    assert set(world.cognito.deliveries) == {"id2", "id4", "id5"}
+    assert world.report.reasons[Reason.SAME_ADDRESS] == 2
+    # A CSV that knows only the address finds the message that went to the account.
+    world.go(["ada@example.com", "bob@example.com"])
+    assert world.report.reasons == {Reason.COOLING_DOWN: 2}
+
+
+def test_user_with_two_names_stays_one_user() -> None:
+    """After a listing, either name in a later file finds the message to the other."""
+    ada = Candidate(1, "ada", aliases=("ada@example.com",), status="UNCONFIRMED", enabled=True)
+    reminder = SendPolicy(max_sends=2, cooldown=72 * 3600.0)
+    for files in ([["ada"], ["ada@example.com"]], [["ada", "ada@example.com"]]):
+        world = World()
+        world.go([ada])
+        world.now += 4 * 86400
+        reasons: Counter[Reason] = Counter()
+        for file in files:
+            world.go(file, policy=reminder, concurrency=1)
+            reasons += world.report.reasons
+            world.now += 600
+        assert reasons == {Reason.ACCEPTED: 1, Reason.COOLING_DOWN: 1}
+        assert world.cognito.deliveries == {"ada": 2}
+
+
+def test_stale_listing_restarts_without_loss_or_repeat() -> None:
+    """Two breaks are survived; the third ends the run."""
+    world = World()
+    world.go(Listed(users(1500), stale=2))
+    assert world.cognito.deliveries == Counter(users(1500))
+    with pytest.raises(StaleListing):
+        World().go(Listed(users(10), stale=3))
+
+
+def test_only_the_users_own_step_closes_an_open_intent() -> None:
+    with LedgerFile(None) as ledger:
+        ledger.begin(EPOCH)
+        apply(ledger, [Intend(Identity("ada"), EPOCH)])
+        apply(ledger, [Interrupted(Identity("bob"), EPOCH)])
+        assert ledger.history(Identity("ada")).interrupted

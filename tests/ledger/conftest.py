@@ -1,0 +1,62 @@
+"""What the tests of the ledgers share."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from batch_resend.ledger.dynamodb import table
+from tests.support.dynamodb import (
+    Line,
+    made_table,
+    use,
+)
+from tests.support.ledgers import Ledger
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where a ledger file may be made."""
+    return tmp_path / "state" / "ledger.sqlite3"
+
+
+@pytest.fixture
+def credentials(moto_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let this process find moto's DynamoDB."""
+    use(moto_url, monkeypatch)
+
+
+@pytest.fixture
+def name(moto_url: str) -> Iterator[str]:
+    with made_table(moto_url) as made:
+        yield made
+
+
+@pytest.fixture
+async def line(moto_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Line]:
+    async with Line(moto_url).running() as made:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", made.url)
+        monkeypatch.setattr(table, "ONE_TRY", 2.0)
+        yield made
+
+
+@pytest.fixture(params=["sqlite", "dynamodb"])
+def ledger(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    moto_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Ledger]:
+    if request.param == "sqlite":
+        yield Ledger(str(tmp_path / "ledger.sqlite3"))
+        return
+    use(moto_url, monkeypatch)
+    with made_table(moto_url) as table:
+        yield Ledger(f"dynamodb://{table}")
