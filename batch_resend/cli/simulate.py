@@ -67,7 +67,7 @@ def simulate(context: typer.Context, typed: Values) -> int:
         from batch_resend.aws.tls import check_key_log
 
         check_key_log()  # before the server's libraries are imported
-        from batch_resend.run.prepare import SIMULATED_CLIENT, SIMULATED_POOL
+        from batch_resend.run.backends import SIMULATED_CLIENT, SIMULATED_POOL
         from batch_resend.simulator.cloudtrail import EventHistory, Recording
         from batch_resend.simulator.pool import Pool, make_users
         from batch_resend.simulator.quota import Quota

@@ -13,7 +13,8 @@ import pytest
 
 from batch_resend.job import attempt
 from batch_resend.job.outcome import Judge, Stop
-from batch_resend.job.pacing import Gate, Health, Pace
+from batch_resend.job.pace import Pace
+from batch_resend.job.pacing import Gate, Health
 from batch_resend.job.stopping import Refusals, Stopping
 from batch_resend.ledger.journal import OwnJournal
 from batch_resend.ledger.sqlite.ledger import SqliteLedger
