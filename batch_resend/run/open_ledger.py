@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from batch_resend.aws import clients
 from batch_resend.errors import InputError, UsageError
-from batch_resend.ledger import Finding, Forgotten, Marked
+from batch_resend.ledger import Extent, Finding, Forgotten, Marked
 from batch_resend.ledger.dynamodb.address import TableAddress, is_table, table_address
 from batch_resend.ledger.sqlite import lockfile
 from batch_resend.ledger.sqlite.file import LedgerFile
@@ -40,8 +40,12 @@ class Erasable(Protocol):
         """Erase people, under any of their names."""
         ...
 
-    async def older(self, before: float, *, entirely: bool = False) -> tuple[int, int]:
-        """How many messages `purge` would erase, and how many of these are unknown."""
+    async def reach(self, names: Sequence[str]) -> Extent:
+        """What `forget` would erase."""
+        ...
+
+    async def older(self, before: float, *, entirely: bool = False) -> Extent:
+        """What `purge` would erase."""
         ...
 
     async def purge(self, before: float, *, entirely: bool = False) -> None:
@@ -195,7 +199,10 @@ class _OneFile:
     async def forget(self, names: Sequence[str]) -> Forgotten:
         return self._records.forget(names)
 
-    async def older(self, before: float, *, entirely: bool = False) -> tuple[int, int]:
+    async def reach(self, names: Sequence[str]) -> Extent:
+        return self._records.reach(names)
+
+    async def older(self, before: float, *, entirely: bool = False) -> Extent:
         return self._records.older(before, entirely=entirely)
 
     async def purge(self, before: float, *, entirely: bool = False) -> None:
