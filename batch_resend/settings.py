@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from batch_resend.aws import s3
+from batch_resend.aws import s3_address
 from batch_resend.errors import SettingsError, UsageError
 from batch_resend.job.engine import Limits
-from batch_resend.job.pacing import DEFAULT_QUOTA
+from batch_resend.job.pace import DEFAULT_QUOTA
 from batch_resend.job.plan import Eligibility
 from batch_resend.job.planner import Selection
 from batch_resend.job.request import Template
@@ -243,7 +243,7 @@ class Settings:
     def uses_s3(self) -> bool:
         """Whether anything is read from or written to S3."""
         return any(
-            s3.is_address(path) and option != "--client-secret-file"
+            s3_address.is_address(path) and option != "--client-secret-file"
             for option, path in (*self.inputs(), *self.outputs())
         )
 
@@ -365,7 +365,7 @@ def _check_ids(user_pool_id: str, client_id: str) -> None:
 
 
 def _check_ledger(ledger: str | None) -> None:
-    if s3.is_address(ledger):
+    if s3_address.is_address(ledger):
         raise UsageError(
             f"--ledger {ledger} cannot be in S3, which has no locking. Use a local file or"
             " dynamodb://TABLE."
@@ -380,8 +380,8 @@ def _named(*files: tuple[str, str | None]) -> Iterator[tuple[str, str]]:
 
 def _place(option: str, path: str) -> str:
     """Return what two names of one file have in common."""
-    if s3.is_address(path) and option != "--client-secret-file":
-        return str(s3.address("USERS" if option == "the input" else option, path))
+    if s3_address.is_address(path) and option != "--client-secret-file":
+        return str(s3_address.address("USERS" if option == "the input" else option, path))
     return path if path == "-" else os.path.realpath(path)
 
 

@@ -20,7 +20,8 @@ from batch_resend.errors import LedgerError, ReportError
 from batch_resend.job.attempt import Attempt, Sender, Sending, result_of
 from batch_resend.job.clock import Clock
 from batch_resend.job.outcome import Stop
-from batch_resend.job.pacing import DEFAULT_QUOTA, Gate, Health, Pace, SharedPace
+from batch_resend.job.pace import DEFAULT_QUOTA, Pace
+from batch_resend.job.pacing import Gate, Health, SharedPace
 from batch_resend.job.plan import Eligibility
 from batch_resend.job.planner import Planner, Selection, Source
 from batch_resend.job.request import AppClient, Template

@@ -28,6 +28,15 @@ from batch_resend.model import Delivery, Reply, Wire
 from batch_resend.simulator.cloudtrail import EventHistory
 from batch_resend.simulator.pool import Kind, Pool, User, parse_filter
 from batch_resend.simulator.quota import Meter, Quota
+from batch_resend.simulator.replies import (
+    AFTERWARDS,
+    INSTEAD,
+    NO_MAIL_LEFT,
+    NO_USER,
+    REFUSED,
+    TIRED,
+    refusal,
+)
 
 #: Resends per user and hour; not adjustable. Cognito's quotas.
 RESENDS_AN_HOUR = 5
@@ -99,59 +108,6 @@ class ApiError(Exception):
         super().__init__(message)
         self.code = code
         self.message = message
-
-
-def _no(code: str, message: str) -> Reply:
-    return Reply(Wire.ANSWERED, 400, code, message)
-
-
-# Something else answers in Cognito's place: no quota is used, and nothing goes out.
-_INSTEAD = {
-    Kind.WAF: _no("ForbiddenException", "Request not allowed due to WAF block."),
-    Kind.BUSY: Reply(Wire.ANSWERED, 429, retry_after=1.0),
-    Kind.ERROR: Reply(Wire.ANSWERED, 500, "InternalErrorException", "Something went wrong."),
-    Kind.UNAVAILABLE: Reply(Wire.ANSWERED, 503),
-    Kind.HTML: Reply(Wire.ANSWERED, 200),
-    Kind.EMPTY: Reply(Wire.ANSWERED, 200),
-    Kind.REDIRECT: Reply(Wire.ANSWERED, 307),
-    Kind.ENDLESS: Reply(Wire.UNREADABLE),
-    Kind.SILENT: Reply(Wire.NO_ANSWER),
-}
-
-# The code goes out, and the answer does not say so.
-_AFTERWARDS = {
-    Kind.NODETAILS: Reply(Wire.ANSWERED, 200),
-    Kind.GATEWAY: Reply(Wire.ANSWERED, 504),
-    Kind.LOST: Reply(Wire.NO_ANSWER),
-    Kind.FIN: Reply(Wire.NO_ANSWER),
-    Kind.RST: Reply(Wire.NO_ANSWER),
-    Kind.HALF: Reply(Wire.UNREADABLE),
-}
-
-_TIRED = _no("LimitExceededException", "Attempt limit exceeded, please try after some time.")
-_REFUSED = {
-    Kind.TIRED: _TIRED,
-    Kind.UNDELIVERABLE: _no(
-        "CodeDeliveryFailureException",
-        "Cognito received the following error from Amazon SES when attempting to send email:"
-        " Address is on the suppression list for your account",
-    ),
-    Kind.TRIGGER: _no(
-        "UserLambdaValidationException",
-        "CustomMessage failed with error This domain is not allowed.",
-    ),
-    Kind.LAMBDA: _no(
-        "UnexpectedLambdaException",
-        "CustomMessage invocation failed due to error TooManyRequestsException.",
-    ),
-}
-
-_NO_USER = _no("UserNotFoundException", "Username/client id combination not found.")
-_NO_MAIL_LEFT = _no(
-    "LimitExceededException",
-    "Exceeded daily email limit for the operation or the account. If a higher limit is required,"
-    " please configure your user pool to use your own Amazon SES configuration for sending email.",
-)
 
 
 class Cognito:
@@ -317,19 +273,19 @@ class Cognito:
         name = name if isinstance(name, str) else ""
         user = self.pool.find(name)
         kind = self._kind(name, user, now)
-        if kind in _INSTEAD:
-            return Answer(_INSTEAD[kind], kind)
+        if kind in INSTEAD:
+            return Answer(INSTEAD[kind], kind)
         reply = self._at_the_door(parameters, name, now)
         if reply:
             return Answer(reply)
         if user is None or kind is Kind.MISSING:
-            return Answer(self._kept_secret(name, _NO_USER))
+            return Answer(self._kept_secret(name, NO_USER))
         if not user.enabled or kind is Kind.DISABLED:
             return Answer(
-                self._kept_secret(name, _no("NotAuthorizedException", "User is disabled."))
+                self._kept_secret(name, refusal("NotAuthorizedException", "User is disabled."))
             )
         if user.status == "CONFIRMED" or kind is Kind.CONFIRMED:
-            return Answer(_no("InvalidParameterException", "User is already confirmed."))
+            return Answer(refusal("InvalidParameterException", "User is already confirmed."))
         return self._send(user, kind, now)
 
     def _kind(self, name: str, user: User | None, now: float) -> Kind:
@@ -345,32 +301,34 @@ class Cognito:
 
     def _at_the_door(self, parameters: Mapping[str, Any], name: str, now: float) -> Reply | None:
         if not _is_username(name):
-            return _no(
+            return refusal(
                 "InvalidParameterException",
                 "1 validation error detected: Value at 'username' failed to satisfy constraint:"
                 r" Member must have 1 to 128 characters of [\p{L}\p{M}\p{S}\p{N}\p{P}]+",
             )
         if self._quota and not self.spend(now):
             self.throttled += 1
-            refusal = _no("TooManyRequestsException", "Rate exceeded")
+            refusal = refusal("TooManyRequestsException", "Rate exceeded")
             return replace(refusal, retry_after=self._quota.retry_after)
         client_id = parameters.get("ClientId")
         if client_id != self.client.client_id:
-            return _no("ResourceNotFoundException", f"User pool client {client_id} does not exist.")
+            return refusal(
+                "ResourceNotFoundException", f"User pool client {client_id} does not exist."
+            )
         if self.client.secret:
             given = parameters.get("SecretHash")
             if not isinstance(given, str):
-                return _no(
+                return refusal(
                     "NotAuthorizedException",
                     f"Unable to verify secret hash for client {client_id}",
                 )
             if given != _secret_hash(self.client.secret, name, self.client.client_id):
-                return _no(
+                return refusal(
                     "NotAuthorizedException",
                     f"SecretHash does not match for the client: {client_id}",
                 )
         if not self.settings.auto_verified:
-            return _no(
+            return refusal(
                 "NotAuthorizedException",
                 "Cannot resend codes. Auto verification not turned on.",
             )
@@ -383,22 +341,22 @@ class Cognito:
         return Reply(Wire.ANSWERED, 200, delivery=self._details(User(name), Kind.EMAIL))
 
     def _send(self, user: User, kind: Kind, now: float) -> Answer:
-        if kind in _REFUSED:
-            return Answer(_REFUSED[kind])
+        if kind in REFUSED:
+            return Answer(REFUSED[kind])
         # The hour rolls, and what was refused does not count: AWS does not say.
         recent = tuple(at for at in self._accepted.get(user.username, ()) if now - at < _HOUR)
         if len(recent) >= RESENDS_AN_HOUR:
-            return Answer(_TIRED)
+            return Answer(TIRED)
         details = self._details(user, kind)
         if details.medium == "EMAIL" and not self._mail(now):
-            return Answer(_NO_MAIL_LEFT)
+            return Answer(NO_MAIL_LEFT)
         if self._keep_record:
             self._accepted[user.username] = (*recent, now)
             self.deliveries[user.username] += 1
         done = Reply(Wire.ANSWERED, 200, delivery=details)
         if kind is Kind.NODETAILS:
-            done = _AFTERWARDS[kind]  # Cognito itself says nothing of it
-        return Answer(_AFTERWARDS[kind], kind, done) if kind in _AFTERWARDS else Answer(done)
+            done = AFTERWARDS[kind]  # Cognito itself says nothing of it
+        return Answer(AFTERWARDS[kind], kind, done) if kind in AFTERWARDS else Answer(done)
 
     def _mail(self, now: float) -> bool:
         if self.settings.mail_quota is None:

@@ -262,7 +262,7 @@ async def test_an_address_from_aws_s_own_files_is_named_as_that(
 
 @pytest.mark.parametrize(
     ("region", "near"),
-    [("eu-wset-1", "eu-west-1, "), ("us-east-21", "us-east-2 or us-east-1")],
+    [("eu-wset-1", "eu-west-1, "), ("us-east-21", "us-east-2, us-east-1 or ")],
 )
 def test_mistyped_region_is_refused_with_nearest_names(region: str, near: str) -> None:
     with pytest.raises(SettingsError, match=f"Did you mean {near}") as caught:
