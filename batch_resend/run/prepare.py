@@ -811,8 +811,9 @@ async def _world(
 async def _simulated_world(settings: Settings, now: float) -> AsyncIterator[_World]:
     from batch_resend.simulator.pool import Pool, make_users
     from batch_resend.simulator.quota import Quota
-    from batch_resend.simulator.rules import Client, Cognito, PoolSettings
+    from batch_resend.simulator.rules import Cognito
     from batch_resend.simulator.sender import SimulatedListing, SimulatedSender
+    from batch_resend.simulator.setup import Client, PoolSettings
 
     listed = None if not settings.is_listing else make_users(SIMULATED_USERS, now=now)
     cognito = Cognito(

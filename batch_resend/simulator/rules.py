@@ -35,57 +35,18 @@ from batch_resend.simulator.replies import (
     NO_USER,
     REFUSED,
     TIRED,
-    refusal,
+    refused_reply,
 )
+from batch_resend.simulator.setup import Client, Outage, PoolSettings
 
 #: Resends per user and hour; not adjustable. Cognito's quotas.
 RESENDS_AN_HOUR = 5
-#: Mails a day by Cognito's own sender, for the whole account. Cognito's quotas.
-DEFAULT_MAIL_QUOTA = 50
-#: Users on a page of ListUsers, at most. Service model.
 PAGE = 60
 
 _HOUR = 3600.0
 _DAY = 86400.0
 _MAIL_DAY_BEGINS = 9 * _HOUR  # 09:00 UTC. Cognito's quotas
 _TOKEN_LIVES = _HOUR  # Developer Guide, managing user accounts
-
-
-@dataclass(frozen=True, slots=True)
-class Client:
-    """The app client."""
-
-    client_id: str = "simulatedclient"
-    secret: str | None = None
-    prevent_user_existence_errors: bool = False
-
-    def __repr__(self) -> str:
-        """Show the id, never the secret."""
-        return f"Client(client_id={self.client_id!r})"
-
-
-@dataclass(frozen=True, slots=True)
-class PoolSettings:
-    """The user pool.
-
-    `mail_quota` is the number of mails a day by Cognito's own sender (`DEFAULT_MAIL_QUOTA`);
-    None is a pool that sends with Amazon SES. With `empty_pages` every other page of a
-    listing is empty and carries a token, as the service may answer.
-    """
-
-    pool_id: str = "us-east-1_Simulated"
-    auto_verified: tuple[str, ...] = ("email",)
-    mail_quota: int | None = None
-    empty_pages: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Outage:
-    """A time in which every request fares as that of one kind of user does."""
-
-    kind: Kind
-    start: float = -math.inf
-    end: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,10 +243,12 @@ class Cognito:
             return Answer(self._kept_secret(name, NO_USER))
         if not user.enabled or kind is Kind.DISABLED:
             return Answer(
-                self._kept_secret(name, refusal("NotAuthorizedException", "User is disabled."))
+                self._kept_secret(
+                    name, refused_reply("NotAuthorizedException", "User is disabled.")
+                )
             )
         if user.status == "CONFIRMED" or kind is Kind.CONFIRMED:
-            return Answer(refusal("InvalidParameterException", "User is already confirmed."))
+            return Answer(refused_reply("InvalidParameterException", "User is already confirmed."))
         return self._send(user, kind, now)
 
     def _kind(self, name: str, user: User | None, now: float) -> Kind:
@@ -301,34 +264,34 @@ class Cognito:
 
     def _at_the_door(self, parameters: Mapping[str, Any], name: str, now: float) -> Reply | None:
         if not _is_username(name):
-            return refusal(
+            return refused_reply(
                 "InvalidParameterException",
                 "1 validation error detected: Value at 'username' failed to satisfy constraint:"
                 r" Member must have 1 to 128 characters of [\p{L}\p{M}\p{S}\p{N}\p{P}]+",
             )
         if self._quota and not self.spend(now):
             self.throttled += 1
-            refusal = refusal("TooManyRequestsException", "Rate exceeded")
+            refusal = refused_reply("TooManyRequestsException", "Rate exceeded")
             return replace(refusal, retry_after=self._quota.retry_after)
         client_id = parameters.get("ClientId")
         if client_id != self.client.client_id:
-            return refusal(
+            return refused_reply(
                 "ResourceNotFoundException", f"User pool client {client_id} does not exist."
             )
         if self.client.secret:
             given = parameters.get("SecretHash")
             if not isinstance(given, str):
-                return refusal(
+                return refused_reply(
                     "NotAuthorizedException",
                     f"Unable to verify secret hash for client {client_id}",
                 )
             if given != _secret_hash(self.client.secret, name, self.client.client_id):
-                return refusal(
+                return refused_reply(
                     "NotAuthorizedException",
                     f"SecretHash does not match for the client: {client_id}",
                 )
         if not self.settings.auto_verified:
-            return refusal(
+            return refused_reply(
                 "NotAuthorizedException",
                 "Cannot resend codes. Auto verification not turned on.",
             )

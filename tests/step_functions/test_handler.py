@@ -20,7 +20,8 @@ from batch_resend.reports import merge
 from batch_resend.reports.results_csv import COLUMNS
 from batch_resend.run.prepare import Run
 from batch_resend.simulator.pool import Kind
-from batch_resend.simulator.rules import Cognito, PoolSettings
+from batch_resend.simulator.rules import Cognito
+from batch_resend.simulator.setup import PoolSettings
 from batch_resend.sources import planned_batch
 from batch_resend.step_functions import LARGEST_BATCH, handler, read_settings
 from batch_resend.step_functions.objects import Execution
