@@ -161,9 +161,9 @@ class Job:
         """How many users each wave has."""
         return self.schedule.sizes
 
-    def set_rate(self, rate: float) -> None:
-        """Set the ceiling in requests a second; before `run` only."""
-        self._gate.pace = Pace(rate)
+    def set_rate(self, rate: float, *, quota: float | None = None) -> None:
+        """Set the ceiling, and the quota if AWS told it, per second; before `run` only."""
+        self._gate.pace = Pace(rate, quota=quota)
 
     def share(self, pace: SharedPace) -> None:
         """Go by a pace that other jobs go by too, within one's own ceiling; before `run` only."""

@@ -366,7 +366,7 @@ class Run:
         assert job is not None  # noqa: S101 - for the type checker: read, or failed
         assert facts is not None  # noqa: S101 - the same
         checked = check(facts, wish_of(self.settings, world.region, world.endpoint, job.eligible))
-        job.set_rate(checked.rate)
+        job.set_rate(checked.rate, quota=facts.enforced)
         job.info = replace(
             job.info,
             account=facts.account_id,
