@@ -97,7 +97,8 @@ def decide(
         return Reason.NOT_UNCONFIRMED
     if candidate.enabled is False:
         return Reason.DISABLED
-    if candidate.created is not None and (why := eligibility.judge_age(candidate.created, now)):
+    own = now - policy.behind  # an age is judged by this run's clock
+    if candidate.created is not None and (why := eligibility.judge_age(candidate.created, own)):
         return why
     if history is not NOBODY and (told := judge_history(history, policy, now)):
         return told

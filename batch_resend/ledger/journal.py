@@ -36,6 +36,10 @@ class ExclusiveLedger(StepWriter, Protocol):
         """A run begins."""
         ...
 
+    def mark(self, intent: int, at: float) -> str:
+        """The mark that the request of an intent bears."""
+        ...
+
     def unknown(self) -> int:
         """How many messages nobody can prove or disprove."""
         ...
@@ -72,6 +76,14 @@ class Journal(Protocol):
         """
         ...
 
+    def mark(self, intent: int, at: float) -> str:
+        """The mark that the request of an open intent bears; `at` is when it was intended.
+
+        A record of the request that others make, and that holds the mark, is one of this
+        intent's request and of no other.
+        """
+        ...
+
     async def commit_forever(self) -> None:
         """Do what has to go on while steps are made, until cancelled."""
         ...
@@ -104,6 +116,10 @@ class OwnJournal:
     async def make(self, step: Step) -> int:
         """Make one step durable, in a commit shared with others; see `GroupCommit.make`."""
         return await self._commits.make(step)
+
+    def mark(self, intent: int, at: float) -> str:
+        """The mark that the request of an open intent bears."""
+        return self._ledger.mark(intent, at)
 
     async def commit_forever(self) -> None:
         """Commit what gathers, until cancelled."""
