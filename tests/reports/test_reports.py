@@ -376,7 +376,7 @@ def test_summary_json_names_every_outcome() -> None:
         ("/dev/stderr", 2),
         ("/dev/fd/7", 7),
         ("/proc/self/fd/8", 8),
-        (f"/proc/{os.getpid()}/fd/9", 9),
+        pytest.param(f"/proc/{os.getpid()}/fd/9", 9, id="own process"),
         ("/dev/../dev/fd/7", 7),
         ("/dev/null", None),
         ("/dev/fd/seven", None),
