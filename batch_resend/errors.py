@@ -33,7 +33,7 @@ def place_of(error: BaseException) -> str:
     if trace is None:
         return type(error).__name__
     file = trace.tb_frame.f_code.co_filename.rpartition("/")[2]
-    return f"{type(error).__name__} in {file}:{trace.tb_lineno}"
+    return f"{type(error).__name__} at {file}:{trace.tb_lineno}"
 
 
 class BatchResendError(Exception):

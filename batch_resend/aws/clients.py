@@ -11,6 +11,7 @@ import contextlib
 import difflib
 import logging
 import os
+import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ from batch_resend.aws.endpoints import (
 )
 from batch_resend.errors import SettingsError
 from batch_resend.version import __version__
+from batch_resend.wording import listed
 
 if TYPE_CHECKING:
     from aiobotocore.session import AioSession
@@ -118,15 +120,26 @@ def session(target: AwsTarget) -> Session:
         raise SettingsError(
             f"Region {region}: Cognito has no user pools in China, so there is nobody to write to."
         )
-    try:
-        made.get_partition_for_region(region)
-    except BotoCoreError as error:
-        if not target.cognito_endpoint:
-            raise SettingsError(
-                f"There is no Region {region!r}: give one such as eu-west-1, with --region."
-            ) from error
+    if not target.cognito_endpoint:
+        _check_region(taught, region)
     tls.check_bundle(taught)
     return Session(made, taught)
+
+
+def _check_region(sdk: AioSession, region: str) -> None:
+    """Refuse a Region that the SDK does not list, with the nearest names."""
+    partitions = sdk.get_component("data_loader").load_data("partitions")["partitions"]
+    known = [name for one in partitions for name in one["regions"] if not name.endswith("-global")]
+    near = difflib.get_close_matches(region, [name for name in known if name[:3] != "cn-"])
+    # Of a partition that is new the SDK may know the form of the names alone.
+    unlisted = [one["regionRegex"] for one in partitions if not set(one["regions"]) & set(known)]
+    if region in known or any(re.match(form, region) for form in unlisted):
+        return
+    hint = f"Did you mean {listed(near, 'or')}?" if near else "Use one such as eu-west-1."
+    raise SettingsError(
+        f"There is no Region {region!r}. {hint} For a Region that is newer than the SDK, specify"
+        " --endpoint-url too."
+    )
 
 
 async def _doubt(sdk: Any) -> str:

@@ -74,11 +74,11 @@ class BackgroundStream(io.TextIOBase):
     def flush(self) -> None:
         """Return at once: it is written as soon as it can be."""
 
-    def finish(self, within: float | None = None) -> None:
+    async def drained(self) -> None:
+        """Wait until all is written."""
+        with contextlib.suppress(OSError):
+            await self._writer.drained()
+
+    def finish(self, within: float) -> None:
         """Wait until all is written, for so many seconds at most; nothing may follow."""
         self._writer.close(within)
-
-
-def is_busy(stream: IO[str]) -> bool:
-    """Whether a stream's reader is behind."""
-    return isinstance(stream, BackgroundStream) and stream.busy

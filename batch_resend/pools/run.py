@@ -12,17 +12,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from pathlib import Path
 
 import anyio
 
-from batch_resend.aws import s3
+from batch_resend.aws import s3, s3_address
 from batch_resend.errors import BatchResendError, Refused, UsageError
 from batch_resend.job.engine import Job
 from batch_resend.job.outcome import Stop
-from batch_resend.job.pacing import Pace, SharedPace
+from batch_resend.job.pace import Pace
+from batch_resend.job.pacing import SharedPace
 from batch_resend.job.summary import Summary
 from batch_resend.model import Planned, Result
 from batch_resend.observer import Observer
@@ -110,12 +109,12 @@ class Pools:
     async def _open_place(self, stack: contextlib.AsyncExitStack) -> Deliveries:
         first = next(iter(self._settings.values()))
         store = None
-        if s3.is_address(self._path):
+        if s3_address.is_address(self._path):
             store = await stack.enter_async_context(s3.open_store(place_of(first)))
         return Deliveries(
             stack,
             store=store,
-            folder=Path(tempfile.gettempdir()),
+            folder=None,
             overwrite=first.overwrite,
             note=self._note,
         )
@@ -201,14 +200,9 @@ def check_apart(settings: Mapping[str, Settings], summary: str | None = None) ->
     if summary is not None:
         written[_place(summary)] = ("all pools", _SUMMARY)
     for name, each in settings.items():
-        for option, path in (
-            ("--ledger", each.ledger),
-            ("--report", each.report),
-            ("--failed", each.failed),
-            ("--html", each.html),
-            (_SUMMARY, each.summary),
-        ):
-            if path is None or path == "/dev/null":
+        ledger = [] if each.ledger is None else [("--ledger", each.ledger)]
+        for option, path in (*ledger, *each.outputs()):
+            if path == "/dev/null":
                 continue
             other = written.setdefault(_place(path), (f"pool {name}", option))
             if other != (f"pool {name}", option):
@@ -217,8 +211,8 @@ def check_apart(settings: Mapping[str, Settings], summary: str | None = None) ->
                     " a place of its own; {pool} in a path stands for the pool's name."
                 )
     for name, each in settings.items():
-        for path in (each.users, each.exclude, each.client_secret_file):
-            if path is not None and path != "-" and _place(path) in written:
+        for _, path in each.inputs():
+            if path != "-" and _place(path) in written:
                 whose, option = written[_place(path)]
                 raise UsageError(f"{option} {path} of {whose} would replace an input of {name}.")
     _only_one(

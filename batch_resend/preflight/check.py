@@ -49,6 +49,7 @@ class CheckResult:
     facts: Facts
     run: ProposedRun
     findings: tuple[Finding, ...] = ()
+    strict: bool = False  #: warnings are failures
 
     @property
     def rate(self) -> float:
@@ -57,11 +58,11 @@ class CheckResult:
 
     @property
     def exit_code(self) -> Exit:
-        """0, 1 with a warning, 4 with a stop."""
+        """0, 4 with a stop; where it is strict, 1 with a warning."""
         levels = {finding.level for finding in self.findings}
         if Level.STOP in levels:
             return Exit.SETTINGS
-        return Exit.SOME_FAILED if Level.WARNING in levels else Exit.DONE
+        return Exit.SOME_FAILED if self.strict and Level.WARNING in levels else Exit.DONE
 
     def of(self, level: Level) -> list[str]:
         """Give the sentences of one level."""

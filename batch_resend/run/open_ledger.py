@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from batch_resend.aws import clients
-from batch_resend.aws.endpoints import AwsTarget
 from batch_resend.errors import InputError, UsageError
-from batch_resend.ledger import Forgotten
+from batch_resend.ledger import Finding, Forgotten, Marked
 from batch_resend.ledger.dynamodb.address import TableAddress, is_table, table_address
 from batch_resend.ledger.sqlite import lockfile
 from batch_resend.ledger.sqlite.file import LedgerFile
@@ -20,7 +20,10 @@ from batch_resend.ledger.sqlite.records import LedgerRecords
 from batch_resend.ledger.sqlite.snapshot import looking_at, must_exist
 from batch_resend.masking import printable
 from batch_resend.run.prepare import default_ledger, place_of
-from batch_resend.settings import Settings, state_folder
+from batch_resend.settings import LedgerTarget, state_folder
+
+if TYPE_CHECKING:
+    from batch_resend.ledger.dynamodb.records import DynamoRecords
 
 Where = Path | TableAddress
 
@@ -46,29 +49,60 @@ class Erasable(Protocol):
         ...
 
 
-async def ledger_of(settings: Settings) -> Where:
+class Reconcilable(Protocol):
+    """A ledger, open for settling unknown messages; every method raises `LedgerError`."""
+
+    @property
+    def name(self) -> str:
+        """How messages call it."""
+        ...
+
+    def marked(
+        self, now: float, *, since: float = 0.0, until: float = math.inf, unknown: bool = False
+    ) -> AsyncIterator[Marked]:
+        """Yield the messages intended in a span of time that bear a mark, in any order.
+
+        `unknown` leaves out those whose outcome is known, or that may be in flight now. Times
+        are in seconds since the epoch.
+        """
+        ...
+
+    def key_of(self, name: str) -> bytes:
+        """The hash of a name, as `Marked.keys` has it."""
+        ...
+
+    async def settle_unknown(self, findings: Sequence[Finding], now: float) -> int:
+        """Write down durably what evidence says of unknown messages; count the changes.
+
+        No message is changed whose outcome is known, and the same finding changes nothing a
+        second time. `now` is in seconds since the epoch.
+        """
+        ...
+
+
+async def ledger_of(target: LedgerTarget) -> Where:
     """Find the ledger that a run with these settings has, or the only one there is.
 
     The client is made as a run makes it, for its endpoint is part of the ledger's name;
     nothing is asked of it. Raises `UsageError` where several ledgers could be meant,
     `InputError` where there is none at all.
     """
-    if settings.ledger is not None:
-        if is_table(settings.ledger):
-            return table_address(settings.ledger)
-        return Path(settings.ledger)
-    place = AwsTarget(settings.pool_region, settings.profile, settings.endpoint_url)
-    if settings.client_id:
-        async with clients.resend_client(place, timeout=settings.timeout, concurrency=1) as made:
+    if target.ledger is not None:
+        if is_table(target.ledger):
+            return table_address(target.ledger)
+        return Path(target.ledger)
+    place = place_of(target)
+    if target.client_id:
+        async with clients.resend_client(place, timeout=1.0, concurrency=1) as made:
             _, region, endpoint = made
-        return default_ledger(region, settings.client_id, endpoint)
+        return default_ledger(region, target.client_id, endpoint)
     folder = state_folder()
-    begin = f"{settings.pool_region}-" if settings.pool_region else ""
+    begin = f"{target.pool_region}-" if target.pool_region else ""
     found = sorted(file for file in folder.glob("*.sqlite3") if file.name.startswith(begin))
     if not found:
         raise InputError(
             f"There is no ledger in {folder}"
-            + (f" for the Region {settings.pool_region}" if begin else "")
+            + (f" for the Region {target.pool_region}" if begin else "")
             + ": nobody was written to yet, or it lies elsewhere; name it with --ledger."
         )
     if len(found) > 1:
@@ -93,14 +127,14 @@ def is_held(where: Where) -> bool | None:
 
 @contextlib.asynccontextmanager
 async def looking(
-    settings: Settings, where: Where, *, only: str | None = None
+    target: LedgerTarget, where: Where, *, only: str | None = None
 ) -> AsyncIterator[LedgerRecords]:
     """Open a copy of a ledger, real or simulated, for looking only.
 
     Of a table that machines share only what is known of one person is copied, where it is
     enough. Raises what `looking_at` raises.
     """
-    sensitive = bool(settings.case_sensitive)
+    sensitive = bool(target.case_sensitive)
     if isinstance(where, Path):
         with looking_at(where, case_sensitive=sensitive) as copy:
             yield copy
@@ -109,7 +143,7 @@ async def looking(
 
     with LedgerFile(None, case_sensitive=sensitive, simulated=None) as copy:
         async with connection.connected(
-            place_of(settings), where, case_sensitive=sensitive, simulated=None, read_only=True
+            place_of(target), where, case_sensitive=sensitive, simulated=None, read_only=True
         ) as table:
             opened = records.DynamoRecords(connection.must_have_begun(table))
             await opened.copy_into(copy.records, only=only)
@@ -117,12 +151,18 @@ async def looking(
 
 
 @contextlib.asynccontextmanager
-async def erasing(settings: Settings, where: Where) -> AsyncIterator[Erasable]:
+async def erasing(target: LedgerTarget, where: Where) -> AsyncIterator[Erasable]:
     """Open a ledger, real or simulated, to erase in it; raises `InputError` if there is none.
 
-    Raises `LedgerHeld` where a run holds it; nobody ever holds one that machines share.
+    Raises `LedgerHeld` where a run holds it; one that machines share is never held.
     """
-    sensitive = bool(settings.case_sensitive)
+    async with _held(target, where) as ledger:
+        yield ledger
+
+
+@contextlib.asynccontextmanager
+async def _held(target: LedgerTarget, where: Where) -> AsyncIterator[_OneFile | DynamoRecords]:
+    sensitive = bool(target.case_sensitive)
     if isinstance(where, Path):
         with LedgerFile(must_exist(where), case_sensitive=sensitive, simulated=None) as ledger:
             yield _OneFile(ledger.records)
@@ -130,13 +170,23 @@ async def erasing(settings: Settings, where: Where) -> AsyncIterator[Erasable]:
     from batch_resend.ledger.dynamodb import connection, records
 
     async with connection.connected(
-        place_of(settings), where, case_sensitive=sensitive, simulated=None, read_only=True
+        place_of(target), where, case_sensitive=sensitive, simulated=None, read_only=True
     ) as table:
         yield records.DynamoRecords(connection.must_have_begun(table))
 
 
+@contextlib.asynccontextmanager
+async def reconciling(target: LedgerTarget, where: Where) -> AsyncIterator[Reconcilable]:
+    """Open a ledger, real or simulated, to settle unknown messages by evidence.
+
+    Raises what `erasing` raises.
+    """
+    async with _held(target, where) as ledger:
+        yield ledger
+
+
 class _OneFile:
-    """A ledger in one file, as all ledgers are erased in."""
+    """A ledger in one file, with the methods that ledgers in tables have too."""
 
     def __init__(self, records: LedgerRecords) -> None:
         self._records = records
@@ -150,6 +200,19 @@ class _OneFile:
 
     async def purge(self, before: float, *, entirely: bool = False) -> None:
         self._records.purge(before, entirely=entirely)
+
+    async def marked(
+        self, now: float, *, since: float = 0.0, until: float = math.inf, unknown: bool = False
+    ) -> AsyncIterator[Marked]:
+        del now  # nothing is in flight while this process holds the ledger
+        for one in self._records.marked(since=since, until=until, unknown=unknown):
+            yield one
+
+    def key_of(self, name: str) -> bytes:
+        return self._records.key_of(name)
+
+    async def settle_unknown(self, findings: Sequence[Finding], now: float) -> int:
+        return self._records.settle_unknown(findings, now)
 
 
 def keep_apart(ledger: Where, output: str) -> None:

@@ -13,7 +13,6 @@ import io
 import json
 import os
 import stat
-import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
@@ -24,7 +23,7 @@ import anyio
 import anyio.abc
 import anyio.streams.memory
 
-from batch_resend.aws import clients, s3, secrets
+from batch_resend.aws import clients, s3, s3_address, secrets
 from batch_resend.aws.endpoints import AwsTarget, is_aws, same_endpoint
 from batch_resend.aws.tls import check_key_log
 from batch_resend.errors import (
@@ -38,7 +37,8 @@ from batch_resend.errors import (
 from batch_resend.job.attempt import Sender
 from batch_resend.job.engine import Job
 from batch_resend.job.outcome import Stop
-from batch_resend.job.pacing import DEFAULT_QUOTA, SharedPace
+from batch_resend.job.pace import DEFAULT_QUOTA
+from batch_resend.job.pacing import SharedPace
 from batch_resend.job.request import AppClient
 from batch_resend.job.spool import Spool
 from batch_resend.job.summary import Summary
@@ -60,7 +60,7 @@ from batch_resend.reports.private_file import PrivateFile
 from batch_resend.reports.results_csv import CsvReport, FailedRows
 from batch_resend.run.descriptors import affordable
 from batch_resend.run.next_command import next_command
-from batch_resend.settings import UNCONFIRMED_FILTER, Settings, state_folder
+from batch_resend.settings import UNCONFIRMED_FILTER, LedgerTarget, Settings, state_folder
 from batch_resend.sources.cognito import CognitoSource
 from batch_resend.sources.csv_file import CsvSource, read_names
 from batch_resend.sources.named_users import NamedUsers
@@ -194,13 +194,9 @@ class Run:
         self._deliveries = deliveries = await self._open_places(stack, ledger)
         try:
             await self._open_report(deliveries, now)
-            for what, path in (
-                ("--failed", settings.failed),
-                ("--html", settings.html),
-                ("--summary", settings.summary),
-            ):
-                if path is not None:
-                    await deliveries.open(what, path)
+            for option, path in settings.outputs():
+                if option != "--report":
+                    await deliveries.open(option, path)
             job = await self._plan(
                 stack, world, ledger, AppClient(client_id, secret), deliveries.files
             )
@@ -256,7 +252,7 @@ class Run:
         settings = self.settings
         if settings.uses_s3:
             self._store = await stack.enter_async_context(s3.open_store(place_of(settings)))
-        folder = Path(tempfile.gettempdir())
+        folder = None
         if ledger.path is not None and not settings.dry_run:
             folder = ledger.path.resolve().parent  # private, and there to stay
         return Deliveries(
@@ -548,13 +544,8 @@ def _keep_apart(settings: Settings, ledger: Path | None) -> None:
     if ledger is None:
         return
     own = {os.path.realpath(file) for file in files_of(ledger)}
-    for option, path in (
-        ("--report", settings.report),
-        ("--failed", settings.failed),
-        ("--html", settings.html),
-        ("--summary", settings.summary),
-    ):
-        if path is None or path == "-" or s3.is_address(path):
+    for option, path in settings.outputs():
+        if path == "-" or s3_address.is_address(path):
             continue
         if os.path.realpath(path) in own:
             raise UsageError(
@@ -679,7 +670,7 @@ async def count_rows(settings: Settings) -> int | None:
         return None
     async with contextlib.AsyncExitStack() as stack:
         store = None
-        if s3.is_address(settings.users):
+        if s3_address.is_address(settings.users):
             store = await stack.enter_async_context(s3.open_store(place_of(settings)))
         opener = await _opener(stack, store, "USERS", settings.users)
         source = _csv_source(settings, settings.users, opener)
@@ -692,13 +683,13 @@ async def _opener(
     stack: contextlib.AsyncExitStack, store: s3.Store | None, option: str, path: str | None
 ) -> Opener | None:
     """Fetch an input that lies in S3; None for any other."""
-    if store is None or path is None or not s3.is_address(path):
+    if store is None or path is None or not s3_address.is_address(path):
         return None
     file = stack.enter_context(await store.fetch(option, path))
     return lambda _path, _flags: os.dup(file.fileno())
 
 
-def place_of(settings: Settings) -> AwsTarget:
+def place_of(settings: Settings | LedgerTarget) -> AwsTarget:
     """Where Cognito is, and who asks."""
     return AwsTarget(settings.pool_region, settings.profile, settings.endpoint_url)
 

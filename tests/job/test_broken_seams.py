@@ -13,7 +13,8 @@ import pytest
 
 from batch_resend.job import attempt
 from batch_resend.job.outcome import Judge, Stop
-from batch_resend.job.pacing import Gate, Health, Pace
+from batch_resend.job.pace import Pace
+from batch_resend.job.pacing import Gate, Health
 from batch_resend.job.stopping import Refusals, Stopping
 from batch_resend.ledger.journal import OwnJournal
 from batch_resend.ledger.sqlite.ledger import SqliteLedger
@@ -90,7 +91,7 @@ def test_what_breaks_loses_no_row_and_sends_none_twice(
         assert summary.exit_code == 4
         assert "ada@example.com" not in summary.detail
         if summary.stopped_by is Stop.INTERNAL:
-            assert summary.detail.startswith("ZeroDivisionError in test_broken_seams.py:")
+            assert summary.detail.startswith("ZeroDivisionError at test_broken_seams.py:")
     else:
         assert summary.exit_code == 0
     for result in world.report.results:
