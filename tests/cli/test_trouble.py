@@ -148,12 +148,12 @@ def test_an_odd_region_is_said_before_it_looks_like_a_broken_network(program: Pr
 @pytest.mark.parametrize(
     ("option", "value", "told"),
     [
-        ("--port", "99999", "--port 99999: give a port up to 65535"),
-        ("--port", "-1", "--port -1: give a port"),
-        ("--users", "-1", "--users -1: give a number of at least 0."),
-        ("--mail-quota", "-1", "--mail-quota -1: give a number of at least 0."),
-        ("--rate", "0", "--rate 0: give requests a second, above 0."),
-        ("--rate", "nan", "--rate nan: give requests a second, above 0."),
+        ("--port", "99999", "--port 99999: use a port up to 65535"),
+        ("--port", "-1", "--port -1: use a port"),
+        ("--users", "-1", "--users -1: the minimum is 0."),
+        ("--mail-quota", "-1", "--mail-quota -1: the minimum is 0."),
+        ("--rate", "0", "--rate 0: requests per second must be above 0."),
+        ("--rate", "nan", "--rate nan: requests per second must be above 0."),
     ],
 )
 def test_a_number_that_the_simulator_cannot_use_is_refused(
