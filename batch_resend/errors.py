@@ -64,6 +64,14 @@ class Refused(BatchResendError):
     exit_code = Exit.USAGE
 
 
+class NotConfirmed(Refused):
+    """The answer to the question was not yes."""
+
+    def __init__(self) -> None:
+        """Say so."""
+        super().__init__("Nobody was written to: the run was not confirmed.")
+
+
 class ReportError(BatchResendError):
     """A report cannot be written."""
 

@@ -25,6 +25,7 @@ from batch_resend.job.pacing import Gate, Health, SharedPace
 from batch_resend.job.plan import Eligibility
 from batch_resend.job.planner import Planner, Selection, Source
 from batch_resend.job.request import AppClient, Template
+from batch_resend.job.same_user import CaseRule, not_known
 from batch_resend.job.spool import Spool
 from batch_resend.job.stopping import Stopping
 from batch_resend.job.summary import MaxFailures, Summary, Tally
@@ -108,6 +109,7 @@ class Job:
     part: bool = False  #: of a larger run, which asks the ledger what is unknown over all
 
     tally: Tally = field(default_factory=Tally, init=False)
+    notes: tuple[str, ...] = field(default=(), init=False)  #: on the input, for the plan
     schedule: Schedule = field(default_factory=lambda: Schedule([0]), init=False)
     stopping: Stopping = field(init=False)
     _gate: Gate = field(init=False)
@@ -134,9 +136,12 @@ class Job:
 
     # -- 1 and 2: read and plan ----------------------------------------------------
 
-    async def plan(self, source: Source, selection: Selection) -> dict[Reason, int]:
+    async def plan(
+        self, source: Source, selection: Selection, case: CaseRule = not_known
+    ) -> dict[Reason, int]:
         """Read the whole input (its source is open) into the spool, decided; count by reason.
 
+        `case` is asked when all is read, and may take its time.
         Raises `InputError` or `SettingsError`; nobody has been written to then.
         """
         if self.policy.behind > _CLOCKS_DIFFER:
@@ -150,7 +155,7 @@ class Job:
             policy=self.policy,
             rng=self.rng,
         )
-        await planner.plan(source, selection)
+        self.notes = await planner.plan(source, selection, case)
         counts = self.spool.counts()
         eligible = counts.get(Reason.ELIGIBLE, 0)
         self.schedule = Schedule(divide(self.limits.waves, eligible))
@@ -179,9 +184,9 @@ class Job:
         """How many users each wave has."""
         return self.schedule.sizes
 
-    def set_rate(self, rate: float) -> None:
-        """Set the ceiling in requests a second; before `run` only."""
-        self._gate.pace = Pace(rate)
+    def set_rate(self, rate: float, *, quota: float | None = None) -> None:
+        """Set the ceiling, and the quota if AWS told it, per second; before `run` only."""
+        self._gate.pace = Pace(rate, quota=quota)
 
     def set_concurrency(self, concurrency: int) -> None:
         """Set how many requests may be in flight; before `run` only."""

@@ -16,8 +16,9 @@ from batch_resend.errors import SettingsError
 from batch_resend.job.request import AppClient, Template, build
 from batch_resend.model import Request, Wire
 from batch_resend.settings import Settings
-from batch_resend.simulator.rules import Client, Cognito
+from batch_resend.simulator.rules import Cognito
 from batch_resend.simulator.server import running
+from batch_resend.simulator.setup import Client
 from tests.support.listening import listening
 from tests.support.sentences import is_one_sentence
 

@@ -15,7 +15,7 @@ import pytest
 from batch_resend.aws import secrets
 from batch_resend.aws.endpoints import AwsTarget
 from batch_resend.errors import InputError, SettingsError
-from batch_resend.run.prepare import client_secret
+from batch_resend.run.client_secret import client_secret
 from batch_resend.settings import Settings
 from tests.support.listening import listening
 from tests.support.sentences import is_one_sentence

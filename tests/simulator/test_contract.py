@@ -26,9 +26,10 @@ from batch_resend.job.outcome import Signal, Stop, judge
 from batch_resend.model import Delivery, Outcome, Reason, Reply, Request, Wire
 from batch_resend.simulator.pool import Kind
 from batch_resend.simulator.quota import Quota
-from batch_resend.simulator.rules import Client, Cognito, Outage, PoolSettings
+from batch_resend.simulator.rules import Cognito
 from batch_resend.simulator.sender import SimulatedSender
 from batch_resend.simulator.server import running
+from batch_resend.simulator.setup import Client, Outage, PoolSettings
 from tests.support.by_sdk import ask, at_endpoint
 
 pytestmark = pytest.mark.anyio

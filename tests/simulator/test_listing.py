@@ -8,13 +8,8 @@ from typing import Any
 import pytest
 
 from batch_resend.simulator.pool import Pool, User, parse_filter
-from batch_resend.simulator.rules import (
-    DEFAULT_MAIL_QUOTA,
-    ApiError,
-    Client,
-    Cognito,
-    PoolSettings,
-)
+from batch_resend.simulator.rules import ApiError, Cognito
+from batch_resend.simulator.setup import DEFAULT_MAIL_QUOTA, Client, PoolSettings
 from tests.support.simulated import ADA, NOON, POOL_ID, UNCONFIRMED
 
 BOB = User("bob", {"email": "bob@example.com"}, status="CONFIRMED")

@@ -14,12 +14,8 @@ from hypothesis import strategies as st
 from batch_resend.model import Delivery, Reply, Wire
 from batch_resend.simulator.pool import Kind, Pool, User, make_users
 from batch_resend.simulator.quota import Meter, Quota, Style
-from batch_resend.simulator.rules import (
-    Client,
-    Cognito,
-    Outage,
-    PoolSettings,
-)
+from batch_resend.simulator.rules import Cognito
+from batch_resend.simulator.setup import Client, Outage, PoolSettings
 from tests.support.simulated import NOON, ask
 
 

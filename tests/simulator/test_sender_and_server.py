@@ -15,12 +15,10 @@ from botocore.exceptions import ClientError
 from batch_resend.model import Request
 from batch_resend.simulator.pool import Pool
 from batch_resend.simulator.quota import Quota
-from batch_resend.simulator.rules import (
-    Client,
-    Cognito,
-)
+from batch_resend.simulator.rules import Cognito
 from batch_resend.simulator.sender import SimulatedListing, SimulatedSender
 from batch_resend.simulator.server import running, serve_forever
+from batch_resend.simulator.setup import Client
 from tests.support.simulated import ADA, NOON, POOL_ID, UNCONFIRMED, ask
 
 

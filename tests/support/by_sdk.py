@@ -9,7 +9,7 @@ from batch_resend.aws import clients
 from batch_resend.aws.endpoints import AwsTarget
 from batch_resend.aws.sender import AwsSender
 from batch_resend.model import Request
-from batch_resend.simulator.rules import Client
+from batch_resend.simulator.setup import Client
 
 
 @asynccontextmanager

@@ -6,10 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from batch_resend.simulator.pool import User
-from batch_resend.simulator.rules import (
-    Client,
-    PoolSettings,
-)
+from batch_resend.simulator.setup import Client, PoolSettings
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp()
 
