@@ -246,10 +246,8 @@ class Job:
             self.stop(Stop.LEDGER, f"The ledger's commits broke off ({place_of(error)}).")
 
     async def _watch_time(self, deadline: float | None) -> None:
-        try:
+        with self.stopping.guarded():
             await self.stopping.watch_time(deadline, self.limits.give_up_after)
-        except Exception as error:
-            self.stopping.fail(error)
 
     async def _finish(self) -> Summary:
         summary = await self._summary()
@@ -356,10 +354,8 @@ class Job:
             self.stopping.fail(error)
         self._note(Settled(result))
         if self.hand_over is not None:
-            try:
+            with self.stopping.guarded():
                 await self.hand_over(result)
-            except Exception as error:
-                self.stopping.fail(error)
 
     def _write(self, result: Result) -> None:
         """Report a row; where that fails for what Cognito said, without what it said."""
@@ -375,10 +371,8 @@ class Job:
 
     def _note(self, event: Event) -> None:
         """Let whoever watches know; what goes wrong there ends the run, and loses no row."""
-        try:
+        with self.stopping.guarded():
             self.observe(event)
-        except Exception as error:
-            self.stopping.fail(error)
 
     async def _summary(self) -> Summary:
         unknown: int | None = self.tally.outcomes[Outcome.UNKNOWN]
