@@ -71,10 +71,8 @@ class Sending:
 
     def free(self, place: Place) -> None:
         """Give a place back to the pace; what goes wrong there changes nothing for the user."""
-        try:
+        with self.stopping.guarded():
             self.gate.free(place, anyio.current_time())
-        except Exception as error:
-            self.stopping.fail(error)
 
 
 @dataclass(frozen=True, slots=True)

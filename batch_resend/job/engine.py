@@ -241,10 +241,8 @@ class Job:
             self.stop(Stop.LEDGER, f"The ledger's commits broke off ({place_of(error)}).")
 
     async def _watch_time(self, deadline: float | None) -> None:
-        try:
+        with self.stopping.guarded():
             await self.stopping.watch_time(deadline, self.limits.give_up_after)
-        except Exception as error:
-            self.stopping.fail(error)
 
     async def _finish(self) -> Summary:
         summary = await self._summary()

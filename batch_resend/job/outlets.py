@@ -50,17 +50,13 @@ class Outlets:
             self.stopping.fail(error)
         self.event(Settled(result))
         if self.hand_over is not None:
-            try:
+            with self.stopping.guarded():
                 await self.hand_over(result)
-            except Exception as error:
-                self.stopping.fail(error)
 
     def event(self, event: Event) -> None:
         """Show an event; an error of a watcher ends the run."""
-        try:
+        with self.stopping.guarded():
             self.observe(event)
-        except Exception as error:
-            self.stopping.fail(error)
 
     def _write(self, result: Result) -> None:
         """Report a row; if that fails because of Cognito's text, report it without the text."""
