@@ -77,6 +77,7 @@ class Reason(StrEnum):
     TRIGGER_ERROR = "trigger-error", Outcome.UNKNOWN
     UNREADABLE_ANSWER = "unreadable-answer", Outcome.UNKNOWN
     INTERRUPTED = "interrupted", Outcome.UNKNOWN
+    NOT_RECORDED = "not-recorded", Outcome.UNKNOWN
 
     STOPPED = "stopped", Outcome.NOT_ATTEMPTED
 
@@ -118,9 +119,10 @@ class Candidate:
 
     `row` counts data rows (or listed users) from 1. `attributes` are the other CSV
     columns or the user's attributes, as text. `raw` is the row exactly as it stood in
-    the input, line end included. The last four are known from a listing only; `aliases`
-    are the user's other names (sub, email, phone_number) and `created` is in seconds
-    since the epoch.
+    the input, line end included. `aliases` are the user's other names (sub, email,
+    phone_number) as a listing knows them; `contacts` are those that a file's columns claim,
+    which only an exclude list is matched with. `status`, `enabled` and `created`, in seconds
+    since the epoch, come from a listing or from columns that are called as in one.
     """
 
     row: int
@@ -131,6 +133,7 @@ class Candidate:
     status: str | None = None
     enabled: bool | None = None
     created: float | None = None
+    contacts: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         """Show the row and a masked name, never an address."""
@@ -158,10 +161,14 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What will be said to Cognito: the keyword arguments of ResendConfirmationCode."""
+    """What will be said to Cognito: the keyword arguments of ResendConfirmationCode.
+
+    `mark` is the intent's, for the User-Agent (`marks`).
+    """
 
     username: str
     parameters: Mapping[str, Any]
+    mark: str = ""
 
     def __repr__(self) -> str:
         """Show a masked name; the parameters hold a SecretHash and personal data."""

@@ -159,6 +159,12 @@ ADVICE: dict[Reason, Advice] = {
         _ASK,
         few="a run was killed during this request",
     ),
+    Reason.NOT_RECORDED: Advice(
+        "CloudTrail has no record of the request, while all our answered requests around it have"
+        " one (`batch-resend reconcile`)",
+        "accept that a few may get two messages: `--resend-unknown not-recorded`",
+        few="CloudTrail has no record of the request",
+    ),
     Reason.STOPPED: Advice(
         "the run ended first; the summary says why. With `attempts` above 0, Cognito answered that "
         "it sent nothing",

@@ -12,7 +12,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from batch_resend.aws.transport import NoAnswer, Unreadable
+from batch_resend.aws.transport import MARK, NoAnswer, Unreadable
 from batch_resend.aws.unreachable import NotSent
 from batch_resend.model import Delivery, Reply, Request, Wire
 
@@ -26,6 +26,7 @@ class AwsSender:
 
     async def send(self, request: Request) -> Reply:
         """Ask for one code. Never raises for a user; a cancellation passes through."""
+        MARK.set(request.mark)
         try:
             answer = await self._client.resend_confirmation_code(**request.parameters)
         except ClientError as error:

@@ -21,6 +21,7 @@ from __future__ import annotations
 import asyncio
 import select
 import ssl
+from contextvars import ContextVar
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -32,6 +33,11 @@ from botocore.parsers import create_parser
 from yarl import URL
 
 from batch_resend.aws.unreachable import NotSent, Route, explain
+from batch_resend.marks import with_mark
+
+#: The mark of the request that the current task is making. The SDK has no way to hand a header
+#: to one call of a client, and calls the transport in the task of whoever calls the client.
+MARK: ContextVar[str] = ContextVar("MARK", default="")
 
 LONGEST_ANSWER = 1_000_000  #: bytes; Cognito's answers are a few hundred
 
@@ -176,11 +182,14 @@ class SingleAttemptTransport:
         if self._session is None:
             raise NotSent("the client is closed")
         address = self._addresses.get(params["url"]) or self._address(params["url"])
+        headers = {**params["headers"], "Accept-Encoding": "identity"}
+        if mark := MARK.get():
+            headers["User-Agent"] = with_mark(headers.get("User-Agent", ""), mark)
         try:
             async with self._session.request(
                 params["method"],
                 address.url,
-                headers={**params["headers"], "Accept-Encoding": "identity"},
+                headers=headers,
                 data=params["body"],
                 allow_redirects=False,
                 proxy=address.proxy,
@@ -193,11 +202,11 @@ class SingleAttemptTransport:
             raise Unreadable("the answer broke off") from error
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise NoAnswer(_told(error)) from error
-        headers = {
+        received = {
             name.decode("latin-1").lower(): value.decode("latin-1")
             for name, value in response.raw_headers
         }
-        answer = {"status_code": response.status, "headers": headers, "body": body}
+        answer = {"status_code": response.status, "headers": received, "body": body}
         parsed = self._parser.parse(answer, model.output_shape)
         if not isinstance(parsed, dict):  # as `null` is
             raise Unreadable("the answer is JSON of another kind than an object")

@@ -6,68 +6,95 @@ a question: variables that were set for `run` must not decide about that here.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
-from typing import Annotated
+from dataclasses import replace
 
 import typer
 
-from batch_resend.cli import options
+from batch_resend.cli import options, parsing
+from batch_resend.cli.command import Command, Commands, check_variables
 from batch_resend.cli.event_loop import in_loop
+from batch_resend.cli.option import Option, Values, taking
 from batch_resend.errors import Exit, Refused, UsageError
+from batch_resend.ledger import Extent
 from batch_resend.wording import some
 
-ledger = typer.Typer(help="The ledger as CSV; erase people; erase the old.", no_args_is_help=True)
+ledger = typer.Typer(
+    cls=Commands, help="Export the ledger, erase users, purge old entries.", no_args_is_help=True
+)
+
+# fmt: off
+_ONLY_SHOW = Option(
+    flag="--dry-run", short="-n", panel=options.GUARDS, environment=False,
+    help="Show how much would be erased; erase nothing.",
+)
+_YES = replace(
+    options.YES, panel=options.GUARDS, environment=False, note="",
+    help="Ask no question, for cron. Without a terminal it is needed.",
+)
+EXPORT = (
+    *options.TARGET,
+    Option(
+        flag="--unknown", panel=options.RESULTS, environment=False,
+        help="Only messages with an unknown outcome.",
+    ),
+    Option(
+        flag="--output", metavar="PATH", panel=options.RESULTS, environment=False, default="-",
+        help="Where to write; - for standard output.",
+    ),
+    options.OVERWRITE,
+)
+FORGET = (
+    Option(
+        flag="USERNAMES", metavar="USERNAME...", repeat=True,
+        help="Users to erase, by any of their names; - reads a list from standard input."
+        " Arguments stay in the shell's history: better use --from.",
+    ),
+    Option(
+        flag="--from", metavar="FILE", panel=options.USERS_PANEL, environment=False,
+        help="List of usernames; - for standard input.",
+    ),
+    *options.TARGET,
+    options.ANY_CASE,
+    _ONLY_SHOW,
+    _YES,
+    options.NO_MASK,
+)
+PURGE = (
+    Option(
+        flag="--older-than", metavar="DURATION", panel=options.USERS_PANEL, environment=False,
+        parse=parsing.duration,
+        help="Messages completed, or started and still open, longer ago, such as 365d. (required)",
+    ),
+    *options.TARGET,
+    Option(
+        flag="--entirely", panel=options.GUARDS, environment=False,
+        help="Delete the messages too: their recipients can be messaged again.",
+    ),
+    _ONLY_SHOW,
+    _YES,
+)
+# fmt: on
 
 
-@ledger.command()
-def export(
-    context: typer.Context,
-    *,
-    user_pool_id: options.UserPoolId = "",
-    client_id: options.LedgerOf = "",
-    ledger: options.Ledger = None,
-    unknown: Annotated[
-        bool,
-        typer.Option(
-            "--unknown",
-            help="Only messages that nobody can prove or disprove.",
-            rich_help_panel="Results",
-        ),
-    ] = False,
-    output: Annotated[
-        str,
-        typer.Option(
-            "--output",
-            metavar="PATH",
-            help="- is standard output. (default: -)",
-            rich_help_panel="Results",
-            show_default=False,
-        ),
-    ] = "-",
-    overwrite: options.Overwrite = False,
-    profile: options.Profile = "",
-    region: options.Region = "",
-    endpoint_url: options.EndpointUrl = "",
-    config: options.Config = None,
-    pool: options.Pool = None,
-) -> int:
+@ledger.command(cls=Command)
+@taking(*EXPORT)
+def export(context: typer.Context, typed: Values) -> int:
     """Write every message in the ledger as a CSV row, names in full."""
-    del config, pool  # these have spoken already
-    options.check_variables(context)
-    settings = options.ledger_settings(
-        ledger=ledger, client_id=client_id, user_pool_id=user_pool_id, profile=profile,
-        region=region, endpoint_url=endpoint_url,
-    )  # fmt: skip
+    check_variables(context)
+    target = options.ledger_target(typed)
+    output, overwrite, unknown = typed["output"] or "-", typed["overwrite"], typed["unknown"]
 
     async def write() -> int:
         from batch_resend.reports import ledger_csv
         from batch_resend.reports.private_file import PrivateFile
         from batch_resend.run.open_ledger import keep_apart, ledger_of, looking
 
-        path = await ledger_of(settings)
+        path = await ledger_of(target)
         keep_apart(path, output)
-        async with looking(settings, path) as opened:
+        async with looking(target, path) as opened:
             with PrivateFile(output, what="--output", overwrite=overwrite) as file:
                 count = ledger_csv.write(opened.messages(unknown=unknown), file)
         if output != "-":
@@ -77,158 +104,130 @@ def export(
     return in_loop(write)
 
 
-@ledger.command()
-def forget(
-    context: typer.Context,
-    usernames: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="USERNAME",
-            help="Whom to erase, by any of their names; - reads a list from standard input."
-            " Arguments stay in the shell's history: better --from.",
-            show_default=False,
-        ),
-    ] = None,
-    *,
-    from_file: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            metavar="FILE",
-            help="A list of usernames, or - for standard input.",
-            rich_help_panel="Who",
-            show_default=False,
-        ),
-    ] = None,
-    user_pool_id: options.UserPoolId = "",
-    case_sensitive: options.CaseSensitive = False,
-    client_id: options.LedgerOf = "",
-    ledger: options.Ledger = None,
-    no_mask: options.NoMask = False,
-    profile: options.Profile = "",
-    region: options.Region = "",
-    endpoint_url: options.EndpointUrl = "",
-    config: options.Config = None,
-    pool: options.Pool = None,
-) -> int:
+@ledger.command(cls=Command)
+@taking(*FORGET)
+def forget(context: typer.Context, typed: Values) -> int:
     """Erase people's names for good. What they were sent still counts, by a keyed hash."""
-    del config, pool  # these have spoken already
-    options.check_variables(context)
-    names = list(usernames or [])
+    check_variables(context)
+    names, from_file, no_mask = list(typed["usernames"] or ()), typed["from_"], typed["no_mask"]
     if names == ["-"] and from_file is None:
         names, from_file = [], "-"
     if bool(names) == (from_file is not None):
-        raise UsageError("Whom to forget? Give usernames, or a list of them with --from FILE.")
-    settings = options.ledger_settings(
-        ledger=ledger, client_id=client_id, user_pool_id=user_pool_id, profile=profile,
-        region=region, endpoint_url=endpoint_url, case_sensitive=case_sensitive,
-    )  # fmt: skip
+        raise UsageError(
+            "No usernames given. Pass them as arguments or with --from FILE."
+            if not names
+            else "USERNAME and --from cannot be combined."
+        )
+    target, dry_run, yes = options.ledger_target(typed), typed["dry_run"], typed["yes"]
 
     async def erase() -> int:
         from batch_resend.masking import mask, printable
         from batch_resend.run.open_ledger import erasing, ledger_of
-        from batch_resend.sources.csv_file import read_names
+        from batch_resend.sources.names import read_names
 
-        path = await ledger_of(settings)
+        path = await ledger_of(target)
         if from_file is not None:
-            names.extend([name async for name in read_names(from_file)])
-        async with erasing(settings, path) as found:
-            forgotten = await found.forget(names)
-        _say(
-            f"Names erased in {some(forgotten.messages, 'message')} of the ledger {path}; what"
-            " was sent still counts. Copies of the ledger, reports and failed files may hold"
-            " them still."
-        )
-        for name in forgotten.unknown:
-            _say(f"Nothing is known of {printable(name) if no_mask else mask(name)}.")
-        return int(Exit.SOME_FAILED if forgotten.unknown else Exit.DONE)
+            names.extend([row[0] async for row in read_names(from_file)])
+        async with erasing(target, path) as found:
+            reach = await found.reach(names)
+            missing = [printable(name) if no_mask else mask(name) for name in reach.missing]
+            what = f"the names in {_shown(reach)} of the ledger {path}"
+            if reach.messages and _goes_on(f"Erase {what}?", dry_run=dry_run, yes=yes):
+                await found.forget(names)
+        if dry_run:
+            _say(f"Nothing was erased. It would erase {what}; what was sent still counts.")
+        else:
+            _say(
+                f"Names erased in {some(reach.messages, 'message')} of the ledger {path}; what"
+                " was sent still counts. Copies of the ledger, reports and failed files may hold"
+                " them still."
+            )
+        for name in missing:
+            _say(f"Nothing is known of {name}.")
+        return int(Exit.SOME_FAILED if missing else Exit.DONE)
 
     return in_loop(erase)
 
 
-@ledger.command()
-def purge(
-    context: typer.Context,
-    *,
-    older_than: Annotated[
-        str,
-        typer.Option(
-            "--older-than",
-            metavar="D",
-            help="Messages settled, or begun and still open, longer ago: such as 365d. (required)",
-            rich_help_panel="Who",
-            show_default=False,
-        ),
-    ] = "",
-    user_pool_id: options.UserPoolId = "",
-    client_id: options.LedgerOf = "",
-    entirely: Annotated[
-        bool,
-        typer.Option(
-            "--entirely",
-            help="Forget the messages too: these people can be written to again.",
-            rich_help_panel="Guards",
-        ),
-    ] = False,
-    yes: Annotated[
-        bool, typer.Option("--yes", help="Ask no question.", rich_help_panel="Guards")
-    ] = False,
-    ledger: options.Ledger = None,
-    profile: options.Profile = "",
-    region: options.Region = "",
-    endpoint_url: options.EndpointUrl = "",
-    config: options.Config = None,
-    pool: options.Pool = None,
-) -> int:
+@ledger.command(cls=Command)
+@taking(*PURGE)
+def purge(context: typer.Context, typed: Values) -> int:
     """Erase the names in old messages for good. What was sent still counts."""
-    del config, pool  # these have spoken already
-    options.check_variables(context)
-    if not older_than:
-        raise UsageError("--older-than is missing: give an age such as 365d.")
-    from batch_resend.cli.parsing import duration
-
-    before = time.time() - duration("--older-than", older_than)
-    settings = options.ledger_settings(
-        ledger=ledger, client_id=client_id, user_pool_id=user_pool_id, profile=profile,
-        region=region, endpoint_url=endpoint_url,
-    )  # fmt: skip
+    check_variables(context)
+    if not typed["older_than"]:
+        raise UsageError("--older-than is missing. Use an age such as 365d.")
+    before = time.time() - parsing.duration("--older-than", typed["older_than"])
+    target, yes, entirely = options.ledger_target(typed), typed["yes"], typed["entirely"]
+    dry_run = typed["dry_run"]
 
     async def erase() -> int:
         from batch_resend.run.open_ledger import erasing, ledger_of
 
-        async with erasing(settings, await ledger_of(settings)) as found:
-            count, unknown = await found.older(before, entirely=entirely)
-            told = some(count, "message")
-            told += f" ({unknown} of them unknown)" if unknown else ""
+        async with erasing(target, await ledger_of(target)) as found:
+            reach = await found.older(before, entirely=entirely)
+            what = f"{_shown(reach)} of the {found.name}"
             if entirely:
-                _confirm(f"{told} of the {found.name}", yes=yes)
-            await found.purge(before, entirely=entirely)
-            _say(
-                f"Forgotten for good: {told} of the {found.name}. Whoever they went to can be"
-                " written to again."
-                if entirely
-                else f"Names erased in {told} of the {found.name}; what was sent still counts."
-            )
+                question = f"Delete {what}, so that their recipients can be messaged again?"
+            else:
+                question = f"Erase the names in {what}?"
+            if reach.messages and _goes_on(question, dry_run=dry_run, yes=yes):
+                await found.purge(before, entirely=entirely)
+            counted = some(reach.messages, "message")
+            counted += f" ({reach.unknown} of them unknown)" if reach.unknown else ""
+            if dry_run and entirely:
+                _say(f"Nothing was deleted. It would delete {what}.")
+            elif dry_run:
+                _say(f"Nothing was erased. It would erase the names in {what}.")
+            elif entirely:
+                _say(
+                    f"Deleted {counted} of the {found.name}. Their recipients can be messaged"
+                    " again."
+                )
+            else:
+                _say(f"Names erased in {counted} of the {found.name}; what was sent still counts.")
         return int(Exit.DONE)
 
     return in_loop(erase)
 
 
-def _confirm(what: str, *, yes: bool) -> None:
+def _shown(reach: Extent) -> str:
+    """Say how many messages are reached, and of what days."""
+    shown = some(reach.messages, "message")
+    if reach.unknown:
+        shown += f" ({reach.unknown} of them unknown)"
+    if reach.oldest is not None and reach.newest is not None:
+        first, last = (
+            time.strftime("%Y-%m-%d", time.gmtime(at)) for at in (reach.oldest, reach.newest)
+        )
+        shown += f" of {first}" if first == last else f" from {first} to {last}"
+    return shown
+
+
+def _goes_on(question: str, *, dry_run: bool, yes: bool) -> bool:
+    """Whether to erase; asks at a terminal, and raises `Refused` where the answer is no."""
     from batch_resend.console.console import can_ask
 
-    if yes:
-        return
+    if dry_run or yes:
+        return not dry_run
     if not can_ask():
         raise Refused(
-            f"Nothing was forgotten: --entirely would forget {what}, so that whoever they went to"
-            " can be written to again. There is no terminal to confirm at: give --yes."
+            f"Nothing was erased: there is no terminal to confirm at. {question} Look at it with"
+            " --dry-run, then add --yes."
         )
-    question = f"Forget {what}, so that whoever they went to can be written to again? [y/N] "
-    sys.stderr.write(question)
+    forget_typed_ahead()
+    sys.stderr.write(f"{question} [y/N] ")
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
-        raise Refused("Nothing was forgotten: it was not confirmed.")
+        raise Refused("Nothing was erased: it was not confirmed.")
+    return True
+
+
+def forget_typed_ahead() -> None:
+    """Drop what was typed before a question was shown: it is no answer to it."""
+    import termios
+
+    with contextlib.suppress(termios.error, OSError):
+        termios.tcflush(sys.stdin, termios.TCIFLUSH)
 
 
 def _say(text: str) -> None:

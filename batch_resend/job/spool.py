@@ -1,9 +1,14 @@
 """The whole plan on disk before the first message: any number of rows, flat memory.
 
 A private temporary SQLite database, which SQLite unlinks as soon as it has opened it:
-names and addresses vanish with the process, however it dies. It finds duplicates, holds
-the decisions in the order of the rows, and answers what needs the whole input to be
-known: counts, the first N, a sample, the newest account of an address.
+names and addresses vanish with the process, however it dies. It holds the decisions in
+the order of the rows, and answers what needs the whole input to be known: duplicates,
+counts, the first N, a sample, the newest account of an address.
+
+Whether names that differ only in case are two users may be known only at the end, so
+duplicates are marked then.
+
+Where there is no room for the plan on the disk, every method raises `SettingsError`.
 """
 
 from __future__ import annotations
@@ -12,8 +17,11 @@ import hashlib
 import json
 import random
 import sqlite3
-from collections.abc import Iterable, Iterator
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
+from batch_resend.errors import SettingsError
 from batch_resend.model import REASONS, Planned, Reason
 
 _READ_AT_ONCE = 256
@@ -22,11 +30,11 @@ PRAGMA synchronous = OFF;     -- nothing here outlives the process
 PRAGMA journal_mode = OFF;
 PRAGMA temp_store = FILE;
 PRAGMA cache_size = -16000;   -- 16 MB, the rest on disk
-CREATE TABLE seen (key BLOB PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE excluded (key BLOB PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE excluded (key BLOB, entry INTEGER, PRIMARY KEY (key, entry)) WITHOUT ROWID;
+CREATE TABLE met (entry INTEGER PRIMARY KEY);
 CREATE TABLE planned (
     row INTEGER PRIMARY KEY, username TEXT, reason TEXT, attributes TEXT, raw TEXT, aliases TEXT,
-    address BLOB, created REAL
+    address BLOB, created REAL, folded BLOB
 );
 """
 
@@ -34,13 +42,12 @@ CREATE TABLE planned (
 class Spool:
     """The planned rows. Use as a context manager."""
 
-    def __init__(self, *, case_sensitive: bool = False) -> None:
+    def __init__(self) -> None:
         """Make an empty spool."""
-        self._case_sensitive = case_sensitive
         self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._db.executescript(_TABLES)
         self._db.execute("BEGIN")  # never committed: one transaction, nothing to keep
-        self._excludes = False
+        self.excluded = 0  #: entries of the exclude list
 
     def __enter__(self) -> Spool:
         """Use it."""
@@ -52,34 +59,40 @@ class Spool:
 
     def clear(self) -> None:
         """Throw the rows away, because the source begins again."""
-        self._db.execute("DELETE FROM seen")
-        self._db.execute("DELETE FROM planned")
+        self._execute("DELETE FROM planned")
+        self._execute("DELETE FROM met")
 
     def exclude(self, names: Iterable[str]) -> None:
-        """Take a list of names that are never to be written to."""
-        self._excludes = True
-        self._db.executemany(
-            "INSERT OR IGNORE INTO excluded VALUES (?)", ((self._key(name),) for name in names)
+        """Add an entry to the exclude list: the names of one user."""
+        self.excluded += 1
+        self._execute_many(
+            "INSERT OR IGNORE INTO excluded VALUES (?, ?)",
+            ((_any_form(name), self.excluded) for name in names),
         )
 
     def is_excluded(self, names: Iterable[str]) -> bool:
-        """Whether one of a user's names is on that list."""
-        return self._excludes and any(
-            self._db.execute("SELECT 1 FROM excluded WHERE key = ?", (self._key(name),)).fetchone()
-            for name in names
-        )
-
-    def is_repeated(self, name: str) -> bool:
-        """Whether the name was seen before; from now on it was. Nobody's name is empty."""
-        if not name:
+        """Whether one of a user's names is on that list, in any Unicode form and case."""
+        if not self.excluded:
             return False
-        cursor = self._db.execute("INSERT OR IGNORE INTO seen VALUES (?)", (self._key(name),))
-        return cursor.rowcount == 0
+        entries = [
+            entry
+            for name in names
+            for entry in self._execute(
+                "SELECT entry FROM excluded WHERE key = ?", (_any_form(name),)
+            )
+        ]
+        self._execute_many("INSERT OR IGNORE INTO met VALUES (?)", entries)
+        return bool(entries)
+
+    def excluded_in_vain(self) -> int:
+        """How many entries of the exclude list matched no user so far."""
+        (met,) = self._execute("SELECT count(*) FROM met").fetchone()
+        return self.excluded - int(met)
 
     def add(self, batch: Iterable[tuple[Planned, str, float | None]]) -> None:
         """Add planned rows, each with its address (or "") and time of sign-up if known."""
-        self._db.executemany(
-            "INSERT INTO planned VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        self._execute_many(
+            "INSERT INTO planned VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 (
                     planned.row,
@@ -88,16 +101,59 @@ class Spool:
                     json.dumps(dict(planned.attributes)) if planned.attributes else None,
                     planned.raw.encode("utf-8", "surrogatepass"),
                     json.dumps(planned.aliases) if planned.aliases else None,
-                    self._key(address) if address else None,
+                    _digest(address.casefold()) if address else None,
                     created,
+                    _digest(planned.username.casefold()) if planned.username else None,
                 )
                 for planned, address, created in batch
             ),
         )
 
+    def differing_in_case(self) -> int:
+        """How many rows name the user of an earlier row, but for the case."""
+        (count,) = self._execute(
+            "SELECT total(spellings - 1) FROM ("
+            " SELECT count(DISTINCT username) AS spellings FROM planned"
+            "  WHERE folded IS NOT NULL GROUP BY folded)"
+        ).fetchone()
+        return int(count)
+
+    def exclude_all_rows_of_a_name(self, *, case_sensitive: bool) -> None:
+        """Exclude all rows of a name one of whose rows is excluded, perhaps by its address."""
+        if not self.excluded:
+            return
+        name = "username" if case_sensitive else "folded"
+        self._execute(
+            f"UPDATE planned SET reason = ? WHERE {name} IN ("  # noqa: S608
+            f" SELECT {name} FROM planned WHERE reason = ? AND folded IS NOT NULL)",
+            (str(Reason.EXCLUDED), str(Reason.EXCLUDED)),
+        )
+
+    def mark_duplicates(self, *, case_sensitive: bool) -> None:
+        """Skip all rows but the first of each name, whatever else was decided.
+
+        An empty name is that of no user and has no duplicates.
+        """
+        name = "username" if case_sensitive else "folded"
+        self._execute(
+            "UPDATE planned SET reason = ? WHERE folded IS NOT NULL AND row NOT IN ("  # noqa: S608
+            f" SELECT min(row) FROM planned WHERE folded IS NOT NULL GROUP BY {name})",
+            (str(Reason.DUPLICATE),),
+        )
+
+    def decided(self, reasons: Sequence[Reason]) -> Iterator[list[Planned]]:
+        """Yield the rows with one of these reasons, in lists; they may be replaced meanwhile."""
+        yield from self._rows(f"AND reason IN ({', '.join('?' * len(reasons))})", *reasons)
+
+    def replace(self, planned: Planned) -> None:
+        """Replace the reason of a row."""
+        self._execute(
+            "UPDATE planned SET reason = ? WHERE row = ?", (str(planned.reason), planned.row)
+        )
+
     def keep_newest_of_each_address(self) -> None:
         """Skip all but the newest account of an address, whatever else was decided."""
-        self._db.execute(
+        self._execute(
             "UPDATE planned SET reason = ? WHERE address IS NOT NULL AND reason != ? AND row IN ("
             " SELECT row FROM (SELECT row, row_number() OVER ("
             "  PARTITION BY address ORDER BY created DESC, row DESC) AS place FROM planned"
@@ -107,7 +163,7 @@ class Spool:
 
     def keep_first(self, count: int) -> None:
         """Skip all but the first `count` of the eligible."""
-        self._db.execute(
+        self._execute(
             "UPDATE planned SET reason = ? WHERE reason = ? AND row NOT IN ("
             " SELECT row FROM planned WHERE reason = ? ORDER BY row LIMIT ?)",
             (str(Reason.OVER_LIMIT), str(Reason.ELIGIBLE), str(Reason.ELIGIBLE), count),
@@ -116,7 +172,7 @@ class Spool:
     def keep_sample(self, count: int, rng: random.Random) -> None:
         """Skip all but `count` of the eligible, drawn at random."""
         self._db.create_function("draw", 0, rng.random)
-        self._db.execute(
+        self._execute(
             "UPDATE planned SET reason = ? WHERE reason = ? AND row NOT IN ("
             " SELECT row FROM planned WHERE reason = ? ORDER BY draw() LIMIT ?)",
             (str(Reason.OVER_LIMIT), str(Reason.ELIGIBLE), str(Reason.ELIGIBLE), count),
@@ -124,12 +180,12 @@ class Spool:
 
     def counts(self) -> dict[Reason, int]:
         """How many rows have which reason."""
-        rows = self._db.execute("SELECT reason, count(*) FROM planned GROUP BY reason")
+        rows = self._execute("SELECT reason, count(*) FROM planned GROUP BY reason")
         return {REASONS[reason]: count for reason, count in rows}
 
     def first_eligible(self, count: int) -> list[str]:
         """Give the first few names that would be sent a code."""
-        rows = self._db.execute(
+        rows = self._execute(
             "SELECT username FROM planned WHERE reason = ? ORDER BY row LIMIT ?",
             (str(Reason.ELIGIBLE), count),
         )
@@ -137,7 +193,7 @@ class Spool:
 
     def telephones(self) -> int:
         """How many of the eligible have a telephone number among their names (listing only)."""
-        (count,) = self._db.execute(
+        (count,) = self._execute(
             "SELECT count(*) FROM planned WHERE reason = ? AND EXISTS ("
             " SELECT 1 FROM json_each(planned.aliases)"
             "  WHERE value GLOB '+[0-9]*' AND value NOT GLOB '*[^+0-9]*')",
@@ -147,17 +203,21 @@ class Spool:
 
     def __iter__(self) -> Iterator[Planned]:
         """Yield the rows in their order."""
+        for rows in self._rows(""):
+            yield from rows
+
+    def _rows(self, where: str, *values: str) -> Iterator[list[Planned]]:
         last = -1
         while True:
-            rows = self._db.execute(
-                "SELECT row, username, reason, attributes, raw, aliases FROM planned"
-                " WHERE row > ? ORDER BY row LIMIT ?",
-                (last, _READ_AT_ONCE),
+            rows = self._execute(
+                "SELECT row, username, reason, attributes, raw, aliases FROM planned"  # noqa: S608
+                f" WHERE row > ? {where} ORDER BY row LIMIT ?",
+                (last, *values, _READ_AT_ONCE),
             ).fetchall()
             if not rows:
                 return
-            for row, username, reason, attributes, raw, aliases in rows:
-                yield Planned(
+            yield [
+                Planned(
                     row=row,
                     username=_text(username),
                     reason=REASONS[reason],
@@ -165,13 +225,39 @@ class Spool:
                     raw=_text(raw),
                     aliases=tuple(json.loads(aliases)) if aliases else (),
                 )
+                for row, username, reason, attributes, raw, aliases in rows
+            ]
             last = rows[-1][0]
 
-    def _key(self, name: str) -> bytes:
-        if not self._case_sensitive:
-            name = name.casefold()
-        return hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    def _execute(self, sql: str, values: tuple[Any, ...] = ()) -> sqlite3.Cursor:
+        try:
+            return self._db.execute(sql, values)
+        except sqlite3.Error as error:
+            raise _no_room(error) from error
+
+    def _execute_many(self, sql: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        try:
+            self._db.executemany(sql, rows)
+        except sqlite3.Error as error:
+            raise _no_room(error) from error
+
+
+def _any_form(name: str) -> bytes:
+    """Return the key of a name whatever its Unicode form and case."""
+    plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+    return _digest(plain)
+
+
+def _digest(name: str) -> bytes:
+    return hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def _text(stored: bytes) -> str:
     return stored.decode("utf-8", "surrogatepass")
+
+
+def _no_room(error: sqlite3.Error) -> SettingsError:
+    return SettingsError(
+        f"The plan does not fit into the directory for temporary files ({error}). Set TMPDIR to"
+        " one that has room."
+    )

@@ -20,6 +20,10 @@ from batch_resend.ledger.sqlite.group_commit import GroupCommit, StepWriter
 class ExclusiveLedger(StepWriter, Protocol):
     """A ledger that one run holds alone; every method raises `LedgerError`."""
 
+    def distinguish_case(self) -> bool:
+        """Tell names apart that differ only in case; return whether that changes anything."""
+        ...
+
     def latest(self) -> float:
         """The newest time it knows, in seconds since the epoch."""
         ...
@@ -30,6 +34,10 @@ class ExclusiveLedger(StepWriter, Protocol):
 
     def begin(self, at: float) -> int:
         """A run begins."""
+        ...
+
+    def mark(self, intent: int, at: float) -> str:
+        """The mark that the request of an intent bears."""
         ...
 
     def unknown(self) -> int:
@@ -44,6 +52,10 @@ class ExclusiveLedger(StepWriter, Protocol):
 @runtime_checkable
 class Journal(Protocol):
     """A ledger as the job uses it; every method raises `LedgerError`."""
+
+    def distinguish_case(self) -> bool:
+        """Tell names apart that differ only in case; return whether that changes anything."""
+        ...
 
     def latest(self) -> float:
         """The newest time it knows, in seconds since the epoch."""
@@ -61,6 +73,14 @@ class Journal(Protocol):
         """Make one step durable; an intent is answered by its number.
 
         Raises `Barred` where an intent is not allowed any more.
+        """
+        ...
+
+    def mark(self, intent: int, at: float) -> str:
+        """The mark that the request of an open intent bears; `at` is when it was intended.
+
+        A record of the request that others make, and that holds the mark, is one of this
+        intent's request and of no other.
         """
         ...
 
@@ -85,6 +105,10 @@ class OwnJournal:
         self._ledger = ledger
         self._commits = GroupCommit(ledger, threads=threads)
 
+    def distinguish_case(self) -> bool:
+        """Tell names apart that differ only in case; return whether that changes anything."""
+        return self._ledger.distinguish_case()
+
     def latest(self) -> float:
         """The newest time it knows, in seconds since the epoch."""
         return self._ledger.latest()
@@ -92,6 +116,10 @@ class OwnJournal:
     async def make(self, step: Step) -> int:
         """Make one step durable, in a commit shared with others; see `GroupCommit.make`."""
         return await self._commits.make(step)
+
+    def mark(self, intent: int, at: float) -> str:
+        """The mark that the request of an open intent bears."""
+        return self._ledger.mark(intent, at)
 
     async def commit_forever(self) -> None:
         """Commit what gathers, until cancelled."""

@@ -1,26 +1,33 @@
-"""Which ledger is meant, by those who look at one or erase in it."""
+"""Which ledger is meant, opened to write to it, to look at a copy, or to erase in it."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import math
 import os
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from batch_resend.aws import clients
-from batch_resend.aws.endpoints import AwsTarget
+from batch_resend.aws import clients, s3_address
+from batch_resend.aws.endpoints import is_aws, same_endpoint
 from batch_resend.errors import InputError, UsageError
-from batch_resend.ledger import Forgotten
+from batch_resend.ledger import Extent, Finding, Forgotten, Marked
 from batch_resend.ledger.dynamodb.address import TableAddress, is_table, table_address
 from batch_resend.ledger.sqlite import lockfile
 from batch_resend.ledger.sqlite.file import LedgerFile
+from batch_resend.ledger.sqlite.ledger import SqliteLedger
 from batch_resend.ledger.sqlite.lockfile import files_of
 from batch_resend.ledger.sqlite.records import LedgerRecords
 from batch_resend.ledger.sqlite.snapshot import looking_at, must_exist
 from batch_resend.masking import printable
-from batch_resend.run.prepare import default_ledger, place_of
-from batch_resend.settings import Settings, state_folder
+from batch_resend.run.backends import SIMULATED_CLIENT, Backend, target_of
+from batch_resend.settings import LedgerTarget, Settings, state_folder
+
+if TYPE_CHECKING:
+    from batch_resend.ledger.dynamodb.ledger import DynamoLedger
+    from batch_resend.ledger.dynamodb.records import DynamoRecords
 
 Where = Path | TableAddress
 
@@ -37,8 +44,12 @@ class Erasable(Protocol):
         """Erase people, under any of their names."""
         ...
 
-    async def older(self, before: float, *, entirely: bool = False) -> tuple[int, int]:
-        """How many messages `purge` would erase, and how many of these are unknown."""
+    async def reach(self, names: Sequence[str]) -> Extent:
+        """What `forget` would erase."""
+        ...
+
+    async def older(self, before: float, *, entirely: bool = False) -> Extent:
+        """What `purge` would erase."""
         ...
 
     async def purge(self, before: float, *, entirely: bool = False) -> None:
@@ -46,29 +57,60 @@ class Erasable(Protocol):
         ...
 
 
-async def ledger_of(settings: Settings) -> Where:
+class Reconcilable(Protocol):
+    """A ledger, open for settling unknown messages; every method raises `LedgerError`."""
+
+    @property
+    def name(self) -> str:
+        """How messages call it."""
+        ...
+
+    def marked(
+        self, now: float, *, since: float = 0.0, until: float = math.inf, unknown: bool = False
+    ) -> AsyncIterator[Marked]:
+        """Yield the messages intended in a span of time that bear a mark, in any order.
+
+        `unknown` leaves out those whose outcome is known, or that may be in flight now. Times
+        are in seconds since the epoch.
+        """
+        ...
+
+    def key_of(self, name: str) -> bytes:
+        """The hash of a name, as `Marked.keys` has it."""
+        ...
+
+    async def settle_unknown(self, findings: Sequence[Finding], now: float) -> int:
+        """Write down durably what evidence says of unknown messages; count the changes.
+
+        No message is changed whose outcome is known, and the same finding changes nothing a
+        second time. `now` is in seconds since the epoch.
+        """
+        ...
+
+
+async def ledger_of(target: LedgerTarget) -> Where:
     """Find the ledger that a run with these settings has, or the only one there is.
 
     The client is made as a run makes it, for its endpoint is part of the ledger's name;
     nothing is asked of it. Raises `UsageError` where several ledgers could be meant,
     `InputError` where there is none at all.
     """
-    if settings.ledger is not None:
-        if is_table(settings.ledger):
-            return table_address(settings.ledger)
-        return Path(settings.ledger)
-    place = AwsTarget(settings.pool_region, settings.profile, settings.endpoint_url)
-    if settings.client_id:
-        async with clients.resend_client(place, timeout=settings.timeout, concurrency=1) as made:
+    if target.ledger is not None:
+        if is_table(target.ledger):
+            return table_address(target.ledger)
+        return Path(target.ledger)
+    place = target_of(target)
+    if target.client_id:
+        async with clients.resend_client(place, timeout=1.0, concurrency=1) as made:
             _, region, endpoint = made
-        return default_ledger(region, settings.client_id, endpoint)
+        return default_ledger(region, target.client_id, endpoint)
     folder = state_folder()
-    begin = f"{settings.pool_region}-" if settings.pool_region else ""
+    begin = f"{target.pool_region}-" if target.pool_region else ""
     found = sorted(file for file in folder.glob("*.sqlite3") if file.name.startswith(begin))
     if not found:
         raise InputError(
             f"There is no ledger in {folder}"
-            + (f" for the Region {settings.pool_region}" if begin else "")
+            + (f" for the Region {target.pool_region}" if begin else "")
             + ": nobody was written to yet, or it lies elsewhere; name it with --ledger."
         )
     if len(found) > 1:
@@ -79,6 +121,54 @@ async def ledger_of(settings: Settings) -> Where:
             " --client-id and the Region, or with --ledger."
         )
     return found[0]
+
+
+def default_ledger(region: str, client_id: str, endpoint: str) -> Path:
+    """Name the ledger of a Region and client (and endpoint, where it is not AWS's)."""
+    name = f"{region}-{client_id}"
+    if not is_aws(endpoint):
+        name += "-" + hashlib.sha256(same_endpoint(endpoint).encode()).hexdigest()[:12]
+    return state_folder() / f"{name}.sqlite3"
+
+
+def owner(settings: Settings, backend: Backend) -> str:
+    """Return the description of the client that a ledger belongs to."""
+    client = f"client {settings.client_id or SIMULATED_CLIENT} in {backend.region}"
+    if settings.simulate or is_aws(backend.endpoint):
+        return client
+    return f"{client} at {same_endpoint(backend.endpoint)}"
+
+
+@contextlib.asynccontextmanager
+async def writing(
+    settings: Settings, backend: Backend
+) -> AsyncIterator[SqliteLedger | DynamoLedger]:
+    """Open the ledger of a run; a dry run only reads it. Raises `LedgerError`."""
+    options: dict[str, Any] = {
+        "client": owner(settings, backend),
+        "case_sensitive": bool(settings.case_sensitive),
+        "simulated": settings.simulate,
+        "must_exist": settings.require_ledger,
+        "read_only": settings.dry_run,
+    }
+    if settings.ledger is not None and is_table(settings.ledger):
+        from batch_resend.ledger.dynamodb.ledger import open_ledger
+
+        address, many = table_address(settings.ledger), settings.concurrency
+        async with open_ledger(target_of(settings), address, connections=many, **options) as ledger:
+            yield ledger
+        return
+    path: Path | None
+    if settings.ledger is not None:
+        path = Path(settings.ledger)
+    elif settings.simulate:
+        path = None
+    else:
+        path = default_ledger(backend.region, settings.client_id, backend.endpoint)
+    if path is not None:
+        _keep_reports_apart(settings, path)
+    with LedgerFile(path, **options) as opened:
+        yield opened
 
 
 def is_held(where: Where) -> bool | None:
@@ -93,14 +183,14 @@ def is_held(where: Where) -> bool | None:
 
 @contextlib.asynccontextmanager
 async def looking(
-    settings: Settings, where: Where, *, only: str | None = None
+    target: LedgerTarget, where: Where, *, only: str | None = None
 ) -> AsyncIterator[LedgerRecords]:
     """Open a copy of a ledger, real or simulated, for looking only.
 
     Of a table that machines share only what is known of one person is copied, where it is
     enough. Raises what `looking_at` raises.
     """
-    sensitive = bool(settings.case_sensitive)
+    sensitive = bool(target.case_sensitive)
     if isinstance(where, Path):
         with looking_at(where, case_sensitive=sensitive) as copy:
             yield copy
@@ -109,7 +199,7 @@ async def looking(
 
     with LedgerFile(None, case_sensitive=sensitive, simulated=None) as copy:
         async with connection.connected(
-            place_of(settings), where, case_sensitive=sensitive, simulated=None, read_only=True
+            target_of(target), where, case_sensitive=sensitive, simulated=None, read_only=True
         ) as table:
             opened = records.DynamoRecords(connection.must_have_begun(table))
             await opened.copy_into(copy.records, only=only)
@@ -117,12 +207,18 @@ async def looking(
 
 
 @contextlib.asynccontextmanager
-async def erasing(settings: Settings, where: Where) -> AsyncIterator[Erasable]:
+async def erasing(target: LedgerTarget, where: Where) -> AsyncIterator[Erasable]:
     """Open a ledger, real or simulated, to erase in it; raises `InputError` if there is none.
 
-    Raises `LedgerHeld` where a run holds it; nobody ever holds one that machines share.
+    Raises `LedgerHeld` where a run holds it; one that machines share is never held.
     """
-    sensitive = bool(settings.case_sensitive)
+    async with _held(target, where) as ledger:
+        yield ledger
+
+
+@contextlib.asynccontextmanager
+async def _held(target: LedgerTarget, where: Where) -> AsyncIterator[_OneFile | DynamoRecords]:
+    sensitive = bool(target.case_sensitive)
     if isinstance(where, Path):
         with LedgerFile(must_exist(where), case_sensitive=sensitive, simulated=None) as ledger:
             yield _OneFile(ledger.records)
@@ -130,13 +226,23 @@ async def erasing(settings: Settings, where: Where) -> AsyncIterator[Erasable]:
     from batch_resend.ledger.dynamodb import connection, records
 
     async with connection.connected(
-        place_of(settings), where, case_sensitive=sensitive, simulated=None, read_only=True
+        target_of(target), where, case_sensitive=sensitive, simulated=None, read_only=True
     ) as table:
         yield records.DynamoRecords(connection.must_have_begun(table))
 
 
+@contextlib.asynccontextmanager
+async def reconciling(target: LedgerTarget, where: Where) -> AsyncIterator[Reconcilable]:
+    """Open a ledger, real or simulated, to settle unknown messages by evidence.
+
+    Raises what `erasing` raises.
+    """
+    async with _held(target, where) as ledger:
+        yield ledger
+
+
 class _OneFile:
-    """A ledger in one file, as all ledgers are erased in."""
+    """A ledger in one file, with the methods that ledgers in tables have too."""
 
     def __init__(self, records: LedgerRecords) -> None:
         self._records = records
@@ -145,11 +251,27 @@ class _OneFile:
     async def forget(self, names: Sequence[str]) -> Forgotten:
         return self._records.forget(names)
 
-    async def older(self, before: float, *, entirely: bool = False) -> tuple[int, int]:
+    async def reach(self, names: Sequence[str]) -> Extent:
+        return self._records.reach(names)
+
+    async def older(self, before: float, *, entirely: bool = False) -> Extent:
         return self._records.older(before, entirely=entirely)
 
     async def purge(self, before: float, *, entirely: bool = False) -> None:
         self._records.purge(before, entirely=entirely)
+
+    async def marked(
+        self, now: float, *, since: float = 0.0, until: float = math.inf, unknown: bool = False
+    ) -> AsyncIterator[Marked]:
+        del now  # nothing is in flight while this process holds the ledger
+        for one in self._records.marked(since=since, until=until, unknown=unknown):
+            yield one
+
+    def key_of(self, name: str) -> bytes:
+        return self._records.key_of(name)
+
+    async def settle_unknown(self, findings: Sequence[Finding], now: float) -> int:
+        return self._records.settle_unknown(findings, now)
 
 
 def keep_apart(ledger: Where, output: str) -> None:
@@ -160,3 +282,15 @@ def keep_apart(ledger: Where, output: str) -> None:
         raise UsageError(
             f"--output {output} belongs to the ledger {ledger}: give it a place of its own."
         )
+
+
+def _keep_reports_apart(settings: Settings, ledger: Path) -> None:
+    """Refuse to write a report over the ledger or one of the files that belong to it."""
+    own = {os.path.realpath(file) for file in files_of(ledger)}
+    for option, path in settings.outputs():
+        if path == "-" or s3_address.is_address(path):
+            continue
+        if os.path.realpath(path) in own:
+            raise UsageError(
+                f"{option} {path} belongs to the ledger {ledger}: give it a place of its own."
+            )

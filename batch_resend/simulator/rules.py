@@ -25,14 +25,22 @@ from typing import Any
 
 from batch_resend.masking import mask
 from batch_resend.model import Delivery, Reply, Wire
+from batch_resend.simulator.cloudtrail import EventHistory
 from batch_resend.simulator.pool import Kind, Pool, User, parse_filter
 from batch_resend.simulator.quota import Meter, Quota
+from batch_resend.simulator.replies import (
+    AFTERWARDS,
+    INSTEAD,
+    NO_MAIL_LEFT,
+    NO_USER,
+    REFUSED,
+    TIRED,
+    refused_reply,
+)
+from batch_resend.simulator.setup import Client, Outage, PoolSettings
 
 #: Resends per user and hour; not adjustable. Cognito's quotas.
 RESENDS_AN_HOUR = 5
-#: Mails a day by Cognito's own sender, for the whole account. Cognito's quotas.
-DEFAULT_MAIL_QUOTA = 50
-#: Users on a page of ListUsers, at most. Service model.
 PAGE = 60
 
 _HOUR = 3600.0
@@ -42,48 +50,15 @@ _TOKEN_LIVES = _HOUR  # Developer Guide, managing user accounts
 
 
 @dataclass(frozen=True, slots=True)
-class Client:
-    """The app client."""
-
-    client_id: str = "simulatedclient"
-    secret: str | None = None
-    prevent_user_existence_errors: bool = False
-
-    def __repr__(self) -> str:
-        """Show the id, never the secret."""
-        return f"Client(client_id={self.client_id!r})"
-
-
-@dataclass(frozen=True, slots=True)
-class PoolSettings:
-    """The user pool.
-
-    `mail_quota` is the number of mails a day by Cognito's own sender (`DEFAULT_MAIL_QUOTA`);
-    None is a pool that sends with Amazon SES. With `empty_pages` every other page of a
-    listing is empty and carries a token, as the service may answer.
-    """
-
-    pool_id: str = "us-east-1_Simulated"
-    auto_verified: tuple[str, ...] = ("email",)
-    mail_quota: int | None = None
-    empty_pages: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Outage:
-    """A time in which every request fares as that of one kind of user does."""
-
-    kind: Kind
-    start: float = -math.inf
-    end: float = math.inf
-
-
-@dataclass(frozen=True, slots=True)
 class Answer:
-    """What a careful client will make of the answer, and the fault that it meets on the way."""
+    """What a careful client will make of the answer, and the fault that it meets on the way.
+
+    `done` is what Cognito itself did, where the reply does not say so.
+    """
 
     reply: Reply
     fault: Kind | None = None
+    done: Reply | None = None
 
 
 class ApiError(Exception):
@@ -96,66 +71,14 @@ class ApiError(Exception):
         self.message = message
 
 
-def _no(code: str, message: str) -> Reply:
-    return Reply(Wire.ANSWERED, 400, code, message)
-
-
-# Something else answers in Cognito's place: no quota is used, and nothing goes out.
-_INSTEAD = {
-    Kind.WAF: _no("ForbiddenException", "Request not allowed due to WAF block."),
-    Kind.BUSY: Reply(Wire.ANSWERED, 429, retry_after=1.0),
-    Kind.ERROR: Reply(Wire.ANSWERED, 500, "InternalErrorException", "Something went wrong."),
-    Kind.UNAVAILABLE: Reply(Wire.ANSWERED, 503),
-    Kind.HTML: Reply(Wire.ANSWERED, 200),
-    Kind.EMPTY: Reply(Wire.ANSWERED, 200),
-    Kind.REDIRECT: Reply(Wire.ANSWERED, 307),
-    Kind.ENDLESS: Reply(Wire.UNREADABLE),
-    Kind.SILENT: Reply(Wire.NO_ANSWER),
-}
-
-# The code goes out, and the answer does not say so.
-_AFTERWARDS = {
-    Kind.NODETAILS: Reply(Wire.ANSWERED, 200),
-    Kind.GATEWAY: Reply(Wire.ANSWERED, 504),
-    Kind.LOST: Reply(Wire.NO_ANSWER),
-    Kind.FIN: Reply(Wire.NO_ANSWER),
-    Kind.RST: Reply(Wire.NO_ANSWER),
-    Kind.HALF: Reply(Wire.UNREADABLE),
-}
-
-_TIRED = _no("LimitExceededException", "Attempt limit exceeded, please try after some time.")
-_REFUSED = {
-    Kind.TIRED: _TIRED,
-    Kind.UNDELIVERABLE: _no(
-        "CodeDeliveryFailureException",
-        "Cognito received the following error from Amazon SES when attempting to send email:"
-        " Address is on the suppression list for your account",
-    ),
-    Kind.TRIGGER: _no(
-        "UserLambdaValidationException",
-        "CustomMessage failed with error This domain is not allowed.",
-    ),
-    Kind.LAMBDA: _no(
-        "UnexpectedLambdaException",
-        "CustomMessage invocation failed due to error TooManyRequestsException.",
-    ),
-}
-
-_NO_USER = _no("UserNotFoundException", "Username/client id combination not found.")
-_NO_MAIL_LEFT = _no(
-    "LimitExceededException",
-    "Exceeded daily email limit for the operation or the account. If a higher limit is required,"
-    " please configure your user pool to use your own Amazon SES configuration for sending email.",
-)
-
-
 class Cognito:
     """One user pool with one app client, and the record of what it did.
 
     `requests` counts the resends that arrived, `throttled` those of them that found the
     quota used up, `deliveries` the codes that went out by Username, and `misdirected` the
     requests that followed a redirect (`server` counts them). `request_times` holds when
-    the resends arrived, if it was asked for. `outages` may be changed at any time.
+    the resends arrived, if it was asked for. `history` records each call as AWS CloudTrail
+    does. `outages` may be changed at any time.
 
     `keep_record=False` is for runs over millions: `deliveries` stays empty, and nobody
     is tired after five codes.
@@ -171,6 +94,7 @@ class Cognito:
         outages: Iterable[Outage] = (),
         keep_times: bool = False,
         keep_record: bool = True,
+        history: EventHistory | None = None,
     ) -> None:
         """Begin with nothing sent; by default every name is an unconfirmed user's."""
         self.pool = Pool(open_to_all=True) if pool is None else pool
@@ -182,6 +106,7 @@ class Cognito:
         self.misdirected = 0
         self.deliveries: Counter[str] = Counter()
         self.request_times: list[float] | None = [] if keep_times else None
+        self.history = history
         self._quota = quota
         self._meter = Meter(quota) if quota else None
         self._keep_record = keep_record
@@ -191,17 +116,32 @@ class Cognito:
         self._met_busy: set[str] = set()
         self._places: list[_Place] = []
 
-    def answer(self, parameters: Mapping[str, Any], *, now: float) -> Answer:
-        """Resend a code; `parameters` are the keyword arguments of ResendConfirmationCode."""
+    def answer(self, parameters: Mapping[str, Any], *, now: float, agent: str = "") -> Answer:
+        """Resend a code; `parameters` are the keyword arguments of ResendConfirmationCode.
+
+        `agent` is the User-Agent of the request.
+        """
         self.requests += 1
         if self.request_times is not None:
             self.request_times.append(now)
         answer = self._answer(parameters, now)
+        request_id = f"00000000-0000-4000-8000-{self.requests:012x}"
         if answer.reply.code or answer.reply.delivery or answer.fault is Kind.NODETAILS:
             # Cognito itself answered, and nobody in its place.
-            request_id = f"00000000-0000-4000-8000-{self.requests:012x}"
-            return replace(answer, reply=replace(answer.reply, request_id=request_id))
+            answer = replace(answer, reply=replace(answer.reply, request_id=request_id))
+        done = answer.done
+        if done is None and answer.reply.request_id and answer.fault is not Kind.WAF:
+            done = answer.reply
+        if self.history is not None and done is not None:
+            done = replace(done, request_id=request_id)
+            user = self._subject(parameters)
+            self.history.record(parameters, done, user=user, agent=agent, now=now)
         return answer
+
+    def _subject(self, parameters: Mapping[str, Any]) -> User | None:
+        name = parameters.get("Username")
+        user = self.pool.find(name) if isinstance(name, str) else None
+        return None if user is None or user.kind is Kind.MISSING else user
 
     def spend(self, now: float) -> bool:
         """Draw one request for other traffic, such as a live sign-up, from the same quota."""
@@ -294,19 +234,21 @@ class Cognito:
         name = name if isinstance(name, str) else ""
         user = self.pool.find(name)
         kind = self._kind(name, user, now)
-        if kind in _INSTEAD:
-            return Answer(_INSTEAD[kind], kind)
+        if kind in INSTEAD:
+            return Answer(INSTEAD[kind], kind)
         reply = self._at_the_door(parameters, name, now)
         if reply:
             return Answer(reply)
         if user is None or kind is Kind.MISSING:
-            return Answer(self._kept_secret(name, _NO_USER))
+            return Answer(self._kept_secret(name, NO_USER))
         if not user.enabled or kind is Kind.DISABLED:
             return Answer(
-                self._kept_secret(name, _no("NotAuthorizedException", "User is disabled."))
+                self._kept_secret(
+                    name, refused_reply("NotAuthorizedException", "User is disabled.")
+                )
             )
         if user.status == "CONFIRMED" or kind is Kind.CONFIRMED:
-            return Answer(_no("InvalidParameterException", "User is already confirmed."))
+            return Answer(refused_reply("InvalidParameterException", "User is already confirmed."))
         return self._send(user, kind, now)
 
     def _kind(self, name: str, user: User | None, now: float) -> Kind:
@@ -322,32 +264,34 @@ class Cognito:
 
     def _at_the_door(self, parameters: Mapping[str, Any], name: str, now: float) -> Reply | None:
         if not _is_username(name):
-            return _no(
+            return refused_reply(
                 "InvalidParameterException",
                 "1 validation error detected: Value at 'username' failed to satisfy constraint:"
                 r" Member must have 1 to 128 characters of [\p{L}\p{M}\p{S}\p{N}\p{P}]+",
             )
         if self._quota and not self.spend(now):
             self.throttled += 1
-            refusal = _no("TooManyRequestsException", "Rate exceeded")
+            refusal = refused_reply("TooManyRequestsException", "Rate exceeded")
             return replace(refusal, retry_after=self._quota.retry_after)
         client_id = parameters.get("ClientId")
         if client_id != self.client.client_id:
-            return _no("ResourceNotFoundException", f"User pool client {client_id} does not exist.")
+            return refused_reply(
+                "ResourceNotFoundException", f"User pool client {client_id} does not exist."
+            )
         if self.client.secret:
             given = parameters.get("SecretHash")
             if not isinstance(given, str):
-                return _no(
+                return refused_reply(
                     "NotAuthorizedException",
                     f"Unable to verify secret hash for client {client_id}",
                 )
             if given != _secret_hash(self.client.secret, name, self.client.client_id):
-                return _no(
+                return refused_reply(
                     "NotAuthorizedException",
                     f"SecretHash does not match for the client: {client_id}",
                 )
         if not self.settings.auto_verified:
-            return _no(
+            return refused_reply(
                 "NotAuthorizedException",
                 "Cannot resend codes. Auto verification not turned on.",
             )
@@ -360,21 +304,22 @@ class Cognito:
         return Reply(Wire.ANSWERED, 200, delivery=self._details(User(name), Kind.EMAIL))
 
     def _send(self, user: User, kind: Kind, now: float) -> Answer:
-        if kind in _REFUSED:
-            return Answer(_REFUSED[kind])
+        if kind in REFUSED:
+            return Answer(REFUSED[kind])
         # The hour rolls, and what was refused does not count: AWS does not say.
         recent = tuple(at for at in self._accepted.get(user.username, ()) if now - at < _HOUR)
         if len(recent) >= RESENDS_AN_HOUR:
-            return Answer(_TIRED)
+            return Answer(TIRED)
         details = self._details(user, kind)
         if details.medium == "EMAIL" and not self._mail(now):
-            return Answer(_NO_MAIL_LEFT)
+            return Answer(NO_MAIL_LEFT)
         if self._keep_record:
             self._accepted[user.username] = (*recent, now)
             self.deliveries[user.username] += 1
-        if kind in _AFTERWARDS:
-            return Answer(_AFTERWARDS[kind], kind)
-        return Answer(Reply(Wire.ANSWERED, 200, delivery=details))
+        done = Reply(Wire.ANSWERED, 200, delivery=details)
+        if kind is Kind.NODETAILS:
+            done = AFTERWARDS[kind]  # Cognito itself says nothing of it
+        return Answer(AFTERWARDS[kind], kind, done) if kind in AFTERWARDS else Answer(done)
 
     def _mail(self, now: float) -> bool:
         if self.settings.mail_quota is None:

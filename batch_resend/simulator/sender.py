@@ -15,9 +15,14 @@ from typing import Any, NoReturn, Self
 import anyio
 import anyio.lowlevel
 
+from batch_resend.marks import with_mark
 from batch_resend.model import Reply, Request
+from batch_resend.simulator.cloudtrail import EventHistory, LookupRefused
 from batch_resend.simulator.pool import Kind
 from batch_resend.simulator.rules import ApiError, Cognito
+from batch_resend.version import __version__
+
+AGENT = f"batch-resend/{__version__} simulated"
 
 _SILENCE = frozenset({Kind.LOST, Kind.SILENT})
 
@@ -66,7 +71,9 @@ class SimulatedSender:
         """Make one request."""
         latency = self._latency() if callable(self._latency) else self._latency
         await anyio.sleep(latency / 2)
-        answer = self._cognito.answer(request.parameters, now=self.now())
+        answer = self._cognito.answer(
+            request.parameters, now=self.now(), agent=with_mark(AGENT, request.mark)
+        )
         await anyio.sleep(self._timeout if answer.fault in _SILENCE else latency / 2)
         return answer.reply
 
@@ -108,7 +115,30 @@ class SimulatedListing:
             _raise(error, "DescribeUserPoolClient")
 
 
-def _raise(error: ApiError, operation: str) -> NoReturn:
+class SimulatedEventHistory:
+    """Takes the place of a botocore client for CloudTrail's LookupEvents."""
+
+    def __init__(self, history: EventHistory, now: Callable[[], float]) -> None:
+        """Take the time from `now`, such as `SimulatedSender.now`."""
+        self._history = history
+        self._now = now
+
+    async def lookup_events(self, **parameters: Any) -> dict[str, Any]:
+        """Return one page of events."""
+        await anyio.lowlevel.checkpoint()
+        for name in ("StartTime", "EndTime"):
+            if name in parameters:
+                parameters[name] = parameters[name].timestamp()
+        try:
+            page = self._history.lookup(parameters, now=self._now())
+        except LookupRefused as error:
+            _raise(error, "LookupEvents")
+        for event in page["Events"]:
+            event["EventTime"] = datetime.fromtimestamp(event["EventTime"], UTC)
+        return page
+
+
+def _raise(error: ApiError | LookupRefused, operation: str) -> NoReturn:
     from botocore.exceptions import ClientError
 
     answer: Any = {  # the SDK's own has more, which nothing here reads

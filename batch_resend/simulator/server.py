@@ -1,6 +1,7 @@
 """The simulator over HTTP: the wire protocol of Cognito, and its faults for real.
 
-It speaks JSON 1.1 at `POST /` with the operation in `X-Amz-Target`, as the SDKs do.
+It speaks JSON 1.1 at `POST /` with the operation in `X-Amz-Target`, as the SDKs do; where
+the Cognito has an event history, CloudTrail's LookupEvents is answered there too.
 Connections are kept alive, broken on purpose where a user's kind says so, and may be
 broken by the other side at any time: a request counts once it has arrived, whether or
 not anybody is left to read the answer. `GET /_simulator` returns the record as JSON.
@@ -22,10 +23,12 @@ import anyio
 from aiohttp import web
 
 from batch_resend.model import Reply
+from batch_resend.simulator.cloudtrail import LookupRefused
 from batch_resend.simulator.pool import Kind
 from batch_resend.simulator.rules import Answer, ApiError, Cognito
 
 _TARGET = "AWSCognitoIdentityProviderService."
+_CLOUDTRAIL_TARGET = "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101."
 _JSON = "application/x-amz-json-1.1"
 _ELSEWHERE = "/elsewhere"
 _PAGE = "<!DOCTYPE html><title>Welcome</title><p>Please sign in to use this network.</p>\n"
@@ -91,7 +94,8 @@ class _Skin:
     async def post(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         await asyncio.sleep(self._latency / 2)
-        operation = request.headers.get("X-Amz-Target", "").removeprefix(_TARGET)
+        target = request.headers.get("X-Amz-Target", "")
+        operation = target.removeprefix(_TARGET)
         try:
             parameters = json.loads(body)
         except ValueError:
@@ -99,9 +103,16 @@ class _Skin:
         if not isinstance(parameters, dict):
             return _error("SerializationException", "The body is not a JSON object.")
         if operation == "ResendConfirmationCode":
-            answer = self._cognito.answer(parameters, now=time.time())
+            agent = request.headers.get("User-Agent", "")
+            answer = self._cognito.answer(parameters, now=time.time(), agent=agent)
             await asyncio.sleep(self._latency / 2)
             return await _enact(request, answer)
+        history = self._cognito.history
+        if history is not None and target == f"{_CLOUDTRAIL_TARGET}LookupEvents":
+            try:
+                return _json(200, history.lookup(parameters, now=time.time()))
+            except LookupRefused as error:
+                return _error(error.code, error.message)
         if operation not in self._asked:
             return _error("UnknownOperationException", "")
         try:

@@ -99,10 +99,13 @@ def test_names_that_are_old_are_erased_and_still_count(path: Path) -> None:
     remember(path, "doubt@example.com", at=NOW + 1, reason=Reason.NO_ANSWER)
     remember(path, "new@example.com", at=NOW + 9)
     with opened_file(path) as opened:
-        assert opened.records.older(NOW + 9) == (2, 1)
+        extent = opened.records.older(NOW + 9)
+        assert (extent.messages, extent.unknown) == (2, 1)
         opened.records.purge(NOW + 9)
-        assert opened.records.older(NOW + 9) == (0, 0)
-        assert opened.records.older(NOW + 9, entirely=True) == (2, 1)
+        extent = opened.records.older(NOW + 9)
+        assert (extent.messages, extent.unknown) == (0, 0)
+        extent = opened.records.older(NOW + 9, entirely=True)
+        assert (extent.messages, extent.unknown) == (2, 1)
         assert [m.name for m in opened.records.messages()] == [None, None, "new@example.com"]
         assert opened.history(Identity("old@example.com")).sent == [NOW]
         assert opened.unknown() == 1
@@ -134,7 +137,7 @@ def test_what_could_not_be_written_anew_is_said(
             )
 
     monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: real(*a, **k, factory=Busy))
-    with opened_file(path) as opened:
+    with LedgerFile(path) as opened:
         with pytest.raises(LedgerError, match="may still hold the names"):
             opened.records.forget(["ada"])
         assert opened.records.person("ada")[0].name is None
@@ -149,7 +152,7 @@ def test_forgetting_in_a_file_that_was_replaced_is_refused(path: Path) -> None:
 
 
 def test_either_kind_of_ledger_can_be_opened_to_look_and_to_erase(path: Path) -> None:
-    with LedgerFile(path, simulated=True):
-        pass
+    with LedgerFile(path, simulated=True) as opened:
+        opened.begin(NOW)
     with LedgerFile(path, simulated=None) as opened:
         assert opened.records.is_simulated

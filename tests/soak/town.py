@@ -39,8 +39,9 @@ from batch_resend.ledger.sqlite.lockfile import files_of
 from batch_resend.settings import UNCONFIRMED_FILTER
 from batch_resend.simulator.pool import Kind, Pool, User
 from batch_resend.simulator.quota import Quota
-from batch_resend.simulator.rules import Answer, Cognito, Outage
+from batch_resend.simulator.rules import Answer, Cognito
 from batch_resend.simulator.sender import SimulatedListing, SimulatedSender
+from batch_resend.simulator.setup import Outage
 from batch_resend.sources.cognito import CognitoSource
 from tests.support.infos import info
 from tests.support.plugs import Plug, PluggedLedger, PluggedReport, PluggedSender, Pulled
@@ -147,12 +148,12 @@ class Town(Cognito):
             self.shortest = min(self.shortest, gap)
             self.shortest_by_clock = min(self.shortest_by_clock, gap + is_off - was_off)
 
-    def answer(self, parameters: Mapping[str, Any], *, now: float) -> Answer:
+    def answer(self, parameters: Mapping[str, Any], *, now: float, agent: str = "") -> Answer:
         """Resend a code, and remember when."""
         self.live(now)
         username = parameters["Username"]
         before = self.deliveries[username]
-        answer = super().answer(parameters, now=now)
+        answer = super().answer(parameters, now=now, agent=agent)
         if self.deliveries[username] > before:
             self.sent += 1
             self.people[username].messages.append((now, self.error))

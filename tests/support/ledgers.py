@@ -30,7 +30,7 @@ from batch_resend.ledger.sqlite.ledger import SqliteLedger
 from batch_resend.ledger.sqlite.lockfile import files_of
 from batch_resend.model import Reason
 from batch_resend.run.open_ledger import erasing, ledger_of, looking
-from batch_resend.settings import Settings
+from batch_resend.settings import LedgerTarget
 from tests.support.dynamodb import REGION
 
 NOW = 1_800_000_000.0
@@ -86,8 +86,10 @@ class Opened:
     ) -> int:
         return await self.journal.make(Intend(Identity(names[0], names[1:], listed), at, policy))
 
-    async def settle(self, intent: int, reason: Reason | None, at: float = NOW) -> None:
-        await self.journal.make(Settle(intent, reason, at))
+    async def settle(
+        self, intent: int, reason: Reason | None, at: float = NOW, request_id: str = ""
+    ) -> None:
+        await self.journal.make(Settle(intent, reason, at, request_id))
 
     async def send(
         self, *names: str, at: float = NOW, listed: bool = False, reason: Reason = Reason.ACCEPTED
@@ -104,8 +106,8 @@ class Ledger:
 
     at: str
 
-    def settings(self, **given: Any) -> Settings:
-        return Settings(users="-", client_id="abc", region=REGION, ledger=self.at, **given)
+    def settings(self, **given: Any) -> LedgerTarget:
+        return LedgerTarget(client_id="abc", region=REGION, ledger=self.at, **given)
 
     @contextlib.asynccontextmanager
     async def run(self, *, begin: bool = True, **given: Any) -> AsyncIterator[Opened]:
@@ -151,7 +153,8 @@ class Ledger:
     async def older(self, before: float, **given: Any) -> tuple[int, int]:
         settings = self.settings()
         async with erasing(settings, await ledger_of(settings)) as ledger:
-            return await ledger.older(before, **given)
+            extent = await ledger.older(before, **given)
+            return extent.messages, extent.unknown
 
     async def purge(self, before: float, **given: Any) -> None:
         settings = self.settings()
