@@ -55,6 +55,7 @@ class EventHistory:
 
     def __init__(self, client: Any, *, rate: float = 1.0) -> None:
         self.calls = 0
+        self.region = str(client.meta.region_name) if hasattr(client, "meta") else ""
         self._client = client
         self._apart = 1.0 / rate
         self._next = -math.inf
