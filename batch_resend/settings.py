@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from batch_resend.aws import s3
-from batch_resend.errors import UsageError
+from batch_resend.errors import SettingsError, UsageError
 from batch_resend.job.engine import Limits
 from batch_resend.job.pacing import DEFAULT_QUOTA
 from batch_resend.job.plan import Eligibility
@@ -24,13 +25,14 @@ from batch_resend.job.summary import MaxFailures
 from batch_resend.job.waves import Waves, room
 from batch_resend.ledger.dynamodb.address import is_table, table_address
 from batch_resend.ledger.policy import ResendUnknown, SendPolicy
+from batch_resend.wording import duration, listed
 
 UNCONFIRMED_FILTER = 'cognito:user_status = "UNCONFIRMED"'
 
 Format = Literal["csv", "json", "jsonl", "xlsx"]
 
 _POOL_ID = re.compile(r"([a-z]{2,}(?:-[a-z]+)+-\d+)_[0-9A-Za-z]+")
-HOW_WAVES = "give the users of each wave, such as 10,100,rest; the rest comes last."
+HOW_WAVES = "use the number of users in each wave, such as 10,100,rest; rest comes last."
 _LONGEST_TIMEOUT = 120.0  #: seconds, where others must know when a request has ended
 _CLIENT_ID = re.compile(r"[\w+]{1,128}")  # service model of cognito-idp, `ClientIdType`
 
@@ -109,13 +111,13 @@ class Settings:
             ("--max-attempts", self.max_attempts, 1),
         ):
             if value is not None and value < least:
-                raise UsageError(f"{option} {value}: give a whole number of at least {least}.")
-        for option, duration in (
+                raise UsageError(f"{option} {value} is too low. The minimum is {least}.")
+        for option, seconds in (
             ("--timeout", self.timeout),
             ("--give-up-after", self.give_up_after),
         ):
-            if not 0 < duration < math.inf:
-                raise UsageError(f"{option} {duration:g}s: give a duration above 0.")
+            if not 0 < seconds < math.inf:
+                raise UsageError(f"{option} {seconds:g}s is not valid. Use a duration above 0.")
         for option, age in (
             ("--cooldown", self.cooldown),
             ("--deadline", self.deadline),
@@ -123,29 +125,23 @@ class Settings:
             ("--newer-than", self.newer_than),
         ):
             if age is not None and not 0 <= age < math.inf:
-                raise UsageError(f"{option} {age:g}s: give a duration.")
+                raise UsageError(f"{option} {age:g}s is not a valid duration.")
         if self.rate is not None and not 0 < self.rate < math.inf:
-            raise UsageError(f"--rate {self.rate:g}: give requests a second, above 0.")
+            raise UsageError(f"--rate {self.rate:g} is not a valid rate. It must be above 0.")
         if not 0 < self.share <= 1:
             raise UsageError(
-                f"--share {self.share}: give a part of the quota, above 0 and up to 1."
+                f"--share {self.share:g} is not a valid share. Use a number above 0, up to 1."
             )
 
     def _check_who(self) -> None:
         if self.is_listing and not self.user_pool_id and not self.simulate:
             raise UsageError(
-                "Nobody to write to: name a CSV file (or - for standard input), or give"
-                " --user-pool-id to list the pool's unconfirmed users."
+                "No users given. Pass a CSV file (or - for standard input), or --user-pool-id to"
+                " list the pool's unconfirmed users."
             )
-        if self.user_pool_id and not _POOL_ID.fullmatch(self.user_pool_id):
-            raise UsageError(
-                f"--user-pool-id {self.user_pool_id!r} is no user pool's id: it looks like"
-                " eu-west-1_AbCdEf123 (see the pool's overview in the console)."
-            )
+        _check_ids(self.user_pool_id, self.client_id)
         if not self.client_id and not self.simulate:
-            raise UsageError("--client-id is missing: give the id of the pool's app client.")
-        if self.client_id and not _CLIENT_ID.fullmatch(self.client_id):
-            raise UsageError(f"--client-id {self.client_id!r} is no app client's id.")
+            raise UsageError("--client-id is missing. Use the ID of the pool's app client.")
 
     def _check_names(self) -> None:
         if self.users is not None and self.user:
@@ -167,22 +163,26 @@ class Settings:
                 raise UsageError(f"{option} needs a listing. Leave it out with --user.")
             if value is not None:
                 raise UsageError(
-                    f"{option} needs a listing: leave out {self.users}, or use --match on a column."
+                    f"{option} needs a listing. Leave out {self.users}, or use --match on a column."
                 )
 
     def _check_choice(self) -> None:
         if (self.older_than or 0.0) >= (math.inf if self.newer_than is None else self.newer_than):
             raise UsageError(
-                "--older-than and --newer-than leave nobody: give --newer-than the longer time."
+                "--older-than and --newer-than exclude every user: --newer-than must be the longer"
+                " duration."
             )
         if self.limit is not None and self.sample is not None:
-            raise UsageError("--limit and --sample exclude each other: give one of them.")
+            raise UsageError("--limit and --sample cannot be combined.")
         if None in self.waves[:-1] or any(size is not None and size < 1 for size in self.waves):
-            given = ",".join("rest" if size is None else str(size) for size in self.waves)
-            raise UsageError(f"--waves {given}: {HOW_WAVES}")
+            sizes = ",".join("rest" if size is None else str(size) for size in self.waves)
+            raise UsageError(f"--waves {sizes}: {HOW_WAVES}")
+        keys = [key for key, _ in self.metadata]
+        if twice := next((key for key in keys if keys.count(key) > 1), None):
+            raise UsageError(f"--metadata {twice} is given twice. Use each key once.")
 
     def _check_secret(self) -> None:
-        given = [
+        origins = [
             option
             for option, value in (
                 ("--client-secret-file", self.client_secret_file),
@@ -191,48 +191,48 @@ class Settings:
             )
             if value
         ]
-        if len(given) > 1:
-            raise UsageError(f"{' and '.join(given)} exclude each other: give one of them.")
+        if len(origins) > 1:
+            raise UsageError(f"{listed(origins)} cannot be combined.")
         if self.fetch_client_secret and not self.user_pool_id:
             raise UsageError("--fetch-client-secret needs --user-pool-id.")
 
     def _check_files(self) -> None:
-        if s3.is_address(self.ledger):
+        _check_ledger(self.ledger)
+        shared = self.ledger is not None and is_table(self.ledger)
+        if shared and self.timeout > _LONGEST_TIMEOUT:
             raise UsageError(
-                f"--ledger {self.ledger} cannot lie in S3, which knows no locks: name a file."
+                f"--timeout {duration(self.timeout)} is too long for a shared ledger. The maximum"
+                f" is {duration(_LONGEST_TIMEOUT)}; beyond that, an abandoned request cannot be"
+                " told from a slow one."
             )
-        if self.ledger is not None and is_table(self.ledger):
-            table_address(self.ledger)
-            if self.timeout > _LONGEST_TIMEOUT:
-                raise UsageError(
-                    f"--timeout {self.timeout:g}s is too long for a ledger that machines share:"
-                    f" give up to {_LONGEST_TIMEOUT:g}s, or nobody could tell who died."
-                )
-        files = [
-            ("the input", self.users if self.users != "-" else None),
+        if self.html is not None and self.report == "-":
+            raise UsageError("--html is made of the report, so --report cannot be -. Use a file.")
+        seen: dict[str, str] = {}
+        for option, path in self.inputs():
+            if path != "-":
+                seen.setdefault(_place(option, path), option)
+        for option, path in self.outputs():
+            place = _place(option, path)
+            if place in seen and place != "/dev/null":
+                raise UsageError(f"{option} {path} is {seen[place]} too. Use different files.")
+            seen.setdefault(place, option)
+
+    def inputs(self) -> Iterator[tuple[str, str]]:
+        """Yield the files that are read, with the option that names each."""
+        return _named(
+            ("the input", self.users),
             ("--exclude", self.exclude),
             ("--client-secret-file", self.client_secret_file),
+        )
+
+    def outputs(self) -> Iterator[tuple[str, str]]:
+        """Yield the files that are written, with the option that names each."""
+        return _named(
             ("--report", self.report),
             ("--failed", self.failed),
             ("--html", self.html),
             ("--summary", self.summary),
-        ]
-        if self.html is not None and self.report == "-":
-            raise UsageError("--html is made of the report: give --report a file, not -.")
-        seen: dict[str, str] = {}
-        for option, path in files:
-            if path is None:
-                continue
-            if s3.is_address(path) and option != "--client-secret-file":
-                place = str(s3.address("USERS" if option == "the input" else option, path))
-            else:
-                place = path if path == "-" else os.path.realpath(path)
-            reads = option in {"the input", "--exclude", "--client-secret-file"}
-            if place in seen and not reads and place != "/dev/null":
-                raise UsageError(
-                    f"{option} {path} is {seen[place]} too: give each a place of its own."
-                )
-            seen.setdefault(place, option)
+        )
 
     @property
     def is_listing(self) -> bool:
@@ -242,8 +242,10 @@ class Settings:
     @property
     def uses_s3(self) -> bool:
         """Whether anything is read from or written to S3."""
-        places = (self.users, self.exclude, self.report, self.failed, self.html, self.summary)
-        return any(map(s3.is_address, places))
+        return any(
+            s3.is_address(path) and option != "--client-secret-file"
+            for option, path in (*self.inputs(), *self.outputs())
+        )
 
     @property
     def names(self) -> frozenset[str]:
@@ -307,13 +309,91 @@ class Settings:
 
     @property
     def pool_home(self) -> str:
-        """The Region that the pool's id begins with, else ""."""
-        found = _POOL_ID.fullmatch(self.user_pool_id)
-        return found[1] if found else ""
+        """The Region in the pool's ID, else ""."""
+        return _home(self.user_pool_id)
+
+    @property
+    def ledger_target(self) -> LedgerTarget:
+        """The ledger of this run, for those who read it or erase in it."""
+        return LedgerTarget(
+            ledger=self.ledger,
+            client_id=self.client_id,
+            user_pool_id=self.user_pool_id,
+            region=self.region,
+            profile=self.profile,
+            endpoint_url=self.endpoint_url,
+            case_sensitive=self.case_sensitive,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerTarget:
+    """The ledger that a command is about. The names are those of its options."""
+
+    ledger: str | None = None
+    client_id: str = ""
+    user_pool_id: str = ""
+    region: str = ""
+    profile: str = ""
+    endpoint_url: str = ""
+    case_sensitive: bool | None = None
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without looking at anything; raises `UsageError`."""
+        _check_ids(self.user_pool_id, self.client_id)
+        _check_ledger(self.ledger)
+
+    @property
+    def pool_region(self) -> str:
+        """The Region of --region, else the pool's home, else ""."""
+        return self.region or _home(self.user_pool_id)
+
+
+def _home(user_pool_id: str) -> str:
+    match = _POOL_ID.fullmatch(user_pool_id)
+    return match[1] if match else ""
+
+
+def _check_ids(user_pool_id: str, client_id: str) -> None:
+    if user_pool_id and not _POOL_ID.fullmatch(user_pool_id):
+        raise UsageError(
+            f"--user-pool-id {user_pool_id!r} is not a valid user pool ID. Expected something like"
+            " eu-west-1_AbCdEf123 (see the pool's overview in the console)."
+        )
+    if client_id and not _CLIENT_ID.fullmatch(client_id):
+        raise UsageError(f"--client-id {client_id!r} is not a valid app client ID.")
+
+
+def _check_ledger(ledger: str | None) -> None:
+    if s3.is_address(ledger):
+        raise UsageError(
+            f"--ledger {ledger} cannot be in S3, which has no locking. Use a local file or"
+            " dynamodb://TABLE."
+        )
+    if ledger is not None and is_table(ledger):
+        table_address(ledger)
+
+
+def _named(*files: tuple[str, str | None]) -> Iterator[tuple[str, str]]:
+    return ((option, path) for option, path in files if path is not None)
+
+
+def _place(option: str, path: str) -> str:
+    """Return what two names of one file have in common."""
+    if s3.is_address(path) and option != "--client-secret-file":
+        return str(s3.address("USERS" if option == "the input" else option, path))
+    return path if path == "-" else os.path.realpath(path)
 
 
 def state_folder() -> Path:
-    """The folder of the user's own state, where ledgers lie."""
+    """Return the folder of the user's own state, where ledgers lie; raises `SettingsError`."""
     home = os.environ.get("XDG_STATE_HOME", "")
-    base = Path(home) if home.startswith("/") else Path("~/.local/state").expanduser()
-    return base / "batch-resend"
+    if home.startswith("/"):
+        return Path(home, "batch-resend")
+    try:
+        return Path("~/.local/state/batch-resend").expanduser()
+    except RuntimeError:
+        raise SettingsError(
+            "This user has no home directory to keep a ledger in. Name the ledger with --ledger,"
+            " or set HOME or XDG_STATE_HOME."
+        ) from None

@@ -16,9 +16,9 @@ def grouped(count: float, thing: str) -> str:
     return f"{number} {thing}" if count == 1 else f"{number} {thing}s"
 
 
-def listed(words: Sequence[str]) -> str:
+def listed(words: Sequence[str], last: str = "and") -> str:
     """List them: `one, two and three`."""
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {last} {words[-1]}"
 
 
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))

@@ -11,24 +11,28 @@ import contextlib
 import difflib
 import logging
 import os
-import ssl
+import re
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from batch_resend.aws import credentials, tls
 from batch_resend.aws.endpoints import (
     AwsTarget,
     check_endpoint,
+    check_proxy,
     is_aws,
     is_below_amazon,
     origin_of,
     variable_of,
 )
-from batch_resend.aws.unreachable import check_proxy
 from batch_resend.errors import SettingsError
 from batch_resend.version import __version__
+from batch_resend.wording import listed
 
 if TYPE_CHECKING:
+    from aiobotocore.session import AioSession
     from types_aiobotocore_cloudtrail import CloudTrailClient
     from types_aiobotocore_cloudwatch import CloudWatchClient
     from types_aiobotocore_cognito_idp import CognitoIdentityProviderClient
@@ -58,8 +62,14 @@ SERVICE_QUOTAS: Service[ServiceQuotasClient] = Service("service-quotas")
 SES: Service[SESV2Client] = Service("sesv2")
 STS: Service[STSClient] = Service("sts")
 
-# aioboto3 itself has no types: what is made of its session is typed where it is opened.
-Session = Any
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """aioboto3's session, and aiobotocore's that it stands on."""
+
+    sdk: Any  #: aioboto3 has no types; a client is typed where it is opened
+    core: AioSession
+
 
 _COGNITO_ID = "Cognito Identity Provider"  #: the service's id in the SDK's models
 _KEEP_ALIVE = 10.0  #: seconds; shorter than a server's, so that no stale connection is used
@@ -80,6 +90,7 @@ def quiet() -> None:
 
 def session(target: AwsTarget) -> Session:
     """Make the SDK's session; raises `SettingsError` for an unknown profile or Region."""
+    tls.check_key_log()
     import aioboto3
     from aiobotocore.session import AioSession
     from botocore.exceptions import BotoCoreError
@@ -95,6 +106,7 @@ def session(target: AwsTarget) -> Session:
         )
         # The SDK's own way to add to its models; one that knows the operation loses nothing.
         taught.get_component("data_loader").search_paths.append(str(_TAUGHT))
+        taught.register_component("credential_provider", credentials.SharedCredentials(taught))
         region = made.region_name
     except BotoCoreError as error:
         raise SettingsError(
@@ -108,38 +120,33 @@ def session(target: AwsTarget) -> Session:
         raise SettingsError(
             f"Region {region}: Cognito has no user pools in China, so there is nobody to write to."
         )
-    try:
-        made.get_partition_for_region(region)
-    except BotoCoreError as error:
-        if not target.cognito_endpoint:
-            raise SettingsError(
-                f"There is no Region {region!r}: give one such as eu-west-1, with --region."
-            ) from error
-    _check_bundle(target)
-    return made
+    if not target.cognito_endpoint:
+        _check_region(taught, region)
+    tls.check_bundle(taught)
+    return Session(made, taught)
 
 
-def _check_bundle(target: AwsTarget) -> None:
-    """Refuse a CA bundle that cannot be used, by its name, which the SDK does not tell."""
-    import botocore.session
-
-    path = botocore.session.Session(profile=target.profile or None).get_config_variable("ca_bundle")
-    if not path:
+def _check_region(sdk: AioSession, region: str) -> None:
+    """Refuse a Region that the SDK does not list, with the nearest names."""
+    partitions = sdk.get_component("data_loader").load_data("partitions")["partitions"]
+    known = [name for one in partitions for name in one["regions"] if not name.endswith("-global")]
+    near = difflib.get_close_matches(region, [name for name in known if name[:3] != "cn-"])
+    # Of a partition that is new the SDK may know the form of the names alone.
+    unlisted = [one["regionRegex"] for one in partitions if not set(one["regions"]) & set(known)]
+    if region in known or any(re.match(form, region) for form in unlisted):
         return
-    try:
-        ssl.create_default_context(cafile=path)
-    except OSError as error:
-        raise SettingsError(
-            f"The CA bundle {path} (AWS_CA_BUNDLE, or ca_bundle in AWS's own settings) cannot be"
-            f" used ({error.strerror}): name a file of certificates in PEM form."
-        ) from error
+    hint = f"Did you mean {listed(near, 'or')}?" if near else "Use one such as eu-west-1."
+    raise SettingsError(
+        f"There is no Region {region!r}. {hint} For a Region that is newer than the SDK, specify"
+        " --endpoint-url too."
+    )
 
 
-async def _doubt(made: Session) -> str:
+async def _doubt(sdk: Any) -> str:
     """Say what is odd about the Region, if anything is; AWS may have one that is new."""
-    region = str(made.region_name)
-    partition = made.get_partition_for_region(region)
-    known = await made.get_available_regions("cognito-idp", partition)
+    region = str(sdk.region_name)
+    partition = sdk.get_partition_for_region(region)
+    known = await sdk.get_available_regions("cognito-idp", partition)
     if not known or region in known:
         return ""
     near = difflib.get_close_matches(region, known)
@@ -159,6 +166,7 @@ async def resend_client(
 
     `note` hears what is odd about the Region.
     """
+    tls.check_key_log()
     from aiobotocore.config import AioConfig
     from botocore import UNSIGNED
     from botocore.exceptions import BotoCoreError, InvalidRegionError
@@ -167,7 +175,7 @@ async def resend_client(
 
     wire = SingleAttemptTransport()
     session_class: Any = wire.configured  # the SDK calls it as it calls its own class
-    made = session(target)
+    sdk = session(target).sdk
     config = AioConfig(
         http_session_cls=session_class,
         connector_args={"keepalive_timeout": _KEEP_ALIVE},
@@ -178,16 +186,16 @@ async def resend_client(
         max_pool_connections=concurrency,
         parameter_validation=False,
         user_agent=f"batch-resend/{__version__}",
-        use_fips_endpoint=_fips(made.region_name, target),
+        use_fips_endpoint=_fips(sdk.region_name, target),
     )
     async with contextlib.AsyncExitStack() as stack:
         try:
             client = await stack.enter_async_context(
-                made.client(COGNITO, endpoint_url=target.endpoint_url or None, config=config)
+                sdk.client(COGNITO, endpoint_url=target.endpoint_url or None, config=config)
             )
         except InvalidRegionError as error:
             raise SettingsError(
-                f"{made.region_name!r} is no Region: check --region, or the Region in"
+                f"{sdk.region_name!r} is no Region: check --region, or the Region in"
                 " AWS's own settings."
             ) from error
         except ValueError as error:
@@ -202,9 +210,9 @@ async def resend_client(
         # An endpoint from elsewhere is held to the same rule.
         check_endpoint(endpoint, origin_of(target, _COGNITO_ID))
         check_proxy(endpoint)
-        if is_aws(endpoint) and (doubt := await _doubt(made)):
+        if is_aws(endpoint) and (doubt := await _doubt(sdk)):
             note(doubt)
-        yield client, made.region_name, endpoint
+        yield client, sdk.region_name, endpoint
 
 
 @contextlib.asynccontextmanager
@@ -212,7 +220,7 @@ async def signed_client(
     target: AwsTarget,
     service: Service[C],
     *,
-    made: Session = None,
+    made: Session | None = None,
     region: str = "",
     attempts: int = 8,
     timeout: float | None = None,
@@ -227,6 +235,7 @@ async def signed_client(
     from botocore.exceptions import BotoCoreError
 
     made = made or session(target)
+    await credentials.ready(made.core)
     cognito = service == COGNITO
     config = AioConfig(
         retries={"mode": "standard", "total_max_attempts": attempts},
@@ -234,14 +243,14 @@ async def signed_client(
         read_timeout=timeout or 30,
         max_pool_connections=connections,
         user_agent=f"batch-resend/{__version__}",
-        use_fips_endpoint=_fips(made.region_name, target) if cognito else None,
+        use_fips_endpoint=_fips(made.sdk.region_name, target) if cognito else None,
         # Plain http is allowed on this machine only, where no proxy belongs in between.
         proxies={} if target.cognito_endpoint.startswith("http:") else None,
     )
     async with contextlib.AsyncExitStack() as stack:
         try:
             client = await stack.enter_async_context(
-                made.client(
+                made.sdk.client(
                     service,
                     region_name=region or None,
                     endpoint_url=(target.endpoint_url or None) if cognito else None,

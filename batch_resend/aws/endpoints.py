@@ -76,6 +76,36 @@ def check_endpoint(endpoint: str, origin: str) -> None:
         )
 
 
+def check_proxy(endpoint: str) -> None:
+    """Refuse a proxy setting that no connection to this endpoint could use.
+
+    Raises `SettingsError`, which does not show the setting: it may hold a password.
+    """
+    from botocore.utils import get_environ_proxies
+
+    if urlsplit(endpoint).scheme != "https":
+        return  # plain http stays on this machine, and uses no proxy
+    setting = str(get_environ_proxies(endpoint).get("https") or "")
+    if not setting:
+        return
+    # As the SDK reads it: without a scheme, http is meant.
+    address = setting if "://" in setting else f"http://{setting.removeprefix('//')}"
+    try:
+        parts = urlsplit(address)
+        valid = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        valid, parts = False, urlsplit("")
+    if parts.scheme.startswith("socks"):
+        raise SettingsError(
+            "HTTPS_PROXY names a SOCKS proxy, which is not supported: use an HTTP proxy"
+            " (http://HOST:PORT), or unset it."
+        )
+    if not valid or parts.scheme not in {"http", "https"}:
+        raise SettingsError(
+            "HTTPS_PROXY is not a valid proxy address: write it as http://HOST:PORT, or unset it."
+        )
+
+
 def origin_of(target: AwsTarget, service_id: str) -> str:
     """Return what the endpoint of a service was set by: option, variable, or AWS's own files."""
     variable = variable_of(service_id)

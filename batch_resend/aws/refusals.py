@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from batch_resend.masking import printable
+
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
 
@@ -49,6 +51,11 @@ BAD_CREDENTIALS_IN_S3 = BAD_CREDENTIALS | {
     "TokenRefreshRequired",
 }
 
+#: Codes and texts for a request whose time AWS does not accept. A wrong key has the same codes
+#: as some of these texts.
+_OF_TIME = frozenset({"RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture"})
+_TIMES = ("signature expired", "signature not yet current")
+
 #: Operations by which the SDK gets credentials before it asks for what it was told to.
 _FOR_CREDENTIALS = ("AssumeRole", "GetRoleCredentials", "GetSessionToken", "CreateToken")
 
@@ -57,6 +64,16 @@ def is_of_credentials(error: ClientError, *, in_s3: bool = False) -> bool:
     """Whether an error says that the credentials cannot be used, or could not be fetched."""
     codes = BAD_CREDENTIALS_IN_S3 if in_s3 else BAD_CREDENTIALS
     return code_of(error) in codes or error.operation_name.startswith(_FOR_CREDENTIALS)
+
+
+def clock_is_off(error: ClientError) -> str:
+    """Return a sentence where AWS refuses the time of a request; else nothing."""
+    message = str(error.response.get("Error", {}).get("Message") or "")
+    of_time = code_of(error) in _OF_TIME or any(text in message.lower() for text in _TIMES)
+    if not of_time:
+        return ""
+    # AWS's own text names both times.
+    return f"This machine's clock is off, says AWS ({printable(message)}): set it, then run again."
 
 
 def no_credentials() -> tuple[type[Exception], ...]:
@@ -68,6 +85,7 @@ def no_credentials() -> tuple[type[Exception], ...]:
         sdk.NoAuthTokenError,
         sdk.NoCredentialsError,
         sdk.PartialCredentialsError,
+        sdk.RefreshWithMFAUnsupportedError,
         sdk.SSOError,
         sdk.TokenRetrievalError,
     )

@@ -25,7 +25,7 @@ from anyio import to_thread
 
 from batch_resend.aws import clients
 from batch_resend.aws.endpoints import AwsTarget
-from batch_resend.aws.refusals import is_of_credentials, no_credentials
+from batch_resend.aws.refusals import clock_is_off, is_of_credentials, no_credentials
 from batch_resend.errors import (
     BatchResendError,
     InputError,
@@ -322,6 +322,8 @@ class _Doing:
     def refused(self, error: Any) -> BatchResendError:
         """Say in words what S3's error means."""
         code = _code(error)
+        if off := clock_is_off(error):
+            return SettingsError(off)
         if is_of_credentials(error, in_s3=True):
             return self.no_credentials(code)
         if code == "NoSuchBucket":

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from batch_resend.aws.clients import COGNITO, SECRETS_MANAGER, signed_client
 from batch_resend.aws.endpoints import AwsTarget
-from batch_resend.aws.refusals import code_of
+from batch_resend.aws.refusals import clock_is_off, code_of
 from batch_resend.errors import SettingsError
 
 T = TypeVar("T")
@@ -54,6 +54,8 @@ async def _read(call: Awaitable[T], what: str, permission: str) -> T:
     try:
         return await call
     except ClientError as error:
+        if off := clock_is_off(error):
+            raise SettingsError(off) from error
         raise SettingsError(
             f"AWS does not give the {what} ({code_of(error)}): check the name and Region, and that"
             f" the credentials allow {permission}."

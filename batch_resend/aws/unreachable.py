@@ -9,11 +9,9 @@ from __future__ import annotations
 import socket
 import ssl
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import aiohttp
 
-from batch_resend.errors import SettingsError
 from batch_resend.masking import printable
 
 #: OpenSSL's codes for what is wrong with a certificate (`man verify`, "Diagnostics").
@@ -67,36 +65,6 @@ def explain(error: BaseException, route: Route) -> NotSent:
     if route.proxy:
         return NotSent(f"{via} broke off or gave no valid answer ({text}): {_check(route)}")
     return NotSent(f"{route.host} cannot be reached ({text}): {_check(route)}")
-
-
-def check_proxy(endpoint: str) -> None:
-    """Refuse a proxy setting that no connection to this endpoint could use.
-
-    Raises `SettingsError`, which does not show the setting: it may hold a password.
-    """
-    from botocore.utils import get_environ_proxies
-
-    if urlsplit(endpoint).scheme != "https":
-        return  # plain http stays on this machine, and uses no proxy
-    setting = str(get_environ_proxies(endpoint).get("https") or "")
-    if not setting:
-        return
-    # As the SDK reads it: without a scheme, http is meant.
-    address = setting if "://" in setting else f"http://{setting.removeprefix('//')}"
-    try:
-        parts = urlsplit(address)
-        valid = bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        valid, parts = False, urlsplit("")
-    if parts.scheme.startswith("socks"):
-        raise SettingsError(
-            "HTTPS_PROXY names a SOCKS proxy, which is not supported: use an HTTP proxy"
-            " (http://HOST:PORT), or unset it."
-        )
-    if not valid or parts.scheme not in {"http", "https"}:
-        raise SettingsError(
-            "HTTPS_PROXY is not a valid proxy address: write it as http://HOST:PORT, or unset it."
-        )
 
 
 def _certificate_error(error: BaseException) -> ssl.SSLCertVerificationError | None:

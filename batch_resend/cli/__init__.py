@@ -9,23 +9,29 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from batch_resend.cli import config, option_sources, options
 from batch_resend.cli.check import check
+from batch_resend.cli.command import Command, Commands, check_variables
 from batch_resend.cli.ledger import ledger
 from batch_resend.cli.report import report
 from batch_resend.cli.run import run
 from batch_resend.cli.simulate import simulate
 from batch_resend.cli.status import status
-from batch_resend.errors import BatchResendError, Exit
+from batch_resend.errors import BatchResendError, Exit, UsageError
 from batch_resend.version import __version__
 
+if TYPE_CHECKING:
+    from batch_resend.settings import Settings
+
+_NAME = "batch-resend"
+
 app = typer.Typer(
-    name="batch-resend",
-    cls=option_sources.Commands,
+    name=_NAME,
+    cls=Commands,
     help="Resend Amazon Cognito's confirmation code to every unconfirmed user: one line per row,"
     " one message per person.",
     no_args_is_help=True,
@@ -39,7 +45,7 @@ def program(arguments: Sequence[str]) -> int:
     for name in ("aiobotocore", "botocore"):  # what they have to say ends in a sentence of ours
         logging.getLogger(name).addHandler(logging.NullHandler())
     try:
-        code = app(list(arguments), standalone_mode=False)
+        code = app(list(arguments), prog_name=_NAME, standalone_mode=False)
     except BatchResendError as error:
         _complain(str(error), arguments)
         return int(error.exit_code)
@@ -48,21 +54,28 @@ def program(arguments: Sequence[str]) -> int:
     except typer.Abort:
         return int(Exit.INTERRUPT)
     except Exception as error:
-        # What the parser finds wrong has a sentence; anything else is a mistake of ours.
-        sentence = getattr(error, "format_message", None)
-        if sentence is not None and not sentence():
-            return int(Exit.USAGE)  # no command at all: the help has been shown
-        if sentence is not None:
-            context = getattr(error, "ctx", None)
-            command = context.command_path if context else "batch-resend"
-            told = f"{sentence().rstrip('.')}."
-            told += f"{option_sources.told(context, told)} See '{command} --help'."
-            _complain(told, arguments)
-            return int(getattr(error, "exit_code", Exit.USAGE))
-        wrong = f"This should not have happened: {_where(error)}. Please report it."
+        wrong = f"Internal error: {_where(error)}. Please report this bug."
         _complain(wrong, arguments)
         return int(Exit.SETTINGS)
     return code if isinstance(code, int) else int(Exit.DONE)
+
+
+def parse_run(arguments: Sequence[str]) -> Settings:
+    """Return the settings that `batch-resend run` makes of these arguments and the variables.
+
+    Raises `UsageError`.
+    """
+    program: Any = typer.main.get_command(app)
+    context = program.commands["run"].make_context(
+        "run", list(arguments), parent=typer.Context(program, info_name=_NAME)
+    )
+    check_variables(context)
+    if len(option_sources.pools(context)) > 1:
+        raise UsageError("Several pools are chosen, and one is expected. Choose it with --pool.")
+    try:
+        return options.read_settings(options.of_run(context.params))
+    except UsageError as error:
+        raise UsageError(f"{error}{option_sources.origins(context, str(error))}") from None
 
 
 def _complain(text: str, arguments: Sequence[str]) -> None:
@@ -84,7 +97,7 @@ def _where(error: BaseException) -> str:
     if trace is None:
         return type(error).__name__
     code = trace.tb_frame.f_code
-    return f"{type(error).__name__} in {os.path.basename(code.co_filename)}:{trace.tb_lineno}"  # noqa: PTH119
+    return f"{type(error).__name__} at {os.path.basename(code.co_filename)}:{trace.tb_lineno}"  # noqa: PTH119
 
 
 def _version(wanted: bool) -> None:
@@ -104,10 +117,9 @@ def main(
     del version
 
 
-app.command()(run)
-app.command()(check)
-app.command()(status)
+for one in (run, check, status):
+    app.command(cls=Command)(one)
 app.add_typer(ledger, name="ledger")
-app.command()(report)
-app.command()(simulate)
+for one in (report, simulate):
+    app.command(cls=Command)(one)
 app.add_typer(config.app, name="config")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
 from batch_resend.cli import options
+from batch_resend.cli.command import check_variables
 from batch_resend.cli.event_loop import in_loop
+from batch_resend.cli.option import Option, Values, taking
 from batch_resend.errors import UsageError
 
 if TYPE_CHECKING:
@@ -17,50 +19,39 @@ if TYPE_CHECKING:
     from batch_resend.settings import Settings
 
 
-def check(
-    context: typer.Context,
-    users: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="USERS",
-            help="A CSV file, or - for standard input: its rows are counted. Without it the pool's"
-            " own estimate is taken.",
-            show_default=False,
-        ),
-    ] = None,
-    *,
-    config: options.Config = None,
-    pool: options.Pool = None,
-    user_pool_id: options.UserPoolId = "",
-    username_column: options.UsernameColumn = None,
-    no_header: options.NoHeader = False,
-    delimiter: options.Delimiter = None,
-    encoding: options.Encoding = None,
-    client_id: options.ClientId = "",
-    client_secret_file: options.ClientSecretFile = None,
-    client_secret_id: options.ClientSecretId = None,
-    fetch_client_secret: options.FetchClientSecret = False,
-    rate: options.Rate = "auto",
-    share: options.Share = 0.5,
-    json: Annotated[
-        bool, options.option("--json", panel="Results", help="One JSON object, for programs.")
-    ] = False,
-    profile: options.Profile = "",
-    region: options.Region = "",
-    endpoint_url: options.EndpointUrl = "",
-) -> int:
-    """Say what would go wrong, and why, before anybody is written to."""
-    given = dict(locals())
-    for name in ("context", "config", "pool"):
-        del given[name]
-    options.check_variables(context)
-    as_json = given.pop("json")
-    if not user_pool_id:
-        raise UsageError("--user-pool-id is missing: a check is about a pool, so name it.")
-    settings = options.read_settings(given)
+# fmt: off
+USERS = Option(
+    flag="USERS", metavar="USERS",
+    help="A file of users, or - for standard input: its rows are counted. Without it, the pool's"
+    " own estimate is used.",
+)
+# fmt: on
+STRICT = Option(flag="--strict", panel=options.RESULTS, help="Exit with 1 if there are warnings.")
+CHECK = (
+    USERS,
+    *(
+        options.CLIENT_ID,
+        replace(options.USER_POOL_ID, note="Required."),
+        options.CLIENT_SECRET_FILE,
+    ),
+    *(options.REGION, options.FORMAT, options.USERNAME_COLUMN, options.NO_HEADER),
+    *(options.DELIMITER, options.ENCODING, options.CLIENT_SECRET_ID, options.FETCH_CLIENT_SECRET),
+    *(options.RATE, options.SHARE, STRICT, options.JSON, options.PROFILE, options.ENDPOINT_URL),
+    *(options.CONFIG, options.POOL),
+)
+
+
+@taking(*CHECK)
+def check(context: typer.Context, typed: Values) -> int:
+    """Check settings, permissions and quotas without sending anything."""
+    check_variables(context)
+    if not typed["user_pool_id"]:
+        raise UsageError("--user-pool-id is missing. A check is about a pool, so specify it.")
+    settings = options.read_settings(typed)
+    as_json = typed["json"]
 
     async def work() -> int:
-        checked = await _checked(settings)
+        checked = replace(await _checked(settings), strict=typed["strict"])
         typer.echo(_told(checked, as_json=as_json))
         return int(checked.exit_code)
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
-from batch_resend.cli import option_sources
-from batch_resend.cli.options import check_variables
+from batch_resend.cli import option_sources, options, parsing
+from batch_resend.cli.command import Command, Commands, check_variables
+from batch_resend.cli.option import Option, Values, taking
 from batch_resend.errors import UsageError
 from batch_resend.masking import printable
 
@@ -18,41 +20,38 @@ _SECRET = "BATCH_RESEND_CLIENT_SECRET"  # noqa: S105 - its name
 
 _TOKENS = {"ping-url"}  #: whose value lets its reader act
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(cls=Commands, no_args_is_help=True)
+
+SHOW = (Option(flag="--json", environment=False, help="One JSON object."),)
 
 
 @app.callback()
 def config() -> None:
-    """Look at the configuration."""
+    """Show the configuration."""
 
 
 @app.command(
+    cls=Command,
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
     options_metavar="[any arguments of run]",
 )
-def show(
-    context: typer.Context,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
-) -> int:
-    """Show what a run would go by, and where each setting comes from. Secrets are hidden."""
+@taking(*SHOW)
+def show(context: typer.Context, typed: Values) -> int:
+    """Show the settings of a run, and where each comes from. Secrets are hidden."""
     command: Any = context.find_root().command
     run = command.commands["run"]
     settings = run.make_context("show", list(context.args), parent=context.parent)
     check_variables(settings)
     if len(option_sources.pools(settings)) > 1:
-        raise UsageError("Several pools are chosen, and this shows one: choose it with --pool.")
+        raise UsageError("Several pools are chosen, and this shows one. Choose it with --pool.")
     shown: dict[str, dict[str, Any]] = {}
-    for parameter in run.params:
-        if parameter.name == "help" or parameter.name not in settings.params:
-            continue
-        kind, where = option_sources.origin(settings, parameter)
-        value = settings.params[parameter.name]
-        value = None if value in ("", [], ()) else value
-        name = parameter.opts[0].lstrip("-")
-        if value is not None and name in _TOKENS:
+    for row in run.rows.values():
+        kind, where = option_sources.origin(settings, row)
+        value = _value(row, settings.params[row.name])
+        if value is not None and row.key in _TOKENS:
             value = "set"
-        shown[name] = {"value": value, "origin": kind, "where": where or None}
-        if name == "client-secret-file":
+        shown[row.key] = {"value": value, "origin": kind, "where": where or None}
+        if row is options.CLIENT_SECRET_FILE:
             given = _SECRET in os.environ
             shown["client-secret"] = {
                 "value": "set" if given else None,
@@ -60,8 +59,18 @@ def show(
                 "where": _SECRET if given else None,
             }
     # Written without a flush: a reader that is gone must not change the exit code.
-    sys.stdout.write(_as_json(shown) if as_json else _as_text(shown))
+    sys.stdout.write(_as_json(shown) if typed["json"] else _as_text(shown))
     return 0
+
+
+def _value(row: Option, typed: Any) -> Any:
+    """Return what was typed, or the default; numbers as numbers."""
+    if typed is None or typed in ("", []):
+        typed = row.default_text() or None
+    if typed is not None and row.parse in (parsing.whole, parsing.number):
+        with contextlib.suppress(UsageError):  # shown as it stands: the run will complain
+            return row.read(typed)
+    return typed
 
 
 def _as_json(shown: dict[str, dict[str, Any]]) -> str:

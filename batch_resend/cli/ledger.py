@@ -8,66 +8,80 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Annotated
+from dataclasses import replace
 
 import typer
 
-from batch_resend.cli import options
+from batch_resend.cli import options, parsing
+from batch_resend.cli.command import Command, Commands, check_variables
 from batch_resend.cli.event_loop import in_loop
+from batch_resend.cli.option import Option, Values, taking
 from batch_resend.errors import Exit, Refused, UsageError
 from batch_resend.wording import some
 
-ledger = typer.Typer(help="The ledger as CSV; erase people; erase the old.", no_args_is_help=True)
+ledger = typer.Typer(
+    cls=Commands, help="Export the ledger, erase users, purge old entries.", no_args_is_help=True
+)
+
+# fmt: off
+EXPORT = (
+    *options.TARGET,
+    Option(
+        flag="--unknown", panel=options.RESULTS, environment=False,
+        help="Only messages with an unknown outcome.",
+    ),
+    Option(
+        flag="--output", metavar="PATH", panel=options.RESULTS, environment=False, default="-",
+        help="Where to write; - for standard output.",
+    ),
+    options.OVERWRITE,
+)
+FORGET = (
+    Option(
+        flag="USERNAMES", metavar="USERNAME...", repeat=True,
+        help="Users to erase, by any of their names; - reads a list from standard input."
+        " Arguments stay in the shell's history: better use --from.",
+    ),
+    Option(
+        flag="--from", metavar="FILE", panel=options.USERS_PANEL, environment=False,
+        help="List of usernames; - for standard input.",
+    ),
+    *options.TARGET,
+    options.ANY_CASE,
+    options.NO_MASK,
+)
+PURGE = (
+    Option(
+        flag="--older-than", metavar="DURATION", panel=options.USERS_PANEL, environment=False,
+        parse=parsing.duration,
+        help="Messages completed, or started and still open, longer ago, such as 365d. (required)",
+    ),
+    *options.TARGET,
+    Option(
+        flag="--entirely", panel=options.GUARDS, environment=False,
+        help="Delete the messages too: their recipients can be messaged again.",
+    ),
+    replace(options.YES, panel=options.GUARDS, environment=False, note=""),
+)
+# fmt: on
 
 
-@ledger.command()
-def export(
-    context: typer.Context,
-    *,
-    user_pool_id: options.UserPoolId = "",
-    client_id: options.LedgerOf = "",
-    ledger: options.Ledger = None,
-    unknown: Annotated[
-        bool,
-        typer.Option(
-            "--unknown",
-            help="Only messages that nobody can prove or disprove.",
-            rich_help_panel="Results",
-        ),
-    ] = False,
-    output: Annotated[
-        str,
-        typer.Option(
-            "--output",
-            metavar="PATH",
-            help="- is standard output. (default: -)",
-            rich_help_panel="Results",
-            show_default=False,
-        ),
-    ] = "-",
-    overwrite: options.Overwrite = False,
-    profile: options.Profile = "",
-    region: options.Region = "",
-    endpoint_url: options.EndpointUrl = "",
-    config: options.Config = None,
-    pool: options.Pool = None,
-) -> int:
+@ledger.command(cls=Command)
+@taking(*EXPORT)
+def export(context: typer.Context, typed: Values) -> int:
     """Write every message in the ledger as a CSV row, names in full."""
-    del config, pool  # these have spoken already
-    options.check_variables(context)
-    settings = options.ledger_settings(
-        ledger=ledger, client_id=client_id, user_pool_id=user_pool_id, profile=profile,
-        region=region, endpoint_url=endpoint_url,
-    )  # fmt: skip
+    check_variables(context)
+    target = options.ledger_target(typed)
+    output, overwrite, unknown = typed["output"] or "-", typed["overwrite"], typed["unknown"]
 
     async def write() -> int:
         from batch_resend.reports import ledger_csv
         from batch_resend.reports.private_file import PrivateFile
         from batch_resend.run.open_ledger import keep_apart, ledger_of, looking
 
-        path = await ledger_of(settings)
+        path = await ledger_of(target)
         keep_apart(path, output)
-        async with looking(settings, path) as opened:
+        async with looking(target, path) as opened:
             with PrivateFile(output, what="--output", overwrite=overwrite) as file:
                 count = ledger_csv.write(opened.messages(unknown=unknown), file)
         if output != "-":
@@ -77,62 +91,31 @@ def export(
     return in_loop(write)
 
 
-@ledger.command()
-def forget(
-    context: typer.Context,
-    usernames: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="USERNAME",
-            help="Whom to erase, by any of their names; - reads a list from standard input."
-            " Arguments stay in the shell's history: better --from.",
-            show_default=False,
-        ),
-    ] = None,
-    *,
-    from_file: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            metavar="FILE",
-            help="A list of usernames, or - for standard input.",
-            rich_help_panel="Who",
-            show_default=False,
-        ),
-    ] = None,
-    user_pool_id: options.UserPoolId = "",
-    case_sensitive: options.CaseSensitive = False,
-    client_id: options.LedgerOf = "",
-    ledger: options.Ledger = None,
-    no_mask: options.NoMask = False,
-    profile: options.Profile = "",
-    region: options.Region = "",
-    endpoint_url: options.EndpointUrl = "",
-    config: options.Config = None,
-    pool: options.Pool = None,
-) -> int:
+@ledger.command(cls=Command)
+@taking(*FORGET)
+def forget(context: typer.Context, typed: Values) -> int:
     """Erase people's names for good. What they were sent still counts, by a keyed hash."""
-    del config, pool  # these have spoken already
-    options.check_variables(context)
-    names = list(usernames or [])
+    check_variables(context)
+    names, from_file, no_mask = list(typed["usernames"] or ()), typed["from_"], typed["no_mask"]
     if names == ["-"] and from_file is None:
         names, from_file = [], "-"
     if bool(names) == (from_file is not None):
-        raise UsageError("Whom to forget? Give usernames, or a list of them with --from FILE.")
-    settings = options.ledger_settings(
-        ledger=ledger, client_id=client_id, user_pool_id=user_pool_id, profile=profile,
-        region=region, endpoint_url=endpoint_url, case_sensitive=case_sensitive,
-    )  # fmt: skip
+        raise UsageError(
+            "No usernames given. Pass them as arguments or with --from FILE."
+            if not names
+            else "USERNAME and --from cannot be combined."
+        )
+    target = options.ledger_target(typed)
 
     async def erase() -> int:
         from batch_resend.masking import mask, printable
         from batch_resend.run.open_ledger import erasing, ledger_of
         from batch_resend.sources.csv_file import read_names
 
-        path = await ledger_of(settings)
+        path = await ledger_of(target)
         if from_file is not None:
             names.extend([name async for name in read_names(from_file)])
-        async with erasing(settings, path) as found:
+        async with erasing(target, path) as found:
             forgotten = await found.forget(names)
         _say(
             f"Names erased in {some(forgotten.messages, 'message')} of the ledger {path}; what"
@@ -146,57 +129,20 @@ def forget(
     return in_loop(erase)
 
 
-@ledger.command()
-def purge(
-    context: typer.Context,
-    *,
-    older_than: Annotated[
-        str,
-        typer.Option(
-            "--older-than",
-            metavar="D",
-            help="Messages settled, or begun and still open, longer ago: such as 365d. (required)",
-            rich_help_panel="Who",
-            show_default=False,
-        ),
-    ] = "",
-    user_pool_id: options.UserPoolId = "",
-    client_id: options.LedgerOf = "",
-    entirely: Annotated[
-        bool,
-        typer.Option(
-            "--entirely",
-            help="Forget the messages too: these people can be written to again.",
-            rich_help_panel="Guards",
-        ),
-    ] = False,
-    yes: Annotated[
-        bool, typer.Option("--yes", help="Ask no question.", rich_help_panel="Guards")
-    ] = False,
-    ledger: options.Ledger = None,
-    profile: options.Profile = "",
-    region: options.Region = "",
-    endpoint_url: options.EndpointUrl = "",
-    config: options.Config = None,
-    pool: options.Pool = None,
-) -> int:
+@ledger.command(cls=Command)
+@taking(*PURGE)
+def purge(context: typer.Context, typed: Values) -> int:
     """Erase the names in old messages for good. What was sent still counts."""
-    del config, pool  # these have spoken already
-    options.check_variables(context)
-    if not older_than:
-        raise UsageError("--older-than is missing: give an age such as 365d.")
-    from batch_resend.cli.parsing import duration
-
-    before = time.time() - duration("--older-than", older_than)
-    settings = options.ledger_settings(
-        ledger=ledger, client_id=client_id, user_pool_id=user_pool_id, profile=profile,
-        region=region, endpoint_url=endpoint_url,
-    )  # fmt: skip
+    check_variables(context)
+    if not typed["older_than"]:
+        raise UsageError("--older-than is missing. Use an age such as 365d.")
+    before = time.time() - parsing.duration("--older-than", typed["older_than"])
+    target, yes, entirely = options.ledger_target(typed), typed["yes"], typed["entirely"]
 
     async def erase() -> int:
         from batch_resend.run.open_ledger import erasing, ledger_of
 
-        async with erasing(settings, await ledger_of(settings)) as found:
+        async with erasing(target, await ledger_of(target)) as found:
             count, unknown = await found.older(before, entirely=entirely)
             told = some(count, "message")
             told += f" ({unknown} of them unknown)" if unknown else ""

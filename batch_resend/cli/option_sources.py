@@ -1,8 +1,8 @@
 """Where an option's value comes from: the command line, a variable, the file, a default.
 
 A flag beats its variable, which beats the file of --config, which beats the default. The
-parser itself does the beating: what the file says is its `default_map`. So the file speaks
-for the options that have a variable, and for USERS; what has none (the age of what a
+parser itself decides between them: what the file says is its `default_map`. So the file
+speaks for the options that have a variable, and for USERS; what has none (the age of what a
 `purge` erases, say) is taken from the command line alone.
 
 Where several pools are chosen the parser first reads what is for all of them: what stands
@@ -12,168 +12,146 @@ above the tables. `of_each_pool` then has it read the same command line once for
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import Any
-
-import typer
-from typer.core import TyperGroup
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from batch_resend.errors import UsageError
 from batch_resend.masking import printable
 
-_CONTEXT = f"{__name__}.context"  #: whose options these are
-_CHOSEN = f"{__name__}.chosen"  #: the values of --config and --pool
-_FOUND = f"{__name__}.found"  #: what the file says, by key
-_TYPED = f"{__name__}.typed"  #: the arguments of the command
-_POOLS = f"{__name__}.pools"  #: the names of the pools that are chosen
-_ONE = f"{__name__}.one"  #: the one of them that the file speaks for now
-_OF_THE_FILE = {"config", "pool", "all_pools"}
+if TYPE_CHECKING:
+    from batch_resend.cli.config_file import ConfigFile, Found, Kind
+    from batch_resend.cli.option import Option
+
+_ABOUT_THE_FILE = ("config", "pool", "all_pools")
 
 
-def take(context: typer.Context, parameter: typer.CallbackParam, value: Any) -> Any:
-    """Take --config, --pool or --all-pools; once all are known, let the file speak."""
-    if value is None and parameter.multiple:
-        value = []  # older releases of typer cannot read None here
-    if context.resilient_parsing:  # completing a word at the shell
-        return value
-    context.meta[_CONTEXT] = context
-    chosen = context.meta.setdefault(_CHOSEN, {})
-    chosen[parameter.name] = value
-    if chosen.keys() == _OF_THE_FILE & {known.name for known in context.command.params}:
-        found = _found(context, chosen["config"], chosen["pool"], chosen.get("all_pools"))
-        context.meta[_FOUND] = found
-        context.default_map = {
-            parameter.name: found[key].value
-            for key, parameter in _keyed(context.command)
-            if key in found and parameter.name
+@dataclass(frozen=True, slots=True)
+class FileDefaults:
+    """What the file of --config says for one reading of a command line."""
+
+    arguments: tuple[str, ...] = ()  #: of the command, as they were typed
+    file: ConfigFile | None = None
+    pools: tuple[str, ...] = ()  #: the names of the pools that are chosen
+    found: Mapping[str, Found] = field(default_factory=dict)  #: what it says, by key
+
+    def of_pool(self, name: str) -> FileDefaults:
+        """Return what the file says for one of several pools."""
+        found = {} if self.file is None else self.file.values(name)
+        return FileDefaults(self.arguments, self.file, (name,), found)
+
+    def default_map(self, rows: Mapping[str, Option]) -> dict[str, Any]:
+        """Return the values as the parser takes them, by the names of the parameters."""
+        return {
+            name: self.found[row.key].value
+            for name, row in rows.items()
+            if row.key in self.found and _is_of_the_file(row)
         }
-    return value
 
 
-def _found(
-    context: typer.Context, config: str | None, pools: list[str], all_pools: bool | None
-) -> dict[str, Any]:
-    if all_pools and pools:
-        raise UsageError("--all-pools and --pool exclude each other: give one of them.")
+def file_defaults(context: Any, arguments: list[str], chosen: Mapping[str, Any]) -> FileDefaults:
+    """Read the file for the values of --config, --pool and --all-pools; raises `UsageError`."""
+    config, pools, every = (chosen.get(name) for name in _ABOUT_THE_FILE)
+    pools = list(pools or ())
+    if every and pools:
+        raise UsageError("--all-pools and --pool cannot be combined.")
     if config is None:
-        if all_pools:
+        if every:
             raise UsageError("--all-pools needs --config: the file with a table for each pool.")
         if pools:
             name = printable(pools[0])
             raise UsageError(f"--pool {name} needs --config: the file with a table [pools.{name}].")
-        return {}
+        return FileDefaults(tuple(arguments))
     from batch_resend.cli import config_file
 
-    keys: dict[str, config_file.Kind] = {}
-    for key, parameter in _keyed(context.find_root().command):
-        keys.setdefault(key, _kind(parameter))
-    file = config_file.read(config, keys)
-    if all_pools and not file.pools:
+    file = config_file.read(config, _keys(context))
+    if every and not file.pools:
         raise UsageError(f"--all-pools finds no table [pools.NAME] in {file.path}.")
-    if (one := context.meta.get(_ONE)) is not None:
-        return dict(file.values(one))
-    chosen = list(dict.fromkeys(file.pools if all_pools else pools))
-    if len(chosen) > 1 and all_pools is None:
+    names = tuple(dict.fromkeys(file.pools if every else pools))
+    if len(names) > 1 and "all_pools" not in chosen:
         raise UsageError(f"--pool is given {len(pools)} times, and this is about one pool.")
-    context.meta[_POOLS] = chosen
-    values = [file.values(name) for name in chosen]  # all of them are there
-    if len(chosen) > 1:
-        return dict(file.common)
-    return dict(values[0] if values else file.values(None))
+    values = [file.values(name) for name in names]  # all of them are there
+    if not names:
+        values = [file.values(None)]  # refused where the file is for several pools
+    found = file.common if len(names) > 1 else values[0]
+    return FileDefaults(tuple(arguments), file, names, found)
 
 
-def pools(context: typer.Context) -> list[str]:
-    """Name the pools that are chosen."""
-    return list(context.meta.get(_POOLS, []))
+def pools(context: Any) -> list[str]:
+    """Return the names of the pools that are chosen."""
+    return list(context.obj.pools)
 
 
-def of_each_pool(context: typer.Context) -> Iterator[tuple[str, Any]]:
+def of_each_pool(context: Any) -> Iterator[tuple[str, Any]]:
     """Read the command line once for each of the pools; yield its name and its context."""
-    for name in pools(context):
-        context.meta[_CHOSEN], context.meta[_ONE] = {}, name
-        typed = list(context.meta[_TYPED])
+    for_all: FileDefaults = context.obj
+    for name in for_all.pools:
+        own = for_all.of_pool(name)
         try:
-            own = context.command.make_context(context.info_name, typed, parent=context.parent)
-        except Exception as error:
-            sentence = getattr(error, "format_message", None)
-            if sentence is None:
-                raise
-            wrong = f"Pool {printable(name)}: {sentence().rstrip('.')}."
-            of = getattr(error, "ctx", None) or context
-            raise UsageError(f"{wrong}{told(of, wrong)}") from None
-        yield name, own
+            yield (
+                name,
+                context.command.make_context(
+                    context.info_name, list(own.arguments), parent=context.parent, obj=own
+                ),
+            )
+        except UsageError as error:
+            raise UsageError(f"Pool {printable(name)}: {error}") from None
 
 
-def _kind(parameter: Any) -> Any:
+def _is_of_the_file(row: Option) -> bool:
+    return row.name == "users" or (row.variable is not None and row.name not in _ABOUT_THE_FILE)
+
+
+def _keys(context: Any) -> dict[str, Kind]:
+    """Return what the file can speak of: the options of all commands, for it serves them all."""
+    keys: dict[str, Kind] = {}
+    for row in _rows(context.find_root().command):
+        if _is_of_the_file(row):
+            keys.setdefault(row.key, _kind(row))
+    return keys
+
+
+def _rows(command: Any) -> Iterator[Option]:
+    yield from getattr(command, "rows", {}).values()
+    for below in getattr(command, "commands", {}).values():
+        yield from _rows(below)
+
+
+def _kind(row: Option) -> Kind:
     from batch_resend.cli.config_file import Kind
 
-    shown = (parameter.metavar or "").split("|")
-    if getattr(parameter, "is_flag", False):
+    if row.is_switch:
         return Kind.SWITCH
-    if getattr(parameter, "multiple", False):
-        return Kind.PAIRS if "=" in shown[0] else Kind.LIST
-    return Kind.PATH if {"FILE", "PATH", "USERS"} & set(shown) else Kind.TEXT
-
-
-def _keyed(command: Any) -> Iterator[tuple[str, Any]]:
-    """Yield what the file can speak of, in a command and the ones below it, by key."""
-    for parameter in command.params:
-        if parameter.name == "users" and parameter.param_type_name == "argument":
-            yield "users", parameter
-        elif parameter.envvar and parameter.name not in _OF_THE_FILE:
-            yield parameter.opts[0].lstrip("-"), parameter
-    for below in getattr(command, "commands", {}).values():
-        yield from _keyed(below)
+    if row.repeat:
+        return Kind.PAIRS if row.pairs else Kind.LIST
+    return Kind.PATH if row.is_path else Kind.TEXT
 
 
 def variables(command: Any) -> set[str]:
-    """Name the variables of a command and of the ones below it."""
-    found = {parameter.envvar for parameter in command.params if parameter.envvar}
-    for below in getattr(command, "commands", {}).values():
-        found |= variables(below)
-    return found
+    """Return the variables of a command and of the ones below it."""
+    return {row.variable for row in _rows(command) if row.variable}
 
 
-def origin(context: Any, parameter: Any) -> tuple[str, str]:
-    """Say where a value comes from: `flag`, `variable`, `file` or `default`, and which."""
-    source = context.get_parameter_source(parameter.name)
+def origin(context: Any, row: Option) -> tuple[str, str]:
+    """Return where a value comes from: `flag`, `variable`, `file` or `default`, and which."""
+    source = context.get_parameter_source(row.name)
     name = source.name if source else "DEFAULT"
     if name == "COMMANDLINE":
         return "flag", ""
     if name == "ENVIRONMENT":
-        return "variable", parameter.envvar
+        return "variable", row.variable or ""
     if name == "DEFAULT_MAP":
-        return "file", context.meta[_FOUND][parameter.opts[0].lstrip("-")].where
+        return "file", context.obj.found[row.key].where
     return "default", ""
 
 
-def told(context: Any, sentence: str) -> str:
-    """Say where the options that a sentence complains of were set, if nobody typed them."""
+def origins(context: Any, sentence: str) -> str:
+    """Return a sentence for each option in this one that was set, and not typed."""
     more = []
-    for parameter in context.command.params:
-        option = parameter.opts[0]
-        if re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", sentence):
-            kind, where = origin(context, parameter)
-            if kind in {"variable", "file"}:
-                more.append(f" {option} is set {'by' if kind == 'variable' else 'in'} {where}.")
+    for row in getattr(context.command, "rows", {}).values():
+        if re.search(rf"(?<![\w-]){re.escape(row.option)}(?![\w-])", sentence):
+            kind, where = origin(context, row)
+            by = {"variable": "by", "file": "in"}.get(kind)
+            if by and f"{row.option} is set {by}" not in sentence:
+                more.append(f" {row.option} is set {by} {where}.")
     return "".join(more)
-
-
-class Commands(TyperGroup):
-    """The commands. What they complain of is told with the place where it was set."""
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find the command; keep what was typed after it."""
-        name, command, typed = super().resolve_command(ctx, args)
-        ctx.meta[_TYPED] = list(typed)
-        return name, command, typed
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run the chosen command."""
-        try:
-            return super().invoke(ctx)
-        except UsageError as error:
-            context = ctx.meta.get(_CONTEXT)
-            if context is None:
-                raise
-            raise UsageError(f"{error}{told(context, str(error))}") from error

@@ -1,549 +1,395 @@
-"""The options: their names, variables and help, said once for all commands that have them."""
+"""The options of `run`, and those that other commands share with it: one row an option.
+
+The order is that of the help and of the reference page. What a value means and how it is
+checked stands in `parsing` and `Settings`; what an option is in `option`.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from batch_resend.cli import option_sources
+from batch_resend.cli import completion, parsing
+from batch_resend.cli.option import Option, Values, read
 from batch_resend.errors import UsageError
 
 if TYPE_CHECKING:
-    from batch_resend.settings import Settings
+    from batch_resend.settings import LedgerTarget, Settings
 
+EVERYDAY = "Everyday options"
+USERS_PANEL = "Users"
+MESSAGE = "Message"
+SPEED = "Speed"
+GUARDS = "Guards"
+MEMORY = "Memory"
+RESULTS = "Results"
+DISPLAY = "Display"
+AWS = "AWS"
+CONFIGURATION = "Configuration"
 
-#: What is no setting of a run but says how the program itself goes about it.
-OF_THE_PROGRAM = (
-    *("yes", "quiet", "verbose", "no_progress", "log_format", "ping_url", "metrics"),
-    *("config", "pool", "all_pools"),
+# fmt: off
+USERS = Option(
+    flag="USERS", metavar="USERS",
+    help="A CSV, JSON, JSON Lines or Excel file, - for standard input, or s3://bucket/key. Without"
+    " it, the unconfirmed users of --user-pool-id.",
 )
 
+CLIENT_ID = Option(
+    flag="--client-id", metavar="ID", panel=EVERYDAY,
+    help="App client ID. (required)", note="Not needed with `--simulate`.",
+)
+USER_POOL_ID = Option(
+    flag="--user-pool-id", metavar="ID", panel=EVERYDAY,
+    help="User pool ID: the pool to list and to check. Its prefix sets the default Region.",
+)
+CLIENT_SECRET_FILE = Option(
+    flag="--client-secret-file", metavar="FILE", panel=EVERYDAY,
+    help="File with the app client's secret and nothing else. Or set BATCH_RESEND_CLIENT_SECRET.",
+)
+REGION = Option(
+    flag="--region", metavar="NAME", panel=EVERYDAY,
+    help="AWS Region.", otherwise="the pool's, else as in the AWS CLI",
+)
+DRY_RUN = Option(
+    flag="--dry-run", short="-n", panel=EVERYDAY,
+    help="Preview: show who would be sent a code, without sending.",
+)
+YES = Option(
+    flag="--yes", short="-y", panel=EVERYDAY, help="Do not ask for confirmation.",
+    note="Without it the run asks at a terminal and refuses where there is none; `--dry-run` and"
+    " `--simulate` never ask.",
+)
+LIMIT = Option(
+    flag="--limit", metavar="COUNT", panel=EVERYDAY, parse=parsing.whole,
+    help="Send to the first COUNT eligible users only.",
+)
+REPORT = Option(
+    flag="--report", metavar="PATH", panel=EVERYDAY, otherwise="resend-report-<UTC time>.csv",
+    help="Results as CSV, one row per input row; - for standard output.",
+    note="As with all results: `s3://...` for [S3](../reports/README.md#places), `.gz` for gzip.",
+)
+HTML = Option(
+    flag="--html", metavar="PATH", panel=EVERYDAY,
+    help="Results as a web page; - for standard output.",
+)
+SIMULATE = Option(
+    flag="--simulate", panel=EVERYDAY,
+    help="Run against the embedded Cognito instead of AWS.",
+    note="Needs no app client ID, Region or credentials.",
+)
 
-def option(
-    *names: str,
-    panel: str,
-    help: str,  # noqa: A002 - typer's own word
-    metavar: str | None = None,
-    **more: Any,
-) -> Any:
-    """Make an option with its environment variable."""
-    variable = "BATCH_RESEND_" + names[0].split("/")[0].lstrip("-").upper().replace("-", "_")
-    return typer.Option(
-        *names, help=help, metavar=metavar, rich_help_panel=panel, envvar=variable,
-        show_envvar=False, show_default=False, **more,
-    )  # fmt: skip
+USER = Option(
+    flag="--user", metavar="NAME", panel=USERS_PANEL, repeat=True,
+    help="One user, in place of USERS; repeatable.",
+)
+FORMAT = Option(
+    flag="--format", metavar="csv|json|jsonl|xlsx", panel=USERS_PANEL, parse=parsing.file_format,
+    help="Format of USERS.", otherwise="detected", complete=completion.FORMATS,
+)
+FILTER = Option(
+    flag="--filter", metavar="EXPR", panel=USERS_PANEL,
+    help="Filter for ListUsers, passed as is (listing only).",
+    otherwise='cognito:user_status = "UNCONFIRMED"',
+)
+USERNAME_COLUMN = Option(
+    flag="--username-column", metavar="NAME", panel=USERS_PANEL,
+    help="CSV column with the username.", otherwise="found by its name",
+)
+NO_HEADER = Option(
+    flag="--no-header", panel=USERS_PANEL, field="header",
+    help="The CSV has no header; its columns are 1, 2 and so on.",
+)
+CASE_SENSITIVE = Option(
+    flag="--case-sensitive/--no-case-sensitive", panel=USERS_PANEL,
+    help="Whether names that differ only in case are different users.",
+    otherwise="the pool's setting",
+)
+ONE_PER_ADDRESS = Option(
+    flag="--one-per-address", panel=USERS_PANEL,
+    help="Only the newest account of each address (listing only).",
+)
+DELIMITER = Option(
+    flag="--delimiter", metavar="CHAR", panel=USERS_PANEL,
+    help="Delimiter of the CSV; tab for a tab.", otherwise="detected",
+)
+ENCODING = Option(
+    flag="--encoding", metavar="NAME", panel=USERS_PANEL,
+    help="Encoding of the CSV.", otherwise="detected",
+)
+OLDER_THAN = Option(
+    flag="--older-than", metavar="DURATION", panel=USERS_PANEL, parse=parsing.duration,
+    help="Only users who signed up at least this long ago (listing only).",
+)
+NEWER_THAN = Option(
+    flag="--newer-than", metavar="DURATION", panel=USERS_PANEL, parse=parsing.duration,
+    help="Only users who signed up within DURATION (listing only).",
+)
+SINCE = Option(
+    flag="--since", metavar="DATE", panel=USERS_PANEL, parse=parsing.moment,
+    help="Only users who signed up on DATE or later, such as 2026-11-01 (listing only).",
+    note="With a time: `2026-11-01T09:30Z`.",
+)
+MATCH = Option(
+    flag="--match", metavar="ATTR=REGEX", panel=USERS_PANEL, repeat=True, pairs=True,
+    parse=parsing.match,
+    help="Only users whose column or attribute matches; repeatable, all must match.",
+)
+EXCLUDE = Option(
+    flag="--exclude", metavar="FILE", panel=USERS_PANEL,
+    help="List of users who must not be sent a code.",
+)
+SAMPLE = Option(
+    flag="--sample", metavar="COUNT", panel=USERS_PANEL, parse=parsing.whole,
+    help="Send to COUNT eligible users only, drawn at random.",
+)
+WAVES = Option(
+    flag="--waves", metavar="N,...,rest", panel=USERS_PANEL, parse=parsing.waves,
+    help="Send in waves, such as 10,100,rest. Each starts only if the last one stayed under"
+    " --max-failures.",
+)
+
+CLIENT_SECRET_ID = Option(
+    flag="--client-secret-id", metavar="ID", panel=MESSAGE,
+    help="ARN or name of the app client's secret in Secrets Manager.",
+)
+FETCH_CLIENT_SECRET = Option(
+    flag="--fetch-client-secret", panel=MESSAGE,
+    help="Fetch the secret from Cognito (DescribeUserPoolClient).", note="Needs `--user-pool-id`.",
+)
+METADATA = Option(
+    flag="--metadata", metavar="KEY=VALUE", panel=MESSAGE, repeat=True, pairs=True,
+    parse=parsing.key_value,
+    help="ClientMetadata for the pool's triggers; KEY=@NAME takes the row's column; repeatable.",
+)
+IP_ADDRESS = Option(
+    flag="--ip-address", metavar="VALUE", panel=MESSAGE,
+    help="IP address for UserContextData; @NAME takes the row's column.",
+)
+ENCODED_DATA = Option(
+    flag="--encoded-data", metavar="VALUE", panel=MESSAGE,
+    help="Encoded data for UserContextData; @NAME takes the row's column.",
+)
+ANALYTICS_ENDPOINT_ID = Option(
+    flag="--analytics-endpoint-id", metavar="VALUE", panel=MESSAGE,
+    help="Endpoint ID for AnalyticsMetadata; @NAME takes the row's column.",
+)
+
+RATE = Option(
+    flag="--rate", metavar="auto|N", panel=SPEED, parse=parsing.rate, default="auto",
+    help="Maximum requests per second. auto: --share of the quota.",
+    note="Where the quota is not known, of 50.",
+)
+SHARE = Option(
+    flag="--share", metavar="0-1", panel=SPEED, parse=parsing.number,
+    help="Part of the quota to use.", note="Above 0, up to 1.",
+)
+CONCURRENCY = Option(
+    flag="--concurrency", metavar="COUNT", panel=SPEED, parse=parsing.whole,
+    help="Maximum requests in flight.",
+)
+MAX_ATTEMPTS = Option(
+    flag="--max-attempts", metavar="COUNT", panel=SPEED, parse=parsing.whole,
+    help="Attempts per user where it is certain that nothing was sent.",
+)
+TIMEOUT = Option(
+    flag="--timeout", metavar="DURATION", panel=SPEED, parse=parsing.duration,
+    help="Maximum time for one request.",
+)
+DEADLINE = Option(
+    flag="--deadline", metavar="DURATION", panel=SPEED, parse=parsing.duration,
+    help="Start no new users after this long.",
+)
+
+MAX_SENT = Option(
+    flag="--max-sent", metavar="COUNT", panel=GUARDS, parse=parsing.whole,
+    help="Stop after COUNT accepted messages.",
+)
+MAX_FAILURES = Option(
+    flag="--max-failures", metavar="N|P%", panel=GUARDS, parse=parsing.max_failures,
+    help="Stop when more than this many requests failed or are unknown.",
+    note="A percentage counts from 100 users on, and at the end of a"
+    " [wave](../sources/README.md#choosing-among-them) of any size.",
+)
+GIVE_UP_AFTER = Option(
+    flag="--give-up-after", metavar="DURATION", panel=GUARDS, parse=parsing.duration,
+    help="Stop after this long without an accepted request.",
+    note="Silence, throttling or a firewall.",
+)
+
+LEDGER = Option(
+    flag="--ledger", metavar="PATH", panel=MEMORY,
+    help="The record of who was sent what, or dynamodb://TABLE for several machines.",
+    otherwise="one file per Region and app client", note="With `--simulate` a throwaway one.",
+)
+CREATE_LEDGER = Option(
+    flag="--create-ledger", panel=MEMORY,
+    help="Allow a new, empty ledger without a prompt.",
+)
+REQUIRE_LEDGER = Option(
+    flag="--require-ledger", panel=MEMORY, help="Refuse to start with a new, empty ledger.",
+)
+MAX_SENDS = Option(
+    flag="--max-sends", metavar="COUNT", panel=MEMORY, parse=parsing.whole,
+    help="Maximum messages per user over all runs; 0 for no maximum.",
+)
+COOLDOWN = Option(
+    flag="--cooldown", metavar="DURATION", panel=MEMORY, parse=parsing.duration,
+    help="Minimum time between two messages to a user.",
+)
+RESEND_UNKNOWN = Option(
+    flag="--resend-unknown", metavar="WHICH", panel=MEMORY, parse=parsing.resend_unknown,
+    help="Send again where an earlier outcome is unknown; a user may get two messages. WHICH:"
+    " not-recorded or all.", complete=completion.UNKNOWN,
+)
+
+OVERWRITE = Option(flag="--overwrite", panel=RESULTS, help="Replace files that exist.")
+FAILED = Option(
+    flag="--failed", metavar="PATH", panel=RESULTS,
+    help="The input rows to try again, verbatim.",
+)
+SUMMARY = Option(
+    flag="--summary", metavar="PATH", panel=RESULTS,
+    help="Summary as one JSON object; - for standard output.",
+)
+RUN_JSON = Option(
+    flag="--json", panel=RESULTS,
+    help="Summary as one JSON object on standard output: the same as --summary -.",
+)
+PING_URL = Option(
+    flag="--ping-url", metavar="URL", panel=RESULTS,
+    help="URL of a check at healthchecks.io. It is a secret: better in BATCH_RESEND_PING_URL.",
+)
+METRICS = Option(
+    flag="--metrics", metavar="emf|textfile:PATH", panel=RESULTS, complete=completion.METRICS,
+    help="Metrics: lines for CloudWatch on standard output, or a file for Prometheus.",
+)
+
+QUIET = Option(flag="--quiet", short="-q", panel=DISPLAY, help="Show only the summary and errors.")
+VERBOSE = Option(
+    flag="--verbose", short="-v", panel=DISPLAY,
+    help="Show a line for each row that is not sent a code.",
+)
+LOG_FORMAT = Option(
+    flag="--log-format", metavar="text|json", panel=DISPLAY, default="text",
+    parse=parsing.log_format, complete=completion.LOG_FORMATS,
+    help="json: one object per line.",
+)
+NO_PROGRESS = Option(
+    flag="--no-progress", panel=DISPLAY,
+    help="No live display; one line every 30 seconds instead.",
+)
+NO_MASK = Option(flag="--no-mask", panel=DISPLAY, field="mask", help="Show names in full.")
+
+PROFILE = Option(
+    flag="--profile", metavar="NAME", panel=AWS, complete=completion.profiles,
+    help="AWS profile, as in the AWS CLI.",
+)
+ENDPOINT_URL = Option(
+    flag="--endpoint-url", metavar="URL", panel=AWS,
+    help="Cognito endpoint URL; http only for this machine.",
+)
+
+CONFIG = Option(
+    flag="--config", metavar="FILE", panel=CONFIGURATION,
+    help="TOML file with options by their names.",
+)
+POOL = Option(
+    flag="--pool", metavar="NAME", panel=CONFIGURATION, repeat=True, complete=completion.pools,
+    help="Table pools.NAME of the file; run takes several.",
+    note="Several pools are run [side by side](../pools/README.md).",
+)
+ALL_POOLS = Option(
+    flag="--all-pools", panel=CONFIGURATION, help="All tables pools.NAME, side by side.",
+)
+# fmt: on
+
+RUN = (
+    USERS,
+    *(CLIENT_ID, USER_POOL_ID, CLIENT_SECRET_FILE, REGION, DRY_RUN, YES, LIMIT, REPORT, HTML),
+    *(SIMULATE, USER, FORMAT, FILTER, USERNAME_COLUMN, NO_HEADER, CASE_SENSITIVE),
+    *(ONE_PER_ADDRESS, DELIMITER, ENCODING, OLDER_THAN, NEWER_THAN, SINCE, MATCH, EXCLUDE),
+    *(SAMPLE, WAVES, CLIENT_SECRET_ID, FETCH_CLIENT_SECRET, METADATA, IP_ADDRESS, ENCODED_DATA),
+    *(ANALYTICS_ENDPOINT_ID, RATE, SHARE, CONCURRENCY, MAX_ATTEMPTS, TIMEOUT, DEADLINE, MAX_SENT),
+    *(MAX_FAILURES, GIVE_UP_AFTER, LEDGER, CREATE_LEDGER, REQUIRE_LEDGER, MAX_SENDS, COOLDOWN),
+    *(
+        RESEND_UNKNOWN,
+        OVERWRITE,
+        FAILED,
+        SUMMARY,
+        RUN_JSON,
+        PING_URL,
+        METRICS,
+        QUIET,
+        VERBOSE,
+        LOG_FORMAT,
+    ),
+    *(NO_PROGRESS, NO_MASK, PROFILE, ENDPOINT_URL, CONFIG, POOL, ALL_POOLS),
+)
+
+WHOSE_LEDGER = replace(
+    CLIENT_ID, panel=MEMORY, help="App client ID: whose ledger is meant.", note=""
+)
+ANY_CASE = replace(CASE_SENSITIVE, panel=USERS_PANEL, otherwise="they are the same user")
+ONE_POOL = replace(POOL, help="Table pools.NAME of the file.", note="")
+#: Which ledger a command is about.
+TARGET = (
+    WHOSE_LEDGER,
+    replace(
+        USER_POOL_ID, panel=MEMORY,
+        help="User pool ID; its prefix sets the default Region. For status, also the pool to ask"
+        " who has confirmed.",
+    ),
+    replace(LEDGER, note=""),
+    *(replace(REGION, panel=AWS), PROFILE, ENDPOINT_URL, CONFIG, ONE_POOL),
+)  # fmt: skip
+JSON = Option(flag="--json", panel=RESULTS, help="One JSON object in place of text.")
 
 
-def check_variables(context: typer.Context) -> None:
-    """Refuse a variable that looks like an option's and is none: it may have meant --dry-run."""
-    # Those of all commands: one environment serves them all.
-    known = {"BATCH_RESEND_CLIENT_SECRET"} | option_sources.variables(context.find_root().command)
-    for name in sorted(os.environ):
-        if name.startswith("BATCH_RESEND_") and name not in known:
-            import difflib
+FILES = tuple(row for row in RUN if row.is_path and row is not CONFIG)
 
-            near = difflib.get_close_matches(name, sorted(known), 1)
-            raise UsageError(
-                f"{name} is set and is no option's variable: unset it"
-                + (f", or did you mean {near[0]}?" if near else ".")
-            )
+
+def ledger_target(typed: Values) -> LedgerTarget:
+    """Return which ledger is meant; raises `UsageError`."""
+    from batch_resend.settings import LedgerTarget
+
+    fields = LedgerTarget.__dataclass_fields__
+    return LedgerTarget(**read([row for row in RUN if row.setting in fields], typed))
+
+
+def files(typed: Values) -> dict[str, str | None]:
+    """Return the files that were named, by what sentences call them."""
+    return {"the input" if row is USERS else row.option: typed[row.name] for row in FILES}
 
 
 def wants_json(arguments: Sequence[str]) -> bool:
     """Whether `--log-format json` is given, also where the command line cannot be parsed."""
-    given = os.environ.get("BATCH_RESEND_LOG_FORMAT", "")
+    typed = os.environ.get("BATCH_RESEND_LOG_FORMAT", "")
     for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
         if argument == "--":
             break
         if argument == "--log-format":
-            given = following
+            typed = following
         elif argument.startswith("--log-format="):
-            given = argument.partition("=")[2]
-    return given == "json"
+            typed = argument.partition("=")[2]
+    return typed == "json"
 
 
-def read_settings(given: dict[str, Any]) -> Settings:
+def of_run(typed: Values) -> dict[str, Any]:
+    """Return what was typed after `run`, --json as the summary it means; raises `UsageError`."""
+    if not typed["json"]:
+        return dict(typed)
+    if typed["summary"] not in (None, "-"):
+        raise UsageError("--json and --summary cannot be combined.")
+    return {**typed, "summary": "-"}
+
+
+def read_settings(typed: Values) -> Settings:
     """Make settings of options as they were typed; raises `UsageError`."""
-    from batch_resend.cli import parsing
-
-    given = dict(given)
-    for name in ("older_than", "newer_than", "timeout", "deadline", "give_up_after", "cooldown"):
-        if given.get(name) is not None:
-            given[name] = parsing.duration("--" + name.replace("_", "-"), given[name])
-    reading: dict[str, Callable[[Any], Any]] = {
-        "user": tuple,
-        "match": parsing.matches,
-        "metadata": lambda texts: parsing.key_values("--metadata", texts),
-        "since": parsing.moment,
-        "format": parsing.file_format,
-        "rate": parsing.rate,
-        "waves": parsing.waves,
-        "resend_unknown": parsing.resend_unknown,
-        "max_failures": parsing.max_failures,
-    }
-    for name, read in reading.items():
-        if given.get(name) is not None:
-            given[name] = read(given[name])
-        elif name in {"user", "match", "metadata", "waves"}:
-            given[name] = ()
-    for name in ("header", "mask"):
-        if f"no_{name}" in given:
-            given[name] = not given.pop(f"no_{name}")
     from batch_resend.settings import Settings
 
+    fields = Settings.__dataclass_fields__
+    rows = [row for row in RUN if row.setting in fields]
+    given: dict[str, Any] = read(rows, typed)
     return Settings(**given)
-
-
-def ledger_settings(**given: Any) -> Settings:
-    """Make the settings of a run whose ledger is meant; nobody is to be written to."""
-    from batch_resend.settings import Settings
-
-    return Settings(users="-", simulate=not given["client_id"], **given)
-
-
-Users = Annotated[
-    str | None,
-    typer.Argument(
-        metavar="USERS",
-        help="A CSV file, - for standard input, or s3://bucket/key. Without it the users are"
-        " listed from --user-pool-id.",
-        show_default=False,
-    ),
-]
-User = Annotated[
-    list[str] | None,
-    option("--user", panel="Who", metavar="NAME", help="One user, in place of USERS; repeatable."),
-]
-Format = Annotated[
-    str | None,
-    option(
-        "--format",
-        panel="Who",
-        metavar="csv|json|jsonl|xlsx",
-        help="The format of USERS. (default: detected)",
-    ),
-]
-UserPoolId = Annotated[
-    str,
-    option(
-        "--user-pool-id",
-        panel="Who",
-        metavar="ID",
-        help="The pool; its beginning is the default Region.",
-    ),
-]
-Filter = Annotated[
-    str | None,
-    option(
-        "--filter",
-        panel="Who",
-        metavar="EXPR",
-        help="Passed to ListUsers as it is. (default: the unconfirmed)",
-    ),
-]
-UsernameColumn = Annotated[
-    str | None,
-    option(
-        "--username-column",
-        panel="Who",
-        metavar="NAME",
-        help="CSV column of the username. (default: found by name)",
-    ),
-]
-NoHeader = Annotated[
-    bool,
-    option("--no-header", panel="Who", help="The CSV has no header; its columns are 1, 2, ..."),
-]
-CaseSensitive = Annotated[
-    bool,
-    option(
-        "--case-sensitive",
-        panel="Who",
-        help="Names that differ only in case are different users.",
-    ),
-]
-CaseSensitiveOrNot = Annotated[
-    bool | None,
-    option(
-        "--case-sensitive/--no-case-sensitive",
-        panel="Who",
-        help="Whether names that differ only in case are different users. (default: as the"
-        " pool is set up)",
-    ),
-]
-OnePerAddress = Annotated[
-    bool,
-    option(
-        "--one-per-address",
-        panel="Who",
-        help="Only the newest account of an address (listing only).",
-    ),
-]
-Delimiter = Annotated[
-    str | None,
-    option(
-        "--delimiter",
-        panel="Who",
-        metavar="C",
-        help="Between the CSV's cells. (default: sniffed)",
-    ),
-]
-Encoding = Annotated[
-    str | None,
-    option("--encoding", panel="Who", metavar="E", help="Of the CSV. (default: sniffed)"),
-]
-OlderThan = Annotated[
-    str | None,
-    option("--older-than", panel="Who", metavar="D", help="Signed up longer ago (listing only)."),
-]
-NewerThan = Annotated[
-    str | None,
-    option(
-        "--newer-than", panel="Who", metavar="D", help="Signed up less long ago (listing only)."
-    ),
-]
-Since = Annotated[
-    str | None,
-    option(
-        "--since",
-        panel="Who",
-        metavar="DATE",
-        help="Only users who signed up on DATE or later, such as 2026-11-01 (listing only).",
-    ),
-]
-Match = Annotated[
-    list[str] | None,
-    option(
-        "--match",
-        panel="Who",
-        metavar="ATTR=REGEX",
-        help="A column or attribute must match; repeatable.",
-    ),
-]
-Exclude = Annotated[
-    str | None,
-    option("--exclude", panel="Who", metavar="FILE", help="Usernames never to write to."),
-]
-Limit = Annotated[
-    int | None, option("--limit", panel="Who", metavar="N", help="Only the first N eligible.")
-]
-Sample = Annotated[
-    int | None,
-    option("--sample", panel="Who", metavar="N", help="Only N of the eligible, drawn at random."),
-]
-Waves = Annotated[
-    str | None,
-    option(
-        "--waves",
-        panel="Who",
-        metavar="N,...,rest",
-        help="In waves; the next only if the last stayed under --max-failures.",
-    ),
-]
-ClientId = Annotated[
-    str, option("--client-id", panel="What", metavar="ID", help="The app client. (required)")
-]
-ClientSecretFile = Annotated[
-    str | None,
-    option(
-        "--client-secret-file",
-        panel="What",
-        metavar="FILE",
-        help="The client's secret; or set BATCH_RESEND_CLIENT_SECRET.",
-    ),
-]
-ClientSecretId = Annotated[
-    str | None,
-    option(
-        "--client-secret-id",
-        panel="What",
-        metavar="ID",
-        help="Its ARN or name in Secrets Manager.",
-    ),
-]
-FetchClientSecret = Annotated[
-    bool,
-    option(
-        "--fetch-client-secret",
-        panel="What",
-        help="Ask Cognito for it (DescribeUserPoolClient).",
-    ),
-]
-Metadata = Annotated[
-    list[str] | None,
-    option(
-        "--metadata",
-        panel="What",
-        metavar="KEY=VALUE",
-        help="For the pool's triggers; KEY=@NAME takes the row's column; repeatable.",
-    ),
-]
-IpAddress = Annotated[
-    str,
-    option("--ip-address", panel="What", metavar="V", help="UserContextData; @NAME as above."),
-]
-EncodedData = Annotated[
-    str,
-    option("--encoded-data", panel="What", metavar="V", help="UserContextData; @NAME as above."),
-]
-AnalyticsEndpointId = Annotated[
-    str,
-    option(
-        "--analytics-endpoint-id",
-        panel="What",
-        metavar="V",
-        help="AnalyticsMetadata; @NAME as above.",
-    ),
-]
-Rate = Annotated[
-    str,
-    option(
-        "--rate",
-        panel="How fast",
-        metavar="auto|N",
-        help="Most requests a second. (default: auto, the --share of the quota)",
-    ),
-]
-Share = Annotated[
-    float,
-    option(
-        "--share",
-        panel="How fast",
-        metavar="F",
-        help="Part of the quota to take. (default: 0.5)",
-    ),
-]
-Concurrency = Annotated[
-    int,
-    option(
-        "--concurrency",
-        panel="How fast",
-        metavar="N",
-        help="Most requests in flight. (default: 64)",
-    ),
-]
-MaxAttempts = Annotated[
-    int,
-    option(
-        "--max-attempts",
-        panel="How fast",
-        metavar="N",
-        help="Tries per user where nothing can have been sent. (default: 5)",
-    ),
-]
-Timeout = Annotated[
-    str,
-    option("--timeout", panel="How fast", metavar="D", help="For one request. (default: 10s)"),
-]
-Deadline = Annotated[
-    str | None,
-    option("--deadline", panel="How fast", metavar="D", help="Start no new user after so long."),
-]
-DryRun = Annotated[
-    bool,
-    option(
-        "--dry-run",
-        panel="Guards",
-        help="Everything but the sending: who, and who not and why.",
-    ),
-]
-Yes = Annotated[bool, option("--yes", panel="Guards", help="Ask no question.")]
-MaxSent = Annotated[
-    int | None,
-    option("--max-sent", panel="Guards", metavar="N", help="Stop after N accepted messages."),
-]
-MaxFailures = Annotated[
-    str,
-    option(
-        "--max-failures",
-        panel="Guards",
-        metavar="N|P%",
-        help="Stop when more failed or are unknown. (default: 50%)",
-    ),
-]
-GiveUpAfter = Annotated[
-    str,
-    option(
-        "--give-up-after",
-        panel="Guards",
-        metavar="D",
-        help="Stop without any definite answer for so long. (default: 5m)",
-    ),
-]
-Ledger = Annotated[
-    str | None,
-    option(
-        "--ledger",
-        panel="Memory",
-        metavar="PATH",
-        help="Who was sent what; dynamodb://TABLE for several machines. (default: one file per"
-        " Region and client)",
-    ),
-]
-CreateLedger = Annotated[
-    bool,
-    option("--create-ledger", panel="Memory", help="Allow a new, empty ledger without a prompt."),
-]
-RequireLedger = Annotated[
-    bool,
-    option("--require-ledger", panel="Memory", help="Refuse to begin with a new, empty ledger."),
-]
-MaxSends = Annotated[
-    int,
-    option(
-        "--max-sends",
-        panel="Memory",
-        metavar="N",
-        help="Messages per user over all runs; 0: no cap. (default: 1)",
-    ),
-]
-Cooldown = Annotated[
-    str,
-    option("--cooldown", panel="Memory", metavar="D", help="Not again within. (default: 24h)"),
-]
-ResendUnknown = Annotated[
-    str | None,
-    option(
-        "--resend-unknown",
-        metavar="WHICH",
-        panel="Memory",
-        help="Send again where an earlier outcome is unknown; a user may get two messages."
-        " WHICH: not-recorded or all.",
-    ),
-]
-Report = Annotated[
-    str | None,
-    option(
-        "--report",
-        panel="Results",
-        metavar="PATH",
-        help="CSV of every row; - for standard output. (default: resend-report-<UTC time>.csv)",
-    ),
-]
-Overwrite = Annotated[
-    bool, option("--overwrite", panel="Results", help="Replace files that exist.")
-]
-Failed = Annotated[
-    str | None,
-    option(
-        "--failed",
-        panel="Results",
-        metavar="PATH",
-        help="The rows to try again, as they stood in the input.",
-    ),
-]
-Html = Annotated[
-    str | None,
-    option(
-        "--html",
-        panel="Results",
-        metavar="PATH",
-        help="A page for people, made of the report; - for standard output.",
-    ),
-]
-Summary = Annotated[
-    str | None,
-    option(
-        "--summary",
-        panel="Results",
-        metavar="PATH",
-        help="One JSON object; - for standard output.",
-    ),
-]
-Quiet = Annotated[
-    bool, option("--quiet", "-q", panel="Results", help="Only the summary and errors.")
-]
-Verbose = Annotated[
-    bool,
-    option(
-        "--verbose", "-v", panel="Results", help="A line for every row that is not sent a code."
-    ),
-]
-LogFormat = Annotated[
-    str,
-    option(
-        "--log-format",
-        panel="Results",
-        metavar="text|json",
-        help="json: one object a line. (default: text)",
-    ),
-]
-NoProgress = Annotated[
-    bool,
-    option("--no-progress", panel="Results", help="No live display, but a line every 30 seconds."),
-]
-NoMask = Annotated[bool, option("--no-mask", panel="Results", help="Show names in full.")]
-PingUrl = Annotated[
-    str | None,
-    option(
-        "--ping-url",
-        panel="Results",
-        metavar="URL",
-        help="Of a check at healthchecks.io; better in BATCH_RESEND_PING_URL: it is a secret.",
-    ),
-]
-Metrics = Annotated[
-    str | None,
-    option(
-        "--metrics",
-        panel="Results",
-        metavar="emf|textfile:PATH",
-        help="Lines for CloudWatch on standard output, or a file for Prometheus.",
-    ),
-]
-Profile = Annotated[
-    str, option("--profile", panel="AWS", metavar="NAME", help="As in the AWS CLI.")
-]
-Region = Annotated[str, option("--region", panel="AWS", metavar="NAME", help="As in the AWS CLI.")]
-EndpointUrl = Annotated[
-    str,
-    option(
-        "--endpoint-url",
-        panel="AWS",
-        metavar="URL",
-        help="Of Cognito; plain http only on this machine.",
-    ),
-]
-Simulate = Annotated[
-    bool,
-    option("--simulate", panel="AWS", help="Run against the embedded Cognito instead of AWS."),
-]
-Config = Annotated[
-    str | None,
-    option(
-        "--config",
-        panel="Configuration",
-        metavar="FILE",
-        help="A TOML file with options by their names.",
-        is_eager=True,
-        callback=option_sources.take,
-    ),
-]
-Pool = Annotated[
-    list[str] | None,
-    option(
-        "--pool",
-        panel="Configuration",
-        metavar="NAME",
-        help="Its table, pools.NAME; for a run repeatable.",
-        is_eager=True,
-        callback=option_sources.take,
-    ),
-]
-AllPools = Annotated[
-    bool,
-    option(
-        "--all-pools",
-        panel="Configuration",
-        help="All tables pools.NAME, side by side.",
-        is_eager=True,
-        callback=option_sources.take,
-    ),
-]
-LedgerOf = Annotated[
-    str, option("--client-id", panel="Memory", metavar="ID", help="Whose ledger: the app client.")
-]
-Json = Annotated[bool, option("--json", panel="Results", help="One JSON object in place of text.")]

@@ -1,24 +1,30 @@
-"""What is typed, read: durations, rates, waves, pairs. Raises `UsageError`. Pure."""
+"""Parse what was typed: durations, rates, waves, pairs. Raises `UsageError`.
+
+Each function takes the option's name, for the sentence, and the text. Types of other parts
+are imported where they are made: the help needs none of them.
+"""
 
 from __future__ import annotations
 
 import math
 import re
-from datetime import UTC, datetime
-from typing import cast, get_args
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from batch_resend.errors import UsageError
-from batch_resend.job.summary import MaxFailures
-from batch_resend.job.waves import Waves
-from batch_resend.ledger.policy import ResendUnknown
-from batch_resend.settings import HOW_WAVES, Format
 
-_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw])")
+if TYPE_CHECKING:
+    from batch_resend.job.summary import MaxFailures
+    from batch_resend.job.waves import Waves
+
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw])", re.ASCII)
 _UNITS = {"w": 7 * 86400.0, "d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_HIGHEST_RATE = 100_000.0  #: per second; no quota is near it, and a typing mistake soon is
+_LONGEST_NUMBER = 12  #: digits; more are no count of users
 
 
 def duration(option: str, text: str) -> float:
-    """Read a duration such as 90s, 15m, 24h, 7d or 1h30m, in seconds; larger units first."""
+    """Return the seconds of a duration such as 90s, 24h, 7d or 1h30m; larger units first."""
     parts = _PART.findall(text)
     units = [unit for _, unit in parts]
     in_order = units == [unit for unit in _UNITS if unit in units]
@@ -30,87 +36,127 @@ def duration(option: str, text: str) -> float:
     return math.fsum(float(number) * _UNITS[unit] for number, unit in parts)
 
 
-def moment(text: str) -> float:
-    """Read --since: a date, or a date and a time, UTC where it names no zone; since 1970."""
+def moment(option: str, text: str) -> float:
+    """Return the seconds since 1970 of a date, or of a date and time; UTC without a zone."""
+    from datetime import UTC, datetime
+
     try:
         found = datetime.fromisoformat(text.strip())
     except ValueError:
         raise UsageError(
-            f"--since {text!r} is not a valid date. Use for example 2026-11-01 or"
+            f"{option} {text!r} is not a valid date. Use for example 2026-11-01 or"
             " 2026-11-01T09:30Z."
         ) from None
     return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
 
 
-def file_format(text: str) -> Format:
-    """Read --format."""
-    for choice in get_args(Format):
-        if text == choice:
-            return cast("Format", choice)
-    raise UsageError(f"--format {text!r} is not a valid format. Use csv, json, jsonl or xlsx.")
+def whole(option: str, text: str) -> int:
+    """Return a whole number."""
+    if not re.fullmatch(r"-?[0-9]+", text.strip()) or len(text) > _LONGEST_NUMBER:
+        raise UsageError(f"{option} {text!r} is not a valid whole number.")
+    return int(text)
 
 
-def rate(text: str) -> float | None:
-    """Read --rate: `auto` (None) or requests a second."""
+def number(option: str, text: str) -> float:
+    """Return a number."""
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"{option} {text!r} is not a valid number.") from None
+
+
+def choice(option: str, text: str, choices: Sequence[str]) -> Any:
+    """Return one of the choices; the sentence suggests one that is near."""
+    if text in choices:
+        return text
+    import difflib
+
+    *first, last = choices
+    near = difflib.get_close_matches(text.lower(), choices, 1)
+    raise UsageError(
+        f"{option} {text!r} is not a valid choice. Use {', '.join(first)} or {last}."
+        + (f" Did you mean {near[0]}?" if near else "")
+    )
+
+
+def file_format(option: str, text: str) -> str:
+    """Return the format of a file of users."""
+    found: str = choice(option, text, ("csv", "json", "jsonl", "xlsx"))
+    return found
+
+
+def log_format(option: str, text: str) -> str:
+    """Return how the log is written."""
+    found: str = choice(option, text, ("text", "json"))
+    return found
+
+
+def resend_unknown(option: str, text: str) -> str:
+    """Return which unknown outcomes are sent again."""
+    found: str = choice(option, text, ("not-recorded", "all"))
+    return found
+
+
+def rate(option: str, text: str) -> float | None:
+    """Return requests per second; None for `auto`."""
     if text == "auto":
         return None
     try:
         value = float(text)
     except ValueError:
-        value = 0.0
-    if not 0 < value < 100_000:
-        raise UsageError(f"--rate {text!r}: give auto, or requests a second, above 0.")
+        value = math.nan
+    if not 0 < value <= _HIGHEST_RATE:
+        raise UsageError(
+            f"{option} {text!r} is not a valid rate. Use auto, or requests per second: above 0,"
+            f" up to {_HIGHEST_RATE:,.0f}."
+        )
     return value
 
 
-def max_failures(text: str) -> MaxFailures:
-    """Read --max-failures: a number, or a part such as 5%."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)%", text)
+def max_failures(option: str, text: str) -> MaxFailures:
+    """Return a number of users, or a part such as 5%."""
+    from batch_resend.job.summary import MaxFailures
+
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)%", text, re.ASCII)
     if found and float(found[1]) <= 100:
         return MaxFailures(part=float(found[1]) / 100)
-    if text.isascii() and text.isdigit():
+    if text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER:
         return MaxFailures(number=int(text))
-    raise UsageError(f"--max-failures {text!r}: give a number of users, or a part such as 5%.")
+    raise UsageError(
+        f"{option} {text!r} is not a valid limit. Use a number of users, or a percentage such"
+        " as 5%."
+    )
 
 
-def resend_unknown(text: str) -> ResendUnknown:
-    """Read --resend-unknown: `not-recorded` or `all`."""
-    for choice in get_args(ResendUnknown):
-        if text == choice:
-            return cast("ResendUnknown", choice)
-    raise UsageError(f"--resend-unknown {text!r} is not a valid choice. Use not-recorded or all.")
-
-
-def waves(text: str) -> Waves:
-    """Read --waves: users in each, separated by commas; `rest` in the last place is None."""
+def waves(option: str, text: str) -> Waves:
+    """Return the users in each wave; `rest`, in the last place, is None."""
     sizes = [size.strip() for size in text.split(",")]
-    if not all(size == "rest" or (size.isascii() and size.isdigit()) for size in sizes):
-        raise UsageError(f"--waves {text!r}: {HOW_WAVES}")
+    if not all(
+        size == "rest" or (size.isascii() and size.isdigit() and len(size) <= _LONGEST_NUMBER)
+        for size in sizes
+    ):
+        from batch_resend.settings import HOW_WAVES
+
+        raise UsageError(f"{option} {text!r}: {HOW_WAVES}")
     return tuple(None if size == "rest" else int(size) for size in sizes)
 
 
-def key_values(option: str, texts: list[str]) -> tuple[tuple[str, str], ...]:
-    """Read repeated KEY=VALUE options."""
-    pairs = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not key or not equals:
-            raise UsageError(f"{option} {text!r}: give it as KEY=VALUE.")
-        if key in pairs:
-            raise UsageError(f"{option} {key} is given twice: leave one out.")
-        pairs[key] = value
-    return tuple(pairs.items())
+def key_value(option: str, text: str) -> tuple[str, str]:
+    """Return the two sides of KEY=VALUE."""
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise UsageError(f"{option} {text!r} is not a valid pair. Use KEY=VALUE.")
+    return key, value
 
 
-def matches(texts: list[str]) -> tuple[tuple[str, re.Pattern[str]], ...]:
-    """Read repeated --match ATTR=REGEX options."""
-    read = []
-    for text in texts:
-        name, equals, pattern = text.partition("=")
-        if not name or not equals:
-            raise UsageError(f"--match {text!r}: give it as ATTR=REGEX.")
-        try:
-            read.append((name, re.compile(pattern)))
-        except re.error as error:
-            raise UsageError(f"--match {name}: {pattern!r} is no pattern ({error}).") from None
-    return tuple(read)
+def match(option: str, text: str) -> tuple[str, re.Pattern[str]]:
+    """Return the name and the pattern of ATTR=REGEX."""
+    name, equals, pattern = text.partition("=")
+    if not name or not equals:
+        raise UsageError(f"{option} {text!r} is not a valid condition. Use ATTR=REGEX.")
+    try:
+        return name, re.compile(pattern)
+    except re.error as error:
+        raise UsageError(
+            f"{option} {name}: {pattern!r} is not a valid pattern ({error})."
+        ) from None

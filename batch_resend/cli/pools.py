@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from batch_resend.cli import option_sources, options
+from batch_resend.cli.command import check_variables
 from batch_resend.cli.config_file import named
 from batch_resend.console.console import must_ask
 from batch_resend.errors import UsageError
@@ -24,23 +25,22 @@ if TYPE_CHECKING:
 #: What cannot be one thing for one pool and another for the next.
 _FOR_ALL = (
     *("yes", "quiet", "verbose", "no_progress", "no_mask", "log_format", "ping_url", "metrics"),
+    "json",
     *("dry_run", "simulate", "overwrite"),
 )
-_PLACES = ("ledger", "report", "failed", "html", "summary", "exclude", "client_secret_file")
 
 
 def side_by_side(
-    context: typer.Context, speech: dict[str, Any], files: Mapping[str, str]
+    context: typer.Context, speech: dict[str, Any]
 ) -> tuple[Callable[[], Pools], PoolsConsole, list[notify.Notice]]:
     """Make what `run` needs for several pools: how to begin, who tells of it, who else hears.
 
-    `speech` is how the console speaks; `files` which options metrics are kept apart from,
-    and what these are called.
+    `speech` is how the console speaks.
     """
     console = PoolsConsole(**speech)
     names = option_sources.pools(context)
     parts = {name: console.part(printable(name)) for name in names}
-    everybody = context.params
+    everybody = options.of_run(context.params)
     notices: list[notify.Notice] = []
     if everybody["ping_url"] is not None:
         notices.append(notify.Ping(everybody["ping_url"], console.note))
@@ -57,7 +57,7 @@ def side_by_side(
         notices.append(PoolsMetrics(metrics))
 
     def begin() -> Pools:
-        options.check_variables(context)
+        check_variables(context)
         one = everybody["summary"]
         if one is not None and "{pool}" in one:
             one = None  # each has its own
@@ -65,13 +65,15 @@ def side_by_side(
         for name, own in option_sources.of_each_pool(context):
             try:
                 _check_for_all(everybody, name, own)
-                given = _given(own.params, name, one)
+                given = _given(options.of_run(own.params), name, one)
                 if name in forms:
-                    paths = {what: given[key] for key, what in files.items()} | {"--summary": one}
-                    notify.keep_apart(forms[name], paths)
+                    paths = options.files(given)
+                    notify.keep_apart(
+                        forms[name], paths if one is None else paths | {"--summary": one}
+                    )
                 settings[name] = options.read_settings(given)
             except UsageError as error:
-                told = option_sources.told(own, str(error))
+                told = option_sources.origins(own, str(error))
                 raise UsageError(f"Pool {printable(name)}: {error}{told}") from None
         if not speech["yes"]:
             must_ask(*(each.users for each in settings.values()))
@@ -86,9 +88,9 @@ def side_by_side(
 
 def _given(params: Mapping[str, Any], name: str, summary: str | None) -> dict[str, Any]:
     """Take a pool's options, with its name where it shall stand and in its report's name."""
-    given = {key: value for key, value in params.items() if key not in options.OF_THE_PROGRAM}
-    for key in ("users", *_PLACES):
-        given[key] = named(given[key], name)
+    given = dict(params)
+    for row in options.FILES:
+        given[row.name] = named(given[row.name], name)
     if given["summary"] == summary:
         given["summary"] = None  # the one for all
     if given["report"] is None:
@@ -98,12 +100,11 @@ def _given(params: Mapping[str, Any], name: str, summary: str | None) -> dict[st
 
 
 def _check_for_all(everybody: Mapping[str, Any], name: str, own: Any) -> None:
-    for parameter in own.command.params:
-        key = parameter.name
-        if key in _FOR_ALL and named(own.params[key], name) != named(everybody[key], name):
-            _, where = option_sources.origin(own, parameter)
-            option = parameter.opts[0].lstrip("-")
+    for key in _FOR_ALL:
+        if named(own.params[key], name) != named(everybody[key], name):
+            row = own.command.rows[key]
+            _, where = option_sources.origin(own, row)
             raise UsageError(
-                f"{option} is for all pools of a run, but {where} says otherwise: put it above"
+                f"{row.key} is for all pools of a run, but {where} says otherwise: put it above"
                 " the tables."
             )

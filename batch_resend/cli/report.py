@@ -3,47 +3,40 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated
 
 import typer
 
 from batch_resend.cli import options
+from batch_resend.cli.option import Option, Values, taking
 from batch_resend.errors import UsageError
 
+# fmt: off
+REPORT = (
+    Option(
+        flag="REPORTS", metavar="REPORT.csv...", repeat=True,
+        help="Reports that `run` wrote; several are shown as one clean-up.",
+    ),
+    Option(
+        flag="--html", short="-o", metavar="PATH", panel=options.RESULTS,
+        help="The page; - for standard output.", otherwise="beside the last report",
+    ),
+    Option(
+        flag="--summary", metavar="FILE", panel=options.RESULTS,
+        help="The summary that --summary of the run wrote: adds the rate and the next command.",
+    ),
+    options.OVERWRITE,
+    options.NO_MASK,
+)
+# fmt: on
 
-def report(
-    reports: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="REPORT.csv...",
-            help="Reports that `run` wrote; several are shown as one clean-up.",
-            show_default=False,
-        ),
-    ],
-    *,
-    html: Annotated[
-        str | None,
-        options.option(
-            "--html",
-            "-o",
-            panel="Results",
-            metavar="PATH",
-            help="The page; - for standard output. (default: beside the last report)",
-        ),
-    ] = None,
-    summary: Annotated[
-        str | None,
-        options.option(
-            "--summary",
-            panel="Results",
-            metavar="FILE",
-            help="What --summary of the run wrote: says the ceiling and the next command.",
-        ),
-    ] = None,
-    overwrite: options.Overwrite = False,
-    no_mask: options.NoMask = False,
-) -> int:
-    """Make a page for people from reports: one HTML file that needs nothing else."""
+
+@taking(*REPORT)
+def report(context: typer.Context, typed: Values) -> int:
+    """Create a self-contained HTML page from reports."""
+    del context
+    reports, html, summary = list(typed["reports"] or ()), typed["html"], typed["summary"]
+    if not reports:
+        raise UsageError("No reports given. Pass one or more files that `run` wrote.")
     from batch_resend.reports.page.render import page, page_name
     from batch_resend.reports.private_file import PrivateFile
     from batch_resend.reports.summary_file import read_summary
@@ -57,8 +50,8 @@ def report(
     if where != "-" and os.path.realpath(where) in seen:
         raise UsageError(f"--html {where} is {seen[os.path.realpath(where)]} too: name another.")
     told = None if summary is None else read_summary(summary)
-    data = page(reports, summary=told, masked=not no_mask)
-    with PrivateFile(where, what="--html", overwrite=overwrite) as file:
+    data = page(reports, summary=told, masked=not typed["no_mask"])
+    with PrivateFile(where, what="--html", overwrite=typed["overwrite"]) as file:
         try:
             file.append(data)
         except BaseException:

@@ -3,48 +3,70 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated
 
 import typer
 
+from batch_resend.cli import parsing
 from batch_resend.cli.event_loop import SIGNALS, in_loop
-from batch_resend.cli.parsing import duration
+from batch_resend.cli.option import Option, Values, taking
 from batch_resend.errors import Refused, UsageError
 
+# fmt: off
+SIMULATE = (
+    Option(
+        flag="--host", metavar="ADDRESS", default="127.0.0.1", environment=False,
+        help="Loopback address to listen on.",
+    ),
+    Option(
+        flag="--port", metavar="PORT", default="4570", environment=False, parse=parsing.whole,
+        help="Port; 0 for any free one.",
+    ),
+    Option(
+        flag="--users", metavar="COUNT", default="500", environment=False, parse=parsing.whole,
+        help="Number of users in the pool.",
+    ),
+    Option(
+        flag="--rate", metavar="N", default="50", environment=False, parse=parsing.number,
+        help="Quota in requests per second.",
+    ),
+    Option(
+        flag="--mail-quota", metavar="COUNT", default="0", environment=False, parse=parsing.whole,
+        help="Daily mail quota: Cognito's own sender has 50; 0 for none.",
+    ),
+    Option(
+        flag="--event-delay", metavar="DURATION", default="10s", environment=False,
+        parse=parsing.duration,
+        help="Time until CloudTrail's event history shows a call.",
+    ),
+)
+# fmt: on
 
-def simulate(
-    *,
-    host: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="Loopback address to listen on.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(metavar="N", help="Port; 0 is any free one.")] = 4570,
-    users: Annotated[int, typer.Option(metavar="N", help="How many users the pool has.")] = 500,
-    rate: Annotated[float, typer.Option(metavar="N", help="Quota in requests a second.")] = 50.0,
-    mail_quota: Annotated[
-        int,
-        typer.Option(metavar="N", help="Mails a day, as Cognito's own sender has 50; 0: no limit."),
-    ] = 0,
-    event_delay: Annotated[
-        str,
-        typer.Option(metavar="D", help="Time until CloudTrail's event history shows a call."),
-    ] = "10s",
-) -> int:
+
+@taking(*SIMULATE)
+def simulate(context: typer.Context, typed: Values) -> int:
     """Run a local Cognito to try things against. Ends with Ctrl-C."""
+    del context
+    values = {row.name: row.read(typed[row.name] or row.default) for row in SIMULATE}
+    host, port, users = values["host"], values["port"], values["users"]
+    rate, mail_quota = values["rate"], values["mail_quota"]
     if host not in {"127.0.0.1", "::1", "localhost"}:
-        raise Refused(f"--host {host} is not a loopback address: the simulator serves nobody else.")
+        raise Refused(
+            f"--host {host} is not a loopback address: the simulator serves this machine only."
+        )
     if not 0 <= port <= 65535:
-        raise UsageError(f"--port {port}: give a port up to 65535, or 0 for any free one.")
+        raise UsageError(f"--port {port}: use a port up to 65535, or 0 for any free one.")
     for option, number in (("--users", users), ("--mail-quota", mail_quota)):
         if number < 0:
-            raise UsageError(f"{option} {number}: give a number of at least 0.")
+            raise UsageError(f"{option} {number}: the minimum is 0.")
     if not rate > 0:
-        raise UsageError(f"--rate {rate:g}: give requests a second, above 0.")
-
-    delay = duration("--event-delay", event_delay)
+        raise UsageError(f"--rate {rate:g}: requests per second must be above 0.")
 
     async def serve() -> int:
         import anyio
 
+        from batch_resend.aws.tls import check_key_log
+
+        check_key_log()  # before the server's libraries are imported
         from batch_resend.run.prepare import SIMULATED_CLIENT, SIMULATED_POOL
         from batch_resend.simulator.cloudtrail import EventHistory, Recording
         from batch_resend.simulator.pool import Pool, make_users
@@ -57,7 +79,7 @@ def simulate(
             client=Client(SIMULATED_CLIENT),
             settings=PoolSettings(SIMULATED_POOL, mail_quota=mail_quota or None),
             quota=Quota(rate),
-            history=EventHistory(Recording(delay=delay), pool_id=SIMULATED_POOL),
+            history=EventHistory(Recording(delay=values["event_delay"]), pool_id=SIMULATED_POOL),
         )
 
         def announce(url: str) -> None:

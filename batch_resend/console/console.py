@@ -22,6 +22,7 @@ from typing import IO, TYPE_CHECKING, Any
 import anyio
 import anyio.to_thread
 
+from batch_resend.console.stream import BackgroundStream
 from batch_resend.errors import Exit, Refused
 from batch_resend.job.engine import Job, Snapshot
 from batch_resend.job.summary import RunEnd, Summary
@@ -153,6 +154,8 @@ class Console(Observer):
             finally:
                 tasks.cancel_scope.cancel()
                 self.close()
+        if isinstance(self._stream, BackgroundStream):
+            await self._stream.drained()
 
     def close(self) -> None:
         """End the progress, and leave the terminal as it was."""
@@ -164,13 +167,19 @@ class Console(Observer):
             self._display.close()
             self._display = None
 
+    def finish(self, within: float) -> None:
+        """Wait until all that was said is written, for so many seconds at most."""
+        if isinstance(self._stream, BackgroundStream):
+            self._stream.finish(within)
+
     async def _show(self) -> None:
         while True:
             await anyio.sleep(_LIVE_EVERY if self._live else _PLAIN_EVERY)
             if self._live:
                 # While others send: rich takes longer to import than a request to leave.
                 await anyio.to_thread.run_sync(importlib.import_module, _DISPLAY)
-            self._tick()
+            if not (isinstance(self._stream, BackgroundStream) and self._stream.busy):
+                self._tick()
 
     def _tick(self) -> None:
         if self._job is None:

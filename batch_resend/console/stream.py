@@ -1,95 +1,84 @@
 """Writes to people, who may not read: a terminal stopped by Ctrl-S, a paused pager.
 
-Text is written by a thread of its own, so that it never holds up the run. While the reader
-stands still, progress is dropped (`busy`); what else is said is kept, up to a bound, and
-what goes beyond it is counted and said once the reader reads again.
+What is said is written in the background, so that it never holds up a run. While the reader
+is behind, progress is left out by whoever asks `busy`; all else is kept, up to a bound, and
+what goes beyond it is counted, and said when the reader reads again.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
-import threading
-from collections import deque
-from typing import IO
+import os
+import stat
+from typing import IO, cast
 
-ENOUGH = 4_000_000  #: characters that may wait for the reader
+from batch_resend.reports.stream_writer import StreamWriter
+
+ENOUGH = 4_000_000  #: bytes that may wait for the reader
+
+
+def for_people(stream: IO[str]) -> IO[str]:
+    """Return a stream that does not wait for its reader; the same where nobody reads a file."""
+    try:
+        kind = os.fstat(stream.fileno()).st_mode
+    except (OSError, ValueError):
+        return stream  # it has no descriptor
+    if stat.S_ISREG(kind):
+        return stream
+    return cast("IO[str]", BackgroundStream(stream))
 
 
 class BackgroundStream(io.TextIOBase):
     """A text stream that takes everything at once and writes it in the background."""
 
     def __init__(self, stream: IO[str]) -> None:
-        """Write to `stream`, from the first text on."""
+        """Write where `stream` does, which nobody else writes to meanwhile."""
         super().__init__()
+        stream.flush()
         self._stream = stream
-        self._queue: deque[str] = deque()
-        self._pending = 0
+        self._writer = StreamWriter(os.dup(stream.fileno()))
         self._dropped = 0
-        self._closing = False
-        self._change = threading.Condition()
-        # A daemon: the end of the program does not wait for a reader who never reads.
-        self._thread = threading.Thread(target=self._work, name="console", daemon=True)
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
         """The encoding of what is written."""
-        return getattr(self._stream, "encoding", None) or "utf-8"
+        return str(getattr(self._stream, "encoding", None) or "utf-8")
 
     @property
     def busy(self) -> bool:
-        """Whether the reader is behind: leave out what is worth nothing later."""
-        return self._pending > 0
+        """Whether the reader is behind: what is worth nothing later is better left out."""
+        return self._writer.pending > 0
 
     def isatty(self) -> bool:
         """Whether it is a terminal."""
         return self._stream.isatty()
 
     def fileno(self) -> int:
-        """Return the descriptor, of which a terminal's width can be asked."""
+        """Return the descriptor, which knows a terminal's width."""
         return self._stream.fileno()
 
     def write(self, text: str) -> int:
         """Take a text; where too much is waiting already, only count it."""
-        with self._change:
-            if self._pending > ENOUGH:
-                self._dropped += 1
-            elif text:
-                self._queue.append(text)
-                self._pending += len(text)
-                self._change.notify()
-                if self._thread.ident is None:
-                    self._thread.start()
+        if self._writer.pending > ENOUGH:
+            self._dropped += 1
+            return len(text)
+        if self._dropped:
+            text = f"({self._dropped} lines were left out while they were not read)\n{text}"
+            self._dropped = 0
+        # A closed terminal or a broken pipe must not end a run that is sending.
+        with contextlib.suppress(OSError):
+            self._writer.append(text.encode(self.encoding, "backslashreplace"))
         return len(text)
 
     def flush(self) -> None:
         """Return at once: it is written as soon as it can be."""
 
-    def finish(self, within: float | None = None) -> None:
-        """Wait until all is written, for so many seconds at most; take no more."""
-        with self._change:
-            self._closing = True
-            self._change.notify()
-        if self._thread.ident is not None:
-            self._thread.join(within)
+    async def drained(self) -> None:
+        """Wait until all is written."""
+        with contextlib.suppress(OSError):
+            await self._writer.drained()
 
-    def _work(self) -> None:
-        while text := self._next():
-            # A closed terminal or a broken pipe must not end a run that is sending.
-            with contextlib.suppress(OSError, ValueError):
-                self._stream.write(text)
-                self._stream.flush()
-            with self._change:
-                self._pending -= len(text)
-
-    def _next(self) -> str:
-        with self._change:
-            self._change.wait_for(lambda: self._queue or self._closing)
-            text = "".join(self._queue)
-            self._queue.clear()
-            if self._dropped and text:
-                more = f"({self._dropped} lines were left out while nobody read)\n"
-                text += more
-                self._pending += len(more)
-                self._dropped = 0
-            return text
+    def finish(self, within: float) -> None:
+        """Wait until all is written, for so many seconds at most; nothing may follow."""
+        self._writer.close(within)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import anyio
@@ -163,6 +163,11 @@ class Job:
     def set_rate(self, rate: float) -> None:
         """Set the ceiling in requests a second; before `run` only."""
         self._gate.pace = Pace(rate)
+
+    def set_concurrency(self, concurrency: int) -> None:
+        """Set how many requests may be in flight; before `run` only."""
+        self.limits = replace(self.limits, concurrency=concurrency)
+        self._gate.health = Health(concurrency)
 
     def share(self, pace: SharedPace) -> None:
         """Go by a pace that other jobs go by too, within one's own ceiling; before `run` only."""

@@ -3,7 +3,8 @@
 A private temporary SQLite database, which SQLite unlinks as soon as it has opened it:
 names and addresses vanish with the process, however it dies. It finds duplicates, holds
 the decisions in the order of the rows, and answers what needs the whole input to be
-known: counts, the first N, a sample, the newest account of an address.
+known: counts, the first N, a sample, the newest account of an address. Where there is no room for
+it on the disk, every method raises `SettingsError`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ import json
 import random
 import sqlite3
 from collections.abc import Iterable, Iterator
+from typing import Any
 
+from batch_resend.errors import SettingsError
 from batch_resend.model import REASONS, Planned, Reason
 
 _READ_AT_ONCE = 256
@@ -52,20 +55,20 @@ class Spool:
 
     def clear(self) -> None:
         """Throw the rows away, because the source begins again."""
-        self._db.execute("DELETE FROM seen")
-        self._db.execute("DELETE FROM planned")
+        self._execute("DELETE FROM seen")
+        self._execute("DELETE FROM planned")
 
     def exclude(self, names: Iterable[str]) -> None:
         """Take a list of names that are never to be written to."""
         self._excludes = True
-        self._db.executemany(
+        self._execute_many(
             "INSERT OR IGNORE INTO excluded VALUES (?)", ((self._key(name),) for name in names)
         )
 
     def is_excluded(self, names: Iterable[str]) -> bool:
         """Whether one of a user's names is on that list."""
         return self._excludes and any(
-            self._db.execute("SELECT 1 FROM excluded WHERE key = ?", (self._key(name),)).fetchone()
+            self._execute("SELECT 1 FROM excluded WHERE key = ?", (self._key(name),)).fetchone()
             for name in names
         )
 
@@ -73,12 +76,12 @@ class Spool:
         """Whether the name was seen before; from now on it was. Nobody's name is empty."""
         if not name:
             return False
-        cursor = self._db.execute("INSERT OR IGNORE INTO seen VALUES (?)", (self._key(name),))
+        cursor = self._execute("INSERT OR IGNORE INTO seen VALUES (?)", (self._key(name),))
         return cursor.rowcount == 0
 
     def add(self, batch: Iterable[tuple[Planned, str, float | None]]) -> None:
         """Add planned rows, each with its address (or "") and time of sign-up if known."""
-        self._db.executemany(
+        self._execute_many(
             "INSERT INTO planned VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 (
@@ -97,7 +100,7 @@ class Spool:
 
     def keep_newest_of_each_address(self) -> None:
         """Skip all but the newest account of an address, whatever else was decided."""
-        self._db.execute(
+        self._execute(
             "UPDATE planned SET reason = ? WHERE address IS NOT NULL AND reason != ? AND row IN ("
             " SELECT row FROM (SELECT row, row_number() OVER ("
             "  PARTITION BY address ORDER BY created DESC, row DESC) AS place FROM planned"
@@ -107,7 +110,7 @@ class Spool:
 
     def keep_first(self, count: int) -> None:
         """Skip all but the first `count` of the eligible."""
-        self._db.execute(
+        self._execute(
             "UPDATE planned SET reason = ? WHERE reason = ? AND row NOT IN ("
             " SELECT row FROM planned WHERE reason = ? ORDER BY row LIMIT ?)",
             (str(Reason.OVER_LIMIT), str(Reason.ELIGIBLE), str(Reason.ELIGIBLE), count),
@@ -116,7 +119,7 @@ class Spool:
     def keep_sample(self, count: int, rng: random.Random) -> None:
         """Skip all but `count` of the eligible, drawn at random."""
         self._db.create_function("draw", 0, rng.random)
-        self._db.execute(
+        self._execute(
             "UPDATE planned SET reason = ? WHERE reason = ? AND row NOT IN ("
             " SELECT row FROM planned WHERE reason = ? ORDER BY draw() LIMIT ?)",
             (str(Reason.OVER_LIMIT), str(Reason.ELIGIBLE), str(Reason.ELIGIBLE), count),
@@ -124,12 +127,12 @@ class Spool:
 
     def counts(self) -> dict[Reason, int]:
         """How many rows have which reason."""
-        rows = self._db.execute("SELECT reason, count(*) FROM planned GROUP BY reason")
+        rows = self._execute("SELECT reason, count(*) FROM planned GROUP BY reason")
         return {REASONS[reason]: count for reason, count in rows}
 
     def first_eligible(self, count: int) -> list[str]:
         """Give the first few names that would be sent a code."""
-        rows = self._db.execute(
+        rows = self._execute(
             "SELECT username FROM planned WHERE reason = ? ORDER BY row LIMIT ?",
             (str(Reason.ELIGIBLE), count),
         )
@@ -137,7 +140,7 @@ class Spool:
 
     def telephones(self) -> int:
         """How many of the eligible have a telephone number among their names (listing only)."""
-        (count,) = self._db.execute(
+        (count,) = self._execute(
             "SELECT count(*) FROM planned WHERE reason = ? AND EXISTS ("
             " SELECT 1 FROM json_each(planned.aliases)"
             "  WHERE value GLOB '+[0-9]*' AND value NOT GLOB '*[^+0-9]*')",
@@ -149,7 +152,7 @@ class Spool:
         """Yield the rows in their order."""
         last = -1
         while True:
-            rows = self._db.execute(
+            rows = self._execute(
                 "SELECT row, username, reason, attributes, raw, aliases FROM planned"
                 " WHERE row > ? ORDER BY row LIMIT ?",
                 (last, _READ_AT_ONCE),
@@ -167,6 +170,18 @@ class Spool:
                 )
             last = rows[-1][0]
 
+    def _execute(self, sql: str, values: tuple[Any, ...] = ()) -> sqlite3.Cursor:
+        try:
+            return self._db.execute(sql, values)
+        except sqlite3.Error as error:
+            raise _no_room(error) from error
+
+    def _execute_many(self, sql: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        try:
+            self._db.executemany(sql, rows)
+        except sqlite3.Error as error:
+            raise _no_room(error) from error
+
     def _key(self, name: str) -> bytes:
         if not self._case_sensitive:
             name = name.casefold()
@@ -175,3 +190,10 @@ class Spool:
 
 def _text(stored: bytes) -> str:
     return stored.decode("utf-8", "surrogatepass")
+
+
+def _no_room(error: sqlite3.Error) -> SettingsError:
+    return SettingsError(
+        f"The plan does not fit into the directory for temporary files ({error}). Set TMPDIR to"
+        " one that has room."
+    )

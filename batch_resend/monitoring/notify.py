@@ -29,6 +29,7 @@ import anyio
 import anyio.to_thread
 
 from batch_resend.aws.endpoints import LOOPBACK
+from batch_resend.aws.tls import check_key_log
 from batch_resend.errors import BatchResendError, UsageError
 from batch_resend.job.engine import Job
 from batch_resend.job.summary import RunEnd, Summary, error_as_json
@@ -146,6 +147,7 @@ class Ping:
             raise UsageError("--ping-url is no address: give it as https://HOST/PATH.")
         if scheme == "http" and host not in LOOPBACK:
             raise UsageError("--ping-url is plain http, which everybody can read: give https.")
+        check_key_log()
         self._warn = warn
         self._beginning: anyio.CancelScope | None = None
         self._begun: anyio.Event | None = None

@@ -201,14 +201,9 @@ def check_apart(settings: Mapping[str, Settings], summary: str | None = None) ->
     if summary is not None:
         written[_place(summary)] = ("all pools", _SUMMARY)
     for name, each in settings.items():
-        for option, path in (
-            ("--ledger", each.ledger),
-            ("--report", each.report),
-            ("--failed", each.failed),
-            ("--html", each.html),
-            (_SUMMARY, each.summary),
-        ):
-            if path is None or path == "/dev/null":
+        ledger = [] if each.ledger is None else [("--ledger", each.ledger)]
+        for option, path in (*ledger, *each.outputs()):
+            if path == "/dev/null":
                 continue
             other = written.setdefault(_place(path), (f"pool {name}", option))
             if other != (f"pool {name}", option):
@@ -217,8 +212,8 @@ def check_apart(settings: Mapping[str, Settings], summary: str | None = None) ->
                     " a place of its own; {pool} in a path stands for the pool's name."
                 )
     for name, each in settings.items():
-        for path in (each.users, each.exclude, each.client_secret_file):
-            if path is not None and path != "-" and _place(path) in written:
+        for _, path in each.inputs():
+            if path != "-" and _place(path) in written:
                 whose, option = written[_place(path)]
                 raise UsageError(f"{option} {path} of {whose} would replace an input of {name}.")
     _only_one(

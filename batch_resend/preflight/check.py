@@ -10,58 +10,36 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 from urllib.parse import urlsplit
 
 from batch_resend.errors import Exit
 from batch_resend.preflight.estimate import Estimate
 from batch_resend.preflight.facts import (
-    CUSTOM_MAIL,
-    TRIGGERS,
     Facts,
-    PoolFacts,
-    Secret,
-    SesFacts,
     Unknown,
     Usage,
     Why,
 )
+from batch_resend.preflight.finding import (
+    Finding,
+    Level,
+    ProposedRun,
+    ceiling,
+    estimated,
+    ok,
+    people,
+    stop,
+    users_of,
+    warning,
+)
+from batch_resend.preflight.pool_findings import (
+    client_findings,
+    names_findings,
+    sender_findings,
+    triggers_findings,
+    verification_findings,
+)
 from batch_resend.wording import grouped, listed, span
-
-
-class Level(StrEnum):
-    """How bad it is."""
-
-    OK = "ok"
-    WARNING = "warning"
-    STOP = "stop"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was found: how bad, about what, and a sentence for a person."""
-
-    level: Level
-    about: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProposedRun:
-    """What the operator proposes to do. `users` is None where their number is not known."""
-
-    user_pool_id: str
-    client_id: str
-    region: str
-    endpoint: str
-    endpoint_is_aws: bool
-    now: float  #: seconds since the epoch
-    listed: bool = True  #: the users come from the pool and not from a file
-    users: int | None = None
-    rate: float | None = None  #: None is `auto`
-    share: float = 0.5
-    default_quota: float = 50.0
-    alone: bool = False  #: no run follows, which would wait for an endpoint to come back
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +49,7 @@ class CheckResult:
     facts: Facts
     run: ProposedRun
     findings: tuple[Finding, ...] = ()
+    strict: bool = False  #: warnings are failures
 
     @property
     def rate(self) -> float:
@@ -79,11 +58,11 @@ class CheckResult:
 
     @property
     def exit_code(self) -> Exit:
-        """0, 1 with a warning, 4 with a stop."""
+        """0, 4 with a stop; where it is strict, 1 with a warning."""
         levels = {finding.level for finding in self.findings}
         if Level.STOP in levels:
             return Exit.SETTINGS
-        return Exit.SOME_FAILED if Level.WARNING in levels else Exit.DONE
+        return Exit.SOME_FAILED if self.strict and Level.WARNING in levels else Exit.DONE
 
     def of(self, level: Level) -> list[str]:
         """Give the sentences of one level."""
@@ -92,7 +71,7 @@ class CheckResult:
     @property
     def users(self) -> int | None:
         """How many users there are, at most where they were not counted."""
-        return _users(self.facts, self.run)
+        return users_of(self.facts, self.run)
 
     @property
     def estimate(self) -> Estimate | None:
@@ -105,102 +84,59 @@ def check(facts: Facts, run: ProposedRun) -> CheckResult:
     return CheckResult(facts, run, tuple(findings(facts, run)))
 
 
-def ceiling(facts: Facts, run: ProposedRun) -> float:
-    """Return the limit in requests per second: --rate, else the share of the known quota."""
-    if run.rate is not None:
-        return run.rate
-    return run.share * (facts.quota or run.default_quota)
-
-
-def estimated(
-    facts: Facts,
-    run: ProposedRun,
-    users: int,
-    *,
-    telephones: int | None = None,
-    max_sent: int | None = None,
-    deadline: float | None = None,
-) -> Estimate:
-    """Estimate what it takes to send so many users a code."""
-    return Estimate(
-        users=users,
-        rate=ceiling(facts, run),
-        quota=facts.quota,
-        now=run.now,
-        sent=facts.messages(users, telephones),
-        mail=facts.mail_quota,
-        max_sent=max_sent,
-        deadline=deadline,
-        tier="" if isinstance(facts.pool, Unknown) else facts.pool.tier,
-        by_ses=facts.by_ses,
-    )
-
-
 def findings(facts: Facts, run: ProposedRun) -> Iterator[Finding]:
     """Yield all findings, in the order in which a run would meet them."""
     yield from _place(facts, run)
     yield from _unlearnt(facts)
-    yield from _client(facts, run)
+    yield from client_findings(facts, run)
     if not isinstance(facts.pool, Unknown):
-        yield from _verification(facts.pool)
-        yield from _names(facts.pool, run)
-        yield from _triggers(facts.pool, ceiling(facts, run))
-        yield from _sender(facts.pool, facts, run)
+        yield from verification_findings(facts.pool)
+        yield from names_findings(facts.pool, run)
+        yield from triggers_findings(facts.pool, ceiling(facts, run))
+        yield from sender_findings(facts.pool, facts, run)
     yield from _pace(facts, run)
-
-
-def _ok(about: str, text: str) -> Finding:
-    return Finding(Level.OK, about, text)
-
-
-def _warning(about: str, text: str) -> Finding:
-    return Finding(Level.WARNING, about, text)
-
-
-def _stop(about: str, text: str) -> Finding:
-    return Finding(Level.STOP, about, text)
 
 
 def _place(facts: Facts, run: ProposedRun) -> Iterator[Finding]:
     home = run.user_pool_id.partition("_")[0]
     pool = facts.pool
     if run.region.startswith("cn-"):
-        yield _stop("region", f"Region {run.region}: Cognito has no user pools in China.")
+        yield stop("region", f"Region {run.region}: Cognito has no user pools in China.")
         return
     if isinstance(pool, Unknown) and pool.why is Why.NOT_FOUND:
-        yield _stop(
+        yield stop(
             "pool",
             f"User pool {run.user_pool_id} does not exist in {run.region}. Check --user-pool-id,"
             " --region and the account (--profile).",
         )
     elif not isinstance(pool, Unknown):
-        yield _ok(
+        yield ok(
             "pool", f"Pool {run.user_pool_id} exists, with about {grouped(pool.users, 'user')}."
         )
     if home != run.region:
-        yield _warning(
+        yield warning(
             "region",
             f"The pool's primary Region is {home}, not {run.region}. A replica may refuse to send"
             f" codes: use --region {home}.",
         )
     host = urlsplit(run.endpoint).hostname or ""
     if host == f"cognito-idp.{run.region}.amazonaws.com" and run.region.startswith("us-gov-"):
-        yield _stop(
+        yield stop(
             "endpoint",
             "GovCloud has FIPS endpoints only. Leave out --endpoint-url to use the right one.",
         )
     elif run.region.startswith("us-gov-") and run.endpoint_is_aws:
-        yield _ok("endpoint", "The FIPS endpoint of GovCloud is used.")
+        yield ok("endpoint", "The FIPS endpoint of GovCloud is used.")
     elif not run.endpoint_is_aws:
-        yield _warning("endpoint", f"Custom endpoint: all usernames will be sent to {run.endpoint}")
+        yield warning("endpoint", f"Custom endpoint: all usernames will be sent to {run.endpoint}")
     if _no_cognito(facts):
-        yield (_stop if run.alone else _warning)(
+        yield (stop if run.alone else warning)(
             "endpoint",
             f"Cognito cannot be reached at {run.endpoint}. Check the Region, --endpoint-url,"
             " the network and any proxy.",
         )
     if not isinstance(facts.account, Unknown):
-        yield _ok("account", f"The credentials belong to account {facts.account}.")
+        yield ok("account", f"The credentials belong to account {facts.account}.")
 
 
 def _no_cognito(facts: Facts) -> bool:
@@ -234,7 +170,7 @@ def _unlearnt(facts: Facts) -> Iterator[Finding]:
         named = [words for words, found in unknown.values() if found.why is why]
         if named:
             about = "credentials" if why is Why.CREDENTIALS else "endpoint"
-            yield _warning(about, f"Could not determine {listed(named)} ({why}); {now_what}.")
+            yield warning(about, f"Could not determine {listed(named)} ({why}); {now_what}.")
     for about, (words, found) in unknown.items():
         if found.why in {Why.CREDENTIALS, Why.NOT_ASKED, Why.UNREACHABLE}:
             continue
@@ -242,186 +178,21 @@ def _unlearnt(facts: Facts) -> Iterator[Finding]:
             continue  # said where it matters
         if found.why is Why.FORBIDDEN:
             both = " and cognito-idp:GetProvisionedLimit" if about == "quota" else ""
-            yield _warning(about, f"Could not determine {words}; allow {found.permission}{both}.")
+            yield warning(about, f"Could not determine {words}; allow {found.permission}{both}.")
         else:
-            yield _warning(about, f"Could not determine {words}; {found}.")
-
-
-def _client(facts: Facts, run: ProposedRun) -> Iterator[Finding]:
-    client = facts.client
-    if isinstance(client, Unknown):
-        if client.why is Why.NOT_FOUND and not isinstance(facts.pool, Unknown):
-            yield _stop(
-                "client",
-                f"The pool has no app client {run.client_id}. Check --client-id and the pool.",
-            )
-        return
-    yield _ok("client", f"App client {run.client_id} belongs to the pool.")
-    yield _SECRETS[client.secret]
-    if not client.hides_existence:
-        yield _ok("existence", "The app client reports unknown users, so `sent` is reliable.")
-    elif run.listed:
-        yield _ok(
-            "existence",
-            "The app client hides unknown users (PreventUserExistenceErrors); listed users do"
-            " exist.",
-        )
-    else:
-        yield _warning(
-            "existence",
-            "The app client hides unknown users (PreventUserExistenceErrors), so `sent` may include"
-            " names that do not exist. List the pool, or check the names.",
-        )
-
-
-_SECRETS = {
-    Secret.NOT_NEEDED: _ok("secret", "The app client has no secret, and none was passed."),
-    Secret.MATCHES: _ok("secret", "The client secret matches."),
-    Secret.MISSING: _stop(
-        "secret",
-        "The app client has a secret, and none was passed. Use --client-secret-file or"
-        " --fetch-client-secret.",
-    ),
-    Secret.DIFFERS: _warning(
-        "secret",
-        "The client secret is not the one that Cognito shows. It is wrong, unless it is the second"
-        " of two (rotation).",
-    ),
-    Secret.SUPERFLUOUS: _warning(
-        "secret", "A client secret was passed, and the app client has none. Leave it out."
-    ),
-}
-
-
-def _verification(pool: PoolFacts) -> Iterator[Finding]:
-    if not pool.verifies:
-        yield _stop(
-            "verification",
-            "Automatic verification is off, so the pool has no code to send. Turn it on for email"
-            " or phone number (AutoVerifiedAttributes).",
-        )
-        return
-    if "phone_number" not in pool.verifies:
-        yield _ok("verification", "The pool verifies email: codes are sent by mail.")
-    elif "email" not in pool.verifies:
-        yield _warning(
-            "verification",
-            "The pool verifies telephone numbers: every code is a text message, which costs money"
-            " and is subject to a spending limit.",
-        )
-    else:
-        yield _warning(
-            "verification",
-            "The pool verifies both: users with a telephone number get a text message, which costs"
-            " money and is subject to a spending limit.",
-        )
-    if pool.sms_failure and "phone_number" in pool.verifies:
-        yield _warning(
-            "sms",
-            f"Cognito reports a problem with text messages ({pool.sms_failure}). Check the SMS role"
-            " and whether SNS is in its sandbox.",
-        )
-
-
-def _names(pool: PoolFacts, run: ProposedRun) -> Iterator[Finding]:
-    names = [
-        word
-        for attribute, word in (("email", "addresses"), ("phone_number", "telephone numbers"))
-        if attribute in pool.aliases
-    ]
-    if names and not run.listed:
-        yield _warning(
-            "aliases",
-            f"In this pool {listed(names)} are aliases, which cannot find unconfirmed users. The"
-            " file needs the Username of each user.",
-        )
-
-
-def _triggers(pool: PoolFacts, rate: float) -> Iterator[Finding]:
-    firing = [name for name in TRIGGERS if name in pool.triggers]
-    if not firing:
-        yield _ok("triggers", "No Lambda trigger runs for a resend.")
-        return
-    runs = "runs" if len(firing) == 1 else "run"
-    yield _warning(
-        "triggers",
-        f"{listed(firing)} {runs} for every user, up to {rate:g} times per second. Make sure that"
-        " Lambda, and what it calls, can handle that.",
-    )
-
-
-def _sender(pool: PoolFacts, facts: Facts, run: ProposedRun) -> Iterator[Finding]:
-    if "email" not in pool.verifies or CUSTOM_MAIL in pool.triggers:
-        return
-    ses = facts.ses
-    if isinstance(ses, SesFacts):
-        only_mail = "phone_number" not in pool.verifies
-        yield from _ses(ses, ceiling(facts, run), Level.STOP if only_mail else Level.WARNING)
-    users = _users(facts, run)
-    quota = facts.mail_quota
-    if quota is None:
-        if isinstance(ses, SesFacts):
-            yield _ok("mail quota", "Amazon SES has no daily quota for this account.")
-        return
-    about = f"{quota.whose} sends {quota.a_day:,} mails per day"
-    if quota.rolling:
-        about += f", {quota.left:,} left today"
-    else:
-        about += " for the whole account"
-    if users is None:
-        yield _warning("mail quota", f"{about}. Make sure that this is enough.")
-        return
-    estimate = estimated(facts, run, users)
-    mails = estimate.sent.mail_at_most
-    if mails <= quota.left:
-        alone = "" if quota.rolling else ", if the account sends no other mail"
-        yield _ok("mail quota", f"{about}: enough for {_people(facts, run)}{alone}.")
-        return
-    done = estimate.finished_on
-    advice = "run again each day" if quota.rolling else "run again each day, or use Amazon SES"
-    yield _warning(
-        "mail quota",
-        f"{about}, so {_people(facts, run)} would take until {done} at the earliest: {advice}.",
-    )
-
-
-def _ses(ses: SesFacts, rate: float, paused: Level) -> Iterator[Finding]:
-    if not ses.sending or ses.status == "SHUTDOWN":
-        yield Finding(
-            paused,
-            "ses",
-            "Amazon SES has paused sending for this account. The SES console shows the reason.",
-        )
-    elif ses.status == "PROBATION":
-        yield _warning(
-            "ses",
-            "Amazon SES has this account under review for bounces or complaints: old lists bounce,"
-            " so start with --limit 10.",
-        )
-    if ses.sandbox:
-        yield _warning(
-            "ses",
-            "Amazon SES is in its sandbox and sends to verified addresses only. Request production"
-            " access first.",
-        )
-    if 0 < ses.a_second < rate:
-        yield _warning(
-            "ses rate",
-            f"Amazon SES accepts {grouped(ses.a_second, 'mail')} per second, less than the rate of"
-            f" {rate:g}: use --rate {ses.a_second:g}.",
-        )
+            yield warning(about, f"Could not determine {words}; {found}.")
 
 
 def _pace(facts: Facts, run: ProposedRun) -> Iterator[Finding]:
     rate = ceiling(facts, run)
     quota = facts.quota
-    users = _users(facts, run)
+    users = users_of(facts, run)
     how_long = ""
     if users is not None:
         seconds = estimated(facts, run, users).seconds
-        how_long = f" {_people(facts, run, start=True)} take at least {span(seconds)}."
+        how_long = f" {people(facts, run, start=True)} take at least {span(seconds)}."
     if quota is None:
-        yield _ok(
+        yield ok(
             "pace",
             f"The quota is assumed to be Cognito's default of {run.default_quota:g} per second; the"
             f" rate limit is {rate:g}.{how_long}",
@@ -429,13 +200,13 @@ def _pace(facts: Facts, run: ProposedRun) -> Iterator[Finding]:
         return
     source = "enforced now" if not isinstance(facts.provisioned, Unknown) else "Service Quotas"
     if rate > quota:
-        yield _warning(
+        yield warning(
             "pace",
             f"--rate {rate:g} is above the quota of {quota:g} per second ({source}). Live traffic"
             f" would be throttled: use --rate auto.",
         )
     else:
-        yield _ok(
+        yield ok(
             "pace",
             f"The quota is {quota:g} per second ({source}), the rate limit {rate:g}.{how_long}",
         )
@@ -446,31 +217,17 @@ def _pace(facts: Facts, run: ProposedRun) -> Iterator[Finding]:
 def _usage(usage: Usage, quota: float, rate: float) -> Iterator[Finding]:
     left = quota - usage.peak
     if usage.throttled:
-        yield _warning(
+        yield warning(
             "usage",
             f"Other traffic was throttled {usage.throttled:,} times in the last hour. The quota is"
             " used up at times: wait, or lower --rate.",
         )
     elif rate > left:
         lower = f"use --rate {left:.3g}" if left >= 1 else "wait for a quieter hour"
-        yield _warning(
+        yield warning(
             "usage",
             f"Other traffic peaked at {usage.peak:.3g} per second in the last hour. With"
             f" {rate:g} more the quota is used up: {lower}.",
         )
     else:
-        yield _ok("usage", f"Other traffic peaked at {usage.peak:.3g} per second in the last hour.")
-
-
-def _users(facts: Facts, run: ProposedRun) -> int | None:
-    """How many users, at most where they were not counted."""
-    if run.users is not None:
-        return run.users
-    return None if isinstance(facts.pool, Unknown) else facts.pool.users or None
-
-
-def _people(facts: Facts, run: ProposedRun, *, start: bool = False) -> str:
-    users = grouped(_users(facts, run) or 0, "user")
-    if run.users is not None:
-        return users
-    return f"{'All' if start else 'all'} of the pool's {users}"
+        yield ok("usage", f"Other traffic peaked at {usage.peak:.3g} per second in the last hour.")

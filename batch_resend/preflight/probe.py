@@ -8,6 +8,7 @@ client secret is compared here, in constant time, and goes no further.
 from __future__ import annotations
 
 import hmac
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
@@ -23,7 +24,7 @@ from botocore.exceptions import (
     SSLError,
 )
 
-from batch_resend.aws import clients
+from batch_resend.aws import clients, credentials
 from batch_resend.aws.endpoints import AwsTarget
 from batch_resend.aws.refusals import BAD_CREDENTIALS, FORBIDDEN, THROTTLED, code_of, no_credentials
 from batch_resend.errors import SettingsError
@@ -127,17 +128,26 @@ class Probe:
     def __init__(self, target: AwsTarget, within: float) -> None:
         self._target = target
         self._within = within
-        self._session: Any = None
+        self._session: clients.Session | None = None
         self._none: Unknown | None = None  # why nothing can be asked at all
 
     async def open(self) -> None:
         """Find the credentials, once for all."""
 
-        async def credentials() -> Any:
-            self._session = clients.session(self._target)
-            return await self._session.get_credentials()
+        async def find() -> object:
+            self._session = session = clients.session(self._target)
+            if not credentials.needs_code(session.core):
+                await credentials.ready(session.core)
+            return await session.core.get_credentials()
 
-        found = await self._ask("", credentials)
+        async def ask_for_code() -> object:
+            if self._session is not None and credentials.needs_code(self._session.core):
+                await credentials.ready(self._session.core)
+            return True
+
+        found = await self._ask("", find)
+        if found is not None and not isinstance(found, Unknown):
+            found = await self._ask("", ask_for_code, within=math.inf)  # a person takes their time
         if found is None:
             self._none = Unknown("", Why.CREDENTIALS)
         elif isinstance(found, Unknown):
@@ -285,12 +295,14 @@ class Probe:
             self._target, service, made=self._session, region=region, attempts=_ATTEMPTS
         )
 
-    async def _ask(self, permission: str, question: Callable[[], Awaitable[T]]) -> T | Unknown:
+    async def _ask(
+        self, permission: str, question: Callable[[], Awaitable[T]], *, within: float | None = None
+    ) -> T | Unknown:
         """Put one question; whatever goes wrong with it is its answer."""
         if self._none is not None:
             return Unknown(permission, self._none.why, self._none.detail)
         try:
-            with anyio.fail_after(self._within):
+            with anyio.fail_after(self._within if within is None else within):
                 return await question()
         except TimeoutError:
             return Unknown(permission, Why.SILENT)
@@ -300,6 +312,8 @@ class Probe:
             return Unknown(permission, Why.CREDENTIALS, type(error).__name__)
         except _UNREACHABLE as error:
             return Unknown(permission, Why.UNREACHABLE, type(error).__name__)
+        except credentials.BadCredentials as error:
+            return Unknown(permission, Why.CREDENTIALS, str(error).removesuffix("."))
         except clients.NotAsked:
             return Unknown(permission, Why.NOT_ASKED)
         except (SettingsError, BotoCoreError, OSError) as error:

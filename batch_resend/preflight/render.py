@@ -5,7 +5,8 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
-from batch_resend.preflight.check import CheckResult, Level
+from batch_resend.preflight.check import CheckResult
+from batch_resend.preflight.finding import Level
 from batch_resend.wording import grouped
 
 SCHEMA = 1

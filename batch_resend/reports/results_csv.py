@@ -12,6 +12,7 @@ import csv
 import io
 from datetime import UTC, datetime
 
+from batch_resend.errors import ReportError
 from batch_resend.masking import cell
 from batch_resend.model import Outcome, Result
 from batch_resend.reports.private_file import PrivateFile
@@ -99,6 +100,7 @@ class FailedRows:
     def __init__(self, file: PrivateFile, heading: str, encoding: str) -> None:
         """Write the input's heading, in its encoding; raises `ReportError`."""
         self._file = file
+        self._encoding = encoding
         # One encoder for the whole file: a UTF-16 file has one byte-order mark.
         self._encoder = codecs.getincrementalencoder(encoding)(errors="surrogatepass")
         self._append(heading)
@@ -113,5 +115,12 @@ class FailedRows:
         await self._file.room()
 
     def _append(self, text: str) -> None:
-        if data := self._encoder.encode(text):
+        try:
+            data = self._encoder.encode(text)
+        except UnicodeError:
+            raise ReportError(
+                f"--failed cannot be written in the input's encoding {self._encoding}: leave it"
+                " out, or convert the input to UTF-8."
+            ) from None
+        if data:
             self._file.append(data)

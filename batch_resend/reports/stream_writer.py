@@ -15,7 +15,7 @@ from collections import deque
 import anyio
 
 ENOUGH = 1 << 20  #: bytes that may wait for the reader
-_MOMENT = 1.0  #: seconds
+MOMENT = 1.0  #: seconds, for what nobody waited for
 _LOOK = 0.05  #: seconds between two looks at how far the reader has come
 
 
@@ -56,21 +56,26 @@ class StreamWriter:
 
     async def room(self) -> None:
         """Wait until the reader is not far behind, or cannot be reached any more."""
-        while self._pending > ENOUGH and self._error is None:  # noqa: ASYNC110 - in a thread
+        while self.pending > ENOUGH:  # noqa: ASYNC110 - in a thread
             await anyio.sleep(_LOOK)
 
     async def drained(self) -> None:
         """Wait until every byte is written; raises the `OSError` that one of them met."""
-        while self._pending and self._error is None:  # noqa: ASYNC110 - in a thread
+        while self.pending:  # noqa: ASYNC110 - in a thread
             await anyio.sleep(_LOOK)
         self._check()
 
-    def close(self) -> None:
-        """Let the thread end when all is written; what nobody waited for gets a moment."""
+    @property
+    def pending(self) -> int:
+        """How many bytes are still to be written; none any more where that failed."""
+        return 0 if self._error else self._pending
+
+    def close(self, within: float | None = MOMENT) -> None:
+        """Let the thread end when all is written, and wait so many seconds for that."""
         with self._change:
             self._closing = True
             self._change.notify()
-        self._thread.join(_MOMENT)
+        self._thread.join(within)
 
     def _check(self) -> None:
         if self._error is not None:

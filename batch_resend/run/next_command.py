@@ -17,7 +17,6 @@ from batch_resend.settings import Settings
 from batch_resend.wording import duration
 
 _DURATIONS = {"older_than", "newer_than", "timeout", "deadline", "give_up_after", "cooldown"}
-_OUTPUTS = ("report", "failed", "summary", "html")
 _NEGATED = {"header": "--no-header", "mask": "--no-mask"}
 
 
@@ -28,10 +27,9 @@ def next_command(settings: Settings) -> str:
     again, for they would be refused: `report.csv` is followed by `report-2.csv`.
     """
     following: dict[str, Any] = {"dry_run": False}
-    for name in _OUTPUTS:
-        path = getattr(settings, name)
-        if path is not None and not settings.overwrite:
-            following[name] = following_name(path)
+    if not settings.overwrite:
+        for option, path in settings.outputs():
+            following[option.removeprefix("--")] = following_name(path)
     settings = dataclasses.replace(settings, **following)
     return shlex.join(["batch-resend", "run", *arguments(settings)])
 
@@ -49,7 +47,7 @@ def arguments(settings: Settings) -> list[str]:
             name = field.name if value or field.name in _NEGATED else f"no_{field.name}"
             given.append(_NEGATED.get(name, _option(name)))
         else:
-            for text in _texts(field.name, value):
+            for text in as_typed(field.name, value):
                 # A value that looks like an option is tied to its own.
                 tied = text.startswith("-") and text != "-"
                 name = _option(field.name)
@@ -71,7 +69,8 @@ def _option(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def _texts(name: str, value: Any) -> list[str]:
+def as_typed(name: str, value: Any) -> list[str]:
+    """Return what is typed for a value of a setting: one text, or one for each time."""
     if name == "waves":
         return [",".join("rest" if size is None else str(size) for size in value)]
     if name == "user":

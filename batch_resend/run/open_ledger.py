@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Protocol
 
 from batch_resend.aws import clients
-from batch_resend.aws.endpoints import AwsTarget
 from batch_resend.errors import InputError, UsageError
 from batch_resend.ledger import Forgotten
 from batch_resend.ledger.dynamodb.address import TableAddress, is_table, table_address
@@ -20,7 +19,7 @@ from batch_resend.ledger.sqlite.records import LedgerRecords
 from batch_resend.ledger.sqlite.snapshot import looking_at, must_exist
 from batch_resend.masking import printable
 from batch_resend.run.prepare import default_ledger, place_of
-from batch_resend.settings import Settings, state_folder
+from batch_resend.settings import LedgerTarget, state_folder
 
 Where = Path | TableAddress
 
@@ -46,29 +45,29 @@ class Erasable(Protocol):
         ...
 
 
-async def ledger_of(settings: Settings) -> Where:
+async def ledger_of(target: LedgerTarget) -> Where:
     """Find the ledger that a run with these settings has, or the only one there is.
 
     The client is made as a run makes it, for its endpoint is part of the ledger's name;
     nothing is asked of it. Raises `UsageError` where several ledgers could be meant,
     `InputError` where there is none at all.
     """
-    if settings.ledger is not None:
-        if is_table(settings.ledger):
-            return table_address(settings.ledger)
-        return Path(settings.ledger)
-    place = AwsTarget(settings.pool_region, settings.profile, settings.endpoint_url)
-    if settings.client_id:
-        async with clients.resend_client(place, timeout=settings.timeout, concurrency=1) as made:
+    if target.ledger is not None:
+        if is_table(target.ledger):
+            return table_address(target.ledger)
+        return Path(target.ledger)
+    place = place_of(target)
+    if target.client_id:
+        async with clients.resend_client(place, timeout=1.0, concurrency=1) as made:
             _, region, endpoint = made
-        return default_ledger(region, settings.client_id, endpoint)
+        return default_ledger(region, target.client_id, endpoint)
     folder = state_folder()
-    begin = f"{settings.pool_region}-" if settings.pool_region else ""
+    begin = f"{target.pool_region}-" if target.pool_region else ""
     found = sorted(file for file in folder.glob("*.sqlite3") if file.name.startswith(begin))
     if not found:
         raise InputError(
             f"There is no ledger in {folder}"
-            + (f" for the Region {settings.pool_region}" if begin else "")
+            + (f" for the Region {target.pool_region}" if begin else "")
             + ": nobody was written to yet, or it lies elsewhere; name it with --ledger."
         )
     if len(found) > 1:
@@ -93,14 +92,14 @@ def is_held(where: Where) -> bool | None:
 
 @contextlib.asynccontextmanager
 async def looking(
-    settings: Settings, where: Where, *, only: str | None = None
+    target: LedgerTarget, where: Where, *, only: str | None = None
 ) -> AsyncIterator[LedgerRecords]:
     """Open a copy of a ledger, real or simulated, for looking only.
 
     Of a table that machines share only what is known of one person is copied, where it is
     enough. Raises what `looking_at` raises.
     """
-    sensitive = bool(settings.case_sensitive)
+    sensitive = bool(target.case_sensitive)
     if isinstance(where, Path):
         with looking_at(where, case_sensitive=sensitive) as copy:
             yield copy
@@ -109,7 +108,7 @@ async def looking(
 
     with LedgerFile(None, case_sensitive=sensitive, simulated=None) as copy:
         async with connection.connected(
-            place_of(settings), where, case_sensitive=sensitive, simulated=None, read_only=True
+            place_of(target), where, case_sensitive=sensitive, simulated=None, read_only=True
         ) as table:
             opened = records.DynamoRecords(connection.must_have_begun(table))
             await opened.copy_into(copy.records, only=only)
@@ -117,12 +116,12 @@ async def looking(
 
 
 @contextlib.asynccontextmanager
-async def erasing(settings: Settings, where: Where) -> AsyncIterator[Erasable]:
+async def erasing(target: LedgerTarget, where: Where) -> AsyncIterator[Erasable]:
     """Open a ledger, real or simulated, to erase in it; raises `InputError` if there is none.
 
     Raises `LedgerHeld` where a run holds it; nobody ever holds one that machines share.
     """
-    sensitive = bool(settings.case_sensitive)
+    sensitive = bool(target.case_sensitive)
     if isinstance(where, Path):
         with LedgerFile(must_exist(where), case_sensitive=sensitive, simulated=None) as ledger:
             yield _OneFile(ledger.records)
@@ -130,7 +129,7 @@ async def erasing(settings: Settings, where: Where) -> AsyncIterator[Erasable]:
     from batch_resend.ledger.dynamodb import connection, records
 
     async with connection.connected(
-        place_of(settings), where, case_sensitive=sensitive, simulated=None, read_only=True
+        place_of(target), where, case_sensitive=sensitive, simulated=None, read_only=True
     ) as table:
         yield records.DynamoRecords(connection.must_have_begun(table))
 

@@ -26,6 +26,7 @@ import anyio.streams.memory
 
 from batch_resend.aws import clients, s3, secrets
 from batch_resend.aws.endpoints import AwsTarget, is_aws, same_endpoint
+from batch_resend.aws.tls import check_key_log
 from batch_resend.errors import (
     BatchResendError,
     InputError,
@@ -48,16 +49,18 @@ from batch_resend.ledger.sqlite.lockfile import files_of
 from batch_resend.masking import printable
 from batch_resend.model import Result, RunInfo
 from batch_resend.observer import Event, Noted, Observer, Settled, Waiting
-from batch_resend.preflight.check import CheckResult, Level, ProposedRun, check, estimated
+from batch_resend.preflight.check import CheckResult, check
 from batch_resend.preflight.estimate import Estimate, Messages
 from batch_resend.preflight.facts import Facts
+from batch_resend.preflight.finding import Level, ProposedRun, estimated
 from batch_resend.preflight.preview import Preview
 from batch_resend.reports.delivery import Deliveries
 from batch_resend.reports.page.samples import Sample, Samples
 from batch_resend.reports.private_file import PrivateFile
 from batch_resend.reports.results_csv import CsvReport, FailedRows
+from batch_resend.run.descriptors import affordable
 from batch_resend.run.next_command import next_command
-from batch_resend.settings import UNCONFIRMED_FILTER, Settings, state_folder
+from batch_resend.settings import UNCONFIRMED_FILTER, LedgerTarget, Settings, state_folder
 from batch_resend.sources.cognito import CognitoSource
 from batch_resend.sources.csv_file import CsvSource, read_names
 from batch_resend.sources.named_users import NamedUsers
@@ -191,13 +194,9 @@ class Run:
         self._deliveries = deliveries = await self._open_places(stack, ledger)
         try:
             await self._open_report(deliveries, now)
-            for what, path in (
-                ("--failed", settings.failed),
-                ("--html", settings.html),
-                ("--summary", settings.summary),
-            ):
-                if path is not None:
-                    await deliveries.open(what, path)
+            for option, path in settings.outputs():
+                if option != "--report":
+                    await deliveries.open(option, path)
             job = await self._plan(
                 stack, world, ledger, AppClient(client_id, secret), deliveries.files
             )
@@ -214,6 +213,8 @@ class Run:
             with anyio.CancelScope(shield=True):
                 self._observer.began(job)
                 async with self._sampled(job):
+                    if not settings.simulate:
+                        self._fit_in(job)
                     summary = await job.run(world.sender)
         if "--html" in deliveries.files:
             with anyio.CancelScope(shield=True):
@@ -261,6 +262,18 @@ class Run:
             overwrite=settings.overwrite,
             note=self._observer.note,
         )
+
+    def _fit_in(self, job: Job) -> None:
+        """Have fewer requests in flight where the machine allows too few open files."""
+        wanted = self.settings.concurrency
+        on_table = is_table(self.settings.ledger or "")
+        fitting = affordable(wanted, each=2 if on_table else 1)
+        if fitting < wanted:
+            job.set_concurrency(fitting)
+            self._observer.note(
+                f"Too few files may be open here (ulimit -n): at most {fitting} in flight,"
+                f" in place of {wanted}."
+            )
 
     @contextlib.asynccontextmanager
     async def _sampled(self, job: Job) -> AsyncIterator[None]:
@@ -531,13 +544,8 @@ def _keep_apart(settings: Settings, ledger: Path | None) -> None:
     if ledger is None:
         return
     own = {os.path.realpath(file) for file in files_of(ledger)}
-    for option, path in (
-        ("--report", settings.report),
-        ("--failed", settings.failed),
-        ("--html", settings.html),
-        ("--summary", settings.summary),
-    ):
-        if path is None or path == "-" or s3.is_address(path):
+    for option, path in settings.outputs():
+        if path == "-" or s3.is_address(path):
             continue
         if os.path.realpath(path) in own:
             raise UsageError(
@@ -681,7 +689,7 @@ async def _opener(
     return lambda _path, _flags: os.dup(file.fileno())
 
 
-def place_of(settings: Settings) -> AwsTarget:
+def place_of(settings: Settings | LedgerTarget) -> AwsTarget:
     """Where Cognito is, and who asks."""
     return AwsTarget(settings.pool_region, settings.profile, settings.endpoint_url)
 
@@ -783,6 +791,7 @@ async def _world(
         async with _simulated_world(settings, now) as world:
             yield world
         return
+    check_key_log()  # before the libraries are imported that trip over it
     from batch_resend.aws.sender import AwsSender
 
     place = place_of(settings)

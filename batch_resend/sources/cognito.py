@@ -33,7 +33,13 @@ from tenacity import (
     wait_exponential_jitter,
 )
 
-from batch_resend.aws.refusals import FORBIDDEN, THROTTLED, is_of_credentials, no_credentials
+from batch_resend.aws.refusals import (
+    FORBIDDEN,
+    THROTTLED,
+    clock_is_off,
+    is_of_credentials,
+    no_credentials,
+)
 from batch_resend.errors import BatchResendError, InputError, SettingsError, StaleListing
 from batch_resend.masking import mask_within, printable
 from batch_resend.model import Candidate
@@ -187,6 +193,8 @@ class CognitoSource:
     def _refused(self, error: ClientError, *, first: bool) -> BatchResendError:
         """Say in words what Cognito's error means."""
         code, message, status = _parts(error)
+        if off := clock_is_off(error):
+            return SettingsError(off)
         if error.operation_name != "ListUsers" or is_of_credentials(error):
             # Another operation is one by which the SDK gets credentials, as AssumeRole.
             operation = error.operation_name

@@ -35,13 +35,11 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import anyio
-import typer
 from anyio import to_thread
 
 from batch_resend import cli
 from batch_resend.aws import s3
 from batch_resend.aws.endpoints import AwsTarget
-from batch_resend.cli import option_sources, options
 from batch_resend.errors import BatchResendError, Exit, UsageError
 from batch_resend.job.outcome import Stop
 from batch_resend.job.summary import Summary
@@ -84,22 +82,8 @@ def read_settings(arguments: Sequence[str]) -> Settings:
 
     Raises `UsageError`, also for what has no place here.
     """
-    command: Any = typer.main.get_command(cli.app)
-    program = typer.Context(command, info_name="batch-resend")
-    try:
-        context = command.commands["run"].make_context("run", list(arguments), parent=program)
-        options.check_variables(context)
-    except BatchResendError:
-        raise
-    except Exception as error:
-        # What the parser finds wrong has a sentence.
-        sentence = getattr(error, "format_message", None)
-        raise UsageError(sentence() if sentence else type(error).__name__) from None
-    if len(option_sources.pools(context)) > 1:
-        raise UsageError("A state machine is for one pool: choose one with --pool.")
+    settings = cli.parse_run(arguments)
     fields = Settings.__dataclass_fields__
-    ours = fields.keys() | {"no_header", "no_mask"}
-    settings = options.read_settings({k: v for k, v in context.params.items() if k in ours})
     for name in _NOT_HERE:
         if getattr(settings, name) != fields[name].default:
             raise UsageError(f"--{name.replace('_', '-')} has no place in a state machine.")

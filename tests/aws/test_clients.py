@@ -260,6 +260,16 @@ async def test_an_address_from_aws_s_own_files_is_named_as_that(
             pass
 
 
+@pytest.mark.parametrize(
+    ("region", "near"),
+    [("eu-wset-1", "eu-west-1, "), ("us-east-21", "us-east-2 or us-east-1")],
+)
+def test_mistyped_region_is_refused_with_nearest_names(region: str, near: str) -> None:
+    with pytest.raises(SettingsError, match=f"Did you mean {near}") as caught:
+        clients.session(AwsTarget(region))
+    assert "--endpoint-url" in str(caught.value)
+
+
 @pytest.mark.parametrize("region", ["eu-west", "europe-west1", "x", "eu_west_1"])
 def test_a_region_that_there_cannot_be_is_refused(
     region: str, monkeypatch: pytest.MonkeyPatch
@@ -279,9 +289,7 @@ def test_a_region_that_there_cannot_be_is_refused(
         ("eu-west-1", ""),
         ("us-gov-west-1", ""),
         ("eusc-de-east-1", ""),  # of that partition the SDK knows no Region
-        ("eu-wset-1", "did you mean eu-west-1 or "),
-        ("us-east-21", "did you mean us-east-2 or us-east-1"),
-        ("il-northwest-7", "Region il-northwest-7 is not known"),
+        ("ca-west-1", ""),
     ],
 )
 async def test_a_region_that_is_not_known_is_doubted_and_asked(region: str, told: str) -> None:
@@ -292,6 +300,19 @@ async def test_a_region_that_is_not_known_is_doubted_and_asked(region: str, told
         assert used == region
     assert len(notes) == bool(told)
     assert all(told in note and note.endswith("it is asked all the same.") for note in notes)
+
+
+@pytest.mark.parametrize("path", ["/nonexistent/keys", "/"])
+def test_a_key_log_that_cannot_be_written_is_named(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python trips over it while a library is imported: "This should not have happened"."""
+    monkeypatch.setenv("SSLKEYLOGFILE", path)
+    with pytest.raises(
+        SettingsError, match=rf"SSLKEYLOGFILE {path} cannot be written \("
+    ) as caught:
+        clients.session(AwsTarget("us-east-1"))
+    assert is_one_sentence(caught.value)
 
 
 @pytest.mark.parametrize("content", [None, "no certificate\n"])

@@ -46,7 +46,7 @@ def shown(ended: Ended) -> dict[str, tuple[Any, str, str | None]]:
     }
 
 
-def test_a_flag_beats_the_variable_which_beats_the_file_which_beats_the_default(
+def test_flag_beats_variable_beats_file_beats_default(
     program: Program,
 ) -> None:
     env = {"BATCH_RESEND_LIMIT": "3", "BATCH_RESEND_SHARE": "0.1", "BATCH_RESEND_DRY_RUN": "0"}
@@ -82,7 +82,7 @@ def test_a_run_goes_by_the_file_of_its_pool(program: Program) -> None:
     assert (summary["client_id"], summary["user_pool_id"]) == ("ofthefile", "eu-west-1_AbC")
 
 
-def test_file_and_pool_can_be_named_by_variables_and_the_users_by_the_file(
+def test_variables_name_file_and_pool_and_file_names_users(
     program: Program,
 ) -> None:
     (program.folder / "my.toml").write_text(f"{FILE}users = '~/mine.csv'\n")
@@ -135,7 +135,7 @@ WRONG: dict[str, tuple[str, tuple[str, ...], dict[str, str]]] = {
         "did you mean BATCH_RESEND_CONFIG?", ("--yes",), {"BATCH_RESEND_CONFG": "my.toml"},
     ),
     "a variable that makes no sense": (
-        "--share 7.0: give a part of the quota, above 0 and up to 1."
+        "--share 7 is not a valid share. Use a number above 0, up to 1."
         " --share is set by BATCH_RESEND_SHARE.",
         POOL, {"BATCH_RESEND_SHARE": "7"},
     ),
@@ -219,7 +219,7 @@ def test_what_was_typed_needs_no_origin(
     monkeypatch.setenv("BATCH_RESEND_SHARE", "0.5")
     assert cli.program(["run", "x.csv", "--client-id", "a", "--share", "7", "--yes"]) == 2
     assert capsys.readouterr().err == (
-        "Error: --share 7.0: give a part of the quota, above 0 and up to 1.\n"
+        "Error: --share 7 is not a valid share. Use a number above 0, up to 1.\n"
     )
 
 

@@ -78,7 +78,8 @@ def test_pairs_can_be_a_table(read: Read) -> None:
     assert values(read('match = { locale = "^de" }')) == {"match": ["locale=^de"]}
 
 
-def test_a_pools_table_beats_what_stands_above_and_says_where_it_stands(read: Read) -> None:
+def test_table_of_a_pool_beats_the_common_keys(read: Read) -> None:
+    """And each value says where it stands."""
     file = read(
         'share = 0.5\nmatch = ["a=1"]\n[pools.shop]\nshare = 0.2\nmatch = ["b=2"]\n[pools."x y"]\n'
     )
@@ -174,7 +175,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, path: str) -> None:
         config_file.read(path and str(tmp_path / path), KEYS)
 
 
-def test_a_file_that_everybody_may_change_is_refused_and_one_for_all_to_read_is_not(
+def test_world_writable_file_is_refused_readable_is_not(
     read: Read,
 ) -> None:
     read("")

@@ -236,7 +236,7 @@ region = "eu-west-1"
 ALL = ("--config", "my.toml", "--all-pools", "--simulate")
 WRONG: dict[str, tuple[str, tuple[str, ...], str, str]] = {
     "no file": ("--all-pools needs --config", ("--all-pools",), "", ""),
-    "both ways to choose": ("exclude each other", (*ALL, "--pool", "shop"), "", ""),
+    "both ways to choose": ("cannot be combined", (*ALL, "--pool", "shop"), "", ""),
     "an unknown pool": (
         "did you mean blog?",
         ("--config", "my.toml", "--pool", "shop", "--pool", "blob", "--simulate"), "", "",
@@ -258,11 +258,11 @@ WRONG: dict[str, tuple[str, tuple[str, ...], str, str]] = {
     ),
     "a number that is none": ("--limit is set in my.toml [pools.shop].", ALL, "", "limit = 'ten'"),
     "a setting that makes no sense": (
-        "Pool shop: --share 7.0: give a part of the quota, above 0 and up to 1. --share is set in"
-        " my.toml [pools.shop].", ALL, "", "share = 7",
+        "Pool shop: --share 7 is not a valid share. Use a number above 0, up to 1. --share is set"
+        " in my.toml [pools.shop].", ALL, "", "share = 7",
     ),
     "a setting for all that makes no sense": (
-        "--share 7.0: give a part of the quota, above 0 and up to 1. --share is set in my.toml.",
+        "--share 7 is not a valid share. Use a number above 0, up to 1. --share is set in my.toml.",
         ALL, "SHARE", "",
     ),
     "a dry run of one": (

@@ -82,7 +82,7 @@ def test_a_run_that_is_stopped_has_its_page(program: Program) -> None:
     assert "To go on with the 27 users not attempted" in text
 
 
-def test_a_page_that_cannot_be_made_is_told_and_harms_nothing_else(program: Program) -> None:
+def test_page_that_cannot_be_made_harms_nothing_else(program: Program) -> None:
     users = program.users(["ada"])
     # A device takes the report and gives nothing back, so there is nothing to make a page of.
     done = program(
@@ -118,7 +118,7 @@ def test_a_page_that_does_not_fit_on_the_disk_harms_nothing_else(program: Progra
         (("--html", "l.sqlite3-wal", "--ledger", "l.sqlite3"), "belongs to the ledger"),
     ],
 )
-def test_a_page_without_a_place_is_refused_before_anybody_is_written_to(
+def test_page_without_a_place_is_refused_before_sending(
     program: Program, given: tuple[str, ...], told: str
 ) -> None:
     users = program.users(["ada"])
@@ -172,7 +172,7 @@ def test_a_page_is_replaced_only_where_that_is_asked_for(program: Program) -> No
         (("r.csv", "--summary", "r.csv"), "--summary r.csv is no summary"),
         (("r.csv", "--summary", "s.json", "-o", "s.json"), "--html s.json is --summary s.json too"),
         (("r.csv", "-o", "missing/r.html"), "--html missing/r.html cannot be written"),
-        ((), "Missing argument"),
+        ((), "No reports given"),
     ],
 )
 def test_bad_input_gets_one_sentence_and_leaves_nothing_behind(

@@ -44,7 +44,7 @@ from batch_resend.simulator.server import running
 
 SEED = int(os.environ.get("BATCH_RESEND_SEED", "1"))
 JOBS = int(os.environ.get("BATCH_RESEND_JOBS", "0")) or (os.cpu_count() or 1) + 1
-PATIENCE = 60.0  #: seconds after which a run hangs
+PATIENCE = 600.0  #: seconds after which a run hangs, even on a busy machine
 
 T = TypeVar("T")
 U = TypeVar("U")

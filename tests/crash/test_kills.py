@@ -84,7 +84,6 @@ def kill(folder: Path, kills: int, tell: Callable[[str], None]) -> None:
     assert verdict.in_doubt > 0, "no kill hit anybody in flight: nothing was tried"
 
 
-@pytest.mark.timeout(600)
 def test_nobody_is_sent_twice_or_lost_however_often_the_program_is_killed(
     tmp_path: Path, tell: Callable[[str], None]
 ) -> None:

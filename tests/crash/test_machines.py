@@ -25,7 +25,7 @@ from batch_resend.simulator.quota import Quota
 from batch_resend.simulator.rules import Cognito
 from tests.support.dynamodb import ENVIRONMENT, FATES, Line, create
 
-from .harness import SEED, Place, Simulator, Verdict, finish
+from .harness import PATIENCE, SEED, Place, Simulator, Verdict, finish
 
 MACHINES = int(os.environ.get("BATCH_RESEND_MACHINES", "4"))
 _HARM = [fate for fate in FATES if fate != "pass"]
@@ -134,7 +134,11 @@ def share(
             mine = names[:]
             random.Random(f"{SEED} {number}").shuffle(mine)
             return Place(
-                folder / str(number), mine, f"dynamodb://{_TABLE}", environment, 60.0 + users / 5
+                folder / str(number),
+                mine,
+                f"dynamodb://{_TABLE}",
+                environment,
+                PATIENCE + users / 5,
             )
 
         with ThreadPoolExecutor(machines) as pool:
@@ -168,11 +172,11 @@ def share(
         return verdict
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(3600)
 def test_nobody_is_sent_twice_by_machines_that_share_a_table_and_are_killed(
     tmp_path: Path, tell: Callable[[str], None]
 ) -> None:
-    verdict = share(tmp_path, 300, 3, 3, tell)
+    verdict = share(tmp_path, 150, 3, 3, tell)
     assert (verdict.twice, verdict.lost) == (0, 0)
 
 
@@ -186,7 +190,7 @@ def test_nobody_of_ten_thousand_is_sent_twice_by_machines_that_share_a_table(
 
 
 @pytest.mark.long
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(3600)
 def test_this_would_find_a_ledger_that_does_not_look_at_what_others_wrote(
     tmp_path: Path, tell: Callable[[str], None]
 ) -> None:

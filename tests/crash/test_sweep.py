@@ -60,7 +60,6 @@ def sweep(
     assert (verdict.twice, verdict.lost) == (0, 0)
 
 
-@pytest.mark.timeout(600)
 def test_nobody_is_sent_twice_or_lost_wherever_the_program_dies(
     tmp_path: Path, tell: Callable[[str], None]
 ) -> None:

@@ -19,9 +19,7 @@ BANNED = {
 TO_DO = {
     "batch_resend/cli/README.md",
     "batch_resend/ledger/README.md",
-    "batch_resend/preflight/README.md",
     "batch_resend/sources/README.md",
-    "examples/step-functions/README.md",
     "tests/benchmarks/README.md",
 }
 

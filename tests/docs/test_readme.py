@@ -11,16 +11,16 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import typer.main
 
-from batch_resend import cli, errors, settings
+from batch_resend import cli, errors
 from batch_resend.job.outcome import Stop
 from batch_resend.model import Outcome, Reason
 from batch_resend.pools.summary import PoolsSummary
-from batch_resend.preflight.check import Level, check
+from batch_resend.preflight.check import check
+from batch_resend.preflight.finding import Level
 from batch_resend.preflight.preview import plan_lines
 from batch_resend.preflight.render import as_json, lines
 from batch_resend.reasons import ADVICE
@@ -34,29 +34,11 @@ from tests.support.markdown import (
     ROOT,
     block,
     code,
-    documented,
     headings,
     section,
     table,
     tables,
 )
-
-# Options of other programs, in the commands that the README shows.
-FOREIGN = {"--check", "--cov", "--dist", "--draw", "--hypothesis-profile", "--real"} | {
-    "--table-name", "--attribute-definitions", "--key-schema", "--billing-mode",
-    "--deletion-protection-enabled", "--point-in-time-recovery-specification",
-}  # fmt: skip
-
-
-def _parameters(command: str) -> dict[str, typer.core.TyperOption]:
-    """The options of a command by their long names."""
-    group = typer.main.get_command(cli.app)
-    assert isinstance(group, typer.core.TyperGroup)
-    return {
-        parameter.opts[0]: parameter
-        for parameter in group.commands[command].params
-        if isinstance(parameter, typer.core.TyperOption) and parameter.opts[0] != "--help"
-    }
 
 
 def test_the_two_commands_stand_at_the_top_each_on_one_line() -> None:
@@ -150,64 +132,6 @@ def test_every_command_is_documented() -> None:
     assert documented == set(group.commands)
 
 
-@pytest.mark.parametrize(
-    ("command", "heading"),
-    [
-        ("run", "option"),
-        ("check", "option of `check`"),
-        ("report", "option of `report`"),
-        ("simulate", "option of `simulate`"),
-    ],
-)
-def test_every_option_is_in_its_table_and_in_the_order_of_the_help(
-    command: str, heading: str
-) -> None:
-    assert list(documented(table(heading))) == list(_parameters(command))
-
-
-def _all_options() -> set[str]:
-    """The options of all commands."""
-
-    def below(command: Any) -> set[str]:
-        found = {
-            name
-            for parameter in command.params
-            for name in (*parameter.opts, *parameter.secondary_opts)
-        }
-        return found.union(*map(below, getattr(command, "commands", {}).values()))
-
-    return below(typer.main.get_command(cli.app))
-
-
-def _of_the_ledger() -> dict[str, dict[str, Any]]:
-    """The options of the commands that look at a ledger, or erase in one."""
-    group: Any = typer.main.get_command(cli.app)
-    inner = group.commands["ledger"].commands
-    commands = {"status": group.commands["status"]} | inner
-    return {
-        name: {
-            parameter.opts[0]: parameter
-            for parameter in command.params
-            if parameter.opts[0].startswith("--") and parameter.opts[0] != "--help"
-        }
-        for name, command in commands.items()
-    }
-
-
-def test_the_options_of_status_and_ledger_are_in_their_table_with_their_commands() -> None:
-    rows = documented(table("option of `status`, `ledger`"))
-    commands = _of_the_ledger()
-    expected: dict[str, list[str]] = {}
-    for command, parameters in commands.items():
-        for name in parameters:
-            expected.setdefault(name, []).append(command)
-    assert {name: code(row[1]) or list(commands) for name, row in rows.items()} == expected
-    for command, parameters in commands.items():
-        for name, parameter in parameters.items():
-            place = "" if parameter.is_flag else f" {parameter.metavar}"
-            assert code(rows[name][0])[0] == name + place, command
-
-
 def test_every_key_of_the_status_is_in_its_table(tmp_path: Path) -> None:
     arguments = ["run", str(ROOT / "examples" / "users.csv"), "--simulate", "--limit", "1"]
     for command in (
@@ -228,75 +152,6 @@ def test_every_key_of_the_status_is_in_its_table(tmp_path: Path) -> None:
 def test_every_column_of_the_export_is_in_its_table_in_order() -> None:
     documented = [code(row[0])[0] for row in table("column of the export")]
     assert documented == list(ledger_csv.COLUMNS)
-
-
-def test_every_option_that_the_readme_names_exists() -> None:
-    ours = "\n".join(text for name, text in PAGES.items() if "step-functions" not in name)
-    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", ours))
-    assert named - FOREIGN <= {"--help"}.union(*_of_the_ledger().values(), _all_options())
-
-
-# What the code finds out by itself where an option is not given.
-WORKED_OUT = {
-    "--filter": settings.UNCONFIRMED_FILTER,
-    "--report": "resend-report-<UTC time>.csv",
-}
-
-
-@pytest.mark.parametrize(
-    ("command", "heading"),
-    [
-        ("run", "option"),
-        ("check", "option of `check`"),
-        ("report", "option of `report`"),
-        ("simulate", "option of `simulate`"),
-    ],
-)
-def test_every_default_is_that_of_the_code(command: str, heading: str) -> None:
-    rows = documented(table(heading))
-    expected = {}
-    for name, parameter in _parameters(command).items():
-        default = parameter.default
-        if callable(default) or default is False or default in (None, "", [], ()):
-            default = WORKED_OUT.get(name, "")
-        text = f"{default:g}" if isinstance(default, float) else str(default)
-        expected[name] = [text] if text else []
-    assert {name: code(row[1]) for name, row in rows.items()} == expected
-
-
-def test_every_option_of_run_has_its_environment_variable_by_the_rule() -> None:
-    both = [*_parameters("run").items(), *_parameters("check").items()]
-    for name, parameter in both:
-        assert parameter.envvar == "BATCH_RESEND_" + name[2:].upper().replace("-", "_")
-
-
-def test_every_variable_that_the_readme_names_is_read() -> None:
-    known = {
-        parameter.envvar
-        for command in ("run", "check")
-        for parameter in _parameters(command).values()
-    }
-    named = set(re.findall(r"BATCH_RESEND_[A-Z_]+[A-Z]", ALL))
-    by_tests = {
-        name
-        for path in (ROOT / "tests").rglob("*.py")
-        for name in re.findall(r'"(BATCH_RESEND_[A-Z]+)", "\d+"', path.read_text("utf-8"))
-    }
-    assert "BATCH_RESEND_KILLS" in by_tests
-    assert named <= known | by_tests | {"BATCH_RESEND_CLIENT_SECRET"}
-
-
-def test_every_option_shows_its_place_holder_as_the_help_does() -> None:
-    for command, heading in (
-        ("run", "option"),
-        ("check", "option of `check`"),
-        ("report", "option of `report`"),
-        ("simulate", "option of `simulate`"),
-    ):
-        rows = documented(table(heading))
-        for name, parameter in _parameters(command).items():
-            shown = code(rows[name][0])[0].replace("\\|", "|")
-            assert shown == (name if parameter.is_flag else f"{name} {parameter.metavar}")
 
 
 def test_every_exit_code_is_in_its_table() -> None:

@@ -1,6 +1,9 @@
 """The spool: what goes in comes out, and what needs the whole input is right."""
 
 import random
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -129,3 +132,33 @@ def test_users_with_a_phone_number_are_counted() -> None:
             for row, (reason, aliases) in enumerate(users, 1)
         )
         assert spool.telephones() == 2
+
+
+def test_plan_without_room_on_disk_is_a_sentence() -> None:
+    """The limit of a file's size stands for a full disk; SQLite keeps the first 16 MB."""
+    script = """
+import resource, signal
+from batch_resend.errors import SettingsError
+from batch_resend.job.spool import Spool
+from batch_resend.model import Planned, Reason
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+with Spool() as spool:
+    try:
+        for first in range(0, 40_000, 1000):
+            spool.add(
+                (Planned(row, f"user{row}", Reason.ELIGIBLE, raw="x" * 1000), "", None)
+                for row in range(first, first + 1000)
+            )
+    except SettingsError as error:
+        print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=600
+    )
+    assert re.fullmatch(
+        r"The plan does not fit into the directory for temporary files \(.*\)\."
+        r" Set TMPDIR to one that has room\.\n",
+        done.stdout,
+    )

@@ -16,7 +16,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from batch_resend.aws.endpoints import AwsTarget
-from batch_resend.preflight.check import ProposedRun, check
+from batch_resend.preflight.check import check
 from batch_resend.preflight.facts import (
     ClientFacts,
     Facts,
@@ -27,6 +27,7 @@ from batch_resend.preflight.facts import (
     Usage,
     Why,
 )
+from batch_resend.preflight.finding import ProposedRun
 from batch_resend.preflight.probe import CATEGORY, QUOTA_CODE, probe
 from tests.support.small_aws import CLIENT, JSON, POOL, SECRET, Handler, SmallAws, hang, refuse
 
@@ -347,7 +348,7 @@ async def test_whatever_fails_is_a_finding_and_no_failure(
             endpoint_is_aws=False, now=0.0,
         ),
     )  # fmt: skip
-    assert checked.exit_code == 1
+    assert checked.exit_code == 0
     assert all(finding.text.isprintable() for finding in checked.findings)
 
 
@@ -358,7 +359,7 @@ async def test_ses_alone_may_be_silent(monkeypatch: pytest.MonkeyPatch) -> None:
             await asyncio.sleep(60)
 
     async with small_aws(monkeypatch, SmallAws(instead=instead)) as place:
-        facts = await learn(place, within=2)
+        facts = await learn(place, within=10)
     assert facts.ses == Unknown("ses:GetAccount", Why.SILENT)
     assert facts.quota == 120.0
 

@@ -17,7 +17,7 @@ from batch_resend.errors import ReportError
 from batch_resend.job.outcome import Stop
 from batch_resend.job.summary import MaxFailures, Summary, Tally
 from batch_resend.model import Delivery, Outcome, Reason, Result
-from batch_resend.reports.private_file import PrivateFile
+from batch_resend.reports.private_file import PrivateFile, own_descriptor
 from batch_resend.reports.results_csv import COLUMNS, CsvReport, FailedRows, columns
 from tests.support.infos import info
 
@@ -244,6 +244,15 @@ def test_failed_file_holds_the_input_rows_verbatim(tmp_path: Path, encoding: str
     assert path.read_bytes() == expected.encode(encoding)
 
 
+def test_failed_file_rejects_an_encoding_it_cannot_write(tmp_path: Path) -> None:
+    with PrivateFile(str(tmp_path / "failed.csv"), what="--failed") as file:
+        with pytest.raises(ReportError, match=r"cannot be written in the .* encoding idna:"):
+            FailedRows(file, "username,name\n", "idna")
+        rows = FailedRows(file, "username\n", "ascii")
+        with pytest.raises(ReportError, match="convert the input to UTF-8"):
+            rows.write(result(Reason.REJECTED, raw="é\n"))
+
+
 def test_failed_file_without_failures_is_empty(tmp_path: Path) -> None:
     path = tmp_path / "failed.csv"
     with PrivateFile(str(path), what="--failed") as file:
@@ -358,3 +367,31 @@ def test_summary_json_names_every_outcome() -> None:
     assert told.as_json() == expected
     assert list(told.as_json()) == list(expected)  # the order is part of the output
     assert told.counts[Outcome.SENT] == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "descriptor"),
+    [
+        ("/dev/stdout", 1),
+        ("/dev/stderr", 2),
+        ("/dev/fd/7", 7),
+        ("/proc/self/fd/8", 8),
+        (f"/proc/{os.getpid()}/fd/9", 9),
+        ("/dev/../dev/fd/7", 7),
+        ("/dev/null", None),
+        ("/dev/fd/seven", None),
+        ("/proc/1/fd/1", None),
+        ("report.csv", None),
+        ("missing/report.csv", None),
+    ],
+)
+def test_open_descriptors_are_known_by_their_names(path: str, descriptor: int | None) -> None:
+    assert own_descriptor(path) == descriptor
+
+
+def test_links_to_open_descriptors_are_followed(tmp_path: Path) -> None:
+    (tmp_path / "one").symlink_to("two")
+    (tmp_path / "two").symlink_to("/dev/fd/7")
+    (tmp_path / "endless").symlink_to("endless")
+    assert own_descriptor(str(tmp_path / "one")) == 7
+    assert own_descriptor(str(tmp_path / "endless")) is None

@@ -451,7 +451,7 @@ async def test_a_machine_can_make_the_sdk_send_again(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "2")
     cognito = Cognito()
     async with running(cognito) as url:
-        made = clients.session(AwsTarget(region="us-east-1"))
+        made = clients.session(AwsTarget(region="us-east-1")).sdk
         config = AioConfig(signature_version=UNSIGNED)
         async with made.client("cognito-idp", endpoint_url=url, config=config) as client:
             await AwsSender(client).send(ask("ada+fin@example.com"))

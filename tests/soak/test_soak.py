@@ -35,7 +35,7 @@ def test_the_judge_notices_a_ledger_that_forgets(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3 * 3600)
 def test_three_days_of_cron_write_to_nobody_too_often_and_take_no_more_room(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from batch_resend.preflight.check import Level, ProposedRun
 from batch_resend.preflight.facts import (
     ClientFacts,
     Facts,
@@ -17,6 +16,7 @@ from batch_resend.preflight.facts import (
     Usage,
     Why,
 )
+from batch_resend.preflight.finding import Level, ProposedRun
 
 OK, WARNING, STOP = Level.OK, Level.WARNING, Level.STOP
 

@@ -30,7 +30,7 @@ from batch_resend.ledger.sqlite.ledger import SqliteLedger
 from batch_resend.ledger.sqlite.lockfile import files_of
 from batch_resend.model import Reason
 from batch_resend.run.open_ledger import erasing, ledger_of, looking
-from batch_resend.settings import Settings
+from batch_resend.settings import LedgerTarget
 from tests.support.dynamodb import REGION
 
 NOW = 1_800_000_000.0
@@ -104,8 +104,8 @@ class Ledger:
 
     at: str
 
-    def settings(self, **given: Any) -> Settings:
-        return Settings(users="-", client_id="abc", region=REGION, ledger=self.at, **given)
+    def settings(self, **given: Any) -> LedgerTarget:
+        return LedgerTarget(client_id="abc", region=REGION, ledger=self.at, **given)
 
     @contextlib.asynccontextmanager
     async def run(self, *, begin: bool = True, **given: Any) -> AsyncIterator[Opened]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import csv
+import hashlib
+import hmac
 import io
 import json
 import os
@@ -26,6 +29,12 @@ from batch_resend.simulator.rules import Cognito
 from batch_resend.simulator.server import running
 
 CLIENT = "simulatedclient"
+SECRET = "correct-horse-battery-staple"
+
+
+def secret_hash(secret: str, username: str, client_id: str) -> str:
+    digest = hmac.new(secret.encode(), (username + client_id).encode(), hashlib.sha256).digest()
+    return base64.b64encode(digest).decode()
 
 
 AT_MOST = 600.0  #: seconds; a process that takes longer hangs, even on a busy machine

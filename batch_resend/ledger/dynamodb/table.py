@@ -25,6 +25,7 @@ import anyio
 from batch_resend.aws.refusals import (
     FORBIDDEN,
     THROTTLED,
+    clock_is_off,
     code_of,
     is_of_credentials,
     no_credentials,
@@ -263,7 +264,8 @@ class Table:
         try:
             yield
         except sdk.ClientError as error:
-            raise self._meaning(error) from error
+            off = clock_is_off(error)
+            raise (LedgerError(off) if off else self._meaning(error)) from error
         except no_credentials() as error:
             raise self._no_credentials(type(error).__name__) from error
         except sdk.ParamValidationError as error:
