@@ -130,7 +130,7 @@ class Attempt:
                     run.stopping.stop(stop, message)
             finally:
                 run.gate.free(place, anyio.current_time())
-            settle = Settle(intent, _settled(verdict), run.clock.at(ended))
+            settle = Settle(intent, _settled(verdict), run.clock.at(ended), reply.request_id)
             await run.journal.make(settle)  # 7
         self.in_doubt = False
         return self.tries[-1]

@@ -10,6 +10,7 @@ import json
 import random
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Protocol
 
 import anyio
@@ -33,6 +34,7 @@ from batch_resend.model import Outcome, Planned, Reason, Result, RunInfo
 from batch_resend.observer import Noted, Observe, Settled, Waiting, ignore
 
 STALLED = 5.0  #: seconds without an accepted request, from which the time left is unknown
+_CLOCKS_DIFFER = 600.0  #: seconds that two clocks may differ before it is said
 
 
 class Report(Protocol):
@@ -112,13 +114,14 @@ class Job:
     _clock: Clock = field(init=False)
 
     def __post_init__(self) -> None:
-        """Set the clock: never before what the ledger knows, though the wall clock may."""
+        """Set the clock: never before what the ledger knows, though the wall clock may be."""
         self._journal = (
             self.ledger
             if isinstance(self.ledger, Journal)
             else OwnJournal(self.ledger, threads=self.threads)
         )
-        self.now = max(self.now, self._journal.latest())
+        own, self.now = self.now, max(self.now, self._journal.latest())
+        self.policy = replace(self.policy, behind=self.now - own)
         self._clock = Clock(self.now)
         self._gate = Gate(
             Pace(self.limits.rate),
@@ -135,6 +138,8 @@ class Job:
 
         Raises `InputError` or `SettingsError`; nobody has been written to then.
         """
+        if self.policy.behind > _CLOCKS_DIFFER:
+            self._note_behind()
         planner = Planner(
             spool=self.spool,
             journal=self._journal,
@@ -149,6 +154,19 @@ class Job:
         eligible = counts.get(Reason.ELIGIBLE, 0)
         self.schedule = Schedule(divide(self.limits.waves, eligible))
         return counts
+
+    def _note_behind(self) -> None:
+        newest, now = (
+            datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M")
+            for at in (self.now, self.now - self.policy.behind)
+        )
+        self.observe(
+            Noted(
+                f"The newest time in the ledger is {newest} UTC, but this machine's clock says"
+                f" {now} UTC: one of them is wrong. Users whose message seems to lie in the future"
+                " are skipped as cooling-down. Check the clock."
+            )
+        )
 
     @property
     def eligible(self) -> int:

@@ -61,11 +61,16 @@ class Intend:
 
 @dataclass(frozen=True, slots=True)
 class Settle:
-    """What came of an intent; `reason` None takes it back: nothing was sent, try again."""
+    """What came of an intent; `reason` None takes it back: nothing was sent, try again.
+
+    `request_id` is Cognito's name for the request, where an answer gave one. It is kept where
+    the outcome is unknown, for it may settle that later.
+    """
 
     intent: int
     reason: Reason | None
     at: float
+    request_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +124,9 @@ class Message:
     reason: str | None
     intended_at: float
     settled_at: float | None
+    request_id: str | None = None  #: of an unknown message whose answer gave one
+    evidence: str | None = None  #: what settled it later; None: the answer itself
+    reconciled_at: float | None = None  #: when it was settled by evidence
 
     @property
     def at(self) -> float:
@@ -142,3 +150,32 @@ class Forgotten:
 
     messages: int
     unknown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """A message, the mark that its request bore, and the hashes of its user's names.
+
+    `handle` is what a `Finding` names the message by, as long as the ledger is open. `keys`
+    are the hashes of all names that were noted with the message, the name sent to included.
+    """
+
+    handle: str
+    mark: str
+    message: Message
+    keys: frozenset[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What evidence says of an unknown message.
+
+    `reason` None says that nothing was sent. `at` is when it was settled by what the evidence
+    says; None leaves the time as it is. `evidence` names the record, or says that there is
+    none.
+    """
+
+    handle: str
+    reason: Reason | None
+    evidence: str
+    at: float | None = None

@@ -32,6 +32,10 @@ class ExclusiveLedger(StepWriter, Protocol):
         """A run begins."""
         ...
 
+    def mark(self, intent: int, at: float) -> str:
+        """The mark that the request of an intent bears."""
+        ...
+
     def unknown(self) -> int:
         """How many messages nobody can prove or disprove."""
         ...
@@ -64,6 +68,14 @@ class Journal(Protocol):
         """
         ...
 
+    def mark(self, intent: int, at: float) -> str:
+        """The mark that the request of an open intent bears; `at` is when it was intended.
+
+        A record of the request that others make, and that holds the mark, is one of this
+        intent's request and of no other.
+        """
+        ...
+
     async def commit_forever(self) -> None:
         """Do what has to go on while steps are made, until cancelled."""
         ...
@@ -92,6 +104,10 @@ class OwnJournal:
     async def make(self, step: Step) -> int:
         """Make one step durable, in a commit shared with others; see `GroupCommit.make`."""
         return await self._commits.make(step)
+
+    def mark(self, intent: int, at: float) -> str:
+        """The mark that the request of an open intent bears."""
+        return self._ledger.mark(intent, at)
 
     async def commit_forever(self) -> None:
         """Commit what gathers, until cancelled."""

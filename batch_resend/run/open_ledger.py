@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from batch_resend.aws import clients
 from batch_resend.errors import InputError, UsageError
-from batch_resend.ledger import Forgotten
+from batch_resend.ledger import Finding, Forgotten, Marked
 from batch_resend.ledger.dynamodb.address import TableAddress, is_table, table_address
 from batch_resend.ledger.sqlite import lockfile
 from batch_resend.ledger.sqlite.file import LedgerFile
@@ -20,6 +21,9 @@ from batch_resend.ledger.sqlite.snapshot import looking_at, must_exist
 from batch_resend.masking import printable
 from batch_resend.run.prepare import default_ledger, place_of
 from batch_resend.settings import LedgerTarget, state_folder
+
+if TYPE_CHECKING:
+    from batch_resend.ledger.dynamodb.records import DynamoRecords
 
 Where = Path | TableAddress
 
@@ -42,6 +46,37 @@ class Erasable(Protocol):
 
     async def purge(self, before: float, *, entirely: bool = False) -> None:
         """Erase the names in old messages, or the messages themselves."""
+        ...
+
+
+class Reconcilable(Protocol):
+    """A ledger, open for settling unknown messages; every method raises `LedgerError`."""
+
+    @property
+    def name(self) -> str:
+        """How messages call it."""
+        ...
+
+    def marked(
+        self, now: float, *, since: float = 0.0, until: float = math.inf, unknown: bool = False
+    ) -> AsyncIterator[Marked]:
+        """Yield the messages intended in a span of time that bear a mark, in any order.
+
+        `unknown` leaves out those whose outcome is known, or that may be in flight now. Times
+        are in seconds since the epoch.
+        """
+        ...
+
+    def key_of(self, name: str) -> bytes:
+        """The hash of a name, as `Marked.keys` has it."""
+        ...
+
+    async def settle_unknown(self, findings: Sequence[Finding], now: float) -> int:
+        """Write down durably what evidence says of unknown messages; count the changes.
+
+        No message is changed whose outcome is known, and the same finding changes nothing a
+        second time. `now` is in seconds since the epoch.
+        """
         ...
 
 
@@ -119,8 +154,14 @@ async def looking(
 async def erasing(target: LedgerTarget, where: Where) -> AsyncIterator[Erasable]:
     """Open a ledger, real or simulated, to erase in it; raises `InputError` if there is none.
 
-    Raises `LedgerHeld` where a run holds it; nobody ever holds one that machines share.
+    Raises `LedgerHeld` where a run holds it; one that machines share is never held.
     """
+    async with _held(target, where) as ledger:
+        yield ledger
+
+
+@contextlib.asynccontextmanager
+async def _held(target: LedgerTarget, where: Where) -> AsyncIterator[_OneFile | DynamoRecords]:
     sensitive = bool(target.case_sensitive)
     if isinstance(where, Path):
         with LedgerFile(must_exist(where), case_sensitive=sensitive, simulated=None) as ledger:
@@ -134,8 +175,18 @@ async def erasing(target: LedgerTarget, where: Where) -> AsyncIterator[Erasable]
         yield records.DynamoRecords(connection.must_have_begun(table))
 
 
+@contextlib.asynccontextmanager
+async def reconciling(target: LedgerTarget, where: Where) -> AsyncIterator[Reconcilable]:
+    """Open a ledger, real or simulated, to settle unknown messages by evidence.
+
+    Raises what `erasing` raises.
+    """
+    async with _held(target, where) as ledger:
+        yield ledger
+
+
 class _OneFile:
-    """A ledger in one file, as all ledgers are erased in."""
+    """A ledger in one file, with the methods that ledgers in tables have too."""
 
     def __init__(self, records: LedgerRecords) -> None:
         self._records = records
@@ -149,6 +200,19 @@ class _OneFile:
 
     async def purge(self, before: float, *, entirely: bool = False) -> None:
         self._records.purge(before, entirely=entirely)
+
+    async def marked(
+        self, now: float, *, since: float = 0.0, until: float = math.inf, unknown: bool = False
+    ) -> AsyncIterator[Marked]:
+        del now  # nothing is in flight while this process holds the ledger
+        for one in self._records.marked(since=since, until=until, unknown=unknown):
+            yield one
+
+    def key_of(self, name: str) -> bytes:
+        return self._records.key_of(name)
+
+    async def settle_unknown(self, findings: Sequence[Finding], now: float) -> int:
+        return self._records.settle_unknown(findings, now)
 
 
 def keep_apart(ledger: Where, output: str) -> None:

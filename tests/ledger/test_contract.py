@@ -276,11 +276,11 @@ async def test_a_run_does_not_begin_before_one_that_ended(ledger: Ledger) -> Non
 
 async def test_a_new_ledger_can_be_forbidden(ledger: Ledger) -> None:
     for _ in range(2):
-        with pytest.raises(LedgerError, match="--require-ledger"):
+        with pytest.raises(LedgerError, match="--create-ledger"):
             async with ledger.run(must_exist=True):
                 pytest.fail("opened")
         async with ledger.run(begin=False):
-            pass  # begun, but no run ever
+            pass  # planned, and nothing written
     async with ledger.run():
         pass
     async with ledger.run(must_exist=True) as run:

@@ -29,6 +29,7 @@ from tests.support.tables import (
     LATER,
     NOW,
     WRITES,
+    at_once,
     is_one_sentence,
     messages,
     once,
@@ -98,13 +99,14 @@ async def test_an_intent_that_arrives_after_it_was_taken_back_is_refused(
 async def test_a_ledger_is_begun_once_and_a_run_is_noted_whatever_becomes_of_the_answers(
     name: str, line: Line, fate: str
 ) -> None:
-    line.fate = once(fate, {"PutItem"})
     async with opened(name, begin=False) as ledger, opened(name, begin=False) as other:
-        assert ledger._connection.secret == other._connection.secret
         assert ledger.is_new
-        assert not other.is_new
-        line.fate = once(fate, WRITES)
+        assert other.is_new
+        line.fate = once(fate, {"PutItem"})
         await ledger.begin(NOW)
+        await other._connection.make_ready()
+        assert ledger._connection.secret == other._connection.secret != b""
+        assert ledger._connection.mark_key == other._connection.mark_key != b""
         line.fate = once(fate, WRITES)
         await ledger.finish('{"rows": 1}', NOW + 5)
         with LedgerFile(None) as copy:
@@ -190,20 +192,15 @@ def failing(operation: str, met: str) -> str:
     return "500" if met == operation else "pass"
 
 
-async def test_of_two_that_begin_a_ledger_one_takes_the_other_s(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real = table.Table.get_one
-    blind = [True]
-
-    async def get_one(self: table.Table, id_: str) -> Any:
-        return None if blind and blind.pop() else await real(self, id_)
-
-    async with opened(name, begin=False) as first:
-        monkeypatch.setattr(table.Table, "get_one", get_one)
-        async with opened(name, begin=False) as second:
-            assert not second.is_new
-            assert second._connection.secret == first._connection.secret
+async def test_of_two_that_begin_a_ledger_one_takes_the_other_s(name: str) -> None:
+    async with opened(name, begin=False) as first, opened(name, begin=False) as second:
+        assert first.is_new
+        assert second.is_new
+        await at_once(lambda: first.begin(NOW), lambda: second.begin(NOW))
+        assert first._connection.secret == second._connection.secret != b""
+        await first.make(Intend(ADA, NOW))
+        with pytest.raises(IntentRejected, match="outcome-unknown"):
+            await second.make(Intend(ADA, NOW, SendPolicy()))
 
 
 async def test_missing_credentials_are_said(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,7 +214,7 @@ async def test_missing_credentials_are_said(name: str, monkeypatch: pytest.Monke
 
 
 async def test_a_ledger_whose_beginning_is_gone_begins_no_run(name: str, moto_url: str) -> None:
-    async with opened(name, begin=False) as ledger:
+    async with opened(name), opened(name, begin=False) as ledger:
         client(moto_url).delete_item(TableName=name, Key={"id": {"S": "meta"}})
         with pytest.raises(LedgerError, match="has lost its item `meta`") as caught:
             await ledger.begin(NOW)

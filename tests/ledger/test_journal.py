@@ -31,6 +31,9 @@ class Shared:
     async def begin(self, at: float) -> int:
         return 1
 
+    def mark(self, intent: int, at: float) -> str:
+        return f"mark-{intent}-{at}"
+
     async def make(self, step: Step) -> int:
         if isinstance(step, Intend):
             assert step.policy == SendPolicy()

@@ -223,8 +223,8 @@ def test_what_is_no_ledger_is_told_by_its_own_name(path: Path, make: Any, told: 
 
 
 def test_no_room_for_the_copy_is_said(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with LedgerFile(path):
-        pass
+    with LedgerFile(path) as ledger:
+        ledger.begin(1_800_000_000.0)
 
     def full(source: Path, target: Path) -> Any:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

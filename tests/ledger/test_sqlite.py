@@ -23,6 +23,7 @@ from batch_resend.ledger import (
     Settle,
 )
 from batch_resend.ledger.policy import History
+from batch_resend.ledger.sqlite.checksums import sums_of
 from batch_resend.ledger.sqlite.file import LedgerFile
 from batch_resend.model import Reason
 from tests.support.ledgers import (
@@ -64,8 +65,10 @@ def test_what_was_settled_is_known_to_the_next_run(path: Path) -> None:
 
 
 def test_a_ledger_that_does_not_say_for_whom_it_was_begun_is_taken(path: Path) -> None:
-    with LedgerFile(path, client="client abc"):
-        pass
+    with LedgerFile(path, client="client abc") as ledger:
+        ledger.begin(NOW)
+        ledger.finish("{}", NOW)
+    sums_of(path).unlink()
     db = sqlite3.connect(path)
     db.execute("DELETE FROM meta WHERE key = 'client'")
     db.commit()

@@ -134,7 +134,7 @@ def test_what_could_not_be_written_anew_is_said(
             )
 
     monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: real(*a, **k, factory=Busy))
-    with opened_file(path) as opened:
+    with LedgerFile(path) as opened:
         with pytest.raises(LedgerError, match="may still hold the names"):
             opened.records.forget(["ada"])
         assert opened.records.person("ada")[0].name is None
@@ -149,7 +149,7 @@ def test_forgetting_in_a_file_that_was_replaced_is_refused(path: Path) -> None:
 
 
 def test_either_kind_of_ledger_can_be_opened_to_look_and_to_erase(path: Path) -> None:
-    with LedgerFile(path, simulated=True):
-        pass
+    with LedgerFile(path, simulated=True) as opened:
+        opened.begin(NOW)
     with LedgerFile(path, simulated=None) as opened:
         assert opened.records.is_simulated

@@ -22,12 +22,13 @@ from tests.support.ledgers import (
 
 
 def test_a_new_ledger_can_be_forbidden(path: Path) -> None:
-    with pytest.raises(LedgerError, match="--require-ledger"), opened_file(path, must_exist=True):
+    with pytest.raises(LedgerError, match="--create-ledger"), opened_file(path, must_exist=True):
         pytest.fail("opened")
     assert not path.parent.exists()
     with LedgerFile(path):
-        pass  # begun, but no run ever
-    with pytest.raises(LedgerError, match="--require-ledger"), opened_file(path, must_exist=True):
+        pass  # planned, and nothing written
+    assert not path.exists()
+    with pytest.raises(LedgerError, match="--create-ledger"), opened_file(path, must_exist=True):
         pytest.fail("opened")
     remember(path, "ada")
     with opened_file(path, must_exist=True) as opened:

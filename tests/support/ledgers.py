@@ -86,8 +86,10 @@ class Opened:
     ) -> int:
         return await self.journal.make(Intend(Identity(names[0], names[1:], listed), at, policy))
 
-    async def settle(self, intent: int, reason: Reason | None, at: float = NOW) -> None:
-        await self.journal.make(Settle(intent, reason, at))
+    async def settle(
+        self, intent: int, reason: Reason | None, at: float = NOW, request_id: str = ""
+    ) -> None:
+        await self.journal.make(Settle(intent, reason, at, request_id))
 
     async def send(
         self, *names: str, at: float = NOW, listed: bool = False, reason: Reason = Reason.ACCEPTED

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import email.utils
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 from batch_resend.aws import clients
@@ -26,6 +26,7 @@ from batch_resend.ledger.dynamodb.table import (
     Table,
     Unclear,
 )
+from batch_resend.ledger.hashing import mark
 
 
 @contextlib.asynccontextmanager
@@ -58,46 +59,56 @@ class DynamoConnection:
         read_only: bool = False,
     ) -> None:
         """Name the ledger; the rest as `LedgerFile` has it."""
+        del read_only  # nothing is written before `make_ready` anyway
         self.table = table
         self.address = table.address
         self.name = f"ledger {table.address}"
-        self.is_new = False
+        self.is_new = False  #: there was none
+        self.is_there = False
         self.client = client
-        self.secret = b""
+        self.secret = b""  #: the key of the hashes of names
+        self.mark_key = b""  #: the key of the marks of requests
+        self.first_marked_run = 0
         self.latest = 0.0
         self.case_sensitive = case_sensitive
         self._simulated = simulated
         self._must_exist = must_exist
-        self._read_only = read_only
+        self._version = kept.SCHEMA
 
     @property
     def is_simulated(self) -> bool:
         """Whether it belongs to simulations."""
         return bool(self._simulated)
 
-    @property
-    def is_not_there(self) -> bool:
-        """Whether there is no ledger, and none is begun."""
-        return self.is_new and self._read_only
-
     async def open(self) -> None:
-        """Read what it is, and begin it where it is new."""
+        """Read what it is; a new one is begun by `make_ready`."""
         meta = await self.table.get_one(META)
-        if meta is None and not self._must_exist and not self._read_only:
-            meta = await self._begin_new()
         if meta is None:
             if self._must_exist:
                 self._refuse_new()
-            self.secret, self.is_new = secrets.token_bytes(32), True
+            self.is_new = True
             return
+        self._read_meta(meta)
+        if self._must_exist and "runs" not in meta:
+            self._refuse_new()
+
+    async def make_ready(self) -> None:
+        """Let a new ledger come into being, and bring an old one up to date."""
+        if not self.is_there:
+            self._read_meta(await self._begin_new())
+        if self._version != kept.SCHEMA:
+            await self._bring_up_to_date()
+
+    def _read_meta(self, meta: Mapping[str, Any]) -> None:
         if "secret" not in meta:
             raise LedgerError(
                 f"The {self.name} is not a ledger of batch-resend: name another table with"
                 " --ledger."
             )
-        if (schema := meta["schema"]["N"]) != str(kept.SCHEMA):
+        version = int(meta["schema"]["N"])
+        if version not in kept.READABLE:
             raise LedgerError(
-                f"The {self.name} was written by another version of batch-resend (schema {schema},"
+                f"The {self.name} was written by another version of batch-resend (schema {version},"
                 f" this one knows {kept.SCHEMA}): use that version."
             )
         simulated = bool(meta["simulated"]["BOOL"])
@@ -106,20 +117,23 @@ class DynamoConnection:
             raise LedgerError(
                 f"The {self.name} belongs to {other}: name another table with --ledger."
             )
-        self._simulated = simulated
-        if self._must_exist and "runs" not in meta:
-            self._refuse_new()
+        self.is_there = True
+        self._version, self._simulated = version, simulated
         self.client = meta.get("client", {"S": self.client})["S"]  # ledgers did not always say
         self.secret = bytes(meta["secret"]["B"])
+        if "mark_key" in meta:
+            self.mark_key = bytes(meta["mark_key"]["B"])
+            self.first_marked_run = int(meta["first_marked_run"]["N"])
         self.latest = max(float(meta["latest"]["N"]), _seconds(self.table.now_there))
 
-    async def _begin_new(self) -> Any:
+    async def _begin_new(self) -> Mapping[str, Any]:
         """Begin it, or let another machine have begun it."""
-        secret = secrets.token_bytes(32)
         item = {
             "id": {"S": META},
             "schema": {"N": str(kept.SCHEMA)},
-            "secret": {"B": secret},
+            "secret": {"B": secrets.token_bytes(32)},
+            "mark_key": {"B": secrets.token_bytes(32)},
+            "first_marked_run": {"N": "1"},
             "client": {"S": self.client},
             "simulated": {"BOOL": self.is_simulated},
             "latest": {"N": "0"},
@@ -133,15 +147,36 @@ class DynamoConnection:
             except Unclear as why:
                 patience.why = why
             if (meta := await self.table.get_one(META)) is not None:
-                self.is_new = "secret" in meta and bytes(meta["secret"]["B"]) == secret
                 return meta
             await patience.pause()
 
+    async def _bring_up_to_date(self) -> None:
+        """Add what version 2 has more; of several machines one does it."""
+        meta = await self.table.get_one(META) or {}
+        runs = int(meta.get("runs", {"N": "0"})["N"])
+        change = Change(
+            META,
+            "SET #schema = :new, mark_key = :key, first_marked_run = :run",
+            "#schema = :old",
+            {
+                ":new": {"N": str(kept.SCHEMA)},
+                ":old": {"N": "1"},
+                ":key": {"B": secrets.token_bytes(32)},
+                ":run": kept.number(runs + 1),
+            },
+            {"#schema": "schema"},
+        )
+        await self.table.change_in_the_end(change)
+        self._read_meta(await self.table.get_one(META) or {})
+
+    def mark(self, token: str) -> str:
+        """The mark of a message's request; tells nothing of the token."""
+        return mark(self.mark_key, f"intent {token}".encode())
+
     def _refuse_new(self) -> NoReturn:
         raise LedgerError(
-            f"The {self.name} is empty or knows of no run, and --require-ledger forbids to begin"
-            " with a new one: without the old one people may be written to again. Restore it, or"
-            " leave the option out once."
+            f"The {self.name} is empty or has no runs, and without the old one users may be sent a"
+            " second message. Restore it; or allow a new one with --create-ledger."
         )
 
     # -- reading -------------------------------------------------------------------

@@ -8,9 +8,9 @@ One item for each name that was written to, and for each other name of a listed 
   m#...  a message to this name; what follows `m#` is its owner's token
   of     ids of users to whom something was sent that also bear this name
 
-`meta` holds the schema, the key of the hashes, for which client the ledger was begun,
-whether it is a simulation's, the number of the newest run and the newest time; `run#...`
-is a run.
+`meta` holds the schema, the keys of the hashes and of the marks, the first run whose
+requests bear marks, for which client the ledger was begun, whether it is a simulation's,
+the number of the newest run and the newest time; `run#...` is a run.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ from typing import Any
 from batch_resend.ledger import Identity, Message
 from batch_resend.ledger.hashing import hashes
 from batch_resend.ledger.policy import NOBODY, History
+from batch_resend.model import Reason
 
-SCHEMA = 1
+SCHEMA = 2
+READABLE = (1, 2)  #: version 1 is brought up to date by the next run
 META = "meta"
 USER = "user#"
 RUN = "run#"
@@ -155,15 +157,21 @@ def _same(one: tuple[bytes, bytes], two: tuple[bytes, bytes], case_sensitive: bo
 
 def history(found: Iterable[Found], now: float) -> History:
     """Say what these messages mean to a plan; `now` in seconds since the epoch."""
-    sent, unknown, interrupted, in_flight = [], [], False, False
+    sent: list[float] = []
+    unknown: list[float] = []
+    not_recorded: list[float] = []
+    interrupted = in_flight = False
     for message in (one.kept.message for one in found):
         if message.state == "sent":
             sent.append(message.at)
         elif message.is_unknown:
-            unknown.append(message.at)
+            no_record = message.reason == Reason.NOT_RECORDED
+            (not_recorded if no_record else unknown).append(message.at)
             in_flight |= is_in_flight(message, now)
             interrupted |= is_left(message, now)
-    return History(sent, unknown, interrupted, in_flight) if sent or unknown else NOBODY
+    if not sent and not unknown and not not_recorded:
+        return NOBODY
+    return History(sent, unknown, interrupted, in_flight, not_recorded or ())
 
 
 def is_in_flight(message: Message, now: float) -> bool:
@@ -220,16 +228,19 @@ def read_all(raws: Iterable[Raw]) -> Iterator[Item]:
 
 
 def _kept(user: bytes, value: Raw) -> Kept:
-    name, reason, settled_at = value.get("name"), value.get("reason"), value.get("settled_at")
+    name = value.get("name")
     return Kept(
         Message(
             run=int(value["run"]["N"]),
             user=user,
             name=None if name is None else bytes(name["B"]).decode("utf-8", "surrogatepass"),
             state=value["state"]["S"],
-            reason=None if reason is None else reason["S"],
+            reason=_text(value, "reason"),
             intended_at=float(value["intended_at"]["N"]),
-            settled_at=None if settled_at is None else float(settled_at["N"]),
+            settled_at=_number(value, "settled_at"),
+            request_id=_text(value, "request_id"),
+            evidence=_text(value, "evidence"),
+            reconciled_at=_number(value, "reconciled_at"),
         ),
         bytes(value["exact"]["B"]),
         frozenset(
@@ -238,3 +249,11 @@ def _kept(user: bytes, value: Raw) -> Kept:
         if "others" in value
         else frozenset(),
     )
+
+
+def _text(value: Raw, name: str) -> str | None:
+    return str(value[name]["S"]) if name in value else None
+
+
+def _number(value: Raw, name: str) -> float | None:
+    return float(value[name]["N"]) if name in value else None

@@ -54,6 +54,7 @@ from batch_resend.ledger.dynamodb.items import META, Found, Hashed, Item
 from batch_resend.ledger.dynamodb.records import DynamoRecords
 from batch_resend.ledger.dynamodb.table import Change, Patience, Refused, Unclear
 from batch_resend.ledger.policy import NOBODY, History, judge_history
+from batch_resend.model import Outcome
 
 _OPEN = {":open": {"S": "open"}}
 
@@ -96,7 +97,7 @@ class DynamoLedger:
 
     @property
     def is_new(self) -> bool:
-        """Whether it was begun just now."""
+        """Whether there was none; it comes into being as the run begins."""
         return self._connection.is_new
 
     @property
@@ -114,6 +115,7 @@ class DynamoLedger:
 
     async def begin(self, at: float) -> int:
         """Write down that a run begins; return its number."""
+        await self._connection.make_ready()
         self._run = await self._table.count_up(META, "runs")
         await self._note_run(
             at,
@@ -139,7 +141,7 @@ class DynamoLedger:
 
     async def histories(self, users: Sequence[Identity], now: float) -> list[History]:
         """What is known of each of these users."""
-        if self._connection.is_not_there:
+        if not self._connection.is_there:
             return [NOBODY for _ in users]
         hashed = [kept.hashed(self._connection.secret, names) for names in users]
         found = await self._connection.read(hashed)
@@ -163,6 +165,11 @@ class DynamoLedger:
             raise
         return 0
 
+    def mark(self, intent: int, at: float) -> str:
+        """The mark that the request of an intent bears."""
+        del at
+        return self._connection.mark(self._open[intent][1])
+
     async def commit_forever(self) -> None:
         """Nothing goes on by itself."""
 
@@ -171,7 +178,7 @@ class DynamoLedger:
         if self._broken:
             raise self._broken
         count = 0
-        if not self._connection.is_not_there:
+        if self._connection.is_there:
             async for item in self._connection.items():
                 count += sum(one.message.is_unknown for one in item.messages.values())
         return count
@@ -237,7 +244,12 @@ class DynamoLedger:
     async def _settle(self, step: Settle) -> None:
         id_, token = self._open[step.intent]
         names = {"#m": kept.message_name(token), "#s": "state", "#r": "reason"}
-        values = {**_OPEN, ":interrupted": {"S": "interrupted"}, ":v": new_stamp()}
+        values = {
+            **_OPEN,
+            ":interrupted": {"S": "interrupted"},
+            ":not_recorded": {"S": "not-recorded"},
+            ":v": new_stamp(),
+        }
         update = "SET v = :v REMOVE #m"
         if step.reason is not None:
             update = "SET v = :v, #m.#s = :s, #m.#r = :r, #m.settled_at = :at"
@@ -246,8 +258,11 @@ class DynamoLedger:
                 ":r": {"S": str(step.reason)},
                 ":at": kept.number(step.at),
             }
+            if step.request_id and step.reason.outcome is Outcome.UNKNOWN:
+                update += ", #m.request_id = :q"
+                values[":q"] = {"S": step.request_id}
         # Whoever said `interrupted` of it has guessed; this is its owner, who knows.
-        condition = "#m.#s = :open OR #m.#r = :interrupted"
+        condition = "#m.#s = :open OR #m.#r IN (:interrupted, :not_recorded)"
         if not await self._table.change_in_the_end(Change(id_, update, condition, values, names)):
             raw = await self._table.get_one(id_)
             found = None if raw is None else kept.read(raw).messages.get(token)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 import secrets
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from functools import partial
 from typing import Any
 
 import anyio
 
 from batch_resend.errors import LedgerError
-from batch_resend.ledger import Forgotten, Message, PastRun
+from batch_resend.ledger import Finding, Forgotten, Marked, Message, PastRun
 from batch_resend.ledger.dynamodb import items as kept
 from batch_resend.ledger.dynamodb.connection import (
     DynamoConnection,
@@ -21,8 +22,10 @@ from batch_resend.ledger.dynamodb.connection import (
 )
 from batch_resend.ledger.dynamodb.items import Found, Item
 from batch_resend.ledger.dynamodb.table import Change
+from batch_resend.ledger.hashing import hashes
 from batch_resend.ledger.sqlite.records import LedgerRecords
 
+_SETTLED_AT = "if_not_exists(#m.settled_at, #m.intended_at)"
 _TOGETHER = 16  #: changes at a time, where many people are erased
 
 
@@ -51,6 +54,76 @@ class DynamoRecords:
             runs += [_run(raw) for raw in page if raw["id"]["S"].startswith(kept.RUN)]
         runs.sort(key=lambda run: run.number)
         copy.arrange(self._connection.secret, runs, simulated=self._connection.is_simulated)
+
+    # -- settling by evidence ------------------------------------------------------
+
+    async def marked(
+        self, now: float, *, since: float = 0.0, until: float = math.inf, unknown: bool = False
+    ) -> AsyncIterator[Marked]:
+        """Yield the messages intended in a span of time that bear a mark, in any order.
+
+        `unknown` leaves out those whose outcome is known, or that may be in flight now.
+        """
+        connection = self._connection
+        async for item in connection.items():
+            for token, one in item.messages.items():
+                message = one.message
+                if not since <= message.intended_at <= until:
+                    continue
+                if not connection.mark_key or message.run < connection.first_marked_run:
+                    continue
+                if unknown and (not message.is_unknown or kept.is_in_flight(message, now)):
+                    continue
+                keys = frozenset([message.user, *(key for key, _ in one.others)])
+                yield Marked(f"{item.id} {token}", connection.mark(token), message, keys)
+
+    def key_of(self, name: str) -> bytes:
+        """The hash of a name, as `Marked.keys` has it."""
+        return hashes(self._connection.secret, name)[0]
+
+    async def settle_unknown(self, findings: Sequence[Finding], now: float) -> int:
+        """Write down what evidence says of unknown messages, one by one; count the changes.
+
+        No message is changed whose outcome is known, or that may be in flight, and the same
+        finding changes nothing a second time.
+        """
+        await self._connection.make_ready()
+        return sum([await self._settle(finding, now) for finding in findings])
+
+    async def _settle(self, finding: Finding, now: float) -> bool:
+        id_, _, token = finding.handle.partition(" ")
+        names = {"#m": kept.message_name(token), "#s": "state"}
+        values = {
+            ":v": new_stamp(),
+            ":unknown": {"S": "unknown"},
+            ":open": {"S": "open"},
+            ":left": kept.number(now - kept.IN_FLIGHT),
+        }
+        condition = "(#m.#s = :unknown OR (#m.#s = :open AND #m.intended_at <= :left))"
+        update = "SET v = :v REMOVE #m"
+        if finding.reason is not None:
+            names["#r"] = "reason"
+            condition += (
+                " AND (attribute_not_exists(#m.#r) OR #m.#r <> :r"
+                " OR attribute_not_exists(#m.evidence) OR #m.evidence <> :e)"
+            )
+            update = (
+                "SET v = :v, #m.#s = :s, #m.#r = :r, #m.evidence = :e, #m.reconciled_at = :now,"
+                " #m.settled_at = "
+            ) + (":at" if finding.at is not None else _SETTLED_AT)
+            values |= {
+                ":s": {"S": str(finding.reason.outcome)},
+                ":r": {"S": str(finding.reason)},
+                ":e": {"S": finding.evidence},
+                ":now": kept.number(now),
+            }
+            if finding.at is not None:
+                values[":at"] = kept.number(finding.at)
+        if await self._table.change_in_the_end(Change(id_, update, condition, values, names)):
+            return True
+        # Refused, for an earlier try has done it; or because nothing is to be done.
+        raw = await self._table.get_one(id_)
+        return raw is not None and raw.get("v") == values[":v"]
 
     # -- erasing -------------------------------------------------------------------
 

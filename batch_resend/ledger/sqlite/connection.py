@@ -1,23 +1,28 @@
 """An open ledger file: its identity, its transactions, and how a user is found in it.
 
 `SqliteLedger` writes through it and `LedgerRecords` reads and erases through it, so what
-one of them changes the other knows.
+one of them changes the other knows. A ledger that does not exist yet is an empty database
+without a name, until something is to be written: then the file comes into being.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from batch_resend.errors import LedgerError
 from batch_resend.ledger import Identity
-from batch_resend.ledger.hashing import hashes
+from batch_resend.ledger.hashing import hashes, mark
+from batch_resend.ledger.sqlite import migration, schema
+from batch_resend.ledger.sqlite.checksums import PageSums, drop
+from batch_resend.ledger.sqlite.wal import pages_in, wal_of
 
-_TO = "SELECT id, exact, run, state, intended_at, settled_at FROM messages WHERE key = ?"
+_TO = "SELECT id, exact, run, state, reason, intended_at, settled_at FROM messages WHERE key = ?"
 _OWNERS = """
 SELECT m.key, m.exact, a.exact FROM aliases a JOIN messages m ON m.id = a.message WHERE a.key = ?
 """
@@ -25,7 +30,9 @@ _OTHERS = """
 SELECT a.key, a.exact, m.exact FROM messages m JOIN aliases a ON a.message = m.id WHERE m.key = ?
 """
 
-Row = tuple[int, str, float, float]  #: run, state, intended and settled at
+_LONGEST_WAL = 4 << 20  #: bytes, after which it is copied into the file
+
+Row = tuple[int, str, str | None, float, float]  #: run, state, reason, intended and settled at
 Hashes = tuple[bytes, bytes]  #: of a name: case folded, and as it is
 
 
@@ -33,26 +40,32 @@ Hashes = tuple[bytes, bytes]  #: of a name: case folded, and as it is
 class LedgerConnection:
     """An open database that has been found to be a ledger.
 
-    `path` None is a throwaway one; `inode` is known only of a file that nothing but this
-    connection may replace.
+    `path` is the file; None of a throwaway one, a copy, or one that is not made yet. `inode`
+    is known only of a file that nothing but this connection may replace. `file` is a second
+    descriptor of the file, for the checksums, closed after the database: closing one earlier
+    would free SQLite's own lock. `make` makes a ledger that does not exist yet.
     """
 
     db: sqlite3.Connection
     name: str
-    path: Path | None
-    secret: bytes
-    simulated: bool
     client: str
-    case_sensitive: bool = False
+    case_sensitive: bool
+    address: Path | None = None  #: where the ledger lies, or will
+    path: Path | None = None
+    secret: bytes = b""  #: the key of the hashes of names
+    mark_key: bytes = b""  #: the key of the marks of requests
+    first_marked_run: int = 0
+    version: int = schema.SCHEMA
+    simulated: bool = False
     is_new: bool = False
     inode: int | None = None
+    file: int = -1
+    sums: PageSums | None = None
+    make: Callable[[LedgerConnection], None] | None = None
+    broken: bool = field(default=False, init=False)  #: something has failed
     empty: bool = field(default=True, init=False)
     all_settled: bool = field(default=True, init=False)
     no_aliases: bool = field(default=True, init=False)
-
-    def __post_init__(self) -> None:
-        """See what there is."""
-        self.look()
 
     def look(self) -> None:
         """See what can be left out: most runs find nothing open, many find nothing at all."""
@@ -62,6 +75,82 @@ class LedgerConnection:
         self.empty = self.db.execute(anything).fetchone() is None
         self.all_settled = self.db.execute(anything_open).fetchone() is None
         self.no_aliases = self.db.execute(any_alias).fetchone() is None
+
+    def make_ready(self) -> None:
+        """Let a new ledger come into being, and bring an old one up to date; raises errors."""
+        if self.make is not None:
+            self.make(self)
+            self.make = None
+        if self.version != schema.SCHEMA:
+            if self.path is not None:
+                self.checkpoint()
+                migration.keep_copy(self.path, self.file, self.version)
+            with self.transaction():
+                migration.to_version_2(self.db)
+            self.read_meta()
+
+    def read_meta(self) -> dict[str, Any]:
+        """Read what the ledger says of itself."""
+        (self.version,) = self.db.execute("PRAGMA user_version").fetchone()
+        meta = dict(self.db.execute("SELECT key, value FROM meta").fetchall())
+        self.secret, self.mark_key = meta["secret"], meta.get("mark_key", b"")
+        self.first_marked_run = meta.get("first_marked_run", 0)
+        return meta
+
+    def checkpoint(self) -> None:
+        """Copy the `-wal` into the file, write down the pages' checksums, empty the `-wal`.
+
+        In this order: see `checksums`.
+        """
+        if self.path is None:
+            return
+        with self.or_rolled_back():
+            (busy, _, _) = self.db.execute("PRAGMA wal_checkpoint(FULL)").fetchone()
+            if busy:
+                raise sqlite3.OperationalError("the file could not be written in full")
+            self._write_sums(self.path)
+            self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def _write_sums(self, path: Path) -> None:
+        (run,) = self.db.execute("SELECT coalesce(max(id), 0) FROM runs").fetchone()
+        pages: set[int] = set()
+        with contextlib.suppress(FileNotFoundError):
+            pages = pages_in(wal_of(path).read_bytes())
+        if self.sums is None:
+            self.sums = PageSums.taken(self.file, run)
+        elif pages:
+            self.sums.update(self.file, pages, run)
+        else:
+            return
+        self.sums.write(path)
+
+    def checkpoint_if_long(self) -> None:
+        """Checkpoint once the `-wal` is long."""
+        if self.path is not None and wal_of(self.path).stat().st_size > _LONGEST_WAL:
+            self.checkpoint()
+
+    def close(self) -> None:
+        """Close the database; what the file holds and its checksums go together.
+
+        Beside a ledger whose last run has no end an empty `-wal` is left, for SQLite removes
+        it: one that is missing then was lost, and with it whom that run has sent codes to.
+        """
+        unfinished = False
+        try:
+            if self.path is not None and not self.broken:
+                unfinished = has_unfinished_run(self.db)
+                self.checkpoint()
+        finally:
+            if self.path is not None and self.broken:
+                drop(self.path)  # for SQLite may still copy the `-wal` into the file
+                unfinished = True
+            self.db.close()
+            if self.file >= 0:
+                os.close(self.file)
+                self.file = -1
+            if self.path is not None and unfinished and self.path.exists():
+                with contextlib.suppress(OSError):
+                    wal_of(self.path).touch(0o600)
 
     def count_unknown(self) -> int:
         """How many messages are unknown, over all runs."""
@@ -89,11 +178,15 @@ class LedgerConnection:
         """Hash a name under this ledger's key."""
         return hashes(self.secret, name)
 
+    def mark(self, message: int, intended_at: float) -> str:
+        """The mark of a message's request; the time too, for a number can be used again."""
+        return mark(self.mark_key, f"intent {message} {intended_at!r}".encode())
+
     def _sent_to(self, name: Hashes) -> dict[int, Row]:
         key, exact = name
         return {
-            message: (run, state, intended_at, settled_at)
-            for message, sent_to, run, state, intended_at, settled_at in self.db.execute(
+            message: (run, state, reason, intended_at, settled_at)
+            for message, sent_to, run, state, reason, intended_at, settled_at in self.db.execute(
                 _TO, (key,)
             )
             if not self.case_sensitive or sent_to == exact
@@ -133,8 +226,9 @@ class LedgerConnection:
         """Roll back if the block fails."""
         try:
             yield
-        except BaseException:
+        except BaseException as error:
             # What a failed commit left behind is unknown: never repeat it, only let go.
+            self.broken = self.broken or isinstance(error, (sqlite3.Error, OSError))
             with contextlib.suppress(sqlite3.Error):
                 self.db.execute("ROLLBACK")
             raise
@@ -159,9 +253,16 @@ def ledger_errors(name: str, what: str) -> Iterator[None]:
         ) from error
 
 
-def refuse_damaged(name: str) -> NoReturn:
-    """Raise `LedgerError`: the file is damaged."""
+def has_unfinished_run(db: sqlite3.Connection) -> bool:
+    """Whether the last run has no end."""
+    last = db.execute("SELECT finished_at FROM runs ORDER BY id DESC LIMIT 1").fetchone()
+    return last is not None and last[0] is None
+
+
+def refuse_damaged(name: str, sums: Path | None = None) -> NoReturn:
+    """Raise `LedgerError`: the file is damaged, or is not what the checksums were taken of."""
+    restored = "" if sums is None else f" If it is a backup already, remove {sums}."
     raise LedgerError(
         f"The {name} is damaged: restore it from a backup. A new one would not know who"
-        " has been written to."
+        f" has been written to.{restored}"
     )

@@ -4,23 +4,36 @@ Durable means: WAL with `synchronous=FULL`, read back and compared, since a swit
 failed unnoticed would cost people a second message; a new ledger is built aside, synced,
 renamed into place, and its folder synced. One connection with `locking_mode=EXCLUSIVE`,
 set before WAL is (SQLite before 3.51.3 can lose a WAL reset between two connections).
+
+A ledger that is not there comes into being with the first run that writes to it, not with
+one that is only planned. Checked is what could have been lost or changed since: see
+`checksums` and `wal`, and the `-wal` of a run that has no end.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import sqlite3
 from pathlib import Path
 from types import TracebackType
 from typing import NoReturn
 
-from batch_resend.errors import LedgerError
+from batch_resend.errors import LedgerError, LedgerHeld
 from batch_resend.ledger.sqlite import lockfile, schema
-from batch_resend.ledger.sqlite.connection import LedgerConnection, ledger_errors, refuse_damaged
+from batch_resend.ledger.sqlite.checksums import PageSums, sums_of
+from batch_resend.ledger.sqlite.connection import (
+    LedgerConnection,
+    has_unfinished_run,
+    ledger_errors,
+    refuse_damaged,
+)
 from batch_resend.ledger.sqlite.ledger import SqliteLedger
+from batch_resend.ledger.sqlite.wal import DamagedWal, Wal, read_wal, wal_of
 
 _THROWAWAY = ""  #: SQLite's name for a temporary file that vanishes with the connection
+_BUSY = 0.2  #: seconds to wait for SQLite's own lock, which a run holds to its end
 
 
 class LedgerFile:
@@ -40,9 +53,8 @@ class LedgerFile:
         """Name the ledger; None is a throwaway one in a temporary file.
 
         `simulated` None takes either kind. `client` says for which client a new one is
-        begun. `must_exist` refuses to begin a new ledger; `read_only` is for looking only:
-        a ledger that does not exist is not created. `copy_of` is the ledger that this is a
-        copy of, for messages.
+        begun. `must_exist` refuses to begin a new ledger; `read_only` is for looking only.
+        `copy_of` is the ledger that this is a copy of, for messages.
         """
         self._path = path
         called = copy_of or path
@@ -52,35 +64,24 @@ class LedgerFile:
         self._simulated = simulated
         self._must_exist = must_exist
         self._read_only = read_only
-        self._is_new = False
+        self._is_copy = copy_of is not None
         self._lock: int | None = None
-        self._inode: int | None = None
+        self._connection: LedgerConnection
 
     def __enter__(self) -> SqliteLedger:
         """Lock and open; raises `LedgerHeld` where another run holds it."""
         with ledger_errors(self._name, "cannot be opened"), contextlib.ExitStack() as undo:
             undo.callback(self._unlock)
-            target: str | Path = _THROWAWAY
             if self._path is not None and (self._must_exist or not self._read_only):
                 self._prepare(self._path)
-                target = self._path
-            elif self._path is not None and self._path.exists():
+            elif self._path is not None and os.path.lexists(self._path):
                 self._lock = lockfile.hold(self._path, self._name)
-                self._inode = lockfile.inspect(self._path, self._name)
-                target = self._path
-            self._db = sqlite3.connect(target, isolation_level=None, check_same_thread=False)
-            undo.callback(self._db.close)
-            if target == _THROWAWAY:
-                self._is_new = True
-                schema.create(self._db, self._client, simulated=bool(self._simulated))
+            if self._path is not None and os.path.lexists(self._path):
+                self._connection = self._opened(self._path)
             else:
-                # Whose file it is comes first: nothing of anybody else's is changed.
-                self._db.execute("PRAGMA locking_mode = EXCLUSIVE").fetchall()
-                schema.check_format(self._db, self._name)
-                schema.make_durable(self._db)
-            ledger = SqliteLedger(self._connection())
+                self._connection = self._throwaway()
             undo.pop_all()
-        return ledger
+        return SqliteLedger(self._connection)
 
     def __exit__(
         self,
@@ -91,7 +92,7 @@ class LedgerFile:
         """Close and unlock."""
         with ledger_errors(self._name, "cannot be closed"):
             try:
-                self._db.close()
+                self._connection.close()
             finally:
                 self._unlock()
 
@@ -100,26 +101,39 @@ class LedgerFile:
             os.close(self._lock)  # frees the lock; the file stays, for ever
             self._lock = None
 
+    # -- a ledger that is not there ------------------------------------------------
+
     def _prepare(self, path: Path) -> None:
         lockfile.refuse_network(path)
         if not os.path.lexists(path):
             if self._must_exist:
                 self._refuse_new()
-            if os.path.lexists(f"{path}-wal"):
+            if os.path.lexists(wal_of(path)):
                 raise LedgerError(
-                    f"The {self._name} is gone and only its newest part is left ({path}-wal):"
+                    f"The {self._name} is gone and only its newest part is left ({wal_of(path)}):"
                     " restore both, or remove that too if you are sure that nobody was written to."
                 )
         lockfile.make_durably(path.parent)
         self._lock = lockfile.hold(path, self._name)
-        if not os.path.lexists(path):
-            self._begin_new(path)
-        self._inode = lockfile.inspect(path, self._name)
 
-    def _begin_new(self, path: Path) -> None:
+    def _throwaway(self) -> LedgerConnection:
+        """An empty ledger without a file; one that may be written gets its file later."""
+        db = sqlite3.connect(_THROWAWAY, isolation_level=None, check_same_thread=False)
+        schema.create(db, self._client, simulated=bool(self._simulated))
+        connection = self._described(db)
+        connection.is_new = True
+        if self._path is not None and not self._read_only:
+            connection.make = self._make
+        return connection
+
+    def _make(self, connection: LedgerConnection) -> None:
+        """Make the file of a new ledger, and let the connection be to it from now on."""
+        assert self._path is not None  # noqa: S101 - for the type checker: it is what is made
+        path = self._path
         aside = path.with_name(f"{path.name}.new")
-        with contextlib.suppress(FileNotFoundError):
-            aside.unlink()  # left by a run that died before it had a ledger
+        for old in (aside, sums_of(path)):
+            with contextlib.suppress(FileNotFoundError):
+                old.unlink()  # left by a run that died before it had a ledger
         os.close(os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
         db = sqlite3.connect(aside, isolation_level=None)
         try:
@@ -129,36 +143,112 @@ class LedgerFile:
             db.close()
         aside.rename(path)
         lockfile.sync(path.parent)
-        self._is_new = True
+        opened = self._opened(path)
+        connection.db.close()
+        connection.db, connection.path, connection.file = opened.db, path, opened.file
+        connection.inode, connection.sums = opened.inode, opened.sums
+        connection.read_meta()
 
-    def _connection(self) -> LedgerConnection:
-        (verdict,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
+    # -- a ledger that is there ----------------------------------------------------
+
+    def _opened(self, path: Path) -> LedgerConnection:
+        inode = lockfile.inspect(path, self._name)
+        with contextlib.ExitStack() as undo:
+            file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            undo.callback(os.close, file)
+            has_wal = os.path.lexists(wal_of(path))
+            wal = self._read_wal(path)
+            db = sqlite3.connect(path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
+            undo.callback(db.close)
+            self._configure(db)
+            sums = self._verify(db, path, file, wal)
+            connection = self._described(db)
+            if not self._is_copy:
+                if connection.version > 1 and not has_wal and has_unfinished_run(db):
+                    self._refuse_lost_wal(path)
+                connection.path, connection.inode = path, inode
+                connection.file, connection.sums = file, sums
+            undo.pop_all()
+            if self._is_copy:
+                os.close(file)
+        return connection
+
+    def _configure(self, db: sqlite3.Connection) -> None:
+        try:
+            # Whose file it is comes first: nothing of anybody else's is changed.
+            db.execute("PRAGMA locking_mode = EXCLUSIVE").fetchall()
+            schema.check_format(db, self._name)
+            schema.make_durable(db)
+        except sqlite3.OperationalError as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
+            # The same file by another name, whose lock is another one.
+            raise LedgerHeld(
+                f"Another run holds the {self._name} under another name of the file (a hard"
+                " link): this run made no request. Wait for it to end, then run again, and give"
+                " all runs the same name."
+            ) from error
+
+    def _read_wal(self, path: Path) -> Wal:
+        try:
+            return read_wal(wal_of(path).read_bytes())
+        except FileNotFoundError:
+            return Wal()
+        except DamagedWal:
+            refuse_damaged(self._name)
+
+    def _verify(self, db: sqlite3.Connection, path: Path, file: int, wal: Wal) -> PageSums | None:
+        """Find what was changed by anything but a run; return the checksums that hold."""
+        if self._is_copy:
+            self._check(db, "quick_check")
+            return None
+        sums = PageSums.read(path)
+        if sums is not None and sums.fit(file, wal):
+            return sums
+        self._check(db, "integrity_check")
+        if sums is not None:
+            (run,) = db.execute("SELECT coalesce(max(id), 0) FROM runs").fetchone()
+            if run == sums.run:
+                refuse_damaged(self._name, sums_of(path))
+        return None
+
+    def _check(self, db: sqlite3.Connection, how: str) -> None:
+        (verdict,) = db.execute(f"PRAGMA {how}(1)").fetchone()
         if verdict != "ok":
             refuse_damaged(self._name)
-        meta = dict(self._db.execute("SELECT key, value FROM meta").fetchall())
+
+    def _described(self, db: sqlite3.Connection) -> LedgerConnection:
+        connection = LedgerConnection(
+            db=db,
+            name=self._name,
+            client=self._client,
+            case_sensitive=self._case_sensitive,
+            address=self._path,
+        )
+        meta = connection.read_meta()
         simulated = bool(meta["simulated"])
         if self._simulated not in {None, simulated}:
             other = "a simulation" if simulated else "real runs"
             raise LedgerError(
                 f"The {self._name} belongs to {other}: name another file with --ledger."
             )
-        if self._must_exist and not self._db.execute("SELECT 1 FROM runs LIMIT 1").fetchone():
+        if self._must_exist and not db.execute("SELECT 1 FROM runs LIMIT 1").fetchone():
             self._refuse_new()
-        return LedgerConnection(
-            db=self._db,
-            name=self._name,
-            path=self._path,
-            secret=meta["secret"],
-            simulated=simulated,
-            client=meta.get("client", self._client),  # ledgers did not always say
-            case_sensitive=self._case_sensitive,
-            is_new=self._is_new,
-            inode=self._inode,
+        connection.simulated = simulated
+        connection.client = meta.get("client", self._client)  # ledgers did not always say
+        connection.look()
+        return connection
+
+    def _refuse_lost_wal(self, path: Path) -> NoReturn:
+        raise LedgerError(
+            f"The newest part of the {self._name} is missing ({wal_of(path)}), and its last run has"
+            " no end: codes that this run has sent would be sent again. Restore both files. If the"
+            " part is lost for good and you accept second messages, make an empty file in its"
+            f" place: touch {shlex.quote(str(wal_of(path)))}"
         )
 
     def _refuse_new(self) -> NoReturn:
         raise LedgerError(
-            f"The {self._name} is not there or knows of no run, and --require-ledger forbids to"
-            " begin with a new one: without the old one people may be written to again. Restore"
-            " it, or leave the option out once."
+            f"The {self._name} does not exist or has no runs, and without the old one users may be"
+            " sent a second message. Restore it; or allow a new one with --create-ledger."
         )

@@ -10,6 +10,7 @@ be erased and the promise kept.
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from batch_resend.ledger.policy import NOBODY, History, judge_history
 from batch_resend.ledger.sqlite import lockfile
 from batch_resend.ledger.sqlite.connection import LedgerConnection, Row
 from batch_resend.ledger.sqlite.records import LedgerRecords
-from batch_resend.model import Reason
+from batch_resend.model import Outcome, Reason
 
 
 class SqliteLedger:
@@ -30,19 +31,22 @@ class SqliteLedger:
 
     def __init__(self, connection: LedgerConnection) -> None:
         self._connection = connection
-        self._db = connection.db
         self._run = 0
         self.records = LedgerRecords(connection)  #: to look back, and to erase
 
     @property
+    def _db(self) -> sqlite3.Connection:
+        return self._connection.db  # another one, once a new ledger has come into being
+
+    @property
     def path(self) -> Path | None:
-        """Where the file lies; None for a throwaway one."""
-        return self._connection.path
+        """Where the file lies, or will; None for a throwaway one."""
+        return self._connection.address
 
     @property
     def address(self) -> Path | None:
-        """Where it lies; None for a throwaway one."""
-        return self._connection.path
+        """Where it lies, or will; None for a throwaway one."""
+        return self._connection.address
 
     @property
     def name(self) -> str:
@@ -51,7 +55,7 @@ class SqliteLedger:
 
     @property
     def is_new(self) -> bool:
-        """Whether it was made just now."""
+        """Whether there was none; it comes into being as the run begins."""
         return self._connection.is_new
 
     @property
@@ -73,17 +77,24 @@ class SqliteLedger:
         return float(latest)
 
     def begin(self, at: float) -> int:
-        """Write down that a run begins; return its number."""
-        with self._connection.errors("cannot be written"), self._connection.transaction():
-            cursor = self._db.execute(
-                "INSERT INTO runs (started_at, process) VALUES (?, ?)", (at, os.getpid())
-            )
-            self._run = cursor.lastrowid or 0
-            self._connection.look()
-        if self.path is not None:
-            with self._connection.errors("cannot be written"):
+        """Write down that a run begins; return its number.
+
+        The file itself has it then, not only its `-wal`: where that is lost, the next run
+        knows that something is missing.
+        """
+        with self._connection.errors("cannot be written"):
+            self._connection.make_ready()
+            with self._connection.transaction():
+                cursor = self._db.execute(
+                    "INSERT INTO runs (started_at, process) VALUES (?, ?)", (at, os.getpid())
+                )
+                self._run = cursor.lastrowid or 0
+                self._connection.look()
+            if self._connection.path is not None:
                 # SQLite overlooks it where this fails for the new log.
-                lockfile.sync(self.path.parent)
+                lockfile.sync(self._connection.path.parent)
+            with self._connection.or_rolled_back():
+                self._connection.checkpoint()
         return self._run
 
     def finish(self, summary: str, at: float) -> None:
@@ -121,6 +132,11 @@ class SqliteLedger:
         """Make durable what was written; all that waits for the disk waits here."""
         with self._connection.errors("cannot be written"), self._connection.or_rolled_back():
             self._db.execute("COMMIT")
+            self._connection.checkpoint_if_long()
+
+    def mark(self, intent: int, at: float) -> str:
+        """The mark that the request of an intent bears; `at` is when it was intended."""
+        return self._connection.mark(intent, at)
 
     # -- steps ---------------------------------------------------------------------
 
@@ -133,7 +149,7 @@ class SqliteLedger:
             self._db.execute("DELETE FROM aliases WHERE message = ?", (step.intent,))
             self._db.execute("DELETE FROM messages WHERE id = ?", (step.intent,))
         else:
-            self._settle(step.intent, step.reason, step.at)
+            self._settle(step.intent, step.reason, step.at, step.request_id)
         return 0
 
     def _intend(self, step: Intend) -> int | IntentRejected:
@@ -159,30 +175,37 @@ class SqliteLedger:
             )
         return intent
 
-    def _settle(self, intent: int, reason: Reason, at: float) -> None:
+    def _settle(self, intent: int, reason: Reason, at: float, request_id: str = "") -> None:
+        kept = request_id if request_id and reason.outcome is Outcome.UNKNOWN else None
         self._db.execute(
-            "UPDATE messages SET state = ?, reason = ?, settled_at = ? WHERE id = ?",
-            (str(reason.outcome), str(reason), at, intent),
+            "UPDATE messages SET state = ?, reason = ?, settled_at = ?, request_id = ?"
+            " WHERE id = ?",
+            (str(reason.outcome), str(reason), at, kept, intent),
         )
 
     def _interrupted(self, user: Identity, at: float) -> None:
         if self._connection.all_settled:
             return
-        for message, (run, state, _, _) in self._connection.find(user).items():
+        for message, (run, state, *_) in self._connection.find(user).items():
             if state == "open" and run != self._run:
                 self._settle(message, Reason.INTERRUPTED, at)
 
 
 def _history(found: Mapping[int, Row], this_run: int | None = None) -> History:
     """Say what these messages mean; what this run has open is in flight, not interrupted."""
-    sent, unknown, interrupted, in_flight = [], [], False, False
-    for run, state, intended_at, settled_at in found.values():
+    sent: list[float] = []
+    unknown: list[float] = []
+    not_recorded: list[float] = []
+    interrupted = in_flight = False
+    for run, state, reason, intended_at, settled_at in found.values():
         if state == "sent":
             sent.append(settled_at)
         elif state == "unknown":
-            unknown.append(settled_at)
+            (not_recorded if reason == Reason.NOT_RECORDED else unknown).append(settled_at)
         elif state == "open":
             unknown.append(intended_at)
             in_flight |= run == this_run
             interrupted |= run != this_run
-    return History(sent, unknown, interrupted, in_flight) if sent or unknown else NOBODY
+    if not sent and not unknown and not not_recorded:
+        return NOBODY
+    return History(sent, unknown, interrupted, in_flight, not_recorded or ())

@@ -7,6 +7,7 @@ each hold a lock of their own. Any death of the process frees it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
@@ -17,18 +18,26 @@ from pathlib import Path
 from batch_resend.errors import LedgerError, LedgerHeld
 
 _GLANCES, _GLANCE = 5, 0.02  #: times, seconds apart: `is_held` has the lock for a moment
-_NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "fuse.sshfs"}
+_NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "fuse"}
+_FUSE = "fuse."
+#: File systems in user space that lie on a disk of this machine; all others are taken for
+#: network file systems (s3fs, rclone, sshfs, gcsfuse and the like).
+_LOCAL_FUSE = {
+    *("bindfs", "cryfs", "encfs", "gocryptfs", "securefs", "mergerfs", "unionfs", "overlayfs"),
+    *("fuse-overlayfs", "ext2", "fuse-ext2", "exfat", "ntfs", "ntfs-3g", "lxcfs", "zfs", "apfs"),
+}
 
 
 def files_of(ledger: Path) -> list[Path]:
     """Name the files that a ledger consists of, or may."""
-    return [ledger.with_name(ledger.name + end) for end in ("", "-wal", "-shm", ".lock", ".new")]
+    ends = ("", "-wal", "-shm", ".lock", ".new", ".sums", ".sums.new", ".schema-1")
+    return [ledger.with_name(ledger.name + end) for end in ends]
 
 
 def hold(ledger: Path, name: str) -> int:
     """Lock a ledger and return the lock's descriptor; raises `LedgerHeld` where it is held."""
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-    lock = os.open(_lock_of(ledger), flags, 0o600)
+    lock = os.open(_lock_of(ledger), flags | os.O_NONBLOCK, 0o600)
     try:
         _take(lock, name)
     except BaseException:
@@ -38,6 +47,8 @@ def hold(ledger: Path, name: str) -> int:
 
 
 def _take(lock: int, name: str) -> None:
+    if not stat.S_ISREG(os.fstat(lock).st_mode):
+        raise LedgerError(f"The lock file of the {name} is not a regular file: remove it.")
     for _ in range(_GLANCES):
         with contextlib.suppress(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -56,11 +67,14 @@ def _take(lock: int, name: str) -> None:
 
 def is_held(ledger: Path) -> bool:
     """Whether a run holds the ledger now; raises `OSError` where that cannot be seen."""
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a FIFO would wait
     try:
-        lock = os.open(_lock_of(ledger), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        lock = os.open(_lock_of(ledger), flags)
     except FileNotFoundError:
         return False
     try:
+        if not stat.S_ISREG(os.fstat(lock).st_mode):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
@@ -128,7 +142,9 @@ def refuse_network(path: Path) -> None:
         mount = re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), left.split(" ")[4])
         if len(mount) >= len(best) and os.path.commonpath([mount, where]) == mount:
             best, kind = mount, right.split(" ")[0]
-    if kind in _NETWORK_FILE_SYSTEMS:
+    if kind in _NETWORK_FILE_SYSTEMS or (
+        kind.startswith(_FUSE) and kind.removeprefix(_FUSE) not in _LOCAL_FUSE
+    ):
         raise LedgerError(
             f"The ledger {path} would lie on a network file system ({kind}), whose locks and syncs"
             " cannot be trusted: name a file on a local disk with --ledger."

@@ -9,13 +9,19 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import math
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 
-from batch_resend.ledger import Forgotten, Identity, Message, PastRun
+from batch_resend.ledger import Finding, Forgotten, Identity, Marked, Message, PastRun
 from batch_resend.ledger.sqlite.connection import LedgerConnection
 
-_MESSAGES = "SELECT run, key, exact, name, state, reason, intended_at, settled_at FROM messages "
+_MESSAGES = {  #: by version
+    1: "SELECT id, run, key, exact, name, state, reason, intended_at, settled_at,"
+    " NULL, NULL, NULL FROM messages ",
+    2: "SELECT id, run, key, exact, name, state, reason, intended_at, settled_at,"
+    " request_id, evidence, reconciled_at FROM messages ",
+}
 _COUNT_OLDER = """
 SELECT count(*), count(CASE WHEN state IN ('open', 'unknown') THEN 1 END) FROM messages
 WHERE coalesce(settled_at, intended_at) < ? AND (name IS NOT NULL OR ?)
@@ -27,12 +33,23 @@ _REMOVE_OLDER = (
     "DELETE FROM messages WHERE coalesce(settled_at, intended_at) < ?",
 )
 
+_SETTLE_UNKNOWN = """
+UPDATE messages SET state = ?, reason = ?, settled_at = coalesce(?, settled_at, intended_at),
+evidence = ?, reconciled_at = ?
+WHERE id = ? AND intended_at = ? AND state IN ('open', 'unknown')
+AND (reason IS NOT ? OR evidence IS NOT ?)
+"""
+_REMOVE_UNKNOWN = """
+DELETE FROM messages WHERE id = ? AND intended_at = ? AND state IN ('open', 'unknown')
+"""
+
 _CHOSEN = "CREATE TEMP TABLE chosen (message INTEGER PRIMARY KEY)"
 _CHOOSE = "INSERT OR IGNORE INTO chosen VALUES (?)"
 
 _ARRIVED = (
     "CREATE TEMP TABLE IF NOT EXISTS arrived"
-    " (run, key, exact, name, state, reason, intended_at, settled_at)"
+    " (run, key, exact, name, state, reason, intended_at, settled_at,"
+    " request_id, evidence, reconciled_at)"
 )
 _OTHERS_ARRIVED = "CREATE TEMP TABLE IF NOT EXISTS others (key, message, exact)"
 _ARRANGE = (
@@ -56,7 +73,10 @@ class LedgerRecords:
 
     def __init__(self, connection: LedgerConnection) -> None:
         self._connection = connection
-        self._db = connection.db
+
+    @property
+    def _db(self) -> sqlite3.Connection:
+        return self._connection.db
 
     @property
     def name(self) -> str:
@@ -109,11 +129,68 @@ class LedgerRecords:
         """How many messages are unknown, over all runs."""
         return self._connection.count_unknown()
 
-    def _messages(self, rest: str, given: tuple[int, ...] = ()) -> Iterator[Message]:
-        exactly = self._connection.case_sensitive
+    def _messages(self, rest: str, given: tuple[float, ...] = ()) -> Iterator[Message]:
+        return (message for _, _, message in self._rows(rest, given))
+
+    def _rows(
+        self, rest: str, given: tuple[float, ...] = ()
+    ) -> Iterator[tuple[int, bytes, Message]]:
+        exactly, query = self._connection.case_sensitive, _MESSAGES[self._connection.version]
         with self._connection.errors("cannot be read"):
-            for run, key, exact, *others in self._db.execute(_MESSAGES + rest, given):
-                yield Message(run, exact if exactly else key, *others)
+            for id_, run, key, exact, *others in self._db.execute(query + rest, given):
+                yield id_, key, Message(run, exact if exactly else key, *others)
+
+    # -- settling by evidence ------------------------------------------------------
+
+    def marked(
+        self, *, since: float = 0.0, until: float = math.inf, unknown: bool = False
+    ) -> Iterator[Marked]:
+        """Yield the messages intended in a span of time that bear a mark, the oldest first.
+
+        `unknown` leaves out those whose outcome is known.
+        """
+        connection = self._connection
+        if not connection.mark_key:
+            return
+        where = "WHERE intended_at BETWEEN ? AND ? AND run >= ?"
+        where += " AND state IN ('open', 'unknown')" if unknown else ""
+        rows = self._rows(f"{where} ORDER BY id", (since, until, connection.first_marked_run))
+        for id_, key, message in rows:
+            with connection.errors("cannot be read"):
+                others = self._db.execute("SELECT key FROM aliases WHERE message = ?", (id_,))
+                keys = frozenset([key, *(other for (other,) in others)])
+            at = message.intended_at
+            yield Marked(f"{id_} {at!r}", connection.mark(id_, at), message, keys)
+
+    def key_of(self, name: str) -> bytes:
+        """The hash of a name, as `Marked.keys` has it."""
+        return self._connection.hashes(name)[0]
+
+    def settle_unknown(self, findings: Sequence[Finding], now: float) -> int:
+        """Write down what evidence says of unknown messages, all or none; count the changes.
+
+        No message is changed whose outcome is known, and the same finding changes nothing a
+        second time. This ledger must be held: an open message is one that a dead run left.
+        """
+        self._connection.check_place()
+        with self._connection.errors("cannot be written"):
+            self._connection.make_ready()
+            with self._connection.transaction():
+                changed = sum(self._settle(finding, now) for finding in findings)
+            self._connection.look()
+        return changed
+
+    def _settle(self, finding: Finding, now: float) -> int:
+        id_, _, at = finding.handle.partition(" ")
+        message = (int(id_), float(at))
+        if finding.reason is None:
+            removed = self._db.execute(_REMOVE_UNKNOWN, message).rowcount
+            if removed:
+                self._db.execute("DELETE FROM aliases WHERE message = ?", message[:1])
+            return removed
+        reason, evidence = str(finding.reason), finding.evidence or None
+        values = (str(finding.reason.outcome), reason, finding.at, evidence, now)
+        return self._db.execute(_SETTLE_UNKNOWN, (*values, *message, reason, evidence)).rowcount
 
     # -- as a copy of a ledger that is no file -------------------------------------
 
@@ -126,10 +203,11 @@ class LedgerRecords:
             self._db.execute(_OTHERS_ARRIVED)
             for message, exact, others in messages:
                 cursor = self._db.execute(
-                    "INSERT INTO arrived VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    "INSERT INTO arrived VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     (
                         message.run, message.user, exact, message.name, message.state,
                         message.reason, message.intended_at, message.settled_at,
+                        message.request_id, message.evidence, message.reconciled_at,
                     ),
                 )  # fmt: skip
                 self._db.executemany(
@@ -202,6 +280,4 @@ class LedgerRecords:
         """Write the file anew, for erased names may be left between its rows."""
         with self._connection.errors("has forgotten them, but its file may still hold the names"):
             self._db.execute("VACUUM")
-            (busy, _, _) = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            if busy:
-                raise sqlite3.OperationalError("it could not be written in full")
+            self._connection.checkpoint()

@@ -7,11 +7,12 @@ import sqlite3
 
 from batch_resend.errors import LedgerError
 
-SCHEMA = 1
+SCHEMA = 2
+READABLE = (1, 2)  #: version 1 is brought up to date by the next run that writes
 APPLICATION_ID = 0x42525344  # "BRSD": tells a ledger from any other SQLite file
 
-TABLES = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+_META = "CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
+_RUNS = """
 CREATE TABLE runs (
     id INTEGER PRIMARY KEY,
     started_at REAL NOT NULL,    -- seconds since the epoch, like every time here
@@ -19,20 +20,29 @@ CREATE TABLE runs (
     finished_at REAL,            -- NULL: it runs, or it died
     summary TEXT                 -- JSON
 );
+"""
+MESSAGES = (
+    """
 CREATE TABLE messages (
     id INTEGER PRIMARY KEY,
     run INTEGER NOT NULL,
-    key BLOB NOT NULL,           -- keyed hash of the name, case folded
-    exact BLOB NOT NULL,         -- keyed hash of the name as it was sent
+    key BLOB NOT NULL CHECK (length(key) = 16),      -- keyed hash of the name, case folded
+    exact BLOB NOT NULL CHECK (length(exact) = 16),  -- keyed hash of the name as it was sent
     name TEXT,                   -- NULL once the person has been erased
-    state TEXT NOT NULL,         -- open, sent, unknown, failed, skipped
-    reason TEXT,
+    state TEXT NOT NULL CHECK (state IN ('open', 'sent', 'unknown', 'failed', 'skipped')),
+    reason TEXT CHECK ((reason IS NULL) = (state = 'open')),
     intended_at REAL NOT NULL,
-    settled_at REAL
+    settled_at REAL CHECK ((settled_at IS NULL) = (state = 'open')),
+    request_id TEXT,             -- Cognito's, of an unknown one whose answer gave it
+    evidence TEXT,               -- what settled it later; NULL: the answer itself
+    reconciled_at REAL           -- when it did
 );
-CREATE INDEX messages_by_key ON messages (key);
-CREATE UNIQUE INDEX one_open_intent_a_user ON messages (exact) WHERE state = 'open';
-CREATE INDEX unsettled ON messages (state) WHERE state IN ('open', 'unknown');
+""",
+    "CREATE INDEX messages_by_key ON messages (key);",
+    "CREATE UNIQUE INDEX one_open_intent_a_user ON messages (exact) WHERE state = 'open';",
+    "CREATE INDEX messages_unknown ON messages (state) WHERE state IN ('open', 'unknown');",
+)
+_ALIASES = """
 CREATE TABLE aliases (           -- other names of the user of a message
     key BLOB NOT NULL,
     message INTEGER NOT NULL,
@@ -44,30 +54,42 @@ CREATE INDEX aliases_by_message ON aliases (message);
 
 
 def create(db: sqlite3.Connection, client: str, *, simulated: bool) -> None:
-    """Make an empty ledger in an empty file, in one transaction."""
+    """Make an empty ledger in an empty file, in one transaction.
+
+    `secret` is the key of the hashes of names, `mark_key` that of the marks of requests, which
+    those of runs before `first_marked_run` do not bear.
+    """
     db.executescript(
-        f"BEGIN; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA};{TABLES}"
+        f"BEGIN; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA};"
+        f"{_META}{_RUNS}{''.join(MESSAGES)}{_ALIASES}"
     )
     db.executemany(
         "INSERT INTO meta VALUES (?, ?)",
-        [("client", client), ("secret", secrets.token_bytes(32)), ("simulated", int(simulated))],
+        [
+            ("client", client),
+            ("first_marked_run", 1),
+            ("mark_key", secrets.token_bytes(32)),
+            ("secret", secrets.token_bytes(32)),
+            ("simulated", int(simulated)),
+        ],
     )
     db.execute("COMMIT")
 
 
-def check_format(db: sqlite3.Connection, name: str) -> None:
-    """Raise `LedgerError` if the file is not a ledger of this version; changes nothing."""
+def check_format(db: sqlite3.Connection, name: str) -> int:
+    """Return the version of a ledger; raise `LedgerError` if it is none or not to be read."""
     (application_id,) = db.execute("PRAGMA application_id").fetchone()
     (schema,) = db.execute("PRAGMA user_version").fetchone()
     if application_id != APPLICATION_ID:
         raise LedgerError(
             f"The {name} is not a ledger of batch-resend: name another file with --ledger."
         )
-    if schema != SCHEMA:
+    if schema not in READABLE:
         raise LedgerError(
             f"The {name} was written by another version of batch-resend (schema {schema},"
             f" this one knows {SCHEMA}): use that version."
         )
+    return int(schema)
 
 
 def make_durable(db: sqlite3.Connection) -> None:
@@ -77,6 +99,7 @@ def make_durable(db: sqlite3.Connection) -> None:
         ("journal_mode", "WAL", "wal"),
         ("synchronous", "FULL", 2),
         ("secure_delete", "ON", 1),
+        ("wal_autocheckpoint", "0", 0),  # the checksums of the pages go with each checkpoint
     ):
         pragma(db, name, value, wanted)
     for name in ("fullfsync", "checkpoint_fullfsync"):  # macOS: through the drive's cache
