@@ -17,6 +17,7 @@ import sys
 import textwrap
 import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, Any
 
 import anyio
@@ -27,7 +28,7 @@ from batch_resend.errors import Exit, Refused
 from batch_resend.job.engine import Job, Snapshot
 from batch_resend.job.summary import RunEnd, Summary
 from batch_resend.masking import mask, mask_within, printable
-from batch_resend.model import Outcome, Reason, Result
+from batch_resend.model import Outcome, Reason, Result, RunInfo
 from batch_resend.observer import Observer
 from batch_resend.preflight.preview import Approval, Preview, confirmation_lines, plan_lines
 from batch_resend.wording import some, span
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 _LIVE_EVERY = 0.25  #: seconds
 _PLAIN_EVERY = 30.0
+_UNTIL_RECORDED = 900.0  #: seconds until CloudTrail has most calls; about 300 on average
 _ANSWERS = 3  #: how often a number that must be typed may be mistyped
 _DISPLAY = "batch_resend.console.live"
 
@@ -309,7 +311,28 @@ def _unknown(summary: Summary) -> list[str]:
     ]
     if summary.info.ledger:
         lines.append(f"  {status_command(summary.info.ledger, summary.info.region)}")
+        if not summary.info.simulated:
+            lines.append(f"  {reconcile_command(summary.info)}")
+            lines.append(
+                f"  can settle them by CloudTrail's records, from {_recorded(summary)} on."
+            )
     return lines
+
+
+def reconcile_command(info: RunInfo) -> str:
+    """Return the command that settles unknown outcomes, wherever the ledger is."""
+    import shlex
+
+    words = ["batch-resend", "reconcile", "--ledger", info.ledger or "", "--region", info.region]
+    if not info.endpoint_is_aws:
+        words += ["--endpoint-url", info.endpoint]
+    return printable(shlex.join(words))
+
+
+def _recorded(summary: Summary) -> str:
+    """Return when CloudTrail should have the last request: it takes about 5 minutes, or more."""
+    at = summary.started_at + summary.seconds + _UNTIL_RECORDED
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def status_command(ledger: str, region: str = "") -> str:

@@ -112,7 +112,7 @@ class Files:
     async def batches(
         self, search: Search, searched: Sequence[Window]
     ) -> AsyncIterator[tuple[int, int]]:
-        """Read every file to its end: which times it holds nobody knows before."""
+        """Read every file to its end: which times it holds is not known before."""
         del searched
         for number, (name, opened) in enumerate(self._files, start=1):
             async with opened() as file:
