@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import mimetypes
-import re
 import secrets
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -26,12 +25,12 @@ from anyio import to_thread
 from batch_resend.aws import clients
 from batch_resend.aws.endpoints import AwsTarget
 from batch_resend.aws.refusals import clock_is_off, is_of_credentials, no_credentials
+from batch_resend.aws.s3_address import Address, address
 from batch_resend.errors import (
     BatchResendError,
     InputError,
     ReportError,
     SettingsError,
-    UsageError,
 )
 from batch_resend.masking import printable
 
@@ -51,42 +50,10 @@ _TRIES = 4  #: how often a download that broke off is begun or continued
 _TO_ABORT = 3.0  #: seconds
 _OURS = "batch-resend"  #: the metadata by which an upload knows its own object again
 
-_ADDRESS = re.compile(
-    r"s3://([a-z0-9][a-z0-9._-]{1,61}[a-z0-9])/(.*[^/])", re.IGNORECASE | re.DOTALL
-)
-_LONGEST_KEY = 1024  #: bytes
 
 _DENIED = {"AccessDenied", "AllAccessDisabled", "403"}
 _MISSING = {"NoSuchKey", "404"}
 _EXISTS = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where an object is."""
-
-    bucket: str
-    key: str
-
-    def __str__(self) -> str:
-        """Write it as it is typed."""
-        return f"s3://{self.bucket}/{self.key}"
-
-
-def is_address(path: str | None) -> bool:
-    """Whether a path means an object in S3."""
-    return path is not None and path.lower().startswith("s3://")
-
-
-def address(option: str, path: str) -> Address:
-    """Read an address; raises `UsageError`."""
-    found = _ADDRESS.fullmatch(path)
-    if found is None or len(found[2].encode("utf-8", "replace")) > _LONGEST_KEY:
-        raise UsageError(
-            f"{option} {printable(path)!r} is no object's address in S3: give it as"
-            " s3://bucket/folder/name.csv."
-        )
-    return Address(found[1], found[2])
 
 
 class _Upload(TypedDict):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -29,13 +29,13 @@ class Command(TyperCommand):
     """A command that was made of rows."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
-        """Find the rows; have each value read as text, without the checks of the parser."""
+        """Find the rows."""
         super().__init__(*arguments, **named)
         self.rows: dict[str, Option] = {row.name: row for row in getattr(self.callback, "rows", ())}
-        for parameter in self.params:
-            row = self.rows[str(parameter.name)]
-            # The parser's own conversion imports pydantic, which takes longer than all else.
-            setattr(parameter, "process_value", partial(_as_typed, row))  # noqa: B010
+
+    def get_params(self, ctx: Any) -> Any:
+        """Return the parameters."""
+        return _unconverted(super().get_params(ctx), self.rows)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the command line, with the file of --config for what it leaves out."""
@@ -67,6 +67,10 @@ class Command(TyperCommand):
 
 class Commands(TyperGroup):
     """A group of commands."""
+
+    def get_params(self, ctx: Any) -> Any:
+        """Return its options, all of them switches."""
+        return _unconverted(super().get_params(ctx), {})
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read what stands before the command."""
@@ -132,6 +136,19 @@ def _as_typed(row: Option, _context: Any, value: Any) -> Any:
     if value.lower() in _ON | _OFF:
         return value.lower() in _ON
     raise UsageError(f"{row.option} {value!r} is not a valid choice. Use true or false.")
+
+
+def _unconverted(parameters: Any, rows: Mapping[str, Option]) -> Any:
+    """Have the values read as they are: the parser's conversion needs pydantic, which is slow."""
+    for parameter in parameters:
+        row = rows.get(str(parameter.name))
+        read = partial(_as_given, parameter) if row is None else partial(_as_typed, row)
+        setattr(parameter, "process_value", read)  # noqa: B010 - a method, of this one alone
+    return parameters
+
+
+def _as_given(parameter: Any, context: Any, value: Any) -> Any:
+    return value if parameter.callback is None else parameter.callback(context, parameter, value)
 
 
 def _check_values(command: Command, arguments: list[str]) -> None:

@@ -67,12 +67,13 @@ def simulate(context: typer.Context, typed: Values) -> int:
         from batch_resend.aws.tls import check_key_log
 
         check_key_log()  # before the server's libraries are imported
-        from batch_resend.run.prepare import SIMULATED_CLIENT, SIMULATED_POOL
+        from batch_resend.run.backends import SIMULATED_CLIENT, SIMULATED_POOL
         from batch_resend.simulator.cloudtrail import EventHistory, Recording
         from batch_resend.simulator.pool import Pool, make_users
         from batch_resend.simulator.quota import Quota
-        from batch_resend.simulator.rules import Client, Cognito, PoolSettings
+        from batch_resend.simulator.rules import Cognito
         from batch_resend.simulator.server import serve_forever
+        from batch_resend.simulator.setup import Client, PoolSettings
 
         cognito = Cognito(
             Pool(make_users(users, now=time.time()), open_to_all=True),

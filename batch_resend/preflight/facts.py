@@ -66,6 +66,7 @@ class PoolFacts:
     source_arn: str = ""  #: the SES identity
     triggers: tuple[str, ...] = ()
     sms_failure: str = ""
+    case_sensitive: bool = True  #: whether names that differ only in case are two users
     users: int = 0  #: AWS's estimate of all users, confirmed ones included
     tier: str = ""
 
@@ -109,6 +110,11 @@ class Facts:
     ses: SesFacts | Unknown | None
     usage: Usage | Unknown
     account: str | Unknown
+
+    @property
+    def case_sensitive(self) -> bool | None:
+        """Whether names that differ only in case are two users; None where it is not known."""
+        return None if isinstance(self.pool, Unknown) else self.pool.case_sensitive
 
     @property
     def quota(self) -> float | None:

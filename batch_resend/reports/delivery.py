@@ -16,6 +16,7 @@ import json
 import math
 import re
 import secrets
+import tempfile
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -25,7 +26,7 @@ from typing import TypeVar
 import anyio
 from anyio import to_thread
 
-from batch_resend.aws import s3
+from batch_resend.aws import s3, s3_address
 from batch_resend.errors import BatchResendError, ReportError
 from batch_resend.job.summary import NotDelivered, RunEnd
 from batch_resend.masking import printable
@@ -48,13 +49,13 @@ class Deliveries:
         stack: contextlib.ExitStack | contextlib.AsyncExitStack,
         *,
         store: s3.Store | None,
-        folder: Path,
+        folder: Path | None,
         overwrite: bool,
         note: Callable[[str], None],
     ) -> None:
         """`stack` closes the files; `folder` takes the plain ones until they are delivered.
 
-        `note` hears where these are.
+        Without one that is the directory for temporary files. `note` hears where these are.
         """
         self.files: dict[str, PrivateFile] = {}  #: by option: what the reports write to
         self._stack = stack
@@ -76,7 +77,7 @@ class Deliveries:
         """
         overwrite = self._overwrite and not anew
         zipped = path.lower().endswith(".gz")
-        if s3.is_address(path):
+        if s3_address.is_address(path):
             if self._store is not None:
                 await self._store.check(option, path, overwrite=overwrite)
             place = None
@@ -87,7 +88,9 @@ class Deliveries:
         found = _KIND.search(path[:-3] if zipped else path)
         now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         name = f"{option.lstrip('-')}-{now}-{secrets.token_hex(4)}{found[0] if found else ''}"
-        file = self._private(option, str(self._folder / name), address=path)
+        file = self._private(
+            option, str((self._folder or _temporary_folder()) / name), address=path
+        )
         self._pending[option] = file, place
         self._note(f"{option} {printable(path)} is kept at {file.path} until the end.")
 
@@ -179,6 +182,15 @@ class Deliveries:
         if self._hurried and math.isinf(self._until):
             self._until = anyio.current_time() + AT_MOST
         return self._until
+
+
+def _temporary_folder() -> Path:
+    try:
+        return Path(tempfile.gettempdir())
+    except FileNotFoundError:
+        raise ReportError(
+            "There is no directory for temporary files that can be written to. Set TMPDIR to one."
+        ) from None
 
 
 def _lost(option: str, file: PrivateFile) -> NotDelivered | None:

@@ -20,7 +20,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from batch_resend.aws import s3
+from batch_resend.aws import s3, s3_address
 from batch_resend.aws.endpoints import AwsTarget
 from batch_resend.errors import InputError, ReportError, SettingsError, UsageError
 from tests.support.sentences import is_one_sentence
@@ -49,8 +49,8 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_an_address_is_a_bucket_and_a_key(path: str, bucket: str, key: str) -> None:
-    assert s3.is_address(path)
-    assert s3.address("USERS", path) == s3.Address(bucket, key)
+    assert s3_address.is_address(path)
+    assert s3_address.address("USERS", path) == s3_address.Address(bucket, key)
 
 
 @pytest.mark.parametrize(
@@ -59,14 +59,16 @@ def test_an_address_is_a_bucket_and_a_key(path: str, bucket: str, key: str) -> N
      "s3://b/key", "s3://bucket/" + "k" * 1025],
 )  # fmt: skip
 def test_a_bucket_or_a_folder_is_no_object(path: str) -> None:
-    assert s3.is_address(path)
+    assert s3_address.is_address(path)
     with pytest.raises(UsageError, match=r"--report .* is no object's address in S3") as caught:
-        s3.address("--report", path)
+        s3_address.address("--report", path)
     assert is_one_sentence(caught.value)
 
 
 def test_other_paths_mean_files() -> None:
-    assert not any(map(s3.is_address, [None, "-", "users.csv", "s3/users.csv", "./s3://bucket/x"]))
+    assert not any(
+        map(s3_address.is_address, [None, "-", "users.csv", "s3/users.csv", "./s3://bucket/x"])
+    )
 
 
 # -- at moto -------------------------------------------------------------------------

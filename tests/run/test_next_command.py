@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from batch_resend import cli
-from batch_resend.aws import s3
+from batch_resend.aws import s3_address
 from batch_resend.cli import options
 from batch_resend.job.summary import MaxFailures
 from batch_resend.run.next_command import arguments, following_name, next_command
@@ -85,7 +85,7 @@ def test_the_command_line_makes_the_same_settings_of_the_command() -> None:
 @settings(deadline=None)
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1))
 def test_whatever_is_in_a_value_comes_back(text: str) -> None:
-    assume(not s3.is_address(text))  # which has to name an object
+    assume(not s3_address.is_address(text))  # which has to name an object
     wanted = Settings(users=text, simulate=True, filter=None, metadata=(("key", text),))
     expected = text if text == "-" or not text.startswith("-") else f"./{text}"
     words = shlex.split(next_command(wanted))
