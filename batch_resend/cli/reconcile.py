@@ -147,11 +147,12 @@ async def _reconcile(target: LedgerTarget, wanted: _Wanted) -> int:
 async def _evidence(target: LedgerTarget, wanted: _Wanted) -> AsyncIterator[tuple[Evidence, str]]:
     """Open the evidence; yield it with the Region that is asked, empty for files."""
     from batch_resend.aws import cloudtrail, s3
+    from batch_resend.aws.s3_address import is_address
     from batch_resend.reconcile.findings import HISTORY
     from batch_resend.reconcile.settle import Looked
-    from batch_resend.run.prepare import place_of
+    from batch_resend.run.backends import target_of
 
-    place, events = place_of(target), wanted.events
+    place, events = target_of(target), wanted.events
     async with contextlib.AsyncExitStack() as stack:
         if not events:
             history = await stack.enter_async_context(
@@ -160,7 +161,7 @@ async def _evidence(target: LedgerTarget, wanted: _Wanted) -> AsyncIterator[tupl
             yield Looked(history, HISTORY), history.region
             return
         store = None
-        if any(map(s3.is_address, events)):
+        if any(map(is_address, events)):
             store = await stack.enter_async_context(s3.open_store(place))
         yield _files(events, store), ""
 
@@ -168,7 +169,7 @@ async def _evidence(target: LedgerTarget, wanted: _Wanted) -> AsyncIterator[tupl
 def _files(events: Sequence[str], store: Store | None) -> Files:
     from functools import partial
 
-    from batch_resend.aws.s3 import is_address
+    from batch_resend.aws.s3_address import is_address
     from batch_resend.reconcile.settle import Files
 
     @contextlib.asynccontextmanager
