@@ -184,9 +184,9 @@ class Job:
         """How many users each wave has."""
         return self.schedule.sizes
 
-    def set_rate(self, rate: float) -> None:
-        """Set the ceiling in requests a second; before `run` only."""
-        self._gate.pace = Pace(rate)
+    def set_rate(self, rate: float, *, quota: float | None = None) -> None:
+        """Set the ceiling, and the quota if AWS told it, per second; before `run` only."""
+        self._gate.pace = Pace(rate, quota=quota)
 
     def set_concurrency(self, concurrency: int) -> None:
         """Set how many requests may be in flight; before `run` only."""

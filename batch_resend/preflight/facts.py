@@ -125,6 +125,11 @@ class Facts:
         return None
 
     @property
+    def enforced(self) -> float | None:
+        """The quota that Cognito enforces now, where Cognito itself told it."""
+        return None if isinstance(self.provisioned, Unknown) else self.provisioned
+
+    @property
     def hides_existence(self) -> bool | None:
         """Whether the client hides who exists (PreventUserExistenceErrors)."""
         return None if isinstance(self.client, Unknown) else self.client.hides_existence

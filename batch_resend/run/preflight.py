@@ -74,7 +74,7 @@ def proposed(settings: Settings, region: str, endpoint: str, users: int | None) 
 
 def apply(checked: CheckResult, job: Job, observe: Observe) -> None:
     """Go by what was learned; raises `SettingsError` where it forbids to send."""
-    job.set_rate(checked.rate)
+    job.set_rate(checked.rate, quota=checked.facts.enforced)
     job.info = replace(
         job.info,
         account=checked.facts.account_id,
