@@ -132,7 +132,8 @@ class Attempt:
                 intend = Intend(names_of(self.planned), run.clock.at(place.left_at), run.policy)
                 intent = await run.journal.make(intend)  # 5
                 place.left_at, self.in_doubt = anyio.current_time(), True
-                reply = await run.send(self.request)  # 6
+                mark = run.journal.mark(intent, intend.at)
+                reply = await run.send(replace(self.request, mark=mark))  # 6
                 ended = anyio.current_time()
                 verdict = judge(reply)
                 self.tries.append(Tried(verdict, reply, ended - place.left_at))
