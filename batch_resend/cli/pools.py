@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -77,6 +78,8 @@ def side_by_side(
                 raise UsageError(f"Pool {printable(name)}: {error}{told}") from None
         if not speech["yes"]:
             must_ask(*(each.users for each in settings.values()))
+            # A person sees which ledgers are new, and is asked.
+            settings = {name: replace(each, create_ledger=True) for name, each in settings.items()}
         observers = {
             name: notify.Observers(parts[name], [metrics[name]] if name in metrics else [])
             for name in names

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -79,6 +80,7 @@ def run(context: typer.Context, typed: Values) -> int:
             raise UsageError(f"{error}{option_sources.origins(context, str(error))}") from None
         if not yes:
             must_ask(settings.users)
+            settings = replace(settings, create_ledger=True)  # a person sees it and is asked
         return Run(settings, observer=notify.Observers(console, notices))
 
     return _watched(begin, console, notices)

@@ -223,7 +223,9 @@ class Run:
 
     def _tell_of(self, ledger: SqliteLedger | DynamoLedger, client: str) -> None:
         if ledger.is_new and ledger.address and not self.settings.dry_run:
-            self._observer.note(f"A new ledger was begun: {ledger.address}")
+            self._observer.note(
+                f"Warning: no ledger at {ledger.address} yet; this run creates an empty one."
+            )
         if ledger.client != client:
             self._observer.note(
                 f"The {ledger.name} was begun for {ledger.client}, and this run is for {client}:"
@@ -519,7 +521,7 @@ class Run:
             "client": _client(settings, world),
             "case_sensitive": bool(settings.case_sensitive),
             "simulated": settings.simulate,
-            "must_exist": settings.require_ledger,
+            "must_exist": settings.needs_a_ledger,
             "read_only": settings.dry_run,
         }
         if settings.ledger is not None and is_table(settings.ledger):
