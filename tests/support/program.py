@@ -68,6 +68,7 @@ class Program:
             "XDG_STATE_HOME": str(self.state),
             "PYTHONPATH": str(Path(batch_resend.__file__).parents[1]),
             "AWS_EC2_METADATA_DISABLED": "true",
+            "BATCH_RESEND_CREATE_LEDGER": "1",  # each test begins with a ledger of its own
         }
         self._running: list[subprocess.Popen[str]] = []
 
