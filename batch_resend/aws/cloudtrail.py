@@ -91,6 +91,8 @@ class EventHistory:
         try:
             page = await self._client.lookup_events(**parameters)
         except ClientError as error:
+            if off := refusals.clock_is_off(error):
+                raise SettingsError(off) from error
             raise _in_words(refusals.code_of(error)) from error
         except refusals.no_credentials() as error:
             raise SettingsError(

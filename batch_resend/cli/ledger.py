@@ -6,6 +6,7 @@ a question: variables that were set for `run` must not decide about that here.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from dataclasses import replace
@@ -17,6 +18,7 @@ from batch_resend.cli.command import Command, Commands, check_variables
 from batch_resend.cli.event_loop import in_loop
 from batch_resend.cli.option import Option, Values, taking
 from batch_resend.errors import Exit, Refused, UsageError
+from batch_resend.ledger import Extent
 from batch_resend.wording import some
 
 ledger = typer.Typer(
@@ -24,6 +26,14 @@ ledger = typer.Typer(
 )
 
 # fmt: off
+_ONLY_SHOW = Option(
+    flag="--dry-run", short="-n", panel=options.GUARDS, environment=False,
+    help="Show how much would be erased; erase nothing.",
+)
+_YES = replace(
+    options.YES, panel=options.GUARDS, environment=False, note="",
+    help="Ask no question, for cron. Without a terminal it is needed.",
+)
 EXPORT = (
     *options.TARGET,
     Option(
@@ -48,6 +58,8 @@ FORGET = (
     ),
     *options.TARGET,
     options.ANY_CASE,
+    _ONLY_SHOW,
+    _YES,
     options.NO_MASK,
 )
 PURGE = (
@@ -61,7 +73,8 @@ PURGE = (
         flag="--entirely", panel=options.GUARDS, environment=False,
         help="Delete the messages too: their recipients can be messaged again.",
     ),
-    replace(options.YES, panel=options.GUARDS, environment=False, note=""),
+    _ONLY_SHOW,
+    _YES,
 )
 # fmt: on
 
@@ -105,26 +118,33 @@ def forget(context: typer.Context, typed: Values) -> int:
             if not names
             else "USERNAME and --from cannot be combined."
         )
-    target = options.ledger_target(typed)
+    target, dry_run, yes = options.ledger_target(typed), typed["dry_run"], typed["yes"]
 
     async def erase() -> int:
         from batch_resend.masking import mask, printable
         from batch_resend.run.open_ledger import erasing, ledger_of
-        from batch_resend.sources.csv_file import read_names
+        from batch_resend.sources.names import read_names
 
         path = await ledger_of(target)
         if from_file is not None:
-            names.extend([name async for name in read_names(from_file)])
+            names.extend([row[0] async for row in read_names(from_file)])
         async with erasing(target, path) as found:
-            forgotten = await found.forget(names)
-        _say(
-            f"Names erased in {some(forgotten.messages, 'message')} of the ledger {path}; what"
-            " was sent still counts. Copies of the ledger, reports and failed files may hold"
-            " them still."
-        )
-        for name in forgotten.unknown:
-            _say(f"Nothing is known of {printable(name) if no_mask else mask(name)}.")
-        return int(Exit.SOME_FAILED if forgotten.unknown else Exit.DONE)
+            reach = await found.reach(names)
+            missing = [printable(name) if no_mask else mask(name) for name in reach.missing]
+            what = f"the names in {_shown(reach)} of the ledger {path}"
+            if reach.messages and _goes_on(f"Erase {what}?", dry_run=dry_run, yes=yes):
+                await found.forget(names)
+        if dry_run:
+            _say(f"Nothing was erased. It would erase {what}; what was sent still counts.")
+        else:
+            _say(
+                f"Names erased in {some(reach.messages, 'message')} of the ledger {path}; what"
+                " was sent still counts. Copies of the ledger, reports and failed files may hold"
+                " them still."
+            )
+        for name in missing:
+            _say(f"Nothing is known of {name}.")
+        return int(Exit.SOME_FAILED if missing else Exit.DONE)
 
     return in_loop(erase)
 
@@ -138,43 +158,76 @@ def purge(context: typer.Context, typed: Values) -> int:
         raise UsageError("--older-than is missing. Use an age such as 365d.")
     before = time.time() - parsing.duration("--older-than", typed["older_than"])
     target, yes, entirely = options.ledger_target(typed), typed["yes"], typed["entirely"]
+    dry_run = typed["dry_run"]
 
     async def erase() -> int:
         from batch_resend.run.open_ledger import erasing, ledger_of
 
         async with erasing(target, await ledger_of(target)) as found:
-            count, unknown = await found.older(before, entirely=entirely)
-            told = some(count, "message")
-            told += f" ({unknown} of them unknown)" if unknown else ""
+            reach = await found.older(before, entirely=entirely)
+            what = f"{_shown(reach)} of the {found.name}"
             if entirely:
-                _confirm(f"{told} of the {found.name}", yes=yes)
-            await found.purge(before, entirely=entirely)
-            _say(
-                f"Forgotten for good: {told} of the {found.name}. Whoever they went to can be"
-                " written to again."
-                if entirely
-                else f"Names erased in {told} of the {found.name}; what was sent still counts."
-            )
+                question = f"Delete {what}, so that their recipients can be messaged again?"
+            else:
+                question = f"Erase the names in {what}?"
+            if reach.messages and _goes_on(question, dry_run=dry_run, yes=yes):
+                await found.purge(before, entirely=entirely)
+            counted = some(reach.messages, "message")
+            counted += f" ({reach.unknown} of them unknown)" if reach.unknown else ""
+            if dry_run and entirely:
+                _say(f"Nothing was deleted. It would delete {what}.")
+            elif dry_run:
+                _say(f"Nothing was erased. It would erase the names in {what}.")
+            elif entirely:
+                _say(
+                    f"Deleted {counted} of the {found.name}. Their recipients can be messaged"
+                    " again."
+                )
+            else:
+                _say(f"Names erased in {counted} of the {found.name}; what was sent still counts.")
         return int(Exit.DONE)
 
     return in_loop(erase)
 
 
-def _confirm(what: str, *, yes: bool) -> None:
+def _shown(reach: Extent) -> str:
+    """Say how many messages are reached, and of what days."""
+    shown = some(reach.messages, "message")
+    if reach.unknown:
+        shown += f" ({reach.unknown} of them unknown)"
+    if reach.oldest is not None and reach.newest is not None:
+        first, last = (
+            time.strftime("%Y-%m-%d", time.gmtime(at)) for at in (reach.oldest, reach.newest)
+        )
+        shown += f" of {first}" if first == last else f" from {first} to {last}"
+    return shown
+
+
+def _goes_on(question: str, *, dry_run: bool, yes: bool) -> bool:
+    """Whether to erase; asks at a terminal, and raises `Refused` where the answer is no."""
     from batch_resend.console.console import can_ask
 
-    if yes:
-        return
+    if dry_run or yes:
+        return not dry_run
     if not can_ask():
         raise Refused(
-            f"Nothing was forgotten: --entirely would forget {what}, so that whoever they went to"
-            " can be written to again. There is no terminal to confirm at: give --yes."
+            f"Nothing was erased: there is no terminal to confirm at. {question} Look at it with"
+            " --dry-run, then add --yes."
         )
-    question = f"Forget {what}, so that whoever they went to can be written to again? [y/N] "
-    sys.stderr.write(question)
+    forget_typed_ahead()
+    sys.stderr.write(f"{question} [y/N] ")
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
-        raise Refused("Nothing was forgotten: it was not confirmed.")
+        raise Refused("Nothing was erased: it was not confirmed.")
+    return True
+
+
+def forget_typed_ahead() -> None:
+    """Drop what was typed before a question was shown: it is no answer to it."""
+    import termios
+
+    with contextlib.suppress(termios.error, OSError):
+        termios.tcflush(sys.stdin, termios.TCIFLUSH)
 
 
 def _say(text: str) -> None:

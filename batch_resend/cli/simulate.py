@@ -71,8 +71,9 @@ def simulate(context: typer.Context, typed: Values) -> int:
         from batch_resend.simulator.cloudtrail import EventHistory, Recording
         from batch_resend.simulator.pool import Pool, make_users
         from batch_resend.simulator.quota import Quota
-        from batch_resend.simulator.rules import Client, Cognito, PoolSettings
+        from batch_resend.simulator.rules import Cognito
         from batch_resend.simulator.server import serve_forever
+        from batch_resend.simulator.setup import Client, PoolSettings
 
         cognito = Cognito(
             Pool(make_users(users, now=time.time()), open_to_all=True),

@@ -16,14 +16,16 @@ from typing import Protocol
 import anyio
 import anyio.lowlevel
 
-from batch_resend.errors import LedgerError, ReportError
+from batch_resend.errors import LedgerError, ReportError, place_of
 from batch_resend.job.attempt import Attempt, Sender, Sending, result_of
 from batch_resend.job.clock import Clock
 from batch_resend.job.outcome import Stop
-from batch_resend.job.pacing import DEFAULT_QUOTA, Gate, Health, Pace, SharedPace
+from batch_resend.job.pace import DEFAULT_QUOTA, Pace
+from batch_resend.job.pacing import Gate, Health, SharedPace
 from batch_resend.job.plan import Eligibility
 from batch_resend.job.planner import Planner, Selection, Source
 from batch_resend.job.request import AppClient, Template
+from batch_resend.job.same_user import CaseRule, not_known
 from batch_resend.job.spool import Spool
 from batch_resend.job.stopping import Stopping
 from batch_resend.job.summary import MaxFailures, Summary, Tally
@@ -31,7 +33,7 @@ from batch_resend.job.waves import Schedule, Waves, divide
 from batch_resend.ledger.journal import ExclusiveLedger, Journal, OwnJournal
 from batch_resend.ledger.policy import SendPolicy
 from batch_resend.model import Outcome, Planned, Reason, Result, RunInfo
-from batch_resend.observer import Noted, Observe, Settled, Waiting, ignore
+from batch_resend.observer import Event, Noted, Observe, Settled, Waiting, ignore
 
 STALLED = 5.0  #: seconds without an accepted request, from which the time left is unknown
 _CLOCKS_DIFFER = 600.0  #: seconds that two clocks may differ before it is said
@@ -107,6 +109,7 @@ class Job:
     part: bool = False  #: of a larger run, which asks the ledger what is unknown over all
 
     tally: Tally = field(default_factory=Tally, init=False)
+    notes: tuple[str, ...] = field(default=(), init=False)  #: on the input, for the plan
     schedule: Schedule = field(default_factory=lambda: Schedule([0]), init=False)
     stopping: Stopping = field(init=False)
     _gate: Gate = field(init=False)
@@ -127,15 +130,18 @@ class Job:
             Pace(self.limits.rate),
             Health(self.limits.concurrency),
             budget=self.limits.max_sent,
-            waiting=lambda why, seconds: self.observe(Waiting(why, seconds)),
+            waiting=lambda why, seconds: self._note(Waiting(why, seconds)),
         )
         self.stopping = Stopping(self._gate)
 
     # -- 1 and 2: read and plan ----------------------------------------------------
 
-    async def plan(self, source: Source, selection: Selection) -> dict[Reason, int]:
+    async def plan(
+        self, source: Source, selection: Selection, case: CaseRule = not_known
+    ) -> dict[Reason, int]:
         """Read the whole input (its source is open) into the spool, decided; count by reason.
 
+        `case` is asked when all is read, and may take its time.
         Raises `InputError` or `SettingsError`; nobody has been written to then.
         """
         if self.policy.behind > _CLOCKS_DIFFER:
@@ -149,7 +155,7 @@ class Job:
             policy=self.policy,
             rng=self.rng,
         )
-        await planner.plan(source, selection)
+        self.notes = await planner.plan(source, selection, case)
         counts = self.spool.counts()
         eligible = counts.get(Reason.ELIGIBLE, 0)
         self.schedule = Schedule(divide(self.limits.waves, eligible))
@@ -178,9 +184,9 @@ class Job:
         """How many users each wave has."""
         return self.schedule.sizes
 
-    def set_rate(self, rate: float) -> None:
-        """Set the ceiling in requests a second; before `run` only."""
-        self._gate.pace = Pace(rate)
+    def set_rate(self, rate: float, *, quota: float | None = None) -> None:
+        """Set the ceiling, and the quota if AWS told it, per second; before `run` only."""
+        self._gate.pace = Pace(rate, quota=quota)
 
     def set_concurrency(self, concurrency: int) -> None:
         """Set how many requests may be in flight; before `run` only."""
@@ -207,6 +213,8 @@ class Job:
             await self._journal.begin(self._clock.now())
         except LedgerError as error:
             self.stop(Stop.LEDGER, str(error))
+        except Exception as error:
+            self.stopping.fail(error)
         sending = Sending(
             app=self.app,
             template=self.template,
@@ -221,8 +229,8 @@ class Job:
         within = self.limits.deadline
         deadline = None if within is None else self._clock.began + within
         async with anyio.create_task_group() as around:
-            around.start_soon(self._journal.commit_forever)
-            around.start_soon(self.stopping.watch_time, deadline, self.limits.give_up_after)
+            around.start_soon(self._commit_forever)
+            around.start_soon(self._watch_time, deadline)
             await self._send_all(sending)
             around.cancel_scope.cancel()
         self._gate.close()  # the others have the shared pace to themselves from now on
@@ -230,6 +238,18 @@ class Job:
         if cause and cause.exit_code == 3 and not self.tally.reasons[Reason.STOPPED]:
             self.stopping.withdraw()
         return await self._finish()
+
+    async def _commit_forever(self) -> None:
+        try:
+            await self._journal.commit_forever()
+        except Exception as error:  # whoever waits for a commit is released with a LedgerError
+            self.stop(Stop.LEDGER, f"The ledger's commits broke off ({place_of(error)}).")
+
+    async def _watch_time(self, deadline: float | None) -> None:
+        try:
+            await self.stopping.watch_time(deadline, self.limits.give_up_after)
+        except Exception as error:
+            self.stopping.fail(error)
 
     async def _finish(self) -> Summary:
         summary = await self._summary()
@@ -239,6 +259,9 @@ class Job:
             await self._journal.finish(json.dumps(summary.as_json()), self._clock.now())
         except LedgerError as error:
             self.stop(Stop.LEDGER, str(error))
+            summary = await self._summary()
+        except Exception as error:
+            self.stopping.fail(error)
             summary = await self._summary()
         return summary
 
@@ -258,7 +281,7 @@ class Job:
 
     def _end_wave(self) -> None:
         sentence, went_well = self.schedule.judge(self.limits.max_failures)
-        self.observe(Noted(sentence))
+        self._note(Noted(sentence))
         if not went_well:
             self.stop(Stop.MAX_FAILURES)
         elif not self.schedule.is_last:
@@ -282,13 +305,20 @@ class Job:
                 schedule.add(result)
             else:
                 schedule.take()
-                result = await Attempt(sending, planned).result()
+                result = await self._attempt(sending, planned)
                 schedule.add(result)
             await self._tell(result)
             if result.attempts:
                 self._stop_at_limits()
             if planned.row % 256 == 0:
                 await anyio.lowlevel.checkpoint()
+
+    async def _attempt(self, sending: Sending, planned: Planned) -> Result:
+        try:
+            return await Attempt(sending, planned).result()
+        except Exception as error:  # before anything was sent: an attempt handles what comes later
+            self.stopping.fail(error)
+            return result_of(planned, Reason.STOPPED, self._clock.now())
 
     def _stop_at_limits(self) -> None:
         if self.limits.max_failures.exceeded(self.tally):
@@ -318,13 +348,37 @@ class Job:
     async def _tell(self, result: Result) -> None:
         self.tally.add(result)
         try:
-            self.report.write(result)
+            self._write(result)
+            await self.report.room()
         except ReportError as error:
             self.stop(Stop.REPORT, str(error))
-        await self.report.room()
-        self.observe(Settled(result))
+        except Exception as error:
+            self.stopping.fail(error)
+        self._note(Settled(result))
         if self.hand_over is not None:
-            await self.hand_over(result)
+            try:
+                await self.hand_over(result)
+            except Exception as error:
+                self.stopping.fail(error)
+
+    def _write(self, result: Result) -> None:
+        """Report a row; where that fails for what Cognito said, without what it said."""
+        try:
+            self.report.write(result)
+        except ReportError:
+            raise
+        except Exception as error:
+            self.stopping.fail(error)
+            self.report.write(
+                replace(result, delivery=None, error_code="", error_message="", request_id="")
+            )
+
+    def _note(self, event: Event) -> None:
+        """Let whoever watches know; what goes wrong there ends the run, and loses no row."""
+        try:
+            self.observe(event)
+        except Exception as error:
+            self.stopping.fail(error)
 
     async def _summary(self) -> Summary:
         unknown: int | None = self.tally.outcomes[Outcome.UNKNOWN]
@@ -334,7 +388,10 @@ class Job:
             except LedgerError as error:
                 unknown = None  # this run's own number would say that there are no others
                 if self.stopping.cause is not Stop.LEDGER:  # else it is said as what stopped it
-                    self.observe(Noted(f"How many are unknown over all runs is not known. {error}"))
+                    self._note(Noted(f"How many are unknown over all runs is not known. {error}"))
+            except Exception as error:
+                unknown = None
+                self.stopping.fail(error)
         return Summary(
             reasons=dict(self.tally.reasons),
             requests=self.tally.requests,

@@ -4,17 +4,14 @@ The quota of `UserResourceRead` (50 requests a second by default; Cognito Develo
 Guide, "Quotas") belongs to the whole account and Region and is shared with live
 sign-ups; Cognito never says what is left. Being throttled is the only sign of it.
 
-`Pace` is arithmetic on the rate and `Health` on outages; both are handed the time and
-know no clock. `Gate` is the one part that waits: who passes it may ask Cognito *now*,
+`Pace` (in `pace`) is arithmetic on the rate and `Health` on outages; both are handed the time
+and know no clock. `Gate` is the one part that waits: who passes it may ask Cognito *now*,
 and nothing has been promised to anybody until then. `SharedPace` is one pace for the gates
 of several runs. `retry` says how this and tenacity divide the work.
 
   - Requests are spaced evenly: a burst of one, no tokens hoarded in a pause.
   - A throttle lowers the rate for everybody and fails nobody. Requests that had left
     before the rate was lowered do not lower it again: they speak of the old rate.
-  - The limit that was met is remembered and measured. The pace returns to just below it
-    and is held there, further away each time the same limit is met again; then it looks
-    gently for more, and goes up quickly only where the limit has clearly moved.
   - After a handful of requests in a row without a definite answer, one user at a time
     is tried, with growing pauses, until one comes. A run begins that way too, so that
     a wrong setting costs one request.
@@ -22,166 +19,19 @@ of several runs. `retry` says how this and tenacity divide the work.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import anyio
 
 from batch_resend.job.outcome import Signal
+from batch_resend.job.pace import Pace
 
-DEFAULT_QUOTA = 50.0  #: requests a second; Cognito Developer Guide, "Quotas"
-SLOWEST = 0.5  #: requests a second: slower than this tells nothing sooner
-
-CUT = 0.6  #: what is left of the rate after a throttle that was not looked for
-EASE = 0.7  #: what is left after one above the limit: who looks for more finds one
-REST = 4  #: gaps between requests that are left out then, for others and the quota to recover
-SECOND = 1.0  #: the longest over which a quota of so many "a second" may be counted
-OVERSHOT = 0.85  #: of the rate that met a throttle: a first guess at the limit
-FEW = 3  #: fewer accepted requests than that within a second say nothing about the limit
-LEAST_MEASURED = 5.0  #: seconds between two throttles, from which on the limit is measured
-COMFORT, LEAST_COMFORT = 0.97, 0.85  #: of the limit: where the pace is held
-STEP_ASIDE = 0.03  #: of the limit: further from it each time that it is met again
-SAME = 0.5  #: a limit within so much of the last one is the same one met again
-RETURN = 0.1  #: growth a second, of the rate, back to where it is held
-HOLD = 8.0  #: seconds
-PROBE = 0.01  #: growth a second, of the rate, when looking whether there is more
-MOVED = 1.1  #: so far above the limit without a throttle, and the quota has been raised
-RUSH = 0.3  #: growth a second, of the rate, from there on, and while no limit is known
-
-LATE = 0.01  #: seconds that a timer may be late without harm
 TICK = 0.001  #: seconds; timers are no finer, and to wait for less is to spin
 LOOK_UP = 0.25  #: seconds; whoever waits longer looks up in between whether things changed
 
 HANDFUL = 5  #: so many requests in a row without a definite answer are an outage
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  #: seconds
-
-
-class Pace:
-    """The rate: how many requests a second, and when the next may leave.
-
-    In the order of a throttle's aftermath: the rate is cut, it returns to just below the
-    limit, is held there, probes gently for more, and rushes once it is clear that the
-    limit has moved. Each time the same limit is met again it is held a little further
-    away: whoever shares the quota needs the room.
-
-    How Cognito counts "a second" is not documented, so the limit is measured in ways
-    that hold for each of the common ones:
-
-      - A bucket of tokens is empty at every throttle. What was accepted between two of
-        them is what it had left for us meanwhile, however large it is and whoever else
-        draws from it.
-      - Where requests are counted by the second, what was accepted in the second before
-        the first throttle is the limit. What follows within a second of a throttle is
-        the tail of that same second: it slows the rate but says nothing about the limit.
-      - A throttle above the limit leaves open which it was, a bucket that lasted for a
-        while or a strict second that has grown. The middle of both is taken, and the
-        next throttle tells.
-    """
-
-    def __init__(self, ceiling: float, *, start: float = DEFAULT_QUOTA) -> None:
-        """Start at `start` requests a second, or at the ceiling where that is less."""
-        self.ceiling = ceiling
-        self._slowest = min(SLOWEST, ceiling)
-        self.rate = min(ceiling, start)
-        self.limit: float | None = None  #: what the quota has room for, as far as is known
-        self._met_again = 0
-        self._rushing = True
-        self._next = float("-inf")
-        self._met_at = float("-inf")  # when the request left that last met the limit
-        self._blind_until = float("-inf")  # end of the last rest: what left before is old news
-        self._accepted = 0  # of those that left since then
-        self._last_second: deque[float] = deque()  # when the accepted requests left
-        self._grown_at: float | None = None
-        self._held_since: float | None = None
-
-    def delay(self, now: float) -> float:
-        """Seconds until the next request may leave."""
-        return self._next - now
-
-    def leave(self, now: float) -> None:
-        """Reserve the next slot. `LATE` of a timer's lateness is made good, no more."""
-        self._next = (self._next if now - self._next < LATE else now) + 1 / self.rate
-
-    def throttled(self, left_at: float, now: float) -> None:
-        """Slow down, unless the request left before the last rest was over."""
-        if left_at < self._blind_until:
-            return
-        provoked = self.limit is not None and self.rate > self.limit
-        if left_at - self._met_at >= SECOND:
-            self._meet(left_at)
-        self._cut(now, EASE if provoked else CUT)
-
-    def answered(self, left_at: float, now: float) -> None:
-        """Speed up with time, where the pace is what holds the run back."""
-        self._last_second.append(left_at)
-        self._forget(left_at - SECOND)
-        if left_at <= self._met_at:
-            return
-        self._accepted += 1
-        since, self._grown_at = self._grown_at, now
-        if since is None or not self._is_waited_for(now):
-            return
-        growth, most = self._growth(now)
-        self.rate = min(self.ceiling, most, self.rate * (1 + growth * min(1.0, now - since)))
-
-    def _is_waited_for(self, now: float) -> bool:
-        """Whether no slot is free, or only because a timer that waits for it is late."""
-        return now - self._next < max(LATE, 1 / self.rate)
-
-    def _meet(self, left_at: float) -> None:
-        """Learn from a throttle where the limit is."""
-        since = left_at - self._met_at
-        self._forget(left_at - SECOND)
-        counted = len(self._last_second)
-        measured = not self._rushing and since >= LEAST_MEASURED
-        if measured and self.limit is not None:
-            found = min(self.rate, self._accepted / since)
-            if self.rate > self.limit:
-                found = (found + min(self.rate, counted)) / 2
-        else:
-            found = min(self.rate * OVERSHOT, counted if counted >= FEW else self.rate)
-        found = max(self._slowest, found)
-        if self.limit is None or abs(found / self.limit - 1) >= SAME:
-            self.limit, self._met_again = found, 0
-        else:
-            self.limit = (self.limit + found) / 2 if measured else min(self.limit, found)
-            self._met_again += 1
-        self._rushing, self._accepted, self._met_at = False, 0, left_at
-
-    def _cut(self, now: float, left: float) -> None:
-        """Slow down to that part of the rate, and leave some places out."""
-        self.rate = max(self._slowest, min(self.rate * left, self._comfortable()))
-        self._grown_at = now
-        self._held_since = None
-        self._next = self._blind_until = max(self._next, now + REST / self.rate)
-
-    def _forget(self, before: float) -> None:
-        while self._last_second and self._last_second[0] <= before:
-            self._last_second.popleft()
-
-    def _growth(self, now: float) -> tuple[float, float]:
-        """How fast the rate grows now, a second, and to where at the most."""
-        if self.limit is None:
-            return RUSH, float("inf")
-        held = self._comfortable()
-        if self.rate < held * 0.999:
-            self._held_since = None
-            return RETURN, held
-        if self._held_since is None:
-            self._held_since = now
-        if now - self._held_since < HOLD:
-            return 0.0, float("inf")
-        if self.rate < self.limit * MOVED:
-            return PROBE, float("inf")
-        self._met_again, self._rushing = 0, True
-        return RUSH, float("inf")
-
-    def _comfortable(self) -> float:
-        """Where the pace is held: just below the limit, if one is known."""
-        if self.limit is None:
-            return self.ceiling
-        return self.limit * max(LEAST_COMFORT, COMFORT - STEP_ASIDE * self._met_again)
 
 
 class Health:

@@ -153,6 +153,21 @@ class Forgotten:
 
 
 @dataclass(frozen=True, slots=True)
+class Extent:
+    """What an erasure would reach: how many messages, and of what time.
+
+    `unknown` are those whose outcome is unknown; times are in seconds since the epoch;
+    `missing` are names that the ledger knows nothing of.
+    """
+
+    messages: int = 0
+    unknown: int = 0
+    oldest: float | None = None
+    newest: float | None = None
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Marked:
     """A message, the mark that its request bore, and the hashes of its user's names.
 

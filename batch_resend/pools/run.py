@@ -11,15 +11,14 @@ Once messages go out the pools are on their own: what ends one lets the others g
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
 
 import anyio
 
 from batch_resend.aws import s3, s3_address
 from batch_resend.errors import BatchResendError, NotConfirmed
-from batch_resend.job.pacing import Pace, SharedPace
+from batch_resend.job.pace import Pace
+from batch_resend.job.pacing import SharedPace
 from batch_resend.job.summary import Summary
 from batch_resend.observer import Observe
 from batch_resend.pools.apart import check_apart
@@ -85,10 +84,7 @@ async def _open_outputs(
     store = None
     if s3_address.is_address(summary):
         store = await resources.enter_async_context(s3.open_store(target_of(first)))
-    folder = Path(tempfile.gettempdir())
-    outputs = Deliveries(
-        resources, store=store, folder=folder, overwrite=first.overwrite, note=note
-    )
+    outputs = Deliveries(resources, store=store, folder=None, overwrite=first.overwrite, note=note)
     if summary is not None:
         await outputs.open("--summary", summary)
     return outputs

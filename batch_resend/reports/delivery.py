@@ -16,6 +16,7 @@ import json
 import math
 import re
 import secrets
+import tempfile
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -48,13 +49,13 @@ class Deliveries:
         stack: contextlib.ExitStack | contextlib.AsyncExitStack,
         *,
         store: s3.Store | None,
-        folder: Path,
+        folder: Path | None,
         overwrite: bool,
         note: Callable[[str], None],
     ) -> None:
         """`stack` closes the files; `folder` takes the plain ones until they are delivered.
 
-        `note` hears where these are.
+        Without one that is the directory for temporary files. `note` hears where these are.
         """
         self.files: dict[str, PrivateFile] = {}  #: by option: what the reports write to
         self._stack = stack
@@ -87,7 +88,9 @@ class Deliveries:
         found = _KIND.search(path[:-3] if zipped else path)
         now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         name = f"{option.lstrip('-')}-{now}-{secrets.token_hex(4)}{found[0] if found else ''}"
-        file = self._private(option, str(self._folder / name), address=path)
+        file = self._private(
+            option, str((self._folder or _temporary_folder()) / name), address=path
+        )
         self._pending[option] = file, place
         self._note(f"{option} {printable(path)} is kept at {file.path} until the end.")
 
@@ -179,6 +182,15 @@ class Deliveries:
         if self._hurried and math.isinf(self._until):
             self._until = anyio.current_time() + AT_MOST
         return self._until
+
+
+def _temporary_folder() -> Path:
+    try:
+        return Path(tempfile.gettempdir())
+    except FileNotFoundError:
+        raise ReportError(
+            "There is no directory for temporary files that can be written to. Set TMPDIR to one."
+        ) from None
 
 
 def _lost(option: str, file: PrivateFile) -> NotDelivered | None:

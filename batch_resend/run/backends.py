@@ -11,7 +11,7 @@ from batch_resend.aws import clients
 from batch_resend.aws.endpoints import AwsTarget
 from batch_resend.aws.tls import check_key_log
 from batch_resend.job.attempt import Sender
-from batch_resend.job.pacing import DEFAULT_QUOTA
+from batch_resend.job.pace import DEFAULT_QUOTA
 from batch_resend.settings import LedgerTarget, Settings
 
 SIMULATED_CLIENT = "simulated"
@@ -65,8 +65,9 @@ async def open_backend(
 async def _simulator(settings: Settings, now: float) -> AsyncIterator[Backend]:
     from batch_resend.simulator.pool import Pool, make_users
     from batch_resend.simulator.quota import Quota
-    from batch_resend.simulator.rules import Client, Cognito, PoolSettings
+    from batch_resend.simulator.rules import Cognito
     from batch_resend.simulator.sender import SimulatedListing, SimulatedSender
+    from batch_resend.simulator.setup import Client, PoolSettings
 
     listed = None if not settings.is_listing else make_users(SIMULATED_USERS, now=now)
     cognito = Cognito(

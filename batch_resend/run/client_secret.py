@@ -45,7 +45,7 @@ async def secret_from_file(path: str) -> str:
     """Read a secret from a file that not everybody can read, or a pipe."""
     try:
         with io.FileIO(path, opener=without_waiting) as file:
-            mode = os.fstat(file.fileno()).st_mode
+            status = os.fstat(file.fileno())
             text = (await _beginning(file)).decode("utf-8-sig")
     except OSError as error:
         raise InputError(
@@ -54,7 +54,14 @@ async def secret_from_file(path: str) -> str:
         ) from error
     except UnicodeDecodeError as error:
         raise InputError(f"--client-secret-file {path} is not text.") from error
-    if stat.S_ISREG(mode) and mode & stat.S_IROTH:
+    if not stat.S_ISREG(status.st_mode):
+        return text
+    if status.st_uid not in {0, os.geteuid()}:
+        raise InputError(
+            f"--client-secret-file {path} belongs to another user, who can replace the secret:"
+            " use a file of your own."
+        )
+    if status.st_mode & stat.S_IROTH:
         raise InputError(
             f"--client-secret-file {path} can be read by everybody on this machine: chmod 600 it."
         )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from batch_resend.aws import clients, s3_address
 from batch_resend.aws.endpoints import is_aws, same_endpoint
 from batch_resend.errors import InputError, UsageError
-from batch_resend.ledger import Finding, Forgotten, Marked
+from batch_resend.ledger import Extent, Finding, Forgotten, Marked
 from batch_resend.ledger.dynamodb.address import TableAddress, is_table, table_address
 from batch_resend.ledger.sqlite import lockfile
 from batch_resend.ledger.sqlite.file import LedgerFile
@@ -44,8 +44,12 @@ class Erasable(Protocol):
         """Erase people, under any of their names."""
         ...
 
-    async def older(self, before: float, *, entirely: bool = False) -> tuple[int, int]:
-        """How many messages `purge` would erase, and how many of these are unknown."""
+    async def reach(self, names: Sequence[str]) -> Extent:
+        """What `forget` would erase."""
+        ...
+
+    async def older(self, before: float, *, entirely: bool = False) -> Extent:
+        """What `purge` would erase."""
         ...
 
     async def purge(self, before: float, *, entirely: bool = False) -> None:
@@ -247,7 +251,10 @@ class _OneFile:
     async def forget(self, names: Sequence[str]) -> Forgotten:
         return self._records.forget(names)
 
-    async def older(self, before: float, *, entirely: bool = False) -> tuple[int, int]:
+    async def reach(self, names: Sequence[str]) -> Extent:
+        return self._records.reach(names)
+
+    async def older(self, before: float, *, entirely: bool = False) -> Extent:
         return self._records.older(before, entirely=entirely)
 
     async def purge(self, before: float, *, entirely: bool = False) -> None:

@@ -13,7 +13,7 @@ from batch_resend.aws import clients
 from batch_resend.aws.endpoints import is_aws
 from batch_resend.errors import BatchResendError, SettingsError
 from batch_resend.job.engine import Job
-from batch_resend.job.pacing import DEFAULT_QUOTA
+from batch_resend.job.pace import DEFAULT_QUOTA
 from batch_resend.job.request import AppClient
 from batch_resend.observer import Noted, Observe
 from batch_resend.preflight.check import CheckResult, check
@@ -74,7 +74,7 @@ def proposed(settings: Settings, region: str, endpoint: str, users: int | None) 
 
 def apply(checked: CheckResult, job: Job, observe: Observe) -> None:
     """Go by what was learned; raises `SettingsError` where it forbids to send."""
-    job.set_rate(checked.rate)
+    job.set_rate(checked.rate, quota=checked.facts.enforced)
     job.info = replace(
         job.info,
         account=checked.facts.account_id,
@@ -109,19 +109,29 @@ def estimate(settings: Settings, job: Job, checked: CheckResult | None) -> Estim
 
 
 async def side_by_side(
-    work: Callable[[], Awaitable[_Work]], beside: Callable[[], Awaitable[_Beside]]
+    work: Callable[[Callable[[], Awaitable[_Beside]]], Awaitable[_Work]],
+    beside: Callable[[], Awaitable[_Beside]],
 ) -> tuple[_Work, _Beside]:
-    """Do both at the same time; an error of `work` ends `beside` and is raised as it is."""
+    """Do both at the same time; `work` is given a way to wait for the result of `beside`.
+
+    An error of `work` ends `beside` and is raised as it is.
+    """
     answers: list[_Beside] = []
+    answered = anyio.Event()
 
     async def answer() -> None:
         answers.append(await beside())
+        answered.set()
+
+    async def result() -> _Beside:
+        await answered.wait()
+        return answers[0]
 
     done: _Work | BatchResendError
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(answer)
         try:  # inside: what leaves a task group is a group of errors
-            done = await work()
+            done = await work(result)
         except BatchResendError as error:
             done = error
             tasks.cancel_scope.cancel()

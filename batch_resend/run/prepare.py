@@ -16,12 +16,10 @@ everything as it was: no file is replaced, no new one stays.
 from __future__ import annotations
 
 import contextlib
-import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -31,12 +29,14 @@ from batch_resend.aws import s3
 from batch_resend.aws.endpoints import is_aws
 from batch_resend.job.engine import Job
 from batch_resend.job.request import AppClient
+from batch_resend.job.same_user import CaseRule, not_known
 from batch_resend.job.spool import Spool
 from batch_resend.ledger.sqlite.ledger import SqliteLedger
 from batch_resend.masking import printable
 from batch_resend.model import Result, RunInfo
 from batch_resend.observer import Observe, Planned, ignore, noting
 from batch_resend.preflight.check import check
+from batch_resend.preflight.facts import Facts
 from batch_resend.preflight.preview import Preview
 from batch_resend.reports.delivery import Deliveries
 from batch_resend.run import preflight
@@ -49,7 +49,7 @@ from batch_resend.run.outputs import open_outputs, reports_of
 from batch_resend.run.send import PreparedRun
 from batch_resend.run.stops import Stops
 from batch_resend.settings import Settings
-from batch_resend.sources.csv_file import read_names
+from batch_resend.sources.names import read_names
 from batch_resend.sources.planned_batch import BatchSource
 from batch_resend.version import __version__
 
@@ -94,20 +94,21 @@ async def prepare(
         reading = _Reading(resources, settings, opened, observe, hand_over, planned, part)
         if settings.user_pool_id and not settings.simulate:
             (job, source), facts = await preflight.side_by_side(
-                reading.read, partial(preflight.learn, settings, opened.app)
+                reading.read_beside, partial(preflight.learn, settings, opened.app)
             )
             backend = opened.backend
             proposed = preflight.proposed(settings, backend.region, backend.endpoint, job.eligible)
             checked = check(facts, proposed)
             preflight.apply(checked, job, observe)
         else:
-            (job, source), checked = await reading.read(), None
+            (job, source), checked = await reading.read(not_known), None
         preview = Preview(
             counts=job.spool.counts(),
             first=job.spool.first_eligible(3),
             estimate=preflight.estimate(settings, job, checked),
             info=job.info,
             waves=job.waves,
+            notes=job.notes,
         )
         observe(Planned(preview))
         yield PreparedRun(
@@ -151,7 +152,7 @@ async def _open(resources: Resources, settings: Settings, observe: Observe) -> _
     store = None
     if settings.uses_s3:
         store = await resources.enter_async_context(s3.open_store(target_of(settings)))
-    folder = Path(tempfile.gettempdir())
+    folder = None
     if ledger.path is not None and not settings.dry_run:
         folder = ledger.path.resolve().parent  # private, and there to stay
     outputs = Deliveries(
@@ -195,17 +196,33 @@ class _Reading:
     planned: BatchSource | None
     part: bool
 
-    async def read(self) -> tuple[Job, Source]:
-        """Read all and decide; raises `InputError` and `SettingsError`."""
+    async def read_beside(self, learned: Callable[[], Awaitable[Facts]]) -> tuple[Job, Source]:
+        """Read, and ask what is learned at the same time for the pool's own case rule."""
+
+        async def of_the_pool() -> bool | None:
+            return (await learned()).case_sensitive
+
+        return await self.read(of_the_pool)
+
+    async def read(self, case: CaseRule) -> tuple[Job, Source]:
+        """Read all and decide; raises `InputError` and `SettingsError`.
+
+        `case` says whether names that differ only in case are two users.
+        """
         settings, opened = self.settings, self.opened
         source = await open_source(
-            self.resources, settings, opened.backend, opened.store, self.planned
+            self.resources,
+            settings,
+            opened.backend,
+            opened.store,
+            self.planned,
+            note=noting(self.observe),
         )
-        spool = self.resources.enter_context(Spool(case_sensitive=bool(settings.case_sensitive)))
+        spool = self.resources.enter_context(Spool())
         if settings.exclude is not None:
             opener = await opener_of(self.resources, opened.store, "--exclude", settings.exclude)
-            async for name in read_names(settings.exclude, opener):
-                spool.exclude([name])
+            async for names in read_names(settings.exclude, opener):
+                spool.exclude(names)
         job = Job(
             ledger=opened.ledger,
             report=reports_of(opened.outputs, source.heading, source.encoding),
@@ -221,8 +238,12 @@ class _Reading:
             hand_over=self.hand_over,
             part=self.part,
         )
-        await job.plan(source, settings.selection)
+        await job.plan(source, settings.selection, partial(self._case_rule, case))
         return job, source
+
+    async def _case_rule(self, of_the_pool: CaseRule) -> bool | None:
+        chosen = self.settings.case_sensitive
+        return await of_the_pool() if chosen is None else chosen
 
     def _info(self, source: Source) -> RunInfo:
         settings, opened = self.settings, self.opened

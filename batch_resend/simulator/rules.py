@@ -28,55 +28,25 @@ from batch_resend.model import Delivery, Reply, Wire
 from batch_resend.simulator.cloudtrail import EventHistory
 from batch_resend.simulator.pool import Kind, Pool, User, parse_filter
 from batch_resend.simulator.quota import Meter, Quota
+from batch_resend.simulator.replies import (
+    AFTERWARDS,
+    INSTEAD,
+    NO_MAIL_LEFT,
+    NO_USER,
+    REFUSED,
+    TIRED,
+    refused_reply,
+)
+from batch_resend.simulator.setup import Client, Outage, PoolSettings
 
 #: Resends per user and hour; not adjustable. Cognito's quotas.
 RESENDS_AN_HOUR = 5
-#: Mails a day by Cognito's own sender, for the whole account. Cognito's quotas.
-DEFAULT_MAIL_QUOTA = 50
-#: Users on a page of ListUsers, at most. Service model.
 PAGE = 60
 
 _HOUR = 3600.0
 _DAY = 86400.0
 _MAIL_DAY_BEGINS = 9 * _HOUR  # 09:00 UTC. Cognito's quotas
 _TOKEN_LIVES = _HOUR  # Developer Guide, managing user accounts
-
-
-@dataclass(frozen=True, slots=True)
-class Client:
-    """The app client."""
-
-    client_id: str = "simulatedclient"
-    secret: str | None = None
-    prevent_user_existence_errors: bool = False
-
-    def __repr__(self) -> str:
-        """Show the id, never the secret."""
-        return f"Client(client_id={self.client_id!r})"
-
-
-@dataclass(frozen=True, slots=True)
-class PoolSettings:
-    """The user pool.
-
-    `mail_quota` is the number of mails a day by Cognito's own sender (`DEFAULT_MAIL_QUOTA`);
-    None is a pool that sends with Amazon SES. With `empty_pages` every other page of a
-    listing is empty and carries a token, as the service may answer.
-    """
-
-    pool_id: str = "us-east-1_Simulated"
-    auto_verified: tuple[str, ...] = ("email",)
-    mail_quota: int | None = None
-    empty_pages: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Outage:
-    """A time in which every request fares as that of one kind of user does."""
-
-    kind: Kind
-    start: float = -math.inf
-    end: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,59 +69,6 @@ class ApiError(Exception):
         super().__init__(message)
         self.code = code
         self.message = message
-
-
-def _no(code: str, message: str) -> Reply:
-    return Reply(Wire.ANSWERED, 400, code, message)
-
-
-# Something else answers in Cognito's place: no quota is used, and nothing goes out.
-_INSTEAD = {
-    Kind.WAF: _no("ForbiddenException", "Request not allowed due to WAF block."),
-    Kind.BUSY: Reply(Wire.ANSWERED, 429, retry_after=1.0),
-    Kind.ERROR: Reply(Wire.ANSWERED, 500, "InternalErrorException", "Something went wrong."),
-    Kind.UNAVAILABLE: Reply(Wire.ANSWERED, 503),
-    Kind.HTML: Reply(Wire.ANSWERED, 200),
-    Kind.EMPTY: Reply(Wire.ANSWERED, 200),
-    Kind.REDIRECT: Reply(Wire.ANSWERED, 307),
-    Kind.ENDLESS: Reply(Wire.UNREADABLE),
-    Kind.SILENT: Reply(Wire.NO_ANSWER),
-}
-
-# The code goes out, and the answer does not say so.
-_AFTERWARDS = {
-    Kind.NODETAILS: Reply(Wire.ANSWERED, 200),
-    Kind.GATEWAY: Reply(Wire.ANSWERED, 504),
-    Kind.LOST: Reply(Wire.NO_ANSWER),
-    Kind.FIN: Reply(Wire.NO_ANSWER),
-    Kind.RST: Reply(Wire.NO_ANSWER),
-    Kind.HALF: Reply(Wire.UNREADABLE),
-}
-
-_TIRED = _no("LimitExceededException", "Attempt limit exceeded, please try after some time.")
-_REFUSED = {
-    Kind.TIRED: _TIRED,
-    Kind.UNDELIVERABLE: _no(
-        "CodeDeliveryFailureException",
-        "Cognito received the following error from Amazon SES when attempting to send email:"
-        " Address is on the suppression list for your account",
-    ),
-    Kind.TRIGGER: _no(
-        "UserLambdaValidationException",
-        "CustomMessage failed with error This domain is not allowed.",
-    ),
-    Kind.LAMBDA: _no(
-        "UnexpectedLambdaException",
-        "CustomMessage invocation failed due to error TooManyRequestsException.",
-    ),
-}
-
-_NO_USER = _no("UserNotFoundException", "Username/client id combination not found.")
-_NO_MAIL_LEFT = _no(
-    "LimitExceededException",
-    "Exceeded daily email limit for the operation or the account. If a higher limit is required,"
-    " please configure your user pool to use your own Amazon SES configuration for sending email.",
-)
 
 
 class Cognito:
@@ -317,19 +234,21 @@ class Cognito:
         name = name if isinstance(name, str) else ""
         user = self.pool.find(name)
         kind = self._kind(name, user, now)
-        if kind in _INSTEAD:
-            return Answer(_INSTEAD[kind], kind)
+        if kind in INSTEAD:
+            return Answer(INSTEAD[kind], kind)
         reply = self._at_the_door(parameters, name, now)
         if reply:
             return Answer(reply)
         if user is None or kind is Kind.MISSING:
-            return Answer(self._kept_secret(name, _NO_USER))
+            return Answer(self._kept_secret(name, NO_USER))
         if not user.enabled or kind is Kind.DISABLED:
             return Answer(
-                self._kept_secret(name, _no("NotAuthorizedException", "User is disabled."))
+                self._kept_secret(
+                    name, refused_reply("NotAuthorizedException", "User is disabled.")
+                )
             )
         if user.status == "CONFIRMED" or kind is Kind.CONFIRMED:
-            return Answer(_no("InvalidParameterException", "User is already confirmed."))
+            return Answer(refused_reply("InvalidParameterException", "User is already confirmed."))
         return self._send(user, kind, now)
 
     def _kind(self, name: str, user: User | None, now: float) -> Kind:
@@ -345,32 +264,34 @@ class Cognito:
 
     def _at_the_door(self, parameters: Mapping[str, Any], name: str, now: float) -> Reply | None:
         if not _is_username(name):
-            return _no(
+            return refused_reply(
                 "InvalidParameterException",
                 "1 validation error detected: Value at 'username' failed to satisfy constraint:"
                 r" Member must have 1 to 128 characters of [\p{L}\p{M}\p{S}\p{N}\p{P}]+",
             )
         if self._quota and not self.spend(now):
             self.throttled += 1
-            refusal = _no("TooManyRequestsException", "Rate exceeded")
+            refusal = refused_reply("TooManyRequestsException", "Rate exceeded")
             return replace(refusal, retry_after=self._quota.retry_after)
         client_id = parameters.get("ClientId")
         if client_id != self.client.client_id:
-            return _no("ResourceNotFoundException", f"User pool client {client_id} does not exist.")
+            return refused_reply(
+                "ResourceNotFoundException", f"User pool client {client_id} does not exist."
+            )
         if self.client.secret:
             given = parameters.get("SecretHash")
             if not isinstance(given, str):
-                return _no(
+                return refused_reply(
                     "NotAuthorizedException",
                     f"Unable to verify secret hash for client {client_id}",
                 )
             if given != _secret_hash(self.client.secret, name, self.client.client_id):
-                return _no(
+                return refused_reply(
                     "NotAuthorizedException",
                     f"SecretHash does not match for the client: {client_id}",
                 )
         if not self.settings.auto_verified:
-            return _no(
+            return refused_reply(
                 "NotAuthorizedException",
                 "Cannot resend codes. Auto verification not turned on.",
             )
@@ -383,22 +304,22 @@ class Cognito:
         return Reply(Wire.ANSWERED, 200, delivery=self._details(User(name), Kind.EMAIL))
 
     def _send(self, user: User, kind: Kind, now: float) -> Answer:
-        if kind in _REFUSED:
-            return Answer(_REFUSED[kind])
+        if kind in REFUSED:
+            return Answer(REFUSED[kind])
         # The hour rolls, and what was refused does not count: AWS does not say.
         recent = tuple(at for at in self._accepted.get(user.username, ()) if now - at < _HOUR)
         if len(recent) >= RESENDS_AN_HOUR:
-            return Answer(_TIRED)
+            return Answer(TIRED)
         details = self._details(user, kind)
         if details.medium == "EMAIL" and not self._mail(now):
-            return Answer(_NO_MAIL_LEFT)
+            return Answer(NO_MAIL_LEFT)
         if self._keep_record:
             self._accepted[user.username] = (*recent, now)
             self.deliveries[user.username] += 1
         done = Reply(Wire.ANSWERED, 200, delivery=details)
         if kind is Kind.NODETAILS:
-            done = _AFTERWARDS[kind]  # Cognito itself says nothing of it
-        return Answer(_AFTERWARDS[kind], kind, done) if kind in _AFTERWARDS else Answer(done)
+            done = AFTERWARDS[kind]  # Cognito itself says nothing of it
+        return Answer(AFTERWARDS[kind], kind, done) if kind in AFTERWARDS else Answer(done)
 
     def _mail(self, now: float) -> bool:
         if self.settings.mail_quota is None:

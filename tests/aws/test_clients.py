@@ -16,8 +16,9 @@ from batch_resend.errors import SettingsError
 from batch_resend.job.request import AppClient, Template, build
 from batch_resend.model import Request, Wire
 from batch_resend.settings import Settings
-from batch_resend.simulator.rules import Client, Cognito
+from batch_resend.simulator.rules import Cognito
 from batch_resend.simulator.server import running
+from batch_resend.simulator.setup import Client
 from tests.support.listening import listening
 from tests.support.sentences import is_one_sentence
 
@@ -262,7 +263,7 @@ async def test_an_address_from_aws_s_own_files_is_named_as_that(
 
 @pytest.mark.parametrize(
     ("region", "near"),
-    [("eu-wset-1", "eu-west-1, "), ("us-east-21", "us-east-2 or us-east-1")],
+    [("eu-wset-1", "eu-west-1, "), ("us-east-21", "us-east-2, us-east-1 or ")],
 )
 def test_mistyped_region_is_refused_with_nearest_names(region: str, near: str) -> None:
     with pytest.raises(SettingsError, match=f"Did you mean {near}") as caught:

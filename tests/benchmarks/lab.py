@@ -83,8 +83,8 @@ LATE = Late()
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """The account's usage metric, `AWS/Usage` CallCount, as a run sees it: the calls of a
-    minute, throttled ones included, some time after that minute."""
+    """The account's usage metric as a run sees it: `AWS/Usage` CallCount less ThrottleCount,
+    so the accepted calls of a minute, some time after that minute."""
 
     delay: tuple[float, float] = (60.0, 180.0)  #: seconds from a minute's end to its value
     gaps: float = 0.05  #: of so many minutes there is never a value
@@ -180,7 +180,7 @@ class Lab:
         self._others, self._burst = others, burst
         self._rng = random.Random(seed)
         self._metric, self._rng_of_metric = metric, random.Random(seed + 1)
-        self._calls: Counter[int] = Counter()  # of each minute, by its number
+        self._calls: Counter[int] = Counter()  # accepted in each minute, by its number
         self._told: set[int] = set()  # minutes whose value was handed over, or never comes
         self._order = itertools.count()
         self._events: list[tuple[float, int, str, int, float]] = []
@@ -224,8 +224,9 @@ class Lab:
     def _happen(self, now: float, what: str, who: int, left: float) -> None:
         if what in {"other", "one of a burst"}:
             self.others += 1
-            self._calls[int(now // MINUTE)] += 1
-            self.others_throttled += not self._meter.take(now)
+            taken = self._meter.take(now)
+            self._calls[int(now // MINUTE)] += taken
+            self.others_throttled += not taken
             if what == "other":
                 self._next_other(now)
             return
@@ -248,8 +249,8 @@ class Lab:
         if what == "leave":
             self._leave(client, who, now)
         elif what == "arrive":
-            self._calls[int(now // MINUTE)] += 1
             taken = self._meter.take(now) and not self._rng.random() < self._chance
+            self._calls[int(now // MINUTE)] += taken
             back = now + self._way()
             if self._late:
                 back += self._rng.uniform(0, self._late.handled)

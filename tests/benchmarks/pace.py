@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from batch_resend.job.pacing import Pace
+from batch_resend.job.pace import Pace
 from batch_resend.simulator.quota import Quota, Style
 from tests.benchmarks.lab import Burst, Drive, Paced, drive
 from tests.benchmarks.rivals import Aimd, Fixed, SdkAdaptive

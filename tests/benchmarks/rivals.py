@@ -12,7 +12,7 @@ from botocore.retries.adaptive import ClientRateLimiter, RateClocker
 from botocore.retries.bucket import TokenBucket
 from botocore.retries.throttling import CubicCalculator
 
-from batch_resend.job.pacing import DEFAULT_QUOTA
+from batch_resend.job.pace import DEFAULT_QUOTA
 
 
 class Fixed:

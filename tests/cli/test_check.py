@@ -13,7 +13,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from anyio.from_thread import BlockingPortal
 
-from batch_resend.simulator.rules import Client, Cognito, PoolSettings
+from batch_resend.simulator.rules import Cognito
+from batch_resend.simulator.setup import Client, PoolSettings
 from tests.support.program import (
     CLIENT,
     REPORT,

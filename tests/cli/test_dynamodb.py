@@ -65,7 +65,7 @@ def test_a_table_remembers_from_one_machine_to_the_next(
     shown = program(*line.split()[1:])
     assert "Unknown 1" in shown.out
 
-    forgotten = program("ledger", "forget", "ada@example.com", *AT, *ledger)
+    forgotten = program("ledger", "forget", "ada@example.com", "--yes", *AT, *ledger)
     assert forgotten.code == 0
     assert f"Names erased in 1 message of the ledger {ledger[1]}" in forgotten.err
     export = program("ledger", "export", *AT, *ledger)

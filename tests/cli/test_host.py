@@ -7,6 +7,7 @@ import os
 import pty
 import pwd
 import signal
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,26 @@ def test_user_without_home_can_simulate_and_name_a_ledger(tmp_path: Path) -> Non
     assert program(["status", "--ledger", str(tmp_path / "none.sqlite3")]) == 2
 
 
+def test_no_temporary_directory_matters_only_where_one_is_needed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As in a container whose file systems cannot be written to."""
+
+    def none() -> str:
+        raise FileNotFoundError
+
+    monkeypatch.chdir(tmp_path)
+    run = ["run", "--user", "ada", "--simulate", "--dry-run", "--report"]
+    with monkeypatch.context() as patch:
+        patch.setattr(tempfile, "gettempdir", none)
+        assert program([*run, "report.csv"]) == 0
+        assert program([*run, "report.csv.gz"]) == 2
+    assert capfd.readouterr().err.endswith(
+        "Error: There is no directory for temporary files that can be written to. Set TMPDIR to"
+        " one.\n"
+    )
+
+
 def read_to_end(terminal: int) -> str:
     said = b""
     with contextlib.suppress(OSError):  # this is how a terminal says that nobody is left
@@ -62,7 +83,9 @@ def read_to_end(terminal: int) -> str:
     return said.decode()
 
 
-@pytest.mark.parametrize("options", [(), ("--no-progress",), ("--log-format", "json")])
+@pytest.mark.parametrize(
+    "options", [(), ("--no-progress",), ("--log-format", "json")], ids=["live", "plain", "json"]
+)
 def test_stopped_terminal_does_not_hold_up_a_run(
     program: Program, cognito: Cognito, at: tuple[str, ...], options: tuple[str, ...]
 ) -> None:

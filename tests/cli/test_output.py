@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 import batch_resend
-from batch_resend.simulator.rules import Client, Cognito
+from batch_resend.simulator.rules import Cognito
+from batch_resend.simulator.setup import Client
 from tests.support.program import (
     AGAIN,
     CLIENT,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from batch_resend.simulator.pool import Kind
-from batch_resend.simulator.rules import Cognito, Outage
+from batch_resend.simulator.rules import Cognito
+from batch_resend.simulator.setup import Outage
 from tests.support.program import (
     AGAIN,
     REPORT,

@@ -11,7 +11,8 @@ import pytest
 from anyio.from_thread import BlockingPortal
 
 from batch_resend.simulator.pool import Kind
-from batch_resend.simulator.rules import Client, Cognito, Outage
+from batch_resend.simulator.rules import Cognito
+from batch_resend.simulator.setup import Client, Outage
 from tests.support.program import (
     AGAIN,
     CLIENT,

@@ -14,7 +14,8 @@ from collections import Counter
 import pytest
 
 from batch_resend.simulator.pool import Kind
-from batch_resend.simulator.rules import Cognito, PoolSettings
+from batch_resend.simulator.rules import Cognito
+from batch_resend.simulator.setup import PoolSettings
 from tests.support.program import (
     AGAIN,
     AT_MOST,

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from batch_resend.job.attempt import Sender
 from batch_resend.job.engine import Job, Limits
 from batch_resend.job.outcome import Signal, Stop
-from batch_resend.job.pacing import TICK, Gate, Health, Pace, SharedPace
+from batch_resend.job.pace import Pace
+from batch_resend.job.pacing import TICK, Gate, Health, SharedPace
 from batch_resend.job.planner import Selection
 from batch_resend.job.spool import Spool
 from batch_resend.job.summary import Summary

@@ -15,8 +15,9 @@ from batch_resend.ledger.sqlite.ledger import SqliteLedger
 from batch_resend.model import Outcome, Reason, Reply, Request, Wire
 from batch_resend.simulator.pool import Kind
 from batch_resend.simulator.quota import Quota
-from batch_resend.simulator.rules import Client, Cognito, Outage, PoolSettings
+from batch_resend.simulator.rules import Cognito
 from batch_resend.simulator.sender import SimulatedSender
+from batch_resend.simulator.setup import Client, Outage, PoolSettings
 from tests.support.world import EPOCH, World, users, virtually
 
 

@@ -128,10 +128,10 @@ class LedgerAgainstADict(RuleBasedStateMachine):
         }  # fmt: skip
         if entirely and any(m["at"] < before for n, m in self.messages.items() if n not in old):
             return  # a run does not forget its own open intents
-        count, unknown = self.opened.records.older(before, entirely=entirely)
+        extent = self.opened.records.older(before, entirely=entirely)
         counted = [m for m in old.values() if entirely or m["shown"] is not None]
-        assert count == len(counted)
-        assert unknown == sum(m["state"] in {"open", "unknown"} for m in counted)
+        assert extent.messages == len(counted)
+        assert extent.unknown == sum(m["state"] in {"open", "unknown"} for m in counted)
         self.opened.records.purge(before, entirely=entirely)
         for number, message in old.items():
             message["shown"] = None

@@ -17,7 +17,8 @@ from batch_resend.reports.page.figures import SIMULATED_ID, Domain, read_reports
 from batch_resend.reports.results_csv import COLUMNS
 from batch_resend.simulator.pool import Pool
 from batch_resend.simulator.quota import Quota
-from batch_resend.simulator.rules import Client, Cognito, PoolSettings
+from batch_resend.simulator.rules import Cognito
+from batch_resend.simulator.setup import Client, PoolSettings
 from tests.support.pages import NOON, write
 
 

@@ -28,9 +28,10 @@ from batch_resend.simulator.cloudtrail import (
 )
 from batch_resend.simulator.pool import Pool, User
 from batch_resend.simulator.quota import Quota
-from batch_resend.simulator.rules import Client, Cognito
+from batch_resend.simulator.rules import Cognito
 from batch_resend.simulator.sender import SimulatedEventHistory, SimulatedSender
 from batch_resend.simulator.server import running
+from batch_resend.simulator.setup import Client
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp()
 BY_NAME = [{"AttributeKey": "EventName", "AttributeValue": EVENT_NAME}]

@@ -6,14 +6,12 @@ returns an asynchronous context manager of something with `send`; adding one add
 
 from __future__ import annotations
 
-import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn, Protocol
+from typing import Protocol
 
 import aiohttp
 import anyio
@@ -28,9 +26,11 @@ from batch_resend.job.outcome import Signal, Stop, judge
 from batch_resend.model import Delivery, Outcome, Reason, Reply, Request, Wire
 from batch_resend.simulator.pool import Kind
 from batch_resend.simulator.quota import Quota
-from batch_resend.simulator.rules import Client, Cognito, Outage, PoolSettings
+from batch_resend.simulator.rules import Cognito
 from batch_resend.simulator.sender import SimulatedSender
 from batch_resend.simulator.server import running
+from batch_resend.simulator.setup import Client, Outage, PoolSettings
+from tests.support.by_sdk import ask, at_endpoint
 
 pytestmark = pytest.mark.anyio
 
@@ -118,13 +118,6 @@ async def over_http(cognito: Cognito) -> AsyncIterator[Sender]:
     timeout = aiohttp.ClientTimeout(total=None, sock_read=TIMEOUT)
     async with running(cognito) as url, aiohttp.ClientSession(timeout=timeout) as session:
         yield RawSender(session, url)
-
-
-@asynccontextmanager
-async def at_endpoint(url: str) -> AsyncIterator[Sender]:
-    place = AwsTarget(region="us-east-1", endpoint_url=url)
-    async with clients.resend_client(place, timeout=0.5, concurrency=4) as (client, *_):
-        yield AwsSender(client)
 
 
 @asynccontextmanager
@@ -256,10 +249,6 @@ CASES = [
     silent("ada+fin@example.com", delivered=1),
     silent("ada+rst@example.com", delivered=1),
 ]
-
-
-def ask(username: str) -> Request:
-    return Request(username, {"ClientId": Client().client_id, "Username": username})
 
 
 def told(reply: Reply) -> tuple[object, ...]:
@@ -469,85 +458,3 @@ async def test_a_throttle_is_one_request_too(
         verdict = judge(await sender.send(ask("bob")))
     assert verdict.signal is Signal.THROTTLED
     assert (cognito.requests, cognito.throttled) == (2, 1)
-
-
-async def not_sent(url: str) -> bool:
-    async with at_endpoint(url) as sender:
-        reply = await sender.send(ask("ada@example.com"))
-    assert "ada@example.com" not in reply.message
-    return (reply.wire, judge(reply).reason) == (Wire.NOT_SENT, Reason.CONNECTION)
-
-
-async def test_by_the_sdk_a_refused_connection_proves_that_nothing_was_sent() -> None:
-    async with running(Cognito()) as url:
-        pass
-    assert await not_sent(url)
-
-
-async def test_by_the_sdk_an_unknown_name_proves_that_nothing_was_sent(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def unknown(*_: Any, **__: Any) -> NoReturn:
-        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-
-    monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    assert await not_sent("https://cognito.invalid")
-
-
-async def test_by_the_sdk_a_connection_that_never_comes_about_proves_that_nothing_was_sent() -> (
-    None
-):
-    with socket.socket() as full, socket.socket() as first, socket.socket() as second:
-        full.bind(("127.0.0.1", 0))
-        full.listen(0)
-        for waiting in (first, second):  # nobody accepts them, and there is no third place
-            waiting.setblocking(False)
-            waiting.connect_ex(full.getsockname())
-        assert await not_sent(f"http://127.0.0.1:{full.getsockname()[1]}")
-
-
-async def test_by_the_sdk_a_failed_handshake_proves_that_nothing_was_sent() -> None:
-    cognito = Cognito()
-    async with running(cognito) as url:
-        assert await not_sent(url.replace("http:", "https:"))
-    assert cognito.requests == 0
-
-
-async def test_by_the_sdk_a_proxy_that_refuses_proves_that_nothing_was_sent(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    asked: list[bytes] = []
-
-    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked.append(await reader.readuntil(b"\r\n\r\n"))
-        writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
-        await writer.drain()
-        writer.close()
-
-    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as proxy:
-        port = proxy.sockets[0].getsockname()[1]
-        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
-        assert await not_sent("https://cognito.invalid")
-    (head,) = asked
-    assert head.startswith(b"CONNECT cognito.invalid:443 ")
-    assert b"ada" not in head
-
-
-async def test_by_the_sdk_a_proxy_that_is_not_there_proves_that_nothing_was_sent(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    async with running(Cognito()) as gone:
-        pass
-    monkeypatch.setenv("HTTPS_PROXY", gone)
-    assert await not_sent("https://cognito.invalid")
-
-
-async def test_by_the_sdk_plain_http_stays_on_this_machine_whatever_the_proxy(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    cognito, eavesdropper = Cognito(), Cognito()
-    async with running(eavesdropper) as proxy, running(cognito) as url:
-        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
-            monkeypatch.setenv(name, proxy)
-        assert not await not_sent(url)
-    assert (cognito.requests, eavesdropper.requests) == (1, 0)

@@ -39,8 +39,9 @@ from batch_resend.ledger.sqlite.lockfile import files_of
 from batch_resend.settings import UNCONFIRMED_FILTER
 from batch_resend.simulator.pool import Kind, Pool, User
 from batch_resend.simulator.quota import Quota
-from batch_resend.simulator.rules import Answer, Cognito, Outage
+from batch_resend.simulator.rules import Answer, Cognito
 from batch_resend.simulator.sender import SimulatedListing, SimulatedSender
+from batch_resend.simulator.setup import Outage
 from batch_resend.sources.cognito import CognitoSource
 from tests.support.infos import info
 from tests.support.plugs import Plug, PluggedLedger, PluggedReport, PluggedSender, Pulled

@@ -20,7 +20,8 @@ from batch_resend.reports import merge
 from batch_resend.reports.results_csv import COLUMNS
 from batch_resend.run.send import PreparedRun
 from batch_resend.simulator.pool import Kind
-from batch_resend.simulator.rules import Cognito, PoolSettings
+from batch_resend.simulator.rules import Cognito
+from batch_resend.simulator.setup import PoolSettings
 from batch_resend.sources import planned_batch
 from batch_resend.step_functions import handler
 from batch_resend.step_functions.arguments import read_settings

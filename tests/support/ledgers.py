@@ -153,7 +153,8 @@ class Ledger:
     async def older(self, before: float, **given: Any) -> tuple[int, int]:
         settings = self.settings()
         async with erasing(settings, await ledger_of(settings)) as ledger:
-            return await ledger.older(before, **given)
+            extent = await ledger.older(before, **given)
+            return extent.messages, extent.unknown
 
     async def purge(self, before: float, **given: Any) -> None:
         settings = self.settings()

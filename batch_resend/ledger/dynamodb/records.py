@@ -6,14 +6,14 @@ import json
 import math
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from functools import partial
 from typing import Any
 
 import anyio
 
 from batch_resend.errors import LedgerError
-from batch_resend.ledger import Finding, Forgotten, Marked, Message, PastRun
+from batch_resend.ledger import Extent, Finding, Forgotten, Marked, Message, PastRun
 from batch_resend.ledger.dynamodb import items as kept
 from batch_resend.ledger.dynamodb.connection import (
     DynamoConnection,
@@ -138,14 +138,26 @@ class DynamoRecords:
                 count += await self._erase(one)
         return Forgotten(count, tuple(unknown))
 
-    async def older(self, before: float, *, entirely: bool = False) -> tuple[int, int]:
-        """How many messages `purge` would erase, and how many of these are unknown."""
-        count = unknown = 0
-        async for item in self._connection.items():
-            for one in _old(item, before, entirely=entirely):
-                count += 1
-                unknown += one.kept.message.is_unknown
-        return count, unknown
+    async def reach(self, names: Sequence[str]) -> Extent:
+        """What `forget` would erase."""
+        missing: list[str] = []
+        messages: dict[str, Message] = {}
+        for name in names:
+            found = await self._connection.person(name)
+            if not found:
+                missing.append(name)
+            messages |= {one.token: one.kept.message for one in found if one.kept.message.name}
+        return _extent(messages.values(), missing)
+
+    async def older(self, before: float, *, entirely: bool = False) -> Extent:
+        """What `purge` would erase."""
+        return _extent(
+            [
+                one.kept.message
+                async for item in self._connection.items()
+                for one in _old(item, before, entirely=entirely)
+            ]
+        )
 
     async def purge(self, before: float, *, entirely: bool = False) -> None:
         """Erase the names in messages settled before then, or intended if never settled.
@@ -206,6 +218,13 @@ class DynamoRecords:
                             {"#of": "of"},
                         )
                     )
+
+
+def _extent(messages: Collection[Message], missing: Sequence[str] = ()) -> Extent:
+    times = [message.at for message in messages]
+    unknown = sum(message.is_unknown for message in messages)
+    oldest, newest = min(times, default=None), max(times, default=None)
+    return Extent(len(times), unknown, oldest, newest, tuple(missing))
 
 
 def _old(item: Item, before: float, *, entirely: bool) -> list[Found]:

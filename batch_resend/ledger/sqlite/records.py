@@ -13,7 +13,7 @@ import math
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 
-from batch_resend.ledger import Finding, Forgotten, Identity, Marked, Message, PastRun
+from batch_resend.ledger import Extent, Finding, Forgotten, Identity, Marked, Message, PastRun
 from batch_resend.ledger.sqlite.connection import LedgerConnection
 
 _MESSAGES = {  #: by version
@@ -22,10 +22,12 @@ _MESSAGES = {  #: by version
     2: "SELECT id, run, key, exact, name, state, reason, intended_at, settled_at,"
     " request_id, evidence, reconciled_at FROM messages ",
 }
-_COUNT_OLDER = """
-SELECT count(*), count(CASE WHEN state IN ('open', 'unknown') THEN 1 END) FROM messages
-WHERE coalesce(settled_at, intended_at) < ? AND (name IS NOT NULL OR ?)
+_EXTENT = """
+SELECT count(*), count(CASE WHEN state IN ('open', 'unknown') THEN 1 END),
+min(coalesce(settled_at, intended_at)), max(coalesce(settled_at, intended_at)) FROM messages
 """
+_OLDER = "WHERE coalesce(settled_at, intended_at) < ? AND (name IS NOT NULL OR ?)"
+_CHOSEN_NAMES = "WHERE name IS NOT NULL AND id IN (SELECT message FROM chosen)"
 _ERASE_OLDER = "UPDATE messages SET name = NULL WHERE coalesce(settled_at, intended_at) < ?"
 _REMOVE_OLDER = (
     "DELETE FROM aliases WHERE message IN"
@@ -245,11 +247,19 @@ class LedgerRecords:
         self._scrub()
         return Forgotten(erased, tuple(unknown))
 
-    def older(self, before: float, *, entirely: bool = False) -> tuple[int, int]:
-        """How many messages `purge` would erase, and how many of these are unknown."""
+    def reach(self, names: Sequence[str]) -> Extent:
+        """What `forget` would erase."""
+        with self._connection.errors("cannot be read"), self._chosen(names) as missing:
+            return self._extent(_CHOSEN_NAMES, missing=missing)
+
+    def older(self, before: float, *, entirely: bool = False) -> Extent:
+        """What `purge` would erase."""
         with self._connection.errors("cannot be read"):
-            count, unknown = self._db.execute(_COUNT_OLDER, (before, entirely)).fetchone()
-        return int(count), int(unknown)
+            return self._extent(_OLDER, before, entirely)
+
+    def _extent(self, where: str, *given: float, missing: Sequence[str] = ()) -> Extent:
+        count, unknown, oldest, newest = self._db.execute(_EXTENT + where, given).fetchone()
+        return Extent(count, unknown, oldest, newest, tuple(missing))
 
     def purge(self, before: float, *, entirely: bool = False) -> None:
         """Erase the names in messages settled before then, or intended if never settled.
@@ -273,8 +283,11 @@ class LedgerRecords:
             self._db.executemany(_CHOOSE, [(message,) for message in found])
             if not found:
                 unknown.append(name)
-        yield unknown
-        self._db.execute("DROP TABLE chosen")
+        try:
+            yield unknown
+        finally:
+            with contextlib.suppress(sqlite3.Error):
+                self._db.execute("DROP TABLE chosen")
 
     def _scrub(self) -> None:
         """Write the file anew, for erased names may be left between its rows."""
