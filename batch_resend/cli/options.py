@@ -225,10 +225,8 @@ LEDGER = Option(
 )
 CREATE_LEDGER = Option(
     flag="--create-ledger", panel=MEMORY,
-    help="Allow a new, empty ledger without a prompt.",
-)
-REQUIRE_LEDGER = Option(
-    flag="--require-ledger", panel=MEMORY, help="Refuse to start with a new, empty ledger.",
+    help="Allow a new, empty ledger without a terminal.",
+    note="Else a run that finds no ledger, and asks no question, is refused.",
 )
 MAX_SENDS = Option(
     flag="--max-sends", metavar="COUNT", panel=MEMORY, parse=parsing.whole,
@@ -312,7 +310,7 @@ RUN = (
     *(ONE_PER_ADDRESS, DELIMITER, ENCODING, OLDER_THAN, NEWER_THAN, SINCE, MATCH, EXCLUDE),
     *(SAMPLE, WAVES, CLIENT_SECRET_ID, FETCH_CLIENT_SECRET, METADATA, IP_ADDRESS, ENCODED_DATA),
     *(ANALYTICS_ENDPOINT_ID, RATE, SHARE, CONCURRENCY, MAX_ATTEMPTS, TIMEOUT, DEADLINE, MAX_SENT),
-    *(MAX_FAILURES, GIVE_UP_AFTER, LEDGER, CREATE_LEDGER, REQUIRE_LEDGER, MAX_SENDS, COOLDOWN),
+    *(MAX_FAILURES, GIVE_UP_AFTER, LEDGER, CREATE_LEDGER, MAX_SENDS, COOLDOWN),
     *(
         RESEND_UNKNOWN,
         OVERWRITE,
