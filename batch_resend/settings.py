@@ -78,7 +78,6 @@ class Settings:
     give_up_after: float = 300.0
     ledger: str | None = None
     create_ledger: bool = False
-    require_ledger: bool = False
     max_sends: int = 1
     cooldown: float = 24 * 3600.0
     resend_unknown: ResendUnknown | None = None
@@ -228,6 +227,11 @@ class Settings:
             ("--exclude", self.exclude),
             ("--client-secret-file", self.client_secret_file),
         )
+
+    @property
+    def needs_a_ledger(self) -> bool:
+        """Whether a run ends where it finds no ledger, for then it knows nobody."""
+        return not (self.create_ledger or self.dry_run or self.simulate)
 
     def outputs(self) -> Iterator[tuple[str, str]]:
         """Yield the files that are written, with the option that names each."""

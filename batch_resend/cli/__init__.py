@@ -16,6 +16,7 @@ from batch_resend.cli import config, option_sources, options
 from batch_resend.cli.check import check
 from batch_resend.cli.command import Command, Commands, check_variables
 from batch_resend.cli.ledger import ledger
+from batch_resend.cli.reconcile import reconcile
 from batch_resend.cli.report import report
 from batch_resend.cli.run import run
 from batch_resend.cli.simulate import simulate
@@ -103,7 +104,7 @@ def main(
     del version
 
 
-for one in (run, check, status):
+for one in (run, check, status, reconcile):
     app.command(cls=Command)(one)
 app.add_typer(ledger, name="ledger")
 for one in (report, simulate):

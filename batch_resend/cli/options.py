@@ -108,7 +108,8 @@ CASE_SENSITIVE = Option(
 )
 ONE_PER_ADDRESS = Option(
     flag="--one-per-address", panel=USERS_PANEL,
-    help="Only the newest account of each address (listing only).",
+    help="Only the newest account of each address.",
+    note="From a listing, or a file with `UserCreateDate`.",
 )
 DELIMITER = Option(
     flag="--delimiter", metavar="CHAR", panel=USERS_PANEL,
@@ -227,10 +228,8 @@ LEDGER = Option(
 )
 CREATE_LEDGER = Option(
     flag="--create-ledger", panel=MEMORY,
-    help="Allow a new, empty ledger without a prompt.",
-)
-REQUIRE_LEDGER = Option(
-    flag="--require-ledger", panel=MEMORY, help="Refuse to start with a new, empty ledger.",
+    help="Allow a new, empty ledger without a terminal.",
+    note="Else a run that finds no ledger, and asks no question, is refused.",
 )
 MAX_SENDS = Option(
     flag="--max-sends", metavar="COUNT", panel=MEMORY, parse=parsing.whole,
@@ -314,7 +313,7 @@ RUN = (
     *(ONE_PER_ADDRESS, DELIMITER, ENCODING, OLDER_THAN, NEWER_THAN, SINCE, MATCH, EXCLUDE),
     *(SAMPLE, WAVES, CLIENT_SECRET_ID, FETCH_CLIENT_SECRET, METADATA, IP_ADDRESS, ENCODED_DATA),
     *(ANALYTICS_ENDPOINT_ID, RATE, SHARE, CONCURRENCY, MAX_ATTEMPTS, TIMEOUT, DEADLINE, MAX_SENT),
-    *(MAX_FAILURES, GIVE_UP_AFTER, LEDGER, CREATE_LEDGER, REQUIRE_LEDGER, MAX_SENDS, COOLDOWN),
+    *(MAX_FAILURES, GIVE_UP_AFTER, LEDGER, CREATE_LEDGER, MAX_SENDS, COOLDOWN),
     *(
         RESEND_UNKNOWN,
         OVERWRITE,

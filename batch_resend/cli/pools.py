@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -65,6 +66,8 @@ def side_by_side(
         settings = _settings(context, everybody, forms, one)
         if not speech["yes"]:
             must_ask(*(each.users for each in settings.values()))
+            # A person sees which ledgers are new, and is asked.
+            settings = {name: replace(each, create_ledger=True) for name, each in settings.items()}
         return await run_pools(
             settings,
             observers=observers,

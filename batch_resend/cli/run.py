@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -88,6 +89,7 @@ def _one_run(
             raise UsageError(f"{error}{option_sources.origins(context, str(error))}") from None
         if not speech["yes"]:
             must_ask(settings.users)
+            settings = replace(settings, create_ledger=True)  # a person sees it and is asked
         with stops.before_sending():
             async with prepare(settings, observe=observe, stops=stops) as prepared:
                 if not await console.approve(prepared.preview):

@@ -93,6 +93,10 @@ def simulate(context: typer.Context, typed: Values) -> int:
                 f"  batch-resend run --user-pool-id {SIMULATED_POOL} --client-id {SIMULATED_CLIENT}"
                 f" --endpoint-url {url} --yes"
             )
+            typer.echo(
+                f"  batch-resend reconcile --client-id {SIMULATED_CLIENT} --region us-east-1"
+                f" --endpoint-url {url}"
+            )
 
         with anyio.open_signal_receiver(*SIGNALS) as signals:
             async with anyio.create_task_group() as tasks:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import textwrap
+from datetime import UTC, datetime
 from typing import Any
 
 from batch_resend.errors import Exit
 from batch_resend.job.engine import Snapshot
 from batch_resend.job.summary import Summary
 from batch_resend.masking import printable
-from batch_resend.model import Outcome, Reason
+from batch_resend.model import Outcome, Reason, RunInfo
 from batch_resend.wording import some, span
+
+_UNTIL_RECORDED = 900.0  #: seconds until CloudTrail has most calls; about 300 on average
 
 
 def wrapped(text: str, width: int) -> str:
@@ -74,7 +77,28 @@ def _unknown(summary: Summary) -> list[str]:
     ]
     if summary.info.ledger:
         lines.append(f"  {status_command(summary.info.ledger, summary.info.region)}")
+        if not summary.info.simulated:
+            lines.append(f"  {reconcile_command(summary.info)}")
+            lines.append(
+                f"  can settle them by CloudTrail's records, from {_recorded(summary)} on."
+            )
     return lines
+
+
+def reconcile_command(info: RunInfo) -> str:
+    """Return the command that settles unknown outcomes, wherever the ledger is."""
+    import shlex
+
+    words = ["batch-resend", "reconcile", "--ledger", info.ledger or "", "--region", info.region]
+    if not info.endpoint_is_aws:
+        words += ["--endpoint-url", info.endpoint]
+    return printable(shlex.join(words))
+
+
+def _recorded(summary: Summary) -> str:
+    """Return when CloudTrail should have the last request."""
+    at = summary.started_at + summary.seconds + _UNTIL_RECORDED
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def status_command(ledger: str, region: str = "") -> str:

@@ -71,10 +71,8 @@ class Sending:
 
     def free(self, place: Place) -> None:
         """Give a place back to the pace; what goes wrong there changes nothing for the user."""
-        try:
+        with self.stopping.guarded():
             self.gate.free(place, anyio.current_time())
-        except Exception as error:
-            self.stopping.fail(error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +132,8 @@ class Attempt:
                 intend = Intend(names_of(self.planned), run.clock.at(place.left_at), run.policy)
                 intent = await run.journal.make(intend)  # 5
                 place.left_at, self.in_doubt = anyio.current_time(), True
-                reply = await run.send(self.request)  # 6
+                mark = run.journal.mark(intent, intend.at)
+                reply = await run.send(replace(self.request, mark=mark))  # 6
                 ended = anyio.current_time()
                 verdict = judge(reply)
                 self.tries.append(Tried(verdict, reply, ended - place.left_at))

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Protocol
 
 import anyio
 import anyio.lowlevel
 
-from batch_resend.errors import LedgerError, ReportError, place_of
+from batch_resend.errors import LedgerError, place_of
 from batch_resend.job.attempt import Attempt, Sender, Sending, result_of
 from batch_resend.job.clock import Clock
 from batch_resend.job.outcome import Stop
+from batch_resend.job.outlets import HandOver, Outlets, Report
 from batch_resend.job.pace import DEFAULT_QUOTA, Pace
 from batch_resend.job.pacing import Gate, Health, SharedPace
 from batch_resend.job.plan import Eligibility
@@ -33,22 +33,10 @@ from batch_resend.job.waves import Schedule, Waves, divide
 from batch_resend.ledger.journal import ExclusiveLedger, Journal, OwnJournal
 from batch_resend.ledger.policy import SendPolicy
 from batch_resend.model import Outcome, Planned, Reason, Result, RunInfo
-from batch_resend.observer import Event, Noted, Observe, Settled, Waiting, ignore
+from batch_resend.observer import Noted, Observe, Waiting, ignore
 
 STALLED = 5.0  #: seconds without an accepted request, from which the time left is unknown
 _CLOCKS_DIFFER = 600.0  #: seconds that two clocks may differ before it is said
-
-
-class Report(Protocol):
-    """Who is told what became of each row; raises `ReportError`."""
-
-    def write(self, result: Result) -> None:
-        """Take one result."""
-        ...
-
-    async def room(self) -> None:
-        """Wait until there is room for more."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +91,7 @@ class Job:
     policy: SendPolicy = field(default_factory=SendPolicy)
     limits: Limits = field(default_factory=Limits)
     observe: Observe = ignore
-    hand_over: Callable[[Result], Awaitable[None]] | None = None  #: takes every row's result
+    hand_over: HandOver | None = None  #: takes every row's result
     rng: random.Random = field(default_factory=random.SystemRandom)
     threads: bool = True  #: commit in a thread; not in virtual time
     part: bool = False  #: of a larger run, which asks the ledger what is unknown over all
@@ -112,6 +100,7 @@ class Job:
     notes: tuple[str, ...] = field(default=(), init=False)  #: on the input, for the plan
     schedule: Schedule = field(default_factory=lambda: Schedule([0]), init=False)
     stopping: Stopping = field(init=False)
+    _outlets: Outlets = field(init=False)
     _gate: Gate = field(init=False)
     _journal: Journal = field(init=False)
     _clock: Clock = field(init=False)
@@ -130,9 +119,15 @@ class Job:
             Pace(self.limits.rate),
             Health(self.limits.concurrency),
             budget=self.limits.max_sent,
-            waiting=lambda why, seconds: self._note(Waiting(why, seconds)),
+            waiting=lambda why, seconds: self._outlets.event(Waiting(why, seconds)),
         )
         self.stopping = Stopping(self._gate)
+        self._outlets = Outlets(
+            report=self.report,
+            observe=self.observe,
+            hand_over=self.hand_over,
+            stopping=self.stopping,
+        )
 
     # -- 1 and 2: read and plan ----------------------------------------------------
 
@@ -246,10 +241,8 @@ class Job:
             self.stop(Stop.LEDGER, f"The ledger's commits broke off ({place_of(error)}).")
 
     async def _watch_time(self, deadline: float | None) -> None:
-        try:
+        with self.stopping.guarded():
             await self.stopping.watch_time(deadline, self.limits.give_up_after)
-        except Exception as error:
-            self.stopping.fail(error)
 
     async def _finish(self) -> Summary:
         summary = await self._summary()
@@ -281,7 +274,7 @@ class Job:
 
     def _end_wave(self) -> None:
         sentence, went_well = self.schedule.judge(self.limits.max_failures)
-        self._note(Noted(sentence))
+        self._outlets.event(Noted(sentence))
         if not went_well:
             self.stop(Stop.MAX_FAILURES)
         elif not self.schedule.is_last:
@@ -347,38 +340,7 @@ class Job:
 
     async def _tell(self, result: Result) -> None:
         self.tally.add(result)
-        try:
-            self._write(result)
-            await self.report.room()
-        except ReportError as error:
-            self.stop(Stop.REPORT, str(error))
-        except Exception as error:
-            self.stopping.fail(error)
-        self._note(Settled(result))
-        if self.hand_over is not None:
-            try:
-                await self.hand_over(result)
-            except Exception as error:
-                self.stopping.fail(error)
-
-    def _write(self, result: Result) -> None:
-        """Report a row; where that fails for what Cognito said, without what it said."""
-        try:
-            self.report.write(result)
-        except ReportError:
-            raise
-        except Exception as error:
-            self.stopping.fail(error)
-            self.report.write(
-                replace(result, delivery=None, error_code="", error_message="", request_id="")
-            )
-
-    def _note(self, event: Event) -> None:
-        """Let whoever watches know; what goes wrong there ends the run, and loses no row."""
-        try:
-            self.observe(event)
-        except Exception as error:
-            self.stopping.fail(error)
+        await self._outlets.result(result)
 
     async def _summary(self) -> Summary:
         unknown: int | None = self.tally.outcomes[Outcome.UNKNOWN]
@@ -388,7 +350,9 @@ class Job:
             except LedgerError as error:
                 unknown = None  # this run's own number would say that there are no others
                 if self.stopping.cause is not Stop.LEDGER:  # else it is said as what stopped it
-                    self._note(Noted(f"How many are unknown over all runs is not known. {error}"))
+                    self._outlets.event(
+                        Noted(f"How many are unknown over all runs is not known. {error}")
+                    )
             except Exception as error:
                 unknown = None
                 self.stopping.fail(error)

@@ -7,6 +7,8 @@ request, or no connection at all.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import anyio
@@ -63,6 +65,14 @@ class Stopping:
     def fail(self, error: Exception) -> None:
         """End the run for an error that nothing foresaw; every row is still reported."""
         self.stop(Stop.INTERNAL, place_of(error))
+
+    @contextlib.contextmanager
+    def guarded(self) -> Iterator[None]:
+        """Let an error that nothing foresaw end the run, and nothing else."""
+        try:
+            yield
+        except Exception as error:
+            self.fail(error)
 
     def withdraw(self) -> None:
         """Forget the cause, where every user was requested before it could stop anything."""

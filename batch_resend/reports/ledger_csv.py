@@ -16,7 +16,10 @@ from batch_resend.masking import cell
 from batch_resend.reports.private_file import PrivateFile
 from batch_resend.reports.results_csv import timestamp
 
-COLUMNS = ("run", "username", "state", "reason", "intended_at", "settled_at")
+COLUMNS = (
+    *("run", "username", "state", "reason", "intended_at", "settled_at"),
+    *("request_id", "evidence", "reconciled_at"),
+)
 
 _AT_ONCE = 1000  #: rows in one write
 
@@ -46,4 +49,7 @@ def _columns(message: Message) -> tuple[str, ...]:
         message.reason or "",
         timestamp(message.intended_at),
         "" if message.settled_at is None else timestamp(message.settled_at),
+        cell(message.request_id or ""),
+        cell(message.evidence or ""),
+        "" if message.reconciled_at is None else timestamp(message.reconciled_at),
     )

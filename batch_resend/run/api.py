@@ -30,9 +30,9 @@ async def open_run(settings: Settings, *, observe: Observe = ignore) -> AsyncIte
                 print(result.row, result.outcome, result.reason)
         print(running.summary.exit_code)
 
-    The block begins when all is planned, and the first message is sent when it asks for
-    the first result. Leaving it early stops the run gently. Raises a `BatchResendError`
-    where nobody could be written to.
+    The block starts when all is planned, and sending starts when it asks for the first
+    result. Leaving it early stops the run gently. Raises a `BatchResendError` if the run
+    cannot start, or is stopped before it sends.
     """
     stops = Stops()
     send, receive = anyio.create_memory_object_stream[Result](0)

@@ -27,6 +27,8 @@ def next_command(settings: Settings) -> str:
     again, for they would be refused: `report.csv` is followed by `report-2.csv`.
     """
     following: dict[str, Any] = {"dry_run": False}
+    if not settings.dry_run:
+        following["create_ledger"] = False  # it is there now
     if not settings.overwrite:
         for option, path in settings.outputs():
             following[option.removeprefix("--")] = following_name(path)

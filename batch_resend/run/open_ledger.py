@@ -148,7 +148,7 @@ async def writing(
         "client": owner(settings, backend),
         "case_sensitive": bool(settings.case_sensitive),
         "simulated": settings.simulate,
-        "must_exist": settings.require_ledger,
+        "must_exist": settings.needs_a_ledger,
         "read_only": settings.dry_run,
     }
     if settings.ledger is not None and is_table(settings.ledger):

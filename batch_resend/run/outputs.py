@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from batch_resend.errors import ReportError
-from batch_resend.job.engine import Report
+from batch_resend.job.outlets import Report
 from batch_resend.model import Result
 from batch_resend.reports.delivery import Deliveries
 from batch_resend.reports.results_csv import CsvReport, FailedRows

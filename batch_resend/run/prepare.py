@@ -175,7 +175,7 @@ def _note_ledger(
     ledger: SqliteLedger | DynamoLedger, client: str, note: Callable[[str], None], *, dry_run: bool
 ) -> None:
     if ledger.is_new and ledger.address and not dry_run:
-        note(f"A new ledger was begun: {ledger.address}")
+        note(f"Warning: no ledger at {ledger.address} yet; this run creates an empty one.")
     if ledger.client != client:
         note(
             f"The {ledger.name} was begun for {ledger.client}, and this run is for {client}:"

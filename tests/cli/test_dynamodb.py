@@ -34,15 +34,15 @@ def test_a_table_remembers_from_one_machine_to_the_next(
     assert {row["reason"] for row in program.report()} == {"eligible"}
     first = program("run", users, *at, *ledger, *AGAIN, *SUMMARY)
     assert first.code == 1, first.err
-    assert f"A new ledger was begun: {ledger[1]}" in first.err
+    assert f"no ledger at {ledger[1]} yet; this run creates an empty one" in first.err
     assert "was begun for" not in first.err
     assert program.summary()["ledger"] == ledger[1]
     assert [row["reason"] for row in sorted(program.report(), key=lambda row: int(row["row"]))] == [
         "accepted", "accepted", "user-not-found",
     ]  # fmt: skip
-    again = program("run", users, *at, *ledger, "--require-ledger", *AGAIN)
+    again = program("run", users, *at, *ledger, *AGAIN, env={"BATCH_RESEND_CREATE_LEDGER": "0"})
     assert again.code == 1, again.err
-    assert "A new ledger" not in again.err
+    assert "no ledger at" not in again.err
     assert [row["reason"] for row in program.report()].count("cooling-down") == 2
     assert cognito.deliveries == {names[0]: 1, names[1]: 1}
     assert not program.state.exists(), "nothing is left on the machine"
@@ -97,13 +97,16 @@ def test_what_is_wrong_with_a_table_is_one_sentence_before_anybody_is_written_to
             ("--ledger", "dynamodb://no-such-table"),
         ),
         (2, "names no table of DynamoDB", ("--ledger", "dynamodb://")),
-        (4, "--require-ledger forbids to begin with a new one", (*ledger, "--require-ledger")),
         (2, "is too long for a ledger that machines share", (*ledger, "--timeout", "10m")),
     ):
         ended = program("run", users, *at, *options, *REPORT)
         assert ended.code == code, ended.err
         assert said in ended.err
         assert "Traceback" not in ended.err
+    unasked = {"BATCH_RESEND_CREATE_LEDGER": "0"}
+    refused = program("run", users, *at, *ledger, *REPORT, env=unasked)
+    assert refused.code == 4
+    assert "allow a new one with --create-ledger" in refused.err
     for command in (["status"], ["ledger", "export"], ["ledger", "forget", "ada"]):
         ended = program(*command, *AT, *ledger)
         assert ended.code == 2

@@ -132,7 +132,7 @@ BAD = {
         "shut/ledger", ("--ledger", "shut/ledger"), 4, prepare=shut_folder
     ),
     "a ledger that must be there": Bad(
-        "--create-ledger", ("--ledger", "gone", "--require-ledger"), 4
+        "--create-ledger", ("--ledger", "gone"), 4, env={"BATCH_RESEND_CREATE_LEDGER": "0"}
     ),
     # AWS.
     "a plain address far away": Bad(

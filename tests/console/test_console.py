@@ -43,7 +43,11 @@ def test_the_summary_says_what_happened_and_what_now() -> None:
 def test_the_command_that_shows_who_is_unknown_is_named_where_the_ledger_is_kept() -> None:
     reasons = {Reason.NO_ANSWER: 1}
     kept = summary(reasons, unknown_in_ledger=1, info=info(ledger="my state/l.sqlite3"))
-    assert "  batch-resend status --ledger 'my state/l.sqlite3'" in summary_lines(kept)
+    assert summary_lines(kept)[3:6] == [
+        "  batch-resend status --ledger 'my state/l.sqlite3'",
+        "  batch-resend reconcile --ledger 'my state/l.sqlite3' --region eu-west-1",
+        "  can settle them by CloudTrail's records, from 1970-01-01 00:16 UTC on.",
+    ]
     for told in (
         summary(reasons, unknown_in_ledger=1, info=info(ledger=None)),
         summary({}, unknown_in_ledger=0, info=info(ledger="l.sqlite3")),

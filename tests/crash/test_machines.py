@@ -156,7 +156,17 @@ def share(
                 )
             )
         line.fate = lambda _: "pass"
-        verdict = finish(place(machines), simulator)
+        last = place(machines)
+        verdict = finish(last, simulator)
+        never = Counter(
+            reason
+            for name, reason in last.ended(1).report.reasons.items()
+            if name not in simulator.deliveries
+        )
+        tell(f"never sent a code, and why: {dict(never)}")
+        # Each is named in the last report, and the last lines say how many and how to see them.
+        if verdict.in_doubt:
+            assert "Unknown over all runs: " in last.ended(1).said
         died = sum(deaths for deaths, _ in done)
         told: Counter[str] = sum((one for _, one in done), Counter())
         harmed = sum(n for (_, fate), n in line.met.items() if fate != "pass")

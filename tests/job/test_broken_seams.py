@@ -91,7 +91,7 @@ def test_what_breaks_loses_no_row_and_sends_none_twice(
         assert summary.exit_code == 4
         assert "ada@example.com" not in summary.detail
         if summary.stopped_by is Stop.INTERNAL:
-            assert summary.detail.startswith("ZeroDivisionError in test_broken_seams.py:")
+            assert summary.detail.startswith("ZeroDivisionError at test_broken_seams.py:")
     else:
         assert summary.exit_code == 0
     for result in world.report.results:

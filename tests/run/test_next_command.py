@@ -52,7 +52,6 @@ EVERYTHING = Settings(
     give_up_after=60.0,
     ledger="/somewhere/ledger.sqlite3",
     create_ledger=True,
-    require_ledger=True,
     format="csv",
     max_sends=0,
     cooldown=86400.0 * 7,

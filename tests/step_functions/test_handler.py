@@ -81,6 +81,7 @@ def cloud(
         "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER": url,
         "BATCH_RESEND_CLIENT_ID": CLIENT,
         "BATCH_RESEND_LEDGER": str(tmp_path / "ledger.sqlite3"),  # one batch at a time here
+        "BATCH_RESEND_CREATE_LEDGER": "1",
         "BATCH_RESEND_RATE": "1000",
         "BUCKET": "clean-up",
         "BATCH_SIZE": "10",

@@ -7,25 +7,19 @@ what. What the interpreter does not do is said in the example's README.
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import random
-import re
 import shlex
-import subprocess
-import sys
 import time
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import boto3
 import pytest
-from cfnlint.decode import cfn_yaml
 from moto.awslambda_simple.models import LambdaSimpleBackend
 from moto.stepfunctions.parser.api import HistoryEventType
 from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import (
@@ -43,10 +37,9 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration.job 
 from batch_resend.simulator.pool import Kind
 from batch_resend.simulator.rules import Answer, Cognito
 from batch_resend.simulator.setup import PoolSettings
-from batch_resend.step_functions.arguments import read_settings
-from tests.support.dynamodb import ACTIONS
 from tests.support.lambda_sandbox import Died, Sandboxes
 from tests.support.program import CLIENT, numbered, once, read_report, tallied
+from tests.support.state_machine import DEFINITION, TEMPLATE
 
 #: In the gate; more by BATCH_RESEND_MACHINE=1050.
 USERS = int(os.environ.get("BATCH_RESEND_MACHINE", "220"))
@@ -54,9 +47,6 @@ USERS = int(os.environ.get("BATCH_RESEND_MACHINE", "220"))
 AT_MOST = 1800.0  #: seconds; a run that takes longer hangs, even on a busy machine
 pytestmark = pytest.mark.timeout(3600)
 
-EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "step-functions"
-DEFINITION = (EXAMPLE / "statemachine.asl.json").read_text("utf-8")
-TEMPLATE: dict[str, Any] = cfn_yaml.load(str(EXAMPLE / "template.yaml"))
 KEYS = {"aws_access_key_id": "x", "aws_secret_access_key": "x", "region_name": "us-east-1"}
 BUCKET = "clean-up"
 ROLE = "arn:aws:iam::123456789012:role/states"
@@ -483,93 +473,3 @@ def test_a_dry_run_writes_its_report_and_asks_for_nobody(cloud: Cloud, cognito: 
     assert cloud.summary()["dry_run"] is True
     assert cloud.function.called("send") == []
     assert cognito.requests == 0
-
-
-def test_only_a_call_that_was_not_made_is_tried_again_by_itself() -> None:
-    machine = json.loads(DEFINITION)
-    send = machine["States"]["Batches"]["ItemProcessor"]["States"]["Send"]
-    assert [retry["ErrorEquals"] for retry in send["Retry"]] == [
-        ["Lambda.TooManyRequestsException"]
-    ]
-    assert DEFINITION.count('"Catch"') == 1
-    assert "Retry" not in machine["States"]["Batches"]
-
-
-def test_however_the_batches_end_all_is_merged_when_no_function_is_at_work_any_more() -> None:
-    states = json.loads(DEFINITION)["States"]
-    (caught,) = states["Batches"]["Catch"]
-    assert caught["ErrorEquals"] == ["States.ALL"]
-    wait = states[caught["Next"]]
-    function = TEMPLATE["Resources"]["Function"]["Properties"]
-    assert (wait["Type"], wait["Next"]) == ("Wait", "Merge")
-    assert wait["Seconds"] >= function["Timeout"]
-
-
-# -- the template ------------------------------------------------------------------------
-
-
-def test_cfn_lint_finds_nothing_wrong_with_the_template() -> None:
-    program = "import sys; from cfnlint.runner import main; sys.exit(main())"
-    done = subprocess.run(
-        [sys.executable, "-c", program, "--regions", "us-east-1", "--", EXAMPLE / "template.yaml"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-
-
-def test_the_template_gives_the_function_and_the_state_machine_what_they_ask_for(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    resources = TEMPLATE["Resources"]
-    machine = resources["StateMachine"]["Properties"]
-    assert set(re.findall(r"\$\{(\w+)\}", DEFINITION)) == set(machine["DefinitionSubstitutions"])
-    function = resources["Function"]["Properties"]
-    module, _, name = function["Handler"].rpartition(".")
-    assert callable(getattr(importlib.import_module(module), name))
-    variables = function["Environment"]["Variables"]
-    assert variables.keys() >= {"BUCKET", "WORKERS", "BATCH_SIZE", "TOLERATED_FAILURE_PERCENTAGE"}
-
-    # The schedule's own input, with the function's own variables.
-    values = {"SHARE": "0.5", "LEDGER": "dynamodb://resends", "CLIENT_ID": CLIENT,
-              "USER_POOL_ID": "us-east-1_Simulated", "CLIENT_SECRET_ID": "secret"}  # fmt: skip
-    assert {f"BATCH_RESEND_{name}" for name in values} == {
-        name for name in variables if name.startswith("BATCH_RESEND_")
-    }
-    for name, value in values.items():
-        monkeypatch.setenv(f"BATCH_RESEND_{name}", value)
-    given = json.loads(resources["Schedule"]["Properties"]["Target"]["Input"])
-    settings = read_settings(given["arguments"])
-    assert (settings.cooldown, settings.max_sends) == (72 * 3600, 3)
-    assert (settings.older_than, settings.newer_than) == (24 * 3600, 14 * 24 * 3600)
-    states = json.loads(DEFINITION)["States"]
-    calls = [states["Plan"], states["Merge"], states["Batches"]["ItemProcessor"]["States"]["Send"]]
-    assert all(call["TimeoutSeconds"] > function["Timeout"] for call in calls)
-
-
-def test_what_must_last_outlives_the_stack_and_what_is_allowed_is_named() -> None:
-    resources = TEMPLATE["Resources"]
-    for name in ("Ledger", "Bucket"):
-        assert resources[name]["DeletionPolicy"] == "Retain"
-        assert resources[name]["UpdateReplacePolicy"] == "Retain"
-    assert "TimeToLiveSpecification" not in resources["Ledger"]["Properties"]
-    roles = [one["Properties"] for one in resources.values() if one["Type"] == "AWS::IAM::Role"]
-    assert len(roles) == 3
-    for role in roles:
-        assert "ManagedPolicyArns" not in role
-        for statement in role["Policies"][0]["PolicyDocument"]["Statement"]:
-            allowed = statement.get("Fn::If", [None, statement])[1]
-            assert "*" not in str(allowed["Action"])
-            assert allowed["Resource"] != "*" or allowed["Sid"] == "Quotas"
-            if "Sid" in allowed and allowed["Sid"] == "Ledger":
-                assert set(allowed["Action"]) == ACTIONS
-
-
-def test_every_file_of_the_example_and_every_parameter_is_explained() -> None:
-    readme = (EXAMPLE / "README.md").read_text("utf-8")
-    tracked = [path.name for path in EXAMPLE.iterdir() if path.name in {"template.yaml",
-               "statemachine.asl.json"}]  # fmt: skip
-    assert all(f"`{name}`" in readme for name in tracked)
-    assert [name for name in TEMPLATE["Parameters"] if name not in readme] == []
-    assert "BATCH_RESEND_MACHINE=1050" in readme

@@ -13,6 +13,7 @@ import trio.testing
 from batch_resend.errors import ReportError, StaleListing
 from batch_resend.job.attempt import Sender
 from batch_resend.job.engine import Job, Limits
+from batch_resend.job.plan import Eligibility
 from batch_resend.job.planner import Selection
 from batch_resend.job.request import AppClient
 from batch_resend.job.spool import Spool
@@ -120,6 +121,7 @@ class World:
         sender: Sender | None = None,
         during: Callable[[Job], Coroutine[Any, Any, None]] | None = None,
         policy: SendPolicy | None = None,
+        eligibility: Eligibility | None = None,
         selection: Selection | None = None,
         dry: bool = False,
         room: int | None = None,
@@ -141,6 +143,7 @@ class World:
                 info=info(),
                 now=self.now,
                 policy=policy or SendPolicy(),
+                eligibility=eligibility or Eligibility(),
                 limits=Limits(**({"rate": 25.0} | limits)),
                 observe=self.hear,
                 threads=False,
