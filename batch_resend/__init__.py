@@ -21,38 +21,50 @@ if TYPE_CHECKING:
     from batch_resend.errors import BatchResendError
     from batch_resend.job.summary import Summary
     from batch_resend.model import Outcome, Reason, Result
-    from batch_resend.observer import Observer
+    from batch_resend.observer import Began, Ended, Event, Noted, Planned, Settled, Waiting
     from batch_resend.preflight.preview import Preview
-    from batch_resend.run.prepare import RunningJob, open_run
+    from batch_resend.run.api import ActiveRun, open_run
     from batch_resend.settings import Settings
     from batch_resend.version import __version__
 
 __all__ = [
+    "ActiveRun",
     "BatchResendError",
-    "Observer",
+    "Began",
+    "Ended",
+    "Event",
+    "Noted",
     "Outcome",
+    "Planned",
     "Preview",
     "Reason",
     "Result",
-    "RunningJob",
     "Settings",
+    "Settled",
     "Summary",
+    "Waiting",
     "__version__",
     "open_run",
 ]
 
 _HOMES = {
+    "ActiveRun": "run.api",
     "BatchResendError": "errors",
-    "Observer": "observer",
+    "Began": "observer",
+    "Ended": "observer",
+    "Event": "observer",
+    "Noted": "observer",
     "Outcome": "model",
+    "Planned": "observer",
     "Preview": "preflight.preview",
     "Reason": "model",
     "Result": "model",
-    "RunningJob": "run.prepare",
     "Settings": "settings",
+    "Settled": "observer",
     "Summary": "job.summary",
+    "Waiting": "observer",
     "__version__": "version",
-    "open_run": "run.prepare",
+    "open_run": "run.api",
 }
 
 

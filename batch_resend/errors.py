@@ -23,6 +23,19 @@ class Exit(IntEnum):
     TERMINATED = 143
 
 
+def place_of(error: BaseException) -> str:
+    """Name an unexpected error and its place; never its text, which may hold anything."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return type(error).__name__
+    file = trace.tb_frame.f_code.co_filename.rpartition("/")[2]
+    return f"{type(error).__name__} at {file}:{trace.tb_lineno}"
+
+
 class BatchResendError(Exception):
     """A sentence for a person: what, where, why, what now. Never a secret or a whole name."""
 
@@ -49,6 +62,14 @@ class Refused(BatchResendError):
     """Nobody confirmed the run; nobody was written to."""
 
     exit_code = Exit.USAGE
+
+
+class NotConfirmed(Refused):
+    """The answer to the question was not yes."""
+
+    def __init__(self) -> None:
+        """Say so."""
+        super().__init__("Nobody was written to: the run was not confirmed.")
 
 
 class ReportError(BatchResendError):

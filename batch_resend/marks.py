@@ -18,7 +18,7 @@ import re
 LENGTH = 26
 
 _WORD = "intent/"
-# The whole word only: a longer one is somebody else's, a shorter one was cut off.
+# The whole word only: a longer one is of another program, a shorter one was cut off.
 _IN_AGENT = re.compile(rf"(?:^|\s){_WORD}([a-z2-7]{{{LENGTH}}})(?=\s|$)")
 
 

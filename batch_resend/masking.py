@@ -13,8 +13,10 @@ import unicodedata
 _PLAIN = re.compile(r"[ -~]*")
 _TELEPHONE = re.compile(r"\+[0-9]{3,15}")  # E.164, as Cognito wants them
 _ADDRESS = re.compile(r"[^\s@<>\"',;:()]+@[^\s@<>\"',;:()]+")
-_AFTER_SEMICOLON = re.compile(r""";(?=["'\s]*[=+\-@\uff1d\uff0b\uff0d\uff20])""")
-_GUARDED = re.compile(r"'(?=\s*[=+\-@\uff1d\uff0b\uff0d\uff20])")
+_FORMULA = r"[=+\-@\uff1d\uff0b\uff0d\uff20]"
+_AFTER_SEMICOLON = re.compile(rf""";(?=["'\s]*{_FORMULA})""")
+_AT_START = re.compile(rf"(?=['\s]*{_FORMULA})")
+_GUARDS = re.compile(rf"""^'(?=['\s]*{_FORMULA})|(?<=;)'(?=["'\s]*{_FORMULA})""")
 _NUMBER = re.compile(r"\+[0-9](?:[ ().-]{0,2}[0-9]){5,}")
 
 
@@ -52,18 +54,18 @@ def printable(text: str) -> str:
 def cell(text: str) -> str:
     """Make a text safe as a CSV cell: one line, and no formula for a spreadsheet.
 
-    A cell that begins with `=`, `+`, `-` or `@` (or their full-width forms) gets a
-    leading apostrophe; telephone numbers do not, for `+1555...` is a user name. So does
-    one after a semicolon: where that is the list separator, a spreadsheet opens the file
-    by splitting there, and heeds no quote that does not begin a cell.
+    A cell that begins with `=`, `+`, `-` or `@` (or their full-width forms, or with
+    apostrophes before them) gets a leading apostrophe; telephone numbers do not, for
+    `+1555...` is a user name. So does one after a semicolon: where that is the list
+    separator, a spreadsheet opens the file by splitting there, and heeds no quote that
+    does not begin a cell. `without_guard` is the exact inverse.
     """
     text = _AFTER_SEMICOLON.sub(r";'", printable(text))
-    start = text.lstrip()[:1]
-    if start and start in "=+-@\uff1d\uff0b\uff0d\uff20" and not _TELEPHONE.fullmatch(text):
+    if _AT_START.match(text) and not _TELEPHONE.fullmatch(text):
         return "'" + text
     return text
 
 
 def without_guard(text: str) -> str:
-    """Leave out the apostrophe that `cell` may have put before a text, to show it elsewhere."""
-    return _GUARDED.sub("", text, count=1) if text[:1] == "'" else text
+    """Take away the apostrophes that `cell` put into a text: what was written is read back."""
+    return _GUARDS.sub("", text) if "'" in text else text

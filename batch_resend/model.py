@@ -119,9 +119,10 @@ class Candidate:
 
     `row` counts data rows (or listed users) from 1. `attributes` are the other CSV
     columns or the user's attributes, as text. `raw` is the row exactly as it stood in
-    the input, line end included. The last four are known from a listing only; `aliases`
-    are the user's other names (sub, email, phone_number) and `created` is in seconds
-    since the epoch.
+    the input, line end included. `aliases` are the user's other names (sub, email,
+    phone_number) as a listing knows them; `contacts` are those that a file's columns claim,
+    which only an exclude list is matched with. `status`, `enabled` and `created`, in seconds
+    since the epoch, come from a listing or from columns that are called as in one.
     """
 
     row: int
@@ -132,6 +133,7 @@ class Candidate:
     status: str | None = None
     enabled: bool | None = None
     created: float | None = None
+    contacts: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         """Show the row and a masked name, never an address."""

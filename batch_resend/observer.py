@@ -7,15 +7,14 @@ other for being watched.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # an engine that says what happens stands above this module
     from batch_resend.errors import BatchResendError
-    from batch_resend.job.engine import Job, Snapshot
+    from batch_resend.job.engine import Snapshot
     from batch_resend.job.summary import RunEnd
-    from batch_resend.model import Planned as PlannedRow
     from batch_resend.model import Result, RunInfo
     from batch_resend.preflight.preview import Preview
 
@@ -83,25 +82,6 @@ def together(*observers: Observe) -> Observe:
     return observe
 
 
-class Observer:
-    """Watches a run and answers its one question. This one is silent and says yes."""
-
-    def note(self, text: str) -> None:
-        """Hear of something worth knowing."""
-
-    def planned(self, rows: Iterable[PlannedRow], heading: str, encoding: str) -> None:
-        """Hear the whole plan, in the order of the rows; heading and encoding are the input's."""
-
-    async def confirm(self, preview: Preview) -> bool:
-        """Say whether to go on; asked once, after the plan and before the first message."""
-        del preview
-        return True
-
-    def waiting(self, why: str, seconds: float) -> None:
-        """Hear that nobody is asked for so many seconds."""
-
-    def settled(self, result: Result) -> None:
-        """Hear what became of a row."""
-
-    def began(self, job: Job) -> None:
-        """Hear that sending begins; `job.snapshot()` tells how it stands."""
+def noting(observe: Observe) -> Callable[[str], None]:
+    """Make a function that hands a text to an observer as something worth knowing."""
+    return lambda text: observe(Noted(text))

@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from batch_resend.aws import s3_address
 from batch_resend.errors import SettingsError, UsageError
@@ -25,11 +24,10 @@ from batch_resend.job.summary import MaxFailures
 from batch_resend.job.waves import Waves, room
 from batch_resend.ledger.dynamodb.address import is_table, table_address
 from batch_resend.ledger.policy import ResendUnknown, SendPolicy
+from batch_resend.sources import Format
 from batch_resend.wording import duration, listed
 
 UNCONFIRMED_FILTER = 'cognito:user_status = "UNCONFIRMED"'
-
-Format = Literal["csv", "json", "jsonl", "xlsx"]
 
 _POOL_ID = re.compile(r"([a-z]{2,}(?:-[a-z]+)+-\d+)_[0-9A-Za-z]+")
 HOW_WAVES = "use the number of users in each wave, such as 10,100,rest; rest comes last."
@@ -151,6 +149,10 @@ class Settings:
             raise UsageError("--user is empty. Use a username.")
         if self.is_listing:
             return
+        if self.filter is not None and self.users is not None:
+            raise UsageError(
+                f"--filter needs a listing: leave out {self.users}, or use --match on a column."
+            )
         for option, value in (
             ("--filter", self.filter),
             ("--older-than", self.older_than),
@@ -159,11 +161,13 @@ class Settings:
             ("--one-per-address", self.one_per_address or None),
         ):
             if value is not None and self.user:
-                raise UsageError(f"{option} needs a listing. Leave it out with --user.")
-            if value is not None:
-                raise UsageError(
-                    f"{option} needs a listing. Leave out {self.users}, or use --match on a column."
-                )
+                raise UsageError(f"{option} needs a listing or a file. Leave it out with --user.")
+
+    @property
+    def needs_dates(self) -> bool:
+        """Whether every user must come with the date of their sign-up."""
+        ages = (self.older_than, self.newer_than, self.since)
+        return self.one_per_address or any(age is not None for age in ages)
 
     def _check_choice(self) -> None:
         if (self.older_than or 0.0) >= (math.inf if self.newer_than is None else self.newer_than):

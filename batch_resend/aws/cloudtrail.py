@@ -2,7 +2,7 @@
 
 LookupEvents takes one filter and a time, and answers newest first, at most 50 events a page.
 A token belongs to its parameters, so the times are fixed before the first page. AWS allows an
-account and Region 2 calls per second, for everybody's lookups together; this takes 1, and
+account and Region 2 calls per second, for all lookups together; this takes 1, and
 where AWS throttles, the SDK waits and calls again. A listing whose token is no longer accepted
 is begun again: the same record twice does no harm.
 
@@ -55,6 +55,7 @@ class EventHistory:
 
     def __init__(self, client: Any, *, rate: float = 1.0) -> None:
         self.calls = 0
+        self.region = str(client.meta.region_name) if hasattr(client, "meta") else ""
         self._client = client
         self._apart = 1.0 / rate
         self._next = -math.inf
@@ -91,6 +92,8 @@ class EventHistory:
         try:
             page = await self._client.lookup_events(**parameters)
         except ClientError as error:
+            if off := refusals.clock_is_off(error):
+                raise SettingsError(off) from error
             raise _in_words(refusals.code_of(error)) from error
         except refusals.no_credentials() as error:
             raise SettingsError(

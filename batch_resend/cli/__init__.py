@@ -6,7 +6,6 @@ Anything that counts, decides or formats stands below this module and is tested 
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,11 +16,12 @@ from batch_resend.cli import config, option_sources, options
 from batch_resend.cli.check import check
 from batch_resend.cli.command import Command, Commands, check_variables
 from batch_resend.cli.ledger import ledger
+from batch_resend.cli.reconcile import reconcile
 from batch_resend.cli.report import report
 from batch_resend.cli.run import run
 from batch_resend.cli.simulate import simulate
 from batch_resend.cli.status import status
-from batch_resend.errors import BatchResendError, Exit, UsageError
+from batch_resend.errors import BatchResendError, Exit, UsageError, place_of
 from batch_resend.version import __version__
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def program(arguments: Sequence[str]) -> int:
     except typer.Abort:
         return int(Exit.INTERRUPT)
     except Exception as error:
-        wrong = f"Internal error: {_where(error)}. Please report this bug."
+        wrong = f"Internal error: {place_of(error)}. Please report this bug."
         _complain(wrong, arguments)
         return int(Exit.SETTINGS)
     return code if isinstance(code, int) else int(Exit.DONE)
@@ -87,19 +87,6 @@ def _complain(text: str, arguments: Sequence[str]) -> None:
         sys.stderr.write(f"Error: {text}\n")
 
 
-def _where(error: BaseException) -> str:
-    """Name an unexpected error and its place; never its text, which may hold anything."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    if trace is None:
-        return type(error).__name__
-    code = trace.tb_frame.f_code
-    return f"{type(error).__name__} at {os.path.basename(code.co_filename)}:{trace.tb_lineno}"  # noqa: PTH119
-
-
 def _version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"batch-resend {__version__}")
@@ -117,7 +104,7 @@ def main(
     del version
 
 
-for one in (run, check, status):
+for one in (run, check, status, reconcile):
     app.command(cls=Command)(one)
 app.add_typer(ledger, name="ledger")
 for one in (report, simulate):

@@ -16,7 +16,6 @@ from batch_resend.errors import UsageError
 
 if TYPE_CHECKING:
     from batch_resend.preflight.check import CheckResult
-    from batch_resend.settings import Settings
 
 
 # fmt: off
@@ -51,7 +50,10 @@ def check(context: typer.Context, typed: Values) -> int:
     as_json = typed["json"]
 
     async def work() -> int:
-        checked = replace(await _checked(settings), strict=typed["strict"])
+        from batch_resend.run.preflight import check_pool
+
+        checked = await check_pool(settings, lambda text: typer.echo(text, err=True))
+        checked = replace(checked, strict=typed["strict"])
         typer.echo(_told(checked, as_json=as_json))
         return int(checked.exit_code)
 
@@ -62,22 +64,3 @@ def _told(checked: CheckResult, *, as_json: bool) -> str:
     from batch_resend.preflight import render
 
     return json.dumps(render.as_json(checked)) if as_json else "\n".join(render.lines(checked))
-
-
-async def _checked(settings: Settings) -> CheckResult:
-    from batch_resend.aws import clients
-    from batch_resend.preflight.check import check
-    from batch_resend.preflight.probe import probe
-    from batch_resend.run.prepare import client_secret, count_rows, place_of, wish_of
-
-    place = place_of(settings)
-    secret = await client_secret(settings)
-    rows = await count_rows(settings)
-    async with clients.resend_client(
-        place, timeout=1, concurrency=1, note=lambda text: typer.echo(text, err=True)
-    ) as (_, region, endpoint):
-        pass  # nobody is asked: only where Cognito is, as a run would find it
-    facts = await probe(
-        place, user_pool_id=settings.user_pool_id, client_id=settings.client_id, secret=secret
-    )
-    return check(facts, replace(wish_of(settings, region, endpoint, rows), alone=True))

@@ -66,6 +66,14 @@ EXAMPLES: dict[str, Sequence[tuple[str, str]]] = {
             "batch-resend status --user-pool-id eu-west-1_AbCdEf123 --client-id ID",
         ),
     ),
+    "reconcile": (
+        ("What would be settled", "batch-resend reconcile --client-id ID --dry-run"),
+        ("Settle, the morning after a run", "batch-resend reconcile --client-id ID"),
+        (
+            "By a file that a colleague made",
+            "batch-resend reconcile --ledger ledger.sqlite3 --events events.json",
+        ),
+    ),
     "report": (
         ("A page beside the report", "batch-resend report resend-report.csv"),
         ("Several runs as one clean-up", "batch-resend report monday.csv tuesday.csv -o page.html"),
@@ -132,6 +140,13 @@ EXIT_CODES: dict[str, Sequence[tuple[int | str, str]]] = {
     ),
     "status": (
         (0, "done"), (1, "the user is not in the ledger"), _USAGE, _UNUSABLE,
+    ),
+    "reconcile": (
+        (0, "no outcome is unknown any more"),
+        (1, "some outcomes are still unknown"),
+        (2, "wrong usage, or a file that is not CloudTrail's"),
+        (4, "not permitted, or a ledger that cannot be used"),
+        (5, "a run holds the ledger"),
     ),
     "report": ((0, "done"), _USAGE),
     "simulate": (_USAGE, ("129, 130, 143", "stopped by a signal, such as Ctrl-C")),

@@ -123,11 +123,11 @@ def forget(context: typer.Context, typed: Values) -> int:
     async def erase() -> int:
         from batch_resend.masking import mask, printable
         from batch_resend.run.open_ledger import erasing, ledger_of
-        from batch_resend.sources.csv_file import read_names
+        from batch_resend.sources.names import read_names
 
         path = await ledger_of(target)
         if from_file is not None:
-            names.extend([name async for name in read_names(from_file)])
+            names.extend([row[0] async for row in read_names(from_file)])
         async with erasing(target, path) as found:
             reach = await found.reach(names)
             missing = [printable(name) if no_mask else mask(name) for name in reach.missing]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +15,17 @@ from batch_resend.cli.config_file import named
 from batch_resend.console.console import must_ask
 from batch_resend.errors import UsageError
 from batch_resend.masking import printable
-from batch_resend.monitoring import notify
+from batch_resend.monitoring import options as monitoring
+from batch_resend.monitoring.metrics import Form, Metrics
+from batch_resend.monitoring.monitor import Monitor
+from batch_resend.monitoring.ping import Ping
+from batch_resend.observer import Observe, noting, together
 from batch_resend.pools.console import PoolsConsole
-from batch_resend.pools.metrics import PoolsMetrics
-from batch_resend.pools.run import Pools
+from batch_resend.pools.run import run_pools
 
 if TYPE_CHECKING:
+    from batch_resend.job.summary import RunEnd
+    from batch_resend.run.stops import Stops
     from batch_resend.settings import Settings
 
 #: What cannot be one thing for one pool and another for the next.
@@ -33,8 +38,8 @@ _FOR_ALL = (
 
 def side_by_side(
     context: typer.Context, speech: dict[str, Any]
-) -> tuple[Callable[[], Pools], PoolsConsole, list[notify.Notice]]:
-    """Make what `run` needs for several pools: how to begin, who tells of it, who else hears.
+) -> tuple[Callable[[Stops], Awaitable[RunEnd]], PoolsConsole, list[Monitor]]:
+    """Make what `supervise` needs for several pools.
 
     `speech` is how the console speaks.
     """
@@ -42,51 +47,73 @@ def side_by_side(
     names = option_sources.pools(context)
     parts = {name: console.part(printable(name)) for name in names}
     everybody = options.of_run(context.params)
-    notices: list[notify.Notice] = []
+    warn = noting(console.observe)
+    monitors: list[Monitor] = []
     if everybody["ping_url"] is not None:
-        notices.append(notify.Ping(everybody["ping_url"], console.note))
-    forms: dict[str, notify.Form] = {}
-    metrics: dict[str, notify.Metrics] = {}
-    if (told := everybody["metrics"]) is not None:
-        if told != "emf" and "{pool}" not in told:
-            raise UsageError(
-                f"--metrics {told}: each pool has a file of its own; write {{pool}} into its name,"
-                " where the pool's name shall stand."
-            )
-        forms = {name: notify.read_metrics(named(told, name)) for name in names}
-        metrics = {name: notify.Metrics(forms[name], parts[name].note) for name in names}
-        notices.append(PoolsMetrics(metrics))
+        monitors.append(Ping(everybody["ping_url"], warn))
+    forms = _forms(everybody["metrics"], names)
+    observers: dict[str, Observe] = {name: part.observe for name, part in parts.items()}
+    for name, form in forms.items():
+        metrics = Metrics(form, noting(parts[name].observe), pool=name)
+        monitors.append(metrics)
+        observers[name] = together(parts[name].observe, metrics.observe)
 
-    def begin() -> Pools:
+    async def work(stops: Stops) -> RunEnd:
         check_variables(context)
         one = everybody["summary"]
         if one is not None and "{pool}" in one:
             one = None  # each has its own
-        settings: dict[str, Settings] = {}
-        for name, own in option_sources.of_each_pool(context):
-            try:
-                _check_for_all(everybody, name, own)
-                given = _given(options.of_run(own.params), name, one)
-                if name in forms:
-                    paths = options.files(given)
-                    notify.keep_apart(
-                        forms[name], paths if one is None else paths | {"--summary": one}
-                    )
-                settings[name] = options.read_settings(given)
-            except UsageError as error:
-                told = option_sources.origins(own, str(error))
-                raise UsageError(f"Pool {printable(name)}: {error}{told}") from None
+        settings = _settings(context, everybody, forms, one)
         if not speech["yes"]:
             must_ask(*(each.users for each in settings.values()))
             # A person sees which ledgers are new, and is asked.
             settings = {name: replace(each, create_ledger=True) for name, each in settings.items()}
-        observers = {
-            name: notify.Observers(parts[name], [metrics[name]] if name in metrics else [])
-            for name in names
-        }
-        return Pools(settings, observers=observers, ask=console.ask, note=console.note, summary=one)
+        return await run_pools(
+            settings,
+            observers=observers,
+            approve=console.approve,
+            note=warn,
+            stops=stops,
+            summary=one,
+        )
 
-    return begin, console, notices
+    return work, console, monitors
+
+
+def _settings(
+    context: typer.Context,
+    everybody: Mapping[str, Any],
+    forms: Mapping[str, Form],
+    summary: str | None,
+) -> dict[str, Settings]:
+    """Read the settings of each pool; raises `UsageError`."""
+    settings: dict[str, Settings] = {}
+    for name, own in option_sources.of_each_pool(context):
+        try:
+            _check_for_all(everybody, name, own)
+            given = _given(options.of_run(own.params), name, summary)
+            if name in forms:
+                paths = options.files(given)
+                monitoring.keep_apart(
+                    forms[name], paths if summary is None else paths | {"--summary": summary}
+                )
+            settings[name] = options.read_settings(given)
+        except UsageError as error:
+            told = option_sources.origins(own, str(error))
+            raise UsageError(f"Pool {printable(name)}: {error}{told}") from None
+    return settings
+
+
+def _forms(metrics: str | None, names: Iterable[str]) -> dict[str, Form]:
+    """Read --metrics for each pool; raises `UsageError`."""
+    if metrics is None:
+        return {}
+    if metrics != "emf" and "{pool}" not in metrics:
+        raise UsageError(
+            f"--metrics {metrics}: each pool has a file of its own; write {{pool}} into its name,"
+            " where the pool's name shall stand."
+        )
+    return {name: monitoring.read_metrics(named(metrics, name)) for name in names}
 
 
 def _given(params: Mapping[str, Any], name: str, summary: str | None) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def simulate(context: typer.Context, typed: Values) -> int:
         from batch_resend.aws.tls import check_key_log
 
         check_key_log()  # before the server's libraries are imported
-        from batch_resend.run.prepare import SIMULATED_CLIENT, SIMULATED_POOL
+        from batch_resend.run.backends import SIMULATED_CLIENT, SIMULATED_POOL
         from batch_resend.simulator.cloudtrail import EventHistory, Recording
         from batch_resend.simulator.pool import Pool, make_users
         from batch_resend.simulator.quota import Quota
@@ -92,6 +92,10 @@ def simulate(context: typer.Context, typed: Values) -> int:
             typer.echo(
                 f"  batch-resend run --user-pool-id {SIMULATED_POOL} --client-id {SIMULATED_CLIENT}"
                 f" --endpoint-url {url} --yes"
+            )
+            typer.echo(
+                f"  batch-resend reconcile --client-id {SIMULATED_CLIENT} --region us-east-1"
+                f" --endpoint-url {url}"
             )
 
         with anyio.open_signal_receiver(*SIGNALS) as signals:

@@ -14,7 +14,6 @@ import math
 import os
 import shutil
 import sys
-import textwrap
 import time
 from collections.abc import AsyncIterator
 from typing import IO, TYPE_CHECKING, Any
@@ -22,18 +21,18 @@ from typing import IO, TYPE_CHECKING, Any
 import anyio
 import anyio.to_thread
 
+from batch_resend.console.lines import numbers, progress_line, summary_lines, wrapped
 from batch_resend.console.stream import BackgroundStream
-from batch_resend.errors import Exit, Refused
-from batch_resend.job.engine import Job, Snapshot
-from batch_resend.job.summary import RunEnd, Summary
+from batch_resend.errors import BatchResendError, Refused
+from batch_resend.job.summary import RunEnd
 from batch_resend.masking import mask, mask_within, printable
 from batch_resend.model import Outcome, Reason, Result
-from batch_resend.observer import Observer
+from batch_resend.observer import Began, Ended, Event, Noted, Settled, Waiting
 from batch_resend.preflight.preview import Approval, Preview, confirmation_lines, plan_lines
-from batch_resend.wording import some, span
 
 if TYPE_CHECKING:
     from batch_resend.console.live import Display
+    from batch_resend.job.engine import Snapshot
 
 _LIVE_EVERY = 0.25  #: seconds
 _PLAIN_EVERY = 30.0
@@ -41,7 +40,7 @@ _ANSWERS = 3  #: how often a number that must be typed may be mistyped
 _DISPLAY = "batch_resend.console.live"
 
 
-class Console(Observer):
+class Console:
     """Tells a person, or a log, how the run goes."""
 
     def __init__(
@@ -70,43 +69,48 @@ class Console(Observer):
         self._live = live and not quiet and not json_lines and able and self._terminal
         self._display: Display | None = None
         self._asking = False
-        self._job: Job | None = None
-        self._began = 0.0
+        self._began: Began | None = None
+        self._began_at = 0.0  # on the monotonic clock
         self._latest: dict[Reason, None] = {}  # why it went wrong, in the order of the last time
         self._waiting = ("", 0.0)
 
     # -- what the run tells --------------------------------------------------------
 
-    def note(self, text: str) -> None:
-        """Say something worth knowing."""
-        self._say("note", text)
+    def observe(self, event: Event) -> None:
+        """Say what happens."""
+        match event:
+            case Noted(text):
+                self._say("note", text)
+            case Began():
+                self._began, self._began_at = event, time.monotonic()
+            case Waiting(why, seconds):
+                self._show_waiting(why, seconds)
+            case Settled(result):
+                self._show_result(result)
+            case Ended(end):
+                self._show_end(end)
 
-    def began(self, job: Job) -> None:
-        """Take note of the job, for the progress."""
-        self._job, self._began = job, time.monotonic()
-
-    def waiting(self, why: str, seconds: float) -> None:
-        """Say aloud what is waited for."""
+    def _show_waiting(self, why: str, seconds: float) -> None:
         self._waiting = (why, time.monotonic() + seconds)
         if not self._live:
             self._say("waiting", f"Waiting {seconds:.0f} s: {why}", why=why, seconds=seconds)
 
-    def settled(self, result: Result) -> None:
+    def _show_result(self, result: Result) -> None:
         """Say a line for a row that was not sent a code, where that is wanted."""
         if result.outcome in {Outcome.FAILED, Outcome.UNKNOWN}:
             self._latest.pop(result.reason, None)
             self._latest[result.reason] = None
         if self._verbose and result.outcome is not Outcome.SENT:
             name = mask(result.username) if self._masked else printable(result.username)
-            told = (
+            message = (
                 mask_within(result.error_message, result.username)
                 if self._masked
                 else printable(result.error_message)
             )
             line = f"row {result.row} {name}: {result.outcome}, {result.reason}"
-            self._say("result", f"{line} ({told})" if told else line)
+            self._say("result", f"{line} ({message})" if message else line)
 
-    async def confirm(self, preview: Preview) -> bool:
+    async def approve(self, preview: Preview) -> bool:
         """Show the plan; ask, where a question is due."""
         lines = plan_lines if preview.info.dry_run else confirmation_lines
         for line in lines(preview, masked=self._masked):
@@ -125,13 +129,14 @@ class Console(Observer):
                 break
         return False
 
-    def ended(self, summary: RunEnd) -> None:
-        """Show what the run came to."""
+    def _show_end(self, end: RunEnd | BatchResendError) -> None:
         self.close()
-        if self._json:
-            self._say("summary", "", **summary.as_json())
+        if isinstance(end, BatchResendError):
+            self.error(str(end))
+        elif self._json:
+            self._say("summary", "", **end.as_json())
         else:
-            self._sum_up(summary)
+            self._sum_up(end)
 
     def _sum_up(self, summary: Any) -> None:
         for line in summary_lines(summary):
@@ -162,7 +167,7 @@ class Console(Observer):
         if self._asking:
             self._asking = False
             self._write("")
-        self._job = None
+        self._began = None
         if self._display is not None:
             self._display.close()
             self._display = None
@@ -182,9 +187,9 @@ class Console(Observer):
                 self._tick()
 
     def _tick(self) -> None:
-        if self._job is None:
+        if self._began is None:
             return
-        snapshot = self._job.snapshot()
+        snapshot = self._began.snapshot()
         if self._live:
             self._draw(snapshot)
         else:
@@ -194,7 +199,7 @@ class Console(Observer):
         from batch_resend.console.live import Display, frame
 
         self._display = self._display or Display(self._stream)
-        gone = time.monotonic() - self._began
+        gone = time.monotonic() - self._began_at
         drawn = frame(snapshot, seconds=gone, latest=self._latest, waiting=self._wait())
         self._display.show(drawn)
 
@@ -217,8 +222,8 @@ class Console(Observer):
             return
         if self._json:
             moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-            told = {"time": moment, "event": event, **({"text": text} if text else {}), **more}
-            self._write(json.dumps(told))
+            entry = {"time": moment, "event": event, **({"text": text} if text else {}), **more}
+            self._write(json.dumps(entry))
             return
         if self._terminal:
             text = wrapped(text, shutil.get_terminal_size().columns)
@@ -234,16 +239,6 @@ class Console(Observer):
             self._stream.flush()
 
 
-def wrapped(text: str, width: int) -> str:
-    """Break a line that is too long for a terminal between words, and indent the rest."""
-    if len(text) <= width:
-        return text
-    indent = " " * (len(text) - len(text.lstrip()) + 2)
-    return textwrap.fill(
-        text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
-    )
-
-
 def can_ask() -> bool:
     """Whether there is a person at a terminal to ask."""
     return sys.stdin.isatty() and sys.stderr.isatty()
@@ -256,126 +251,3 @@ def must_ask(*users: str | None) -> None:
             "Nobody was written to: there is no terminal to confirm at. Look at --dry-run"
             " first, then give --yes."
         )
-
-
-def summary_lines(summary: Summary, *, one_of_many: bool = False) -> list[str]:
-    """Say in a few lines what the run came to; of one of many not how to go on."""
-    counts = summary.counts
-    shown = [f"{n} {outcome}" for outcome, n in counts.items() if n] or ["no rows"]
-    throttled = f", {summary.throttled} throttled" if summary.throttled else ""
-    lines = [
-        f"{some(summary.rows, 'row')} in {span(summary.seconds)}: {', '.join(shown)}"
-        f" ({some(summary.requests, 'request')}{throttled})."
-    ]
-    lines += _by_outcome(
-        {
-            reason: n
-            for reason, n in summary.reasons.items()
-            if reason.outcome in {Outcome.SKIPPED, Outcome.FAILED, Outcome.UNKNOWN}
-        }
-    )
-    info = summary.info
-    if summary.stopped_by is not None:
-        detail = f" ({printable(summary.detail)})" if summary.detail else ""
-        lines.append(f"Stopped early: {summary.stopped_by.sentence}{detail}")
-    if goes_on(summary) and not one_of_many:
-        lines += _to_go_on(info.next_command or "")
-    lines += _unknown(summary)
-    if info.existence_hidden and counts[Outcome.SENT]:
-        lines.append(
-            "The app client hides who does not exist (PreventUserExistenceErrors), so `sent` proves"
-            " less: a wrong name counts as sent."
-        )
-    if info.simulated:
-        lines.append("Simulated: no real person was written to.")
-    elif not info.endpoint_is_aws:
-        lines.append(f"The endpoint was not AWS's own: {info.endpoint}")
-    lines += [str(left) for left in summary.not_delivered]
-    if info.report not in {"-", *(left.to for left in summary.not_delivered)}:
-        lines.append(f"Report: {info.report}")
-    if info.html not in {None, "-"}:
-        lines.append(f"Page: {info.html}")
-    return lines
-
-
-def _unknown(summary: Summary) -> list[str]:
-    if summary.unknown_in_ledger is None:
-        return ["Unknown over all runs: not known, for the ledger could not be read."]
-    if not summary.unknown_in_ledger:
-        return []
-    lines = [
-        f"Unknown over all runs: {summary.unknown_in_ledger}. Nobody can say whether they were sent"
-        " a code, so they count as sent."
-    ]
-    if summary.info.ledger:
-        lines.append(f"  {status_command(summary.info.ledger, summary.info.region)}")
-    return lines
-
-
-def status_command(ledger: str, region: str = "") -> str:
-    """Give the command that shows who is unknown; a table is found in its Region only."""
-    import shlex
-
-    from batch_resend.ledger.dynamodb.address import is_table
-
-    where = f" --region {shlex.quote(region)}" if is_table(ledger) and region else ""
-    return f"batch-resend status --ledger {printable(shlex.quote(ledger))}{where}"
-
-
-def goes_on(summary: Summary) -> bool:
-    """Whether another run would go on from here."""
-    return bool(summary.counts[Outcome.NOT_ATTEMPTED]) and summary.exit_code != Exit.SETTINGS
-
-
-def _to_go_on(command: str) -> list[str]:
-    if " --report " in command:  # the same command would find its report in the way
-        return ["To go on, and nobody is written to twice:", f"  {command}"]
-    return ["Run the same command again to go on: nobody is written to twice."]
-
-
-def progress_line(snapshot: Snapshot, waiting: str = "") -> str:
-    """Say in one line how the run stands."""
-    outcomes = snapshot.tally.outcomes
-    total = snapshot.eligible
-    part = f"{100 * snapshot.done // total}%" if total else "100%"
-    told = [f"{snapshot.done}/{total} {part}"]
-    if snapshot.waves > 1:
-        told.append(f"wave {snapshot.wave} of {snapshot.waves}")
-    told += [
-        f"{outcomes[outcome]} {outcome}"
-        for outcome in (Outcome.SENT, Outcome.FAILED, Outcome.UNKNOWN)
-        if outcomes[outcome] or outcome is Outcome.SENT
-    ]
-    told.append(f"{snapshot.rate:.3g}/s of {snapshot.ceiling:.3g}")
-    if snapshot.throttled:
-        told.append(f"{snapshot.throttled} throttled")
-    if snapshot.stopped_by is not None:
-        told.append(f"stopping, {snapshot.in_flight} in flight")
-    elif waiting:
-        told.append(waiting)
-    elif total > snapshot.done and snapshot.accepting:
-        told.append(f"{span((total - snapshot.done) / snapshot.rate)} left")
-    return " | ".join(told)
-
-
-def numbers(snapshot: Snapshot) -> dict[str, Any]:
-    """Say the same in numbers."""
-    return {
-        "done": snapshot.done,
-        "eligible": snapshot.eligible,
-        "counts": {str(outcome): n for outcome, n in snapshot.tally.outcomes.items()},
-        "rate": round(snapshot.rate, 2),
-        "ceiling": snapshot.ceiling,
-        "throttled": snapshot.throttled,
-        "in_flight": snapshot.in_flight,
-    }
-
-
-def _by_outcome(reasons: dict[Reason, int]) -> list[str]:
-    lines = []
-    for outcome in Outcome:
-        found = {r: reasons[r] for r in Reason if r.outcome is outcome and r in reasons}
-        if found:
-            inner = ", ".join(f"{reason} {n}" for reason, n in found.items())
-            lines.append(f"  {outcome:<17}  {sum(found.values())} ({inner})")
-    return lines

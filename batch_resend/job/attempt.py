@@ -13,10 +13,10 @@ from typing import Protocol
 
 import anyio
 
-from batch_resend.errors import LedgerError
+from batch_resend.errors import LedgerError, place_of
 from batch_resend.job.clock import Clock
 from batch_resend.job.outcome import Again, Judge, Stop, Verdict, judge
-from batch_resend.job.pacing import Closed, Gate
+from batch_resend.job.pacing import Closed, Gate, Place
 from batch_resend.job.request import AppClient, Template, build
 from batch_resend.job.retry import retry
 from batch_resend.job.stopping import LONGEST_MESSAGE, Stopping
@@ -58,6 +58,21 @@ class Sending:
             await self.journal.make(Interrupted(names_of(planned), self.clock.now()))
         except LedgerError as error:
             self.stopping.stop(Stop.LEDGER, str(error))
+        except Exception as error:
+            self.stopping.fail(error)
+
+    async def send(self, request: Request) -> Reply:
+        """Send one request; an error that nothing foresaw may have come after it had left."""
+        try:
+            return await self.sender.send(request)
+        except Exception as error:
+            self.stopping.fail(error)
+            return Reply(Wire.UNREADABLE, message=place_of(error))
+
+    def free(self, place: Place) -> None:
+        """Give a place back to the pace; what goes wrong there changes nothing for the user."""
+        with self.stopping.guarded():
+            self.gate.free(place, anyio.current_time())
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +118,9 @@ class Attempt:
             # Without an intent nothing was sent; with one, its outcome cannot be known.
             run.stopping.stop(Stop.LEDGER, str(error))
             return Reason.INTERRUPTED if self.in_doubt else Reason.STOPPED
+        except Exception as error:
+            run.stopping.fail(error)
+            return Reason.INTERRUPTED if self.in_doubt else Reason.STOPPED
         is_final = tried.verdict.again is Again.NEVER or self.counted >= run.max_attempts
         return tried.verdict.reason if is_final else Reason.STOPPED
 
@@ -114,7 +132,8 @@ class Attempt:
                 intend = Intend(names_of(self.planned), run.clock.at(place.left_at), run.policy)
                 intent = await run.journal.make(intend)  # 5
                 place.left_at, self.in_doubt = anyio.current_time(), True
-                reply = await run.sender.send(self.request)  # 6
+                mark = run.journal.mark(intent, intend.at)
+                reply = await run.send(replace(self.request, mark=mark))  # 6
                 ended = anyio.current_time()
                 verdict = judge(reply)
                 self.tries.append(Tried(verdict, reply, ended - place.left_at))
@@ -129,7 +148,7 @@ class Attempt:
                 if stop := run.judge.heard(verdict):
                     run.stopping.stop(stop, message)
             finally:
-                run.gate.free(place, anyio.current_time())
+                run.free(place)
             settle = Settle(intent, _settled(verdict), run.clock.at(ended), reply.request_id)
             await run.journal.make(settle)  # 7
         self.in_doubt = False

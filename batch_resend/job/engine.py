@@ -8,23 +8,24 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Protocol
 
 import anyio
 import anyio.lowlevel
 
-from batch_resend.errors import LedgerError, ReportError
+from batch_resend.errors import LedgerError, place_of
 from batch_resend.job.attempt import Attempt, Sender, Sending, result_of
 from batch_resend.job.clock import Clock
 from batch_resend.job.outcome import Stop
+from batch_resend.job.outlets import HandOver, Outlets, Report
 from batch_resend.job.pace import DEFAULT_QUOTA, Pace
 from batch_resend.job.pacing import Gate, Health, SharedPace
 from batch_resend.job.plan import Eligibility
 from batch_resend.job.planner import Planner, Selection, Source
 from batch_resend.job.request import AppClient, Template
+from batch_resend.job.same_user import CaseRule, not_known
 from batch_resend.job.spool import Spool
 from batch_resend.job.stopping import Stopping
 from batch_resend.job.summary import MaxFailures, Summary, Tally
@@ -32,22 +33,10 @@ from batch_resend.job.waves import Schedule, Waves, divide
 from batch_resend.ledger.journal import ExclusiveLedger, Journal, OwnJournal
 from batch_resend.ledger.policy import SendPolicy
 from batch_resend.model import Outcome, Planned, Reason, Result, RunInfo
-from batch_resend.observer import Noted, Observe, Settled, Waiting, ignore
+from batch_resend.observer import Noted, Observe, Waiting, ignore
 
 STALLED = 5.0  #: seconds without an accepted request, from which the time left is unknown
 _CLOCKS_DIFFER = 600.0  #: seconds that two clocks may differ before it is said
-
-
-class Report(Protocol):
-    """Who is told what became of each row; raises `ReportError`."""
-
-    def write(self, result: Result) -> None:
-        """Take one result."""
-        ...
-
-    async def room(self) -> None:
-        """Wait until there is room for more."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,14 +91,16 @@ class Job:
     policy: SendPolicy = field(default_factory=SendPolicy)
     limits: Limits = field(default_factory=Limits)
     observe: Observe = ignore
-    hand_over: Callable[[Result], Awaitable[None]] | None = None  #: takes every row's result
+    hand_over: HandOver | None = None  #: takes every row's result
     rng: random.Random = field(default_factory=random.SystemRandom)
     threads: bool = True  #: commit in a thread; not in virtual time
     part: bool = False  #: of a larger run, which asks the ledger what is unknown over all
 
     tally: Tally = field(default_factory=Tally, init=False)
+    notes: tuple[str, ...] = field(default=(), init=False)  #: on the input, for the plan
     schedule: Schedule = field(default_factory=lambda: Schedule([0]), init=False)
     stopping: Stopping = field(init=False)
+    _outlets: Outlets = field(init=False)
     _gate: Gate = field(init=False)
     _journal: Journal = field(init=False)
     _clock: Clock = field(init=False)
@@ -128,15 +119,24 @@ class Job:
             Pace(self.limits.rate),
             Health(self.limits.concurrency),
             budget=self.limits.max_sent,
-            waiting=lambda why, seconds: self.observe(Waiting(why, seconds)),
+            waiting=lambda why, seconds: self._outlets.event(Waiting(why, seconds)),
         )
         self.stopping = Stopping(self._gate)
+        self._outlets = Outlets(
+            report=self.report,
+            observe=self.observe,
+            hand_over=self.hand_over,
+            stopping=self.stopping,
+        )
 
     # -- 1 and 2: read and plan ----------------------------------------------------
 
-    async def plan(self, source: Source, selection: Selection) -> dict[Reason, int]:
+    async def plan(
+        self, source: Source, selection: Selection, case: CaseRule = not_known
+    ) -> dict[Reason, int]:
         """Read the whole input (its source is open) into the spool, decided; count by reason.
 
+        `case` is asked when all is read, and may take its time.
         Raises `InputError` or `SettingsError`; nobody has been written to then.
         """
         if self.policy.behind > _CLOCKS_DIFFER:
@@ -150,7 +150,7 @@ class Job:
             policy=self.policy,
             rng=self.rng,
         )
-        await planner.plan(source, selection)
+        self.notes = await planner.plan(source, selection, case)
         counts = self.spool.counts()
         eligible = counts.get(Reason.ELIGIBLE, 0)
         self.schedule = Schedule(divide(self.limits.waves, eligible))
@@ -179,9 +179,9 @@ class Job:
         """How many users each wave has."""
         return self.schedule.sizes
 
-    def set_rate(self, rate: float) -> None:
-        """Set the ceiling in requests a second; before `run` only."""
-        self._gate.pace = Pace(rate)
+    def set_rate(self, rate: float, *, quota: float | None = None) -> None:
+        """Set the ceiling, and the quota if AWS told it, per second; before `run` only."""
+        self._gate.pace = Pace(rate, quota=quota)
 
     def set_concurrency(self, concurrency: int) -> None:
         """Set how many requests may be in flight; before `run` only."""
@@ -208,6 +208,8 @@ class Job:
             await self._journal.begin(self._clock.now())
         except LedgerError as error:
             self.stop(Stop.LEDGER, str(error))
+        except Exception as error:
+            self.stopping.fail(error)
         sending = Sending(
             app=self.app,
             template=self.template,
@@ -222,8 +224,8 @@ class Job:
         within = self.limits.deadline
         deadline = None if within is None else self._clock.began + within
         async with anyio.create_task_group() as around:
-            around.start_soon(self._journal.commit_forever)
-            around.start_soon(self.stopping.watch_time, deadline, self.limits.give_up_after)
+            around.start_soon(self._commit_forever)
+            around.start_soon(self._watch_time, deadline)
             await self._send_all(sending)
             around.cancel_scope.cancel()
         self._gate.close()  # the others have the shared pace to themselves from now on
@@ -231,6 +233,16 @@ class Job:
         if cause and cause.exit_code == 3 and not self.tally.reasons[Reason.STOPPED]:
             self.stopping.withdraw()
         return await self._finish()
+
+    async def _commit_forever(self) -> None:
+        try:
+            await self._journal.commit_forever()
+        except Exception as error:  # whoever waits for a commit is released with a LedgerError
+            self.stop(Stop.LEDGER, f"The ledger's commits broke off ({place_of(error)}).")
+
+    async def _watch_time(self, deadline: float | None) -> None:
+        with self.stopping.guarded():
+            await self.stopping.watch_time(deadline, self.limits.give_up_after)
 
     async def _finish(self) -> Summary:
         summary = await self._summary()
@@ -240,6 +252,9 @@ class Job:
             await self._journal.finish(json.dumps(summary.as_json()), self._clock.now())
         except LedgerError as error:
             self.stop(Stop.LEDGER, str(error))
+            summary = await self._summary()
+        except Exception as error:
+            self.stopping.fail(error)
             summary = await self._summary()
         return summary
 
@@ -259,7 +274,7 @@ class Job:
 
     def _end_wave(self) -> None:
         sentence, went_well = self.schedule.judge(self.limits.max_failures)
-        self.observe(Noted(sentence))
+        self._outlets.event(Noted(sentence))
         if not went_well:
             self.stop(Stop.MAX_FAILURES)
         elif not self.schedule.is_last:
@@ -283,13 +298,20 @@ class Job:
                 schedule.add(result)
             else:
                 schedule.take()
-                result = await Attempt(sending, planned).result()
+                result = await self._attempt(sending, planned)
                 schedule.add(result)
             await self._tell(result)
             if result.attempts:
                 self._stop_at_limits()
             if planned.row % 256 == 0:
                 await anyio.lowlevel.checkpoint()
+
+    async def _attempt(self, sending: Sending, planned: Planned) -> Result:
+        try:
+            return await Attempt(sending, planned).result()
+        except Exception as error:  # before anything was sent: an attempt handles what comes later
+            self.stopping.fail(error)
+            return result_of(planned, Reason.STOPPED, self._clock.now())
 
     def _stop_at_limits(self) -> None:
         if self.limits.max_failures.exceeded(self.tally):
@@ -318,14 +340,7 @@ class Job:
 
     async def _tell(self, result: Result) -> None:
         self.tally.add(result)
-        try:
-            self.report.write(result)
-        except ReportError as error:
-            self.stop(Stop.REPORT, str(error))
-        await self.report.room()
-        self.observe(Settled(result))
-        if self.hand_over is not None:
-            await self.hand_over(result)
+        await self._outlets.result(result)
 
     async def _summary(self) -> Summary:
         unknown: int | None = self.tally.outcomes[Outcome.UNKNOWN]
@@ -335,7 +350,12 @@ class Job:
             except LedgerError as error:
                 unknown = None  # this run's own number would say that there are no others
                 if self.stopping.cause is not Stop.LEDGER:  # else it is said as what stopped it
-                    self.observe(Noted(f"How many are unknown over all runs is not known. {error}"))
+                    self._outlets.event(
+                        Noted(f"How many are unknown over all runs is not known. {error}")
+                    )
+            except Exception as error:
+                unknown = None
+                self.stopping.fail(error)
         return Summary(
             reasons=dict(self.tally.reasons),
             requests=self.tally.requests,

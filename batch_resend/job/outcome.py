@@ -143,6 +143,11 @@ class Stop(StrEnum):
     )
     LEDGER = "ledger", Exit.SETTINGS, "The ledger could not be written, so sending stopped."
     REPORT = "report", Exit.SETTINGS, "The report could not be written, so sending stopped."
+    INTERNAL = (
+        "internal-error",
+        Exit.SETTINGS,
+        "An error in this program itself stopped the run. Please report it.",
+    )
     CALLER = "caller", Exit.STOPPED, "Stopped by the calling program."
     SIGHUP = "SIGHUP", Exit.HANGUP, "Stopped by a hang-up (SIGHUP)."
     SIGINT = "SIGINT", Exit.INTERRUPT, "Stopped from the keyboard (SIGINT)."

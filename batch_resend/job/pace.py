@@ -78,8 +78,8 @@ HALF = 0.55  #: of the quota: a rate below that is no likely reason for a thrott
 SHORT_REST = 2  #: requests left out there: were the quota sunk, throttles would soon pile up
 TARGET = 0.96  #: of the room that others leave: 0.1 to 0.3 % of live calls are throttled there
 SHIFT = 0.03  #: of that rate: down with a throttle after `PRICE` accepted requests, up with them
-UP = 2.0  #: times as fast up: a few early throttles weigh more than they should
 MOST_SHIFT = 0.2  #: the same after fewer: more in proportion, up to this
+UP = 2.0  #: times as fast up: a few early throttles weigh more than they should
 FREE = 60.0  #: seconds without a throttle: others use less than the metric says
 
 

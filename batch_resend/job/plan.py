@@ -2,7 +2,7 @@
 
 Every candidate gets exactly one reason, the first that applies in the order of
 `model.Reason`'s skips; ELIGIBLE where none does. What needs the whole input to be
-known (over-limit, same-address) is decided by the spool over the planned rows.
+known (duplicate, same-address, over-limit) is decided over the planned rows.
 """
 
 from __future__ import annotations
@@ -11,7 +11,10 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
+from batch_resend.errors import InputError
+from batch_resend.job import match
 from batch_resend.ledger.policy import NOBODY, History, SendPolicy, judge_history
+from batch_resend.masking import printable
 from batch_resend.model import Candidate, Reason
 
 UNCONFIRMED = "UNCONFIRMED"
@@ -53,10 +56,28 @@ def valid_username(name: str) -> bool:
     )
 
 
+def judge_name(name: str) -> Reason:
+    """Return whether a user of this name can be sent a code, were there nothing else."""
+    return Reason.ELIGIBLE if valid_username(name) else Reason.INVALID_USERNAME
+
+
+def _matches(candidate: Candidate, eligibility: Eligibility) -> bool:
+    for name, pattern in eligibility.match:
+        try:
+            if not match.has(pattern, candidate.attributes.get(name, "")):
+                return False
+        except match.TooSlow as error:
+            raise InputError(
+                f"Row {candidate.row}: --match {printable(name)}={printable(str(error))} takes"
+                f" longer than {match.LONGEST:g} s, for it backtracks without end. Use a simpler"
+                " pattern."
+            ) from error
+    return True
+
+
 def decide(
     candidate: Candidate,
     *,
-    duplicate: bool,
     excluded: bool,
     history: History,
     eligibility: Eligibility,
@@ -65,16 +86,12 @@ def decide(
 ) -> Reason:
     """Decide about one candidate.
 
-    `duplicate`: an earlier row names the same user. `excluded`: the name is on the list
-    of people never to write to. `now`: seconds since the epoch.
+    `excluded`: the name is on the list of people never to send to. `now`: seconds since
+    the epoch. Raises `InputError` where a pattern of --match takes too long.
     """
-    if duplicate:
-        return Reason.DUPLICATE
     if excluded:
         return Reason.EXCLUDED
-    if any(
-        not regex.search(candidate.attributes.get(name, "")) for name, regex in eligibility.match
-    ):
+    if not _matches(candidate, eligibility):
         return Reason.NOT_MATCHED
     if candidate.status not in (None, UNCONFIRMED):
         return Reason.NOT_UNCONFIRMED
@@ -85,4 +102,4 @@ def decide(
         return why
     if history is not NOBODY and (told := judge_history(history, policy, now)):
         return told
-    return Reason.ELIGIBLE if valid_username(candidate.username) else Reason.INVALID_USERNAME
+    return judge_name(candidate.username)

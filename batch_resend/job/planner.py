@@ -18,16 +18,28 @@ from batch_resend.job.attempt import names_of
 from batch_resend.job.clock import Clock
 from batch_resend.job.plan import Eligibility, decide
 from batch_resend.job.request import Template
+from batch_resend.job.same_user import CaseRule, not_known, tell_apart
 from batch_resend.job.spool import Spool
 from batch_resend.ledger.journal import Journal
 from batch_resend.ledger.policy import History, SendPolicy
 from batch_resend.model import Candidate, Planned
+from batch_resend.wording import some
 
 _LISTINGS = 3  #: how often a listing that cannot be continued is begun
 
 
 class Source(Protocol):
     """Where the users come from; raises `InputError` and `SettingsError`."""
+
+    @property
+    def is_listing(self) -> bool:
+        """Whether the users are as Cognito itself lists them."""
+        ...
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of what was read, in sentences."""
+        ...
 
     async def open(self) -> None:
         """Begin, or begin again."""
@@ -59,10 +71,14 @@ class Planner:
     policy: SendPolicy
     rng: random.Random = field(default_factory=random.SystemRandom)
 
-    async def plan(self, source: Source, selection: Selection) -> None:
+    async def plan(
+        self, source: Source, selection: Selection, case: CaseRule = not_known
+    ) -> tuple[str, ...]:
         """Plan the whole input (its source is open) into the spool.
 
-        Raises `InputError` and `SettingsError`.
+        `case` is asked when all is read, and may take its time. Returns what a person
+        should know of the input before they approve, in sentences. Raises `InputError`
+        and `SettingsError`.
         """
         for last in (False,) * (_LISTINGS - 1) + (True,):
             try:
@@ -73,12 +89,28 @@ class Planner:
                     raise
                 self.spool.clear()
                 await source.open()
+        note = await tell_apart(
+            self.spool,
+            self.journal,
+            rule=case,
+            is_listing=source.is_listing,
+            policy=self.policy,
+            now=self.clock.now,
+        )
         if selection.one_per_address:
             self.spool.keep_newest_of_each_address()
         if selection.limit is not None:
             self.spool.keep_first(selection.limit)
         if selection.sample is not None:
             self.spool.keep_sample(selection.sample, self.rng)
+        return tuple(filter(None, (*source.notes, note, self._excluded_in_vain())))
+
+    def _excluded_in_vain(self) -> str:
+        vain, names = self.spool.excluded_in_vain(), self.spool.excluded
+        if not vain:
+            return ""
+        match = "matches" if vain == 1 else "match"
+        return f"{vain} of {some(names, 'name')} in the exclude list {match} no user."
 
     async def _read(self, source: Source, *, by_address: bool) -> None:
         async for batch in source.batches():
@@ -95,10 +127,9 @@ class Planner:
             await anyio.lowlevel.checkpoint()
 
     def _planned(self, candidate: Candidate, history: History) -> Planned:
-        names = (candidate.username, *candidate.aliases)
+        names = (candidate.username, *candidate.aliases, *candidate.contacts)
         reason = decide(
             candidate,
-            duplicate=self.spool.is_repeated(candidate.username),
             excluded=self.spool.is_excluded(names),
             history=history,
             eligibility=self.eligibility,

@@ -1,10 +1,14 @@
 """The whole plan on disk before the first message: any number of rows, flat memory.
 
 A private temporary SQLite database, which SQLite unlinks as soon as it has opened it:
-names and addresses vanish with the process, however it dies. It finds duplicates, holds
-the decisions in the order of the rows, and answers what needs the whole input to be
-known: counts, the first N, a sample, the newest account of an address. Where there is no room for
-it on the disk, every method raises `SettingsError`.
+names and addresses vanish with the process, however it dies. It holds the decisions in
+the order of the rows, and answers what needs the whole input to be known: duplicates,
+counts, the first N, a sample, the newest account of an address.
+
+Whether names that differ only in case are two users may be known only at the end, so
+duplicates are marked then.
+
+Where there is no room for the plan on the disk, every method raises `SettingsError`.
 """
 
 from __future__ import annotations
@@ -13,7 +17,8 @@ import hashlib
 import json
 import random
 import sqlite3
-from collections.abc import Iterable, Iterator
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from batch_resend.errors import SettingsError
@@ -25,11 +30,11 @@ PRAGMA synchronous = OFF;     -- nothing here outlives the process
 PRAGMA journal_mode = OFF;
 PRAGMA temp_store = FILE;
 PRAGMA cache_size = -16000;   -- 16 MB, the rest on disk
-CREATE TABLE seen (key BLOB PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE excluded (key BLOB PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE excluded (key BLOB, entry INTEGER, PRIMARY KEY (key, entry)) WITHOUT ROWID;
+CREATE TABLE met (entry INTEGER PRIMARY KEY);
 CREATE TABLE planned (
     row INTEGER PRIMARY KEY, username TEXT, reason TEXT, attributes TEXT, raw TEXT, aliases TEXT,
-    address BLOB, created REAL
+    address BLOB, created REAL, folded BLOB
 );
 """
 
@@ -37,13 +42,12 @@ CREATE TABLE planned (
 class Spool:
     """The planned rows. Use as a context manager."""
 
-    def __init__(self, *, case_sensitive: bool = False) -> None:
+    def __init__(self) -> None:
         """Make an empty spool."""
-        self._case_sensitive = case_sensitive
         self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._db.executescript(_TABLES)
         self._db.execute("BEGIN")  # never committed: one transaction, nothing to keep
-        self._excludes = False
+        self.excluded = 0  #: entries of the exclude list
 
     def __enter__(self) -> Spool:
         """Use it."""
@@ -55,34 +59,40 @@ class Spool:
 
     def clear(self) -> None:
         """Throw the rows away, because the source begins again."""
-        self._execute("DELETE FROM seen")
         self._execute("DELETE FROM planned")
+        self._execute("DELETE FROM met")
 
     def exclude(self, names: Iterable[str]) -> None:
-        """Take a list of names that are never to be written to."""
-        self._excludes = True
+        """Add an entry to the exclude list: the names of one user."""
+        self.excluded += 1
         self._execute_many(
-            "INSERT OR IGNORE INTO excluded VALUES (?)", ((self._key(name),) for name in names)
+            "INSERT OR IGNORE INTO excluded VALUES (?, ?)",
+            ((_any_form(name), self.excluded) for name in names),
         )
 
     def is_excluded(self, names: Iterable[str]) -> bool:
-        """Whether one of a user's names is on that list."""
-        return self._excludes and any(
-            self._execute("SELECT 1 FROM excluded WHERE key = ?", (self._key(name),)).fetchone()
-            for name in names
-        )
-
-    def is_repeated(self, name: str) -> bool:
-        """Whether the name was seen before; from now on it was. Nobody's name is empty."""
-        if not name:
+        """Whether one of a user's names is on that list, in any Unicode form and case."""
+        if not self.excluded:
             return False
-        cursor = self._execute("INSERT OR IGNORE INTO seen VALUES (?)", (self._key(name),))
-        return cursor.rowcount == 0
+        entries = [
+            entry
+            for name in names
+            for entry in self._execute(
+                "SELECT entry FROM excluded WHERE key = ?", (_any_form(name),)
+            )
+        ]
+        self._execute_many("INSERT OR IGNORE INTO met VALUES (?)", entries)
+        return bool(entries)
+
+    def excluded_in_vain(self) -> int:
+        """How many entries of the exclude list matched no user so far."""
+        (met,) = self._execute("SELECT count(*) FROM met").fetchone()
+        return self.excluded - int(met)
 
     def add(self, batch: Iterable[tuple[Planned, str, float | None]]) -> None:
         """Add planned rows, each with its address (or "") and time of sign-up if known."""
         self._execute_many(
-            "INSERT INTO planned VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO planned VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 (
                     planned.row,
@@ -91,11 +101,54 @@ class Spool:
                     json.dumps(dict(planned.attributes)) if planned.attributes else None,
                     planned.raw.encode("utf-8", "surrogatepass"),
                     json.dumps(planned.aliases) if planned.aliases else None,
-                    self._key(address) if address else None,
+                    _digest(address.casefold()) if address else None,
                     created,
+                    _digest(planned.username.casefold()) if planned.username else None,
                 )
                 for planned, address, created in batch
             ),
+        )
+
+    def differing_in_case(self) -> int:
+        """How many rows name the user of an earlier row, but for the case."""
+        (count,) = self._execute(
+            "SELECT total(spellings - 1) FROM ("
+            " SELECT count(DISTINCT username) AS spellings FROM planned"
+            "  WHERE folded IS NOT NULL GROUP BY folded)"
+        ).fetchone()
+        return int(count)
+
+    def exclude_all_rows_of_a_name(self, *, case_sensitive: bool) -> None:
+        """Exclude all rows of a name one of whose rows is excluded, perhaps by its address."""
+        if not self.excluded:
+            return
+        name = "username" if case_sensitive else "folded"
+        self._execute(
+            f"UPDATE planned SET reason = ? WHERE {name} IN ("  # noqa: S608
+            f" SELECT {name} FROM planned WHERE reason = ? AND folded IS NOT NULL)",
+            (str(Reason.EXCLUDED), str(Reason.EXCLUDED)),
+        )
+
+    def mark_duplicates(self, *, case_sensitive: bool) -> None:
+        """Skip all rows but the first of each name, whatever else was decided.
+
+        An empty name is that of no user and has no duplicates.
+        """
+        name = "username" if case_sensitive else "folded"
+        self._execute(
+            "UPDATE planned SET reason = ? WHERE folded IS NOT NULL AND row NOT IN ("  # noqa: S608
+            f" SELECT min(row) FROM planned WHERE folded IS NOT NULL GROUP BY {name})",
+            (str(Reason.DUPLICATE),),
+        )
+
+    def decided(self, reasons: Sequence[Reason]) -> Iterator[list[Planned]]:
+        """Yield the rows with one of these reasons, in lists; they may be replaced meanwhile."""
+        yield from self._rows(f"AND reason IN ({', '.join('?' * len(reasons))})", *reasons)
+
+    def replace(self, planned: Planned) -> None:
+        """Replace the reason of a row."""
+        self._execute(
+            "UPDATE planned SET reason = ? WHERE row = ?", (str(planned.reason), planned.row)
         )
 
     def keep_newest_of_each_address(self) -> None:
@@ -150,17 +203,21 @@ class Spool:
 
     def __iter__(self) -> Iterator[Planned]:
         """Yield the rows in their order."""
+        for rows in self._rows(""):
+            yield from rows
+
+    def _rows(self, where: str, *values: str) -> Iterator[list[Planned]]:
         last = -1
         while True:
             rows = self._execute(
-                "SELECT row, username, reason, attributes, raw, aliases FROM planned"
-                " WHERE row > ? ORDER BY row LIMIT ?",
-                (last, _READ_AT_ONCE),
+                "SELECT row, username, reason, attributes, raw, aliases FROM planned"  # noqa: S608
+                f" WHERE row > ? {where} ORDER BY row LIMIT ?",
+                (last, *values, _READ_AT_ONCE),
             ).fetchall()
             if not rows:
                 return
-            for row, username, reason, attributes, raw, aliases in rows:
-                yield Planned(
+            yield [
+                Planned(
                     row=row,
                     username=_text(username),
                     reason=REASONS[reason],
@@ -168,6 +225,8 @@ class Spool:
                     raw=_text(raw),
                     aliases=tuple(json.loads(aliases)) if aliases else (),
                 )
+                for row, username, reason, attributes, raw, aliases in rows
+            ]
             last = rows[-1][0]
 
     def _execute(self, sql: str, values: tuple[Any, ...] = ()) -> sqlite3.Cursor:
@@ -182,10 +241,15 @@ class Spool:
         except sqlite3.Error as error:
             raise _no_room(error) from error
 
-    def _key(self, name: str) -> bytes:
-        if not self._case_sensitive:
-            name = name.casefold()
-        return hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+def _any_form(name: str) -> bytes:
+    """Return the key of a name whatever its Unicode form and case."""
+    plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+    return _digest(plain)
+
+
+def _digest(name: str) -> bytes:
+    return hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def _text(stored: bytes) -> str:

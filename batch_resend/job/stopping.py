@@ -7,10 +7,13 @@ request, or no connection at all.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import anyio
 
+from batch_resend.errors import place_of
 from batch_resend.job.outcome import Signal, Stop
 from batch_resend.job.pacing import Gate
 
@@ -54,10 +57,22 @@ class Stopping:
 
         The first cause is kept; only a ledger that fails is worse than any other.
         """
-        if self.cause is None or cause is Stop.LEDGER:
+        if self.cause is None or (cause is Stop.LEDGER and self.cause is not Stop.LEDGER):
             self.cause, self.detail = cause, detail[:LONGEST_MESSAGE]
             self._called.set()
             self.gate.close()
+
+    def fail(self, error: Exception) -> None:
+        """End the run for an error that nothing foresaw; every row is still reported."""
+        self.stop(Stop.INTERNAL, place_of(error))
+
+    @contextlib.contextmanager
+    def guarded(self) -> Iterator[None]:
+        """Let an error that nothing foresaw end the run, and nothing else."""
+        try:
+            yield
+        except Exception as error:
+            self.fail(error)
 
     def withdraw(self) -> None:
         """Forget the cause, where every user was requested before it could stop anything."""

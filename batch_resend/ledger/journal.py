@@ -20,6 +20,10 @@ from batch_resend.ledger.sqlite.group_commit import GroupCommit, StepWriter
 class ExclusiveLedger(StepWriter, Protocol):
     """A ledger that one run holds alone; every method raises `LedgerError`."""
 
+    def distinguish_case(self) -> bool:
+        """Tell names apart that differ only in case; return whether that changes anything."""
+        ...
+
     def latest(self) -> float:
         """The newest time it knows, in seconds since the epoch."""
         ...
@@ -48,6 +52,10 @@ class ExclusiveLedger(StepWriter, Protocol):
 @runtime_checkable
 class Journal(Protocol):
     """A ledger as the job uses it; every method raises `LedgerError`."""
+
+    def distinguish_case(self) -> bool:
+        """Tell names apart that differ only in case; return whether that changes anything."""
+        ...
 
     def latest(self) -> float:
         """The newest time it knows, in seconds since the epoch."""
@@ -96,6 +104,10 @@ class OwnJournal:
         """Use a ledger that is open; `threads` as `GroupCommit` has it."""
         self._ledger = ledger
         self._commits = GroupCommit(ledger, threads=threads)
+
+    def distinguish_case(self) -> bool:
+        """Tell names apart that differ only in case; return whether that changes anything."""
+        return self._ledger.distinguish_case()
 
     def latest(self) -> float:
         """The newest time it knows, in seconds since the epoch."""

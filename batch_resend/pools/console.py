@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from batch_resend.console.console import Console, goes_on, numbers, progress_line, summary_lines
+from batch_resend.console.console import Console
+from batch_resend.console.lines import goes_on, numbers, progress_line, summary_lines
 from batch_resend.job.engine import Snapshot
 from batch_resend.job.summary import Summary, Tally
 from batch_resend.masking import printable
@@ -43,7 +44,7 @@ class PoolsConsole(Console):
             text = f"{name}: {text}"
         self._say(event, text, important=important, pool=name, **more)
 
-    async def ask(self, preview: PoolsPreview) -> bool:
+    async def approve(self, preview: PoolsPreview) -> bool:  # type: ignore[override]
         """Show the plan of each and of all; ask once, where a question is due."""
         self._ceiling = sum(quota.ceiling for quota in preview.quotas)
         for part, each in zip(self._parts, preview.pools.values(), strict=True):
@@ -119,7 +120,7 @@ class Part(Console):
     @property
     def began_at(self) -> float:
         """When sending began, on the monotonic clock."""
-        return self._began
+        return self._began_at
 
     @property
     def latest(self) -> dict[Reason, None]:
@@ -128,7 +129,7 @@ class Part(Console):
 
     def standing(self) -> tuple[Snapshot, str] | None:
         """How the run stands and what it waits for, once it sends."""
-        return None if self._job is None else (self._job.snapshot(), self._wait())
+        return None if self._began is None else (self._began.snapshot(), self._wait())
 
     def tell(self, line: str) -> None:
         """Say a line of the summary."""

@@ -66,6 +66,7 @@ class PoolFacts:
     source_arn: str = ""  #: the SES identity
     triggers: tuple[str, ...] = ()
     sms_failure: str = ""
+    case_sensitive: bool = True  #: whether names that differ only in case are two users
     users: int = 0  #: AWS's estimate of all users, confirmed ones included
     tier: str = ""
 
@@ -111,12 +112,22 @@ class Facts:
     account: str | Unknown
 
     @property
+    def case_sensitive(self) -> bool | None:
+        """Whether names that differ only in case are two users; None where it is not known."""
+        return None if isinstance(self.pool, Unknown) else self.pool.case_sensitive
+
+    @property
     def quota(self) -> float | None:
         """The quota in requests a second, from the best source that answered."""
         for found in (self.provisioned, self.applied):
             if not isinstance(found, Unknown):
                 return found
         return None
+
+    @property
+    def enforced(self) -> float | None:
+        """The quota that Cognito enforces now, where Cognito itself told it."""
+        return None if isinstance(self.provisioned, Unknown) else self.provisioned
 
     @property
     def hides_existence(self) -> bool | None:

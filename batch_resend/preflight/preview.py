@@ -1,6 +1,7 @@
 """What is about to happen, in words that a person can approve. Pure.
 
-`confirmation_lines` is what stands before the question: a heading and five lines.
+`confirmation_lines` is what stands before the question: a heading, five lines, and what was
+odd about the input.
 `plan_lines` is the same in full, for a dry run: why who is not written to, and the
 assumptions behind every figure. Both fit 80 columns.
 """
@@ -61,6 +62,7 @@ class Preview(Approval):
     estimate: Estimate
     info: RunInfo
     waves: Sequence[int] = ()  #: users in each
+    notes: Sequence[str] = ()  #: what was odd about the input, in sentences
 
     @property
     def eligible(self) -> int:
@@ -93,7 +95,7 @@ def confirmation_lines(preview: Preview, *, masked: bool = True) -> list[str]:
         lines += _line("takes", " ".join(_how_long(estimate, short=True)))
     if estimate.costs:
         lines += _line("may cost", ", ".join(amount for amount, _ in estimate.costs))
-    return lines
+    return lines + _notes(preview)
 
 
 def plan_lines(preview: Preview, *, masked: bool = True) -> list[str]:
@@ -116,7 +118,7 @@ def plan_lines(preview: Preview, *, masked: bool = True) -> list[str]:
             lines += _line("" if n else "takes", sentence)
     for n, (amount, assumption) in enumerate(estimate.costs):
         lines += _line("" if n else "may cost", f"{amount} ({assumption})")
-    return lines
+    return lines + _notes(preview)
 
 
 def _heading(preview: Preview) -> list[str]:
@@ -132,6 +134,11 @@ def _heading(preview: Preview) -> list[str]:
         f"Plan for {info.input}{column}: {pool}client {info.client_id}",
         *_line("where", ", ".join(where)),
     ]
+
+
+def _notes(preview: Preview) -> list[str]:
+    """Say what was odd about the input, before the question."""
+    return [line for note in preview.notes for line in _line("note", note)]
 
 
 def _medium(sent: Messages) -> str:

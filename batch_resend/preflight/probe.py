@@ -349,6 +349,8 @@ def _pool(told: Mapping[str, Any]) -> PoolFacts:
             sorted(name for name, value in (told.get("LambdaConfig") or {}).items() if value)
         ),
         sms_failure=printable(str(told.get("SmsConfigurationFailure") or "")),
+        # Absent in pools made before 2020-02-12, or by other means than the console: sensitive.
+        case_sensitive=(told.get("UsernameConfiguration") or {}).get("CaseSensitive") is not False,
         users=int(told.get("EstimatedNumberOfUsers") or 0),
         tier=str(told.get("UserPoolTier") or ""),
     )

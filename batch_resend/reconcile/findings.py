@@ -19,7 +19,7 @@ HISTORY = 90 * DAY
 OLDER_THAN, LEAST_AGE = DAY, 3600.0
 CONTROLS = 20
 
-#: The response was lost on our side of the wire, or nobody was left to read it. Not for 5xx and
+#: The response was lost on our side of the wire, or the run died first. Not for 5xx and
 #: broken triggers: a server that dies after sending loses response and record together.
 _LOST_HERE = {
     None,

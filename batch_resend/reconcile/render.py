@@ -184,7 +184,7 @@ def progress(now: Progress) -> str:
 
 
 def commands(searched: Sequence[Window], region: str, reconcile: Sequence[str]) -> list[str]:
-    """Return what somebody with the permission runs to make the files, and what we run then."""
+    """Return the commands that make the files, and the one that uses them."""
     spans = [(window.start, window.end) for window in searched]
     if len(spans) > _WINDOWS_SHOWN:
         spans = [(spans[0][0], spans[-1][1])]

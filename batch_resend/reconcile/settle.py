@@ -9,8 +9,8 @@ one that is killed while it writes is simply repeated.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from typing import IO, Protocol
 
@@ -41,8 +41,8 @@ class Books(Protocol):
         """Return the messages of unknown outcome, but for those that may be in flight."""
         ...
 
-    async def controls(self, searched: Sequence[Window]) -> Iterable[Control]:
-        """Return the messages that Cognito itself answered; at least those in the windows."""
+    def controls(self, searched: Sequence[Window]) -> AsyncIterator[Control]:
+        """Yield the messages that Cognito itself answered; at least those in the windows."""
         ...
 
     def hash_name(self, name: str) -> bytes:
@@ -98,7 +98,7 @@ class Looked:
                     break
 
 
-Opened = Callable[[], AbstractContextManager[IO[bytes]]]
+Opened = Callable[[], AbstractAsyncContextManager[IO[bytes]]]
 
 
 class Files:
@@ -112,10 +112,10 @@ class Files:
     async def batches(
         self, search: Search, searched: Sequence[Window]
     ) -> AsyncIterator[tuple[int, int]]:
-        """Read every file to its end: which times it holds nobody knows before."""
+        """Read every file to its end: which times it holds is not known before."""
         del searched
         for number, (name, opened) in enumerate(self._files, start=1):
-            with opened() as file:
+            async with opened() as file:
                 for count, raw in enumerate(read_events(file, name)):
                     search.take(read_record(raw))
                     if count % _BREATH == 0:
@@ -162,8 +162,10 @@ async def reconcile(
     rules = replace(rules, reaches_back=evidence.reaches_back)
     doubts = await books.doubts()
     searched = within(windows(doubts, books.flight), rules.now - rules.reaches_back, rules.now)
-    controls = Controls(await books.controls(searched), searched, books.flight)
-    search = Search(doubts, controls.marks)
+    controls = Controls(searched, books.flight)
+    async for control in books.controls(searched):
+        controls.add(control)
+    search = Search(doubts, controls.marks())
     async for number, count in evidence.batches(search, searched):
         watch(Progress(number, count, search.read, search.found, len(doubts)))
     controls.count(search.seen)

@@ -112,21 +112,35 @@ class Around:
 
 
 class Controls:
-    """The controls of all windows, in the order of their times."""
+    """The controls of all windows: first `add` them all, then `count`."""
 
-    def __init__(
-        self, controls: Iterable[Control], searched: Sequence[Window], flight: float
-    ) -> None:
+    def __init__(self, searched: Sequence[Window], flight: float) -> None:
         self._flight = flight
         self._searched = searched
         self._starts = [window.start for window in searched]
-        self._kept = sorted(self._sample(controls), key=lambda one: one.intended_at)
-        self._times = [control.intended_at for control in self._kept]
-        self._missing_before = [0] * (len(self._kept) + 1)
-        self.marks = {control.mark for control in self._kept}
+        self._kept: list[Control] = []
+        self._times: list[float] = []
+        self._missing_before = [0]
+
+    def add(self, control: Control) -> None:
+        """Keep a control, if its record must lie in a window."""
+        window = self._window_of(control.intended_at)
+        if window is None or not window.must_hold(control):
+            return
+        self._kept.append(control)
+        if len(self._kept) >= 2 * MOST_CONTROLS:
+            self._thin_out()
+
+    def marks(self) -> frozenset[str]:
+        """Return the marks of those that are kept."""
+        if len(self._kept) > MOST_CONTROLS:
+            self._thin_out()
+        return frozenset(control.mark for control in self._kept)
 
     def count(self, seen: Container[str]) -> None:
         """Count those without a record, given the marks that have one."""
+        self._kept.sort(key=lambda one: one.intended_at)
+        self._times = [control.intended_at for control in self._kept]
         missing = (control.mark not in seen for control in self._kept)
         self._missing_before = [0, *accumulate(missing)]
 
@@ -151,17 +165,5 @@ class Controls:
         index = bisect_right(self._starts, at) - 1
         return self._searched[index] if index >= 0 else None
 
-    def _sample(self, controls: Iterable[Control]) -> list[Control]:
-        kept: list[Control] = []
-        for control in controls:
-            window = self._window_of(control.intended_at)
-            if window is None or not window.must_hold(control):
-                continue
-            kept.append(control)
-            if len(kept) >= 2 * MOST_CONTROLS:
-                kept = _smallest(kept)
-        return _smallest(kept) if len(kept) > MOST_CONTROLS else kept
-
-
-def _smallest(controls: list[Control]) -> list[Control]:
-    return sorted(controls, key=lambda one: one.mark)[:MOST_CONTROLS]
+    def _thin_out(self) -> None:
+        self._kept = sorted(self._kept, key=lambda one: one.mark)[:MOST_CONTROLS]

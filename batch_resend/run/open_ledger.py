@@ -1,28 +1,32 @@
-"""Which ledger is meant, by those who look at one or erase in it."""
+"""Which ledger is meant, opened to write to it, to look at a copy, or to erase in it."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import math
 import os
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from batch_resend.aws import clients
+from batch_resend.aws import clients, s3_address
+from batch_resend.aws.endpoints import is_aws, same_endpoint
 from batch_resend.errors import InputError, UsageError
 from batch_resend.ledger import Extent, Finding, Forgotten, Marked
 from batch_resend.ledger.dynamodb.address import TableAddress, is_table, table_address
 from batch_resend.ledger.sqlite import lockfile
 from batch_resend.ledger.sqlite.file import LedgerFile
+from batch_resend.ledger.sqlite.ledger import SqliteLedger
 from batch_resend.ledger.sqlite.lockfile import files_of
 from batch_resend.ledger.sqlite.records import LedgerRecords
 from batch_resend.ledger.sqlite.snapshot import looking_at, must_exist
 from batch_resend.masking import printable
-from batch_resend.run.prepare import default_ledger, place_of
-from batch_resend.settings import LedgerTarget, state_folder
+from batch_resend.run.backends import SIMULATED_CLIENT, Backend, target_of
+from batch_resend.settings import LedgerTarget, Settings, state_folder
 
 if TYPE_CHECKING:
+    from batch_resend.ledger.dynamodb.ledger import DynamoLedger
     from batch_resend.ledger.dynamodb.records import DynamoRecords
 
 Where = Path | TableAddress
@@ -95,7 +99,7 @@ async def ledger_of(target: LedgerTarget) -> Where:
         if is_table(target.ledger):
             return table_address(target.ledger)
         return Path(target.ledger)
-    place = place_of(target)
+    place = target_of(target)
     if target.client_id:
         async with clients.resend_client(place, timeout=1.0, concurrency=1) as made:
             _, region, endpoint = made
@@ -117,6 +121,54 @@ async def ledger_of(target: LedgerTarget) -> Where:
             " --client-id and the Region, or with --ledger."
         )
     return found[0]
+
+
+def default_ledger(region: str, client_id: str, endpoint: str) -> Path:
+    """Name the ledger of a Region and client (and endpoint, where it is not AWS's)."""
+    name = f"{region}-{client_id}"
+    if not is_aws(endpoint):
+        name += "-" + hashlib.sha256(same_endpoint(endpoint).encode()).hexdigest()[:12]
+    return state_folder() / f"{name}.sqlite3"
+
+
+def owner(settings: Settings, backend: Backend) -> str:
+    """Return the description of the client that a ledger belongs to."""
+    client = f"client {settings.client_id or SIMULATED_CLIENT} in {backend.region}"
+    if settings.simulate or is_aws(backend.endpoint):
+        return client
+    return f"{client} at {same_endpoint(backend.endpoint)}"
+
+
+@contextlib.asynccontextmanager
+async def writing(
+    settings: Settings, backend: Backend
+) -> AsyncIterator[SqliteLedger | DynamoLedger]:
+    """Open the ledger of a run; a dry run only reads it. Raises `LedgerError`."""
+    options: dict[str, Any] = {
+        "client": owner(settings, backend),
+        "case_sensitive": bool(settings.case_sensitive),
+        "simulated": settings.simulate,
+        "must_exist": settings.needs_a_ledger,
+        "read_only": settings.dry_run,
+    }
+    if settings.ledger is not None and is_table(settings.ledger):
+        from batch_resend.ledger.dynamodb.ledger import open_ledger
+
+        address, many = table_address(settings.ledger), settings.concurrency
+        async with open_ledger(target_of(settings), address, connections=many, **options) as ledger:
+            yield ledger
+        return
+    path: Path | None
+    if settings.ledger is not None:
+        path = Path(settings.ledger)
+    elif settings.simulate:
+        path = None
+    else:
+        path = default_ledger(backend.region, settings.client_id, backend.endpoint)
+    if path is not None:
+        _keep_reports_apart(settings, path)
+    with LedgerFile(path, **options) as opened:
+        yield opened
 
 
 def is_held(where: Where) -> bool | None:
@@ -147,7 +199,7 @@ async def looking(
 
     with LedgerFile(None, case_sensitive=sensitive, simulated=None) as copy:
         async with connection.connected(
-            place_of(target), where, case_sensitive=sensitive, simulated=None, read_only=True
+            target_of(target), where, case_sensitive=sensitive, simulated=None, read_only=True
         ) as table:
             opened = records.DynamoRecords(connection.must_have_begun(table))
             await opened.copy_into(copy.records, only=only)
@@ -174,7 +226,7 @@ async def _held(target: LedgerTarget, where: Where) -> AsyncIterator[_OneFile | 
     from batch_resend.ledger.dynamodb import connection, records
 
     async with connection.connected(
-        place_of(target), where, case_sensitive=sensitive, simulated=None, read_only=True
+        target_of(target), where, case_sensitive=sensitive, simulated=None, read_only=True
     ) as table:
         yield records.DynamoRecords(connection.must_have_begun(table))
 
@@ -230,3 +282,15 @@ def keep_apart(ledger: Where, output: str) -> None:
         raise UsageError(
             f"--output {output} belongs to the ledger {ledger}: give it a place of its own."
         )
+
+
+def _keep_reports_apart(settings: Settings, ledger: Path) -> None:
+    """Refuse to write a report over the ledger or one of the files that belong to it."""
+    own = {os.path.realpath(file) for file in files_of(ledger)}
+    for option, path in settings.outputs():
+        if path == "-" or s3_address.is_address(path):
+            continue
+        if os.path.realpath(path) in own:
+            raise UsageError(
+                f"{option} {path} belongs to the ledger {ledger}: give it a place of its own."
+            )

@@ -2,7 +2,9 @@
 
 The promises: a page that is empty is not taken for the end, a listing that does not
 advance is not followed for ever, one that has become invalid half-way is not taken for
-a whole one, and no exception of the AWS SDK leaves this module.
+a whole one, a page that does not come is waited for no longer than `FIRST_PAGE` or
+`ANY_PAGE` and never in silence, a user that is not what Cognito lists is refused and
+never guessed at, and no exception of the AWS SDK leaves this module.
 
 The pages are turned here by hand: the SDK's paginator can say neither on which page it
 failed nor that a page is none of Cognito's.
@@ -10,11 +12,9 @@ failed nor that a page is none of Cognito's.
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from datetime import datetime
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 import anyio
@@ -43,12 +43,19 @@ from batch_resend.aws.refusals import (
 from batch_resend.errors import BatchResendError, InputError, SettingsError, StaleListing
 from batch_resend.masking import mask_within, printable
 from batch_resend.model import Candidate
+from batch_resend.sources.csv_records import csv_row
+from batch_resend.sources.listed_user import USERNAME, NotListed, listed_user
+from batch_resend.wording import some
 
 #: Cognito's own limit for one page.
 PAGE = 60
 
-_USERNAME = "username"
-_OTHER_NAMES = ("sub", "email", "phone_number")
+#: Seconds that the first page is waited for, at most; then any other, with all its tries.
+FIRST_PAGE = 60.0
+ANY_PAGE = 120.0
+
+# Seconds after which a wait is reported, and then again.
+_REPORTED_AFTER = 10.0
 
 # 10 tries spread over about two minutes, beside those that the SDK makes by itself.
 _TRIES = 10
@@ -89,7 +96,8 @@ class CognitoSource:
     """The users of a pool as candidates.
 
     `filter` is ListUsers' own. `keep` names the attributes that the candidates bring
-    along; `username` among them is the Username. The listing begins anew with `open`.
+    along; `username` among them is the Username. `note` is called where a page is waited
+    for. The listing begins anew with `open`.
     """
 
     def __init__(
@@ -99,32 +107,39 @@ class CognitoSource:
         *,
         filter: str,  # noqa: A002 - the name it has everywhere
         keep: frozenset[str],
+        note: Callable[[str], None] = lambda _text: None,
     ) -> None:
         self.name = f"user pool {printable(user_pool_id)}"
         self.columns: frozenset[str] | None = None
         self.username_column: str | None = None
-        self.heading = csv_row([_USERNAME, *sorted(keep - {_USERNAME})])
+        self.heading = csv_row([USERNAME, *sorted(keep - {USERNAME})])
         self.encoding = "utf-8"
+        self.is_listing = True
+        self.notes: tuple[str, ...] = ()
+        self.rows = 0  #: users listed so far
 
         self._client = client
         self._arguments = {"UserPoolId": user_pool_id, "Filter": filter, "Limit": PAGE}
         self._keep = sorted(keep)
+        self._note = note
         self._first: Mapping[str, Any] = {}
 
     async def open(self) -> None:
         """Ask for the first page, whose errors are those of the settings."""
+        self.rows = 0
         self._first = await self._page(None)
 
     async def batches(self) -> AsyncIterator[list[Candidate]]:
         """Give the candidates in the order of the listing, a page at a time."""
         page = self._first
-        row = empty = 0
+        empty = 0
         seen: set[bytes] = set()
         while True:
             empty = 0 if page.get("Users") else empty + 1
             if users := page.get("Users"):
-                yield [self._candidate(row + n, user) for n, user in enumerate(users, start=1)]
-                row += len(users)
+                batch = [self._candidate(self.rows + n, user) for n, user in enumerate(users, 1)]
+                self.rows += len(batch)
+                yield batch
             token = page.get("PaginationToken")
             if not token:
                 return
@@ -143,54 +158,90 @@ class CognitoSource:
         """Let go of the first page; the client belongs to whoever made it."""
         self._first = {}
 
-    def _candidate(self, row: int, user: Mapping[str, Any]) -> Candidate:
-        username = user.get("Username", "")
-        given = {pair.get("Name", ""): pair.get("Value", "") for pair in user.get("Attributes", ())}
-        others = dict.fromkeys(given[name] for name in _OTHER_NAMES if given.get(name))
-        others.pop(username, None)
-        created = user.get("UserCreateDate")
-        known = given | {_USERNAME: username}
-        kept = {name: known[name] for name in self._keep if name in known}
-        columns = [name for name in self._keep if name != _USERNAME]
-        return Candidate(
-            row,
-            username,
-            kept,
-            csv_row([username, *(kept.get(name, "") for name in columns)]),
-            tuple(others),
-            user.get("UserStatus"),
-            user.get("Enabled"),
-            created.timestamp() if isinstance(created, datetime) else None,
-        )
+    def _candidate(self, row: int, user: object) -> Candidate:
+        try:
+            listed = listed_user(row, user, keep=self._keep)
+        except NotListed as error:
+            raise self._not_cognito(f"user {row} {error}") from None
+        columns = [name for name in self._keep if name != USERNAME]
+        cells = [listed.username, *(listed.attributes.get(name, "") for name in columns)]
+        return replace(listed, raw=csv_row(cells))
 
     async def _page(self, token: str | None) -> Mapping[str, Any]:
+        page = await self._within(FIRST_PAGE if token is None else ANY_PAGE, token)
+        if not isinstance(page, Mapping) or not page.keys() & {"Users", "PaginationToken"}:
+            raise self._not_cognito()
+        if not isinstance(page.get("Users", []), list):
+            raise self._not_cognito("its Users are not a list")
+        if not _is_text(page.get("PaginationToken", "")):
+            raise self._not_cognito("its PaginationToken is not text")
+        return page
+
+    async def _within(self, limit: float, token: str | None) -> object:
+        """Ask for a page and report the wait; raises a `BatchResendError` after `limit`."""
+        failure: BatchResendError | None = None
+        page: object = None
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._report_wait, limit)
+            try:  # inside: what leaves a task group is a group of errors
+                page = await self._asked(limit, token)
+            except BatchResendError as error:
+                failure = error
+            tasks.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+        return page
+
+    async def _report_wait(self, limit: float) -> None:
+        waited = 0.0
+        while (waited := waited + _REPORTED_AFTER) < limit:
+            await anyio.sleep(_REPORTED_AFTER)
+            self._note(
+                f"{self.name}: waiting for a page of the listing for {waited:.0f} s,"
+                f" {limit - waited:.0f} s more at most ({some(self.rows, 'user')} so far)."
+            )
+
+    async def _asked(self, limit: float, token: str | None) -> object:
         arguments = self._arguments | ({"PaginationToken": token} if token else {})
+        first = token is None
+        tries = 0
+        last: Exception | None = None
         # Asking again for a page is harmless: it only reads.
         patience = AsyncRetrying(
             sleep=anyio.sleep,
             stop=stop_after_attempt(_TRIES),
             wait=wait_exponential_jitter(max=_LONGEST_WAIT),
-            retry=retry_if_exception(lambda error: _passes(error, first=token is None)),
+            retry=retry_if_exception(lambda error: _passes(error, first=first)),
             reraise=True,
         )
 
-        async def ask() -> Mapping[str, Any]:
-            answer: Mapping[str, Any] = await self._client.list_users(**arguments)
-            return answer
+        async def ask() -> object:
+            nonlocal tries, last
+            tries += 1
+            try:
+                return await self._client.list_users(**arguments)
+            except Exception as error:
+                last = error
+                raise
 
         try:
-            page: Mapping[str, Any] = await patience(ask)
+            with anyio.fail_after(limit):
+                return await patience(ask)
+        except TimeoutError:
+            if isinstance(last, ClientError):
+                raise self._refused(last, first=first, tries=tries) from last
+            raise SettingsError(
+                f"The endpoint that lists {self.name} did not send a page within {limit:.0f} s:"
+                " check --region, --endpoint-url and the network."
+            ) from last
         except ClientError as error:
-            raise self._refused(error, first=token is None) from error
+            raise self._refused(error, first=first, tries=tries) from error
         except BotoCoreError as error:
             raise self._unasked(error) from error
         except _UNREADABLE as error:
             raise self._not_cognito() from error
-        if "Users" not in page and "PaginationToken" not in page:
-            raise self._not_cognito()
-        return page
 
-    def _refused(self, error: ClientError, *, first: bool) -> BatchResendError:
+    def _refused(self, error: ClientError, *, first: bool, tries: int) -> BatchResendError:
         """Say in words what Cognito's error means."""
         code, message, status = _parts(error)
         if off := clock_is_off(error):
@@ -229,7 +280,8 @@ class CognitoSource:
         if code in THROTTLED or status >= 500:
             why = "has no room for" if code in THROTTLED else "fails at"
             return InputError(
-                f"Cognito {why} the listing of {self.name}, asked {_TRIES} times: run again later."
+                f"Cognito {why} the listing of {self.name}, asked {some(tries, 'time')}: run again"
+                " later."
             )
         if code.isdigit() or not message:
             return self._not_cognito()  # the SDK found no error of Cognito's in the answer
@@ -266,11 +318,19 @@ class CognitoSource:
             " users as a CSV file, which needs none."
         )
 
-    def _not_cognito(self) -> SettingsError:
+    def _not_cognito(self, what: str = "") -> SettingsError:
         return SettingsError(
             f"The endpoint that should list {self.name} does not answer as Amazon Cognito"
-            " does: check --endpoint-url, the Region and any proxy."
+            f" does{f' ({what})' if what else ''}: check --endpoint-url, the Region and any proxy."
         )
+
+
+def _is_text(value: object) -> bool:
+    """Whether a value is text that can be sent back."""
+    try:
+        return isinstance(value, str) and bool(value.encode() or True)
+    except UnicodeEncodeError:
+        return False
 
 
 def _passes(error: BaseException, *, first: bool) -> bool:
@@ -290,11 +350,3 @@ def _parts(error: ClientError) -> tuple[str, str, int]:
         str(told.get("Message") or ""),
         int(metadata.get("HTTPStatusCode") or 0),
     )
-
-
-def csv_row(cells: Iterable[str]) -> str:
-    """Write a row of CSV, with its line end."""
-    # Up to Python 3.12 the writer quotes no line end but its own: not "\r", were it "\n".
-    line = io.StringIO()
-    csv.writer(line, lineterminator="\r\n").writerow(cells)
-    return line.getvalue().removesuffix("\r\n") + "\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from batch_resend.model import Candidate
-from batch_resend.sources.cognito import csv_row
+from batch_resend.sources.csv_records import csv_row
 from batch_resend.sources.planned_batch import BatchSource
 
 _COLUMN = "username"

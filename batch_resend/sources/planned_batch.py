@@ -44,6 +44,8 @@ class BatchSource:
     columns: frozenset[str] | None = None
     username_column: str | None = None
     heading = ""
+    is_listing = False
+    notes: tuple[str, ...] = ()
     encoding = "utf-8"
 
     def __init__(self, name: str, users: Sequence[Candidate]) -> None:

@@ -1,9 +1,9 @@
 """An input as lines of text: a file, plain or gzipped, or standard input.
 
-The promises: the encoding is recognized by its mark or is the one that was given; memory
-stays flat, because a line without an end is cut; an input that is not text is refused
-with its right name; and a reader that waits for a slow pipe can be given up, so that it
-holds up neither a signal nor the end of the program.
+The promises: the encoding is recognized by its mark or is the one that was given, and is
+never guessed; memory stays flat, because a line without an end is cut; and a reader that
+waits for a slow pipe can be given up, so that it holds up neither a signal nor the end of
+the program.
 
 The reading happens in worker threads, one piece of work at a time.
 """
@@ -43,12 +43,12 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 
-# What people give in place of a text file, by its first bytes.
-_NO_TEXT = (
-    (b"PK\x03\x04", "an Excel workbook or another ZIP file, and no text: save it as CSV"),
-    (b"\xd0\xcf\x11\xe0", "an old Excel workbook, and no text: save it as CSV"),
-    (b"\x1f\x8b", "gzip, and its name does not say so: let it end in .gz, or unpack it"),
-)
+# How a workbook begins: of Excel (a ZIP file), and of Excel before 2007.
+_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+_GZIP = b"\x1f\x8b"
+
+#: Bytes of a workbook, which can only be read as a whole.
+_LARGEST_WORKBOOK = 1 << 28
 
 # How soon, in seconds, a thread that waits for input notices that nothing waits for it.
 _HEED = 0.2
@@ -73,6 +73,8 @@ class TextInput:
         self._path = path
         self._opener = opener or without_waiting
         self._file: io.FileIO | None = None
+        self._bytes: io.BufferedIOBase = io.BytesIO()
+        self._start = b""
         self._lines_read = 0
         self._busy = False  # a worker thread is reading
         self._abandoned = False  # and nothing waits for it any more
@@ -103,11 +105,8 @@ class TextInput:
         if self._file and not self._busy:
             self._file.close()
 
-    def lines(self) -> Iterator[str]:
-        """Open the input as lines of text; called in a worker thread.
-
-        A line that is longer than a record may be comes in several pieces.
-        """
+    def open(self) -> None:
+        """Open the input and look at its first bytes; called in a worker thread."""
         if self._path == STANDARD_INPUT:
             # Not sys.stdin: its lock, held by a waiting thread, crashes an interpreter
             # that wants to end.
@@ -119,28 +118,62 @@ class TextInput:
                 raise InputError(f"{self.name} is no file's name: give another.") from error
         patient = io.BufferedReader(_Patient(self._file, lambda: self._abandoned), 1 << 16)
         zipped = self._path.lower().endswith(".gz")
-        unzipped = gzip.GzipFile(fileobj=patient) if zipped else patient
-        start = unzipped.read(4)
-        for mark, kind in _NO_TEXT:
-            if start.startswith(mark):
-                raise InputError(f"{self.name} is {kind}.")
+        self._bytes = gzip.GzipFile(fileobj=patient) if zipped else patient
+        self._start = self._bytes.read(4)
+        if self._start.startswith(_GZIP):
+            raise InputError(
+                f"{self.name} is gzip, and its name does not say so: let it end in .gz, or"
+                " unpack it."
+            )
+
+    @property
+    def is_workbook(self) -> bool:
+        """Whether the first bytes are those of a workbook."""
+        return self._start.startswith(_WORKBOOKS)
+
+    def whole(self) -> bytes:
+        """Read all bytes, for a format that cannot be read in pieces."""
+        rest = self._bytes.read(_LARGEST_WORKBOOK)
+        if len(rest) >= _LARGEST_WORKBOOK:
+            raise InputError(
+                f"{self.name} is larger than {_LARGEST_WORKBOOK >> 20} MB: save it as CSV."
+            )
+        return self._start + rest
+
+    def lines(self) -> Iterator[str]:
+        """Give the lines of text of the opened input; called in a worker thread.
+
+        A line that is longer than a record may be comes in several pieces.
+        """
         if not self.encoding:
-            marked = (codec for mark, codec in _MARKS if start.startswith(mark))
+            self._refuse_unmarked()
+            marked = (codec for mark, codec in _MARKS if self._start.startswith(mark))
             self.encoding = next(marked, "utf-8")
         try:
             text = io.TextIOWrapper(
-                _Rejoined(start, unzipped),  # type: ignore[type-var]
+                _Rejoined(self._start, self._bytes),  # type: ignore[type-var]
                 encoding=self.encoding,
                 newline="",
             )
         except (LookupError, ValueError) as error:
             raise UsageError(
-                f"--encoding {printable(self.encoding)!r} is no encoding that is known here:"
-                " use a name such as utf-8, utf-16, latin-1 or cp1252."
+                f"--encoding {printable(self.encoding)!r} is not a known encoding. Use a name"
+                " such as utf-8, utf-16, latin-1 or cp1252."
             ) from error
         for line in iter(partial(text.readline, LONGEST_RECORD), ""):
             self._lines_read += 1
             yield line
+
+    def _refuse_unmarked(self) -> None:
+        """Refuse UTF-16 without its mark: every other byte of its first letters is zero."""
+        if len(self._start) < 4 or self._start.count(0) != 2:
+            return
+        for encoding, zeros in (("utf-16-le", self._start[1::2]), ("utf-16-be", self._start[::2])):
+            if not any(zeros):
+                raise InputError(
+                    f"{self.name} looks like {encoding.upper()} without a byte order mark. Use"
+                    f" --encoding {encoding}."
+                )
 
     @contextmanager
     def _in_words(self) -> Iterator[None]:

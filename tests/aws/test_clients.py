@@ -307,7 +307,7 @@ async def test_a_region_that_is_not_known_is_doubted_and_asked(region: str, told
 def test_a_key_log_that_cannot_be_written_is_named(
     path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Python trips over it while a library is imported: "This should not have happened"."""
+    """Python trips over it while a library is imported: an internal error."""
     monkeypatch.setenv("SSLKEYLOGFILE", path)
     with pytest.raises(
         SettingsError, match=rf"SSLKEYLOGFILE {path} cannot be written \("

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -13,7 +15,7 @@ import pytest
 from batch_resend.aws import secrets
 from batch_resend.aws.endpoints import AwsTarget
 from batch_resend.errors import InputError, SettingsError
-from batch_resend.run.prepare import client_secret
+from batch_resend.run.client_secret import client_secret
 from batch_resend.settings import Settings
 from tests.support.listening import listening
 from tests.support.sentences import is_one_sentence
@@ -214,3 +216,25 @@ async def test_no_secret_gets_into_a_debug_log(
     assert "is listening" in log
     assert world.secret not in log
     assert "s3cret" not in log
+
+
+async def test_a_secret_file_of_another_user_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its owner could replace the secret, and with it the app client that is written to."""
+    file = tmp_path / "secret"
+    file.write_text("s3cret")
+    file.chmod(0o600)
+    settings = Settings(users="users.csv", client_id="web", client_secret_file=str(file))
+    assert await client_secret(settings) == "s3cret"
+    if os.geteuid() == 0:
+        os.chown(file, 12345, -1)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    with pytest.raises(InputError, match="belongs to another user") as caught:
+        await client_secret(settings)
+    assert is_one_sentence(caught.value)
+    if os.geteuid() == 0:
+        os.chown(file, 0, -1)
+        monkeypatch.setattr(os, "geteuid", lambda: 12345)
+        assert await client_secret(settings) == "s3cret", "root's is as good as one's own"

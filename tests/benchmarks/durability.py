@@ -31,6 +31,9 @@ RATE, ROUNDS = 1000.0, 5
 
 
 class Users:
+    is_listing = False
+    notes: tuple[str, ...] = ()
+
     def __init__(self, count: int) -> None:
         self.count = count
 

@@ -18,49 +18,49 @@ from rich.text import Text
 
 from batch_resend import Settings
 from batch_resend.console.live import frame
-from batch_resend.job.engine import Job
-from batch_resend.job.outcome import Stop
 from batch_resend.model import Reason, Result
-from batch_resend.observer import Observer
-from batch_resend.preflight.preview import Preview, confirmation_lines
-from batch_resend.run.prepare import Run
+from batch_resend.observer import Began, Event, Planned, Settled
+from batch_resend.preflight.preview import confirmation_lines
+from batch_resend.run.prepare import prepare
+from batch_resend.run.stops import Stops
 
 PICTURE = Path(__file__).resolve().parents[2] / "examples" / "terminal.svg"
 AFTER = 25.0  #: seconds
 KINDS = ("missing", "missing", "missing", "tired", "undeliverable", "lost")
 
 
-class Photographer(Observer):
-    """Prints the plan and, once, the frame."""
+class Photographer:
+    """Prints the plan and, once, the frame; then stops the run."""
 
-    def __init__(self) -> None:
+    def __init__(self, stops: Stops) -> None:
         self.console = Console(record=True, width=80, file=io.StringIO(), force_terminal=True)
-        self.run: Run | None = None
+        self.stops = stops
         self.latest: dict[Reason, None] = {}
-        self.began_at: float | None = None
-        self.job: Job | None = None
+        self.began: Began | None = None
+        self.began_at = 0.0
 
     def say(self, text: str) -> None:
         self.console.print(Text(text), soft_wrap=True)
 
-    async def confirm(self, preview: Preview) -> bool:
-        for line in confirmation_lines(preview):
-            self.say(line)
-        return True
-
-    def began(self, job: Job) -> None:
-        self.job, self.began_at = job, anyio.current_time()
+    def observe(self, event: Event) -> None:
+        match event:
+            case Planned(preview):
+                for line in confirmation_lines(preview):
+                    self.say(line)
+            case Began():
+                self.began, self.began_at = event, anyio.current_time()
+            case Settled(result):
+                self.settled(result)
 
     def settled(self, result: Result) -> None:
         if result.outcome in {"failed", "unknown"}:
             self.latest.pop(result.reason, None)
             self.latest[result.reason] = None
-        if self.job is None or self.began_at is None or self.run is None:
-            return
-        if (gone := anyio.current_time() - self.began_at) >= AFTER:
-            self.console.print(frame(self.job.snapshot(), seconds=gone, latest=self.latest))
-            self.job = None
-            self.run.stop(Stop.CALLER)
+        gone = anyio.current_time() - self.began_at
+        if self.began is not None and gone >= AFTER:
+            self.console.print(frame(self.began.snapshot(), seconds=gone, latest=self.latest))
+            self.began = None
+            self.stops.stop()
 
 
 def users(count: int) -> str:
@@ -75,7 +75,8 @@ def users(count: int) -> str:
 
 async def take() -> str:
     """Run, and return the picture."""
-    photographer = Photographer()
+    stops = Stops()
+    photographer = Photographer(stops)
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         Path("users.csv").write_text(users(3000))
@@ -83,8 +84,8 @@ async def take() -> str:
             users="users.csv", simulate=True, report="/dev/null", rate=60.0, timeout=2.0
         )
         photographer.say("$ batch-resend run users.csv --simulate --rate 60 --timeout 2s")
-        photographer.run = Run(settings, observer=photographer)
-        await photographer.run.execute()
+        async with prepare(settings, observe=photographer.observe, stops=stops) as prepared:
+            await prepared.send()
     # Without fonts from elsewhere: a picture loads nothing.
     form = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
     console = photographer.console

@@ -71,7 +71,7 @@ def test_an_endpoint_that_is_no_cognito_ends_the_run_after_five_users(program: P
 
 @pytest.mark.parametrize("body", [b"null", b'"sent"', b"[1]"])
 def test_json_that_is_no_object_loses_no_row(program: Program, body: bytes) -> None:
-    """It ended the whole run with "This should not have happened", and 8 of 30 rows reported."""
+    """It ended the whole run with an internal error, and 8 of 30 rows reported."""
     users = program.users(numbered(30))
     with answering(200, body, "application/x-amz-json-1.1") as (url, _):
         wrong = program(
@@ -148,12 +148,12 @@ def test_an_odd_region_is_said_before_it_looks_like_a_broken_network(program: Pr
 @pytest.mark.parametrize(
     ("option", "value", "told"),
     [
-        ("--port", "99999", "--port 99999: give a port up to 65535"),
-        ("--port", "-1", "--port -1: give a port"),
-        ("--users", "-1", "--users -1: give a number of at least 0."),
-        ("--mail-quota", "-1", "--mail-quota -1: give a number of at least 0."),
-        ("--rate", "0", "--rate 0: give requests a second, above 0."),
-        ("--rate", "nan", "--rate nan: give requests a second, above 0."),
+        ("--port", "99999", "--port 99999: use a port up to 65535"),
+        ("--port", "-1", "--port -1: use a port"),
+        ("--users", "-1", "--users -1: the minimum is 0."),
+        ("--mail-quota", "-1", "--mail-quota -1: the minimum is 0."),
+        ("--rate", "0", "--rate 0: requests per second must be above 0."),
+        ("--rate", "nan", "--rate nan: requests per second must be above 0."),
     ],
 )
 def test_a_number_that_the_simulator_cannot_use_is_refused(
@@ -228,7 +228,7 @@ def test_a_role_that_cannot_be_reached_is_named_in_one_sentence(program: Program
 def test_few_descriptors_make_a_run_slower_or_refuse_it(
     program: Program, at: tuple[str, ...], allowed: int
 ) -> None:
-    """Users failed for want of a socket, or it "should not have happened"."""
+    """Users failed for want of a socket, or ended in an internal error."""
     users = program.users(numbered(40))
     few = subprocess.run(
         [

@@ -10,11 +10,13 @@ import anyio
 import pytest
 import trio.testing
 
-from batch_resend.console.console import Console, progress_line, summary_lines, wrapped
+from batch_resend.console.console import Console
+from batch_resend.console.lines import progress_line, summary_lines, wrapped
 from batch_resend.job.engine import Snapshot
 from batch_resend.job.outcome import Stop
 from batch_resend.job.summary import Tally
 from batch_resend.model import Reason, Result
+from batch_resend.observer import Began, Ended, Noted, Settled, Waiting
 from tests.support.consoles import PREVIEW, snapshot, summary
 from tests.support.infos import info
 
@@ -41,7 +43,11 @@ def test_the_summary_says_what_happened_and_what_now() -> None:
 def test_the_command_that_shows_who_is_unknown_is_named_where_the_ledger_is_kept() -> None:
     reasons = {Reason.NO_ANSWER: 1}
     kept = summary(reasons, unknown_in_ledger=1, info=info(ledger="my state/l.sqlite3"))
-    assert "  batch-resend status --ledger 'my state/l.sqlite3'" in summary_lines(kept)
+    assert summary_lines(kept)[3:6] == [
+        "  batch-resend status --ledger 'my state/l.sqlite3'",
+        "  batch-resend reconcile --ledger 'my state/l.sqlite3' --region eu-west-1",
+        "  can settle them by CloudTrail's records, from 1970-01-01 00:16 UTC on.",
+    ]
     for told in (
         summary(reasons, unknown_in_ledger=1, info=info(ledger=None)),
         summary({}, unknown_in_ledger=0, info=info(ledger="l.sqlite3")),
@@ -109,9 +115,8 @@ class Terminal(io.StringIO):
         return True
 
 
-class Watched:
-    def snapshot(self) -> Snapshot:
-        return snapshot(tally=Tally(reasons=Counter({Reason.ACCEPTED: 249, Reason.REJECTED: 1})))
+def standing() -> Snapshot:
+    return snapshot(tally=Tally(reasons=Counter({Reason.ACCEPTED: 249, Reason.REJECTED: 1})))
 
 
 def watched(stream: io.StringIO, **given: Any) -> str:
@@ -120,14 +125,14 @@ def watched(stream: io.StringIO, **given: Any) -> str:
     async def work() -> None:
         console = Console(yes=True, stream=stream, **given)
         async with console.progress():
-            console.began(Watched())  # type: ignore[arg-type]
-            console.settled(Result(1, "ada", Reason.REJECTED))
-            console.waiting("no answer from Cognito", 4.0)
+            console.observe(Began(info(), 0.0, standing))
+            console.observe(Settled(Result(1, "ada", Reason.REJECTED)))
+            console.observe(Waiting("no answer from Cognito", 4.0))
             await anyio.sleep(0.35)
-            console.note("a note")
+            console.observe(Noted("a note"))
             await anyio.sleep(0.25)
-            console.note("another note")
-            console.ended(summary({Reason.ACCEPTED: 1}))
+            console.observe(Noted("another note"))
+            console.observe(Ended(summary({Reason.ACCEPTED: 1})))
 
     anyio.run(work)
     return stream.getvalue()
@@ -176,7 +181,7 @@ def test_elsewhere_a_plain_line_comes_every_half_minute() -> None:
     async def work() -> None:
         console = Console(yes=True, stream=stream)
         async with console.progress():
-            console.began(Watched())  # type: ignore[arg-type]
+            console.observe(Began(info(), 0.0, standing))
             await anyio.sleep(95)
 
     stream = io.StringIO()
@@ -189,10 +194,10 @@ def test_elsewhere_a_plain_line_comes_every_half_minute() -> None:
 def test_json_lines_are_one_object_each() -> None:
     stream = io.StringIO()
     console = Console(yes=True, json_lines=True, stream=stream)
-    console.note("a note")
-    console.waiting("no answer from Cognito", 4.0)
+    console.observe(Noted("a note"))
+    console.observe(Waiting("no answer from Cognito", 4.0))
     console.error("no such file")
-    console.ended(summary({Reason.ACCEPTED: 1}))
+    console.observe(Ended(summary({Reason.ACCEPTED: 1})))
     told = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert [line["event"] for line in told] == ["note", "waiting", "error", "summary"]
     assert told[1]["seconds"] == 4.0
@@ -202,12 +207,12 @@ def test_json_lines_are_one_object_each() -> None:
 def test_quiet_leaves_only_the_summary_and_errors() -> None:
     stream = io.StringIO()
     console = Console(yes=True, quiet=True, stream=stream)
-    console.note("a note")
-    console.waiting("no answer from Cognito", 4.0)
-    anyio.run(console.confirm, PREVIEW)
+    console.observe(Noted("a note"))
+    console.observe(Waiting("no answer from Cognito", 4.0))
+    anyio.run(console.approve, PREVIEW)
     assert stream.getvalue() == ""
     console.error("no such file")
-    console.ended(summary({Reason.ACCEPTED: 1}))
+    console.observe(Ended(summary({Reason.ACCEPTED: 1})))
     assert stream.getvalue().startswith("Error: no such file\n1 row in 75 s")
 
 
@@ -218,9 +223,9 @@ def test_verbose_says_a_line_for_every_row_that_was_not_sent_a_code() -> None:
     for masked, name in ((True, "a***@e***"), (False, "ada@example.com")):
         stream = io.StringIO()
         console = Console(yes=True, verbose=True, masked=masked, stream=stream)
-        console.settled(Result(6, "bob", Reason.ACCEPTED))
-        console.settled(failed)
-        console.settled(Result(8, "cid", Reason.DUPLICATE))
+        console.observe(Settled(Result(6, "bob", Reason.ACCEPTED)))
+        console.observe(Settled(failed))
+        console.observe(Settled(Result(8, "cid", Reason.DUPLICATE)))
         shown = "cid" if not masked else "c***"
         assert stream.getvalue().splitlines() == [
             f"row 7 {name}: failed, rejected (no {name}\\nError: forged)",
@@ -232,8 +237,8 @@ def test_a_closed_terminal_ends_no_run() -> None:
     stream = io.StringIO()
     console = Console(yes=True, stream=stream)
     stream.close()
-    console.note("a note")
-    console.ended(summary({Reason.ACCEPTED: 1}))
+    console.observe(Noted("a note"))
+    console.observe(Ended(summary({Reason.ACCEPTED: 1})))
 
 
 def test_a_line_too_long_for_a_terminal_is_broken_between_words() -> None:

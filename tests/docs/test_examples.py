@@ -101,7 +101,7 @@ def test_the_users_show_every_outcome_that_one_run_can_have(
         for reason in Reason
         if reason.outcome in of_file and f"{reason.outcome}/{reason}" not in EXPECTED
     }
-    assert missing == {"rejected", "blocked", "connection", "interrupted"}
+    assert missing == {"rejected", "blocked", "connection", "interrupted", "not-recorded"}
 
 
 def test_the_users_are_fifty_and_most_of_them_are_plain() -> None:

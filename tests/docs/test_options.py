@@ -20,6 +20,7 @@ from tests.support.reference import pages
 FOREIGN = {"--check", "--cov", "--dist", "--draw", "--hypothesis-profile", "--real"} | {
     "--table-name", "--attribute-definitions", "--key-schema", "--billing-mode",
     "--deletion-protection-enabled", "--point-in-time-recovery-specification",
+    "--lookup-attributes", "--start-time", "--end-time",
 }  # fmt: skip
 
 

@@ -133,7 +133,7 @@ def test_a_limit_met_again_is_held_further_away() -> None:
     assert held[-1] == pytest.approx(0.85, abs=0.01)
 
 
-def test_where_requests_are_counted_by_the_second_the_first_throttle_tells_the_limit() -> None:
+def test_a_strict_second_is_known_at_the_first_throttle() -> None:
     for rate in (10, 20, 30):
         pace = Pace(50)
         drive(pace, Quota(rate, style=Style.SLIDING_SECOND), seconds=1.0)
@@ -215,7 +215,7 @@ def test_a_rest_gives_back_ten_requests_and_at_most_a_second() -> None:
         assert pace.delay(20.0) == pytest.approx(rest)
 
 
-def test_the_limit_is_measured_by_what_was_accepted_between_two_throttles() -> None:
+def test_the_limit_is_measured_between_two_throttles() -> None:
     for burst in (3, 30, 150):
         pace = Pace(1000)
         drive(pace, Quota(30, burst=burst), seconds=300)
@@ -249,7 +249,7 @@ def test_a_moving_quota_is_followed_down_at_once_and_up_in_time() -> None:
 
 @pytest.mark.parametrize("style", Style)
 @pytest.mark.parametrize("rate", [5, 30, 120])
-def test_no_style_of_enforcement_costs_many_throttles_or_much_time(style: Style, rate: int) -> None:
+def test_no_style_of_enforcement_costs_much(style: Style, rate: int) -> None:
     came = drive(Pace(1000), Quota(rate, style=style), users=rate * 60)
     assert came.throttled_part < 0.05
     assert came.seconds < 60 * 1.25
@@ -266,7 +266,7 @@ answers = st.lists(
 
 
 @given(answers, st.floats(0.5, 200), st.booleans())
-def test_whatever_comes_no_window_has_more_than_the_ceiling_allows(
+def test_no_window_has_more_than_the_ceiling_allows(
     answers: list[tuple[str, float, bool]], ceiling: float, punctual: bool
 ) -> None:
     """A timer may be late, by anything: a hundredth of a second of it is made good."""
@@ -296,7 +296,7 @@ def test_after_a_pause_of_any_length_nothing_was_hoarded(ceiling: float, pause: 
     assert len(after) <= 11
 
 
-def test_it_does_not_grow_where_the_pace_is_not_what_holds_the_run_back() -> None:
+def test_growth_needs_a_pace_that_is_waited_for() -> None:
     pace = Pace(1000)
     grow(pace, 0.0, 100, busy=False)
     assert pace.rate == 50

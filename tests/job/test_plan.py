@@ -19,7 +19,6 @@ REMINDERS = SendPolicy(max_sends=3, cooldown=72 * HOUR)
 
 def decided(candidate: Candidate, **given: Any) -> Reason:
     facts: dict[str, Any] = {
-        "duplicate": False,
         "excluded": False,
         "history": NOBODY,
         "eligibility": Eligibility(),
@@ -43,7 +42,6 @@ DE = Eligibility(match=(("lang", re.compile("^de")),))
     [
         (ADA, {}, Reason.ELIGIBLE),
         (listed(), {}, Reason.ELIGIBLE),
-        (ADA, {"duplicate": True, "excluded": True}, Reason.DUPLICATE),
         (ADA, {"excluded": True, "eligibility": DE}, Reason.EXCLUDED),
         (ADA, {"eligibility": DE}, Reason.NOT_MATCHED),
         (Candidate(1, "ada", {"lang": "en-de"}), {"eligibility": DE}, Reason.NOT_MATCHED),
@@ -150,7 +148,6 @@ def test_cognitos_own_pattern_and_length_decide_what_a_name_is(name: str, valid:
         st.one_of(st.none(), st.floats(0, 2 * NOW)),
     ),
     st.booleans(),
-    st.booleans(),
     st.builds(
         History,
         st.lists(st.floats(0, 2 * NOW), max_size=3),
@@ -160,12 +157,11 @@ def test_cognitos_own_pattern_and_length_decide_what_a_name_is(name: str, valid:
     st.integers(0, 3),
 )
 def test_a_decision_never_sends_to_whom_the_ledger_bars(
-    candidate: Candidate, duplicate: bool, excluded: bool, history: History, cap: int
+    candidate: Candidate, excluded: bool, history: History, cap: int
 ) -> None:
     policy = SendPolicy(max_sends=cap)
     reason = decide(
         candidate,
-        duplicate=duplicate,
         excluded=excluded,
         history=history,
         eligibility=Eligibility(),
@@ -180,7 +176,6 @@ def test_a_decision_never_sends_to_whom_the_ledger_bars(
     }
     if reason is Reason.ELIGIBLE:
         times = [*history.sent, *history.unknown]
-        assert not duplicate
         assert not excluded
         assert candidate.enabled is not False
         assert not history.interrupted

@@ -1,5 +1,6 @@
 """The spool: what goes in comes out, and what needs the whole input is right."""
 
+import dataclasses
 import random
 import re
 import subprocess
@@ -38,8 +39,6 @@ planned = st.builds(
 @settings(max_examples=50, deadline=None)
 @given(st.lists(planned, max_size=600))
 def test_spool_returns_rows_in_order(rows: list[Planned]) -> None:
-    import dataclasses
-
     rows = [dataclasses.replace(given, row=row) for row, given in enumerate(rows, 1)]
     with Spool() as spool:
         spool.add((given, "", None) for given in rows)
@@ -54,21 +53,78 @@ def test_spool_returns_rows_in_order(rows: list[Planned]) -> None:
         (True, [False, False, True, False, False, False, False]),
     ],
 )
-def test_names_repeat_whatever_their_case_unless_it_counts(
-    case_sensitive: bool, repeated: list[bool]
-) -> None:
-    with Spool(case_sensitive=case_sensitive) as spool:
-        assert repeated == [
-            spool.is_repeated(name) for name in ("ada", "ADA", "ada", "Straße", "STRASSE", "", "")
-        ]
-
-
-def test_user_is_excluded_by_any_name() -> None:
+def test_first_row_of_a_name_is_kept(case_sensitive: bool, repeated: list[bool]) -> None:
     with Spool() as spool:
-        assert not spool.is_excluded(["ada"])
-        spool.exclude(["Ada@example.com", "bob"])
-        assert spool.is_excluded(["id-1", "ada@EXAMPLE.com"])
+        named(spool, "ada", "ADA", "ada", "Stra\xdfe", "STRASSE", "", "")
+        assert spool.differing_in_case() == 2
+        spool.mark_duplicates(case_sensitive=case_sensitive)
+        assert repeated == [row.reason is Reason.DUPLICATE for row in spool]
+
+
+def named(spool: Spool, *names: str, reason: Reason = Reason.ELIGIBLE) -> None:
+    spool.add((Planned(row, name, reason), "", None) for row, name in enumerate(names, 1))
+
+
+def test_no_names_differ_in_case_where_none_do() -> None:
+    with Spool() as spool:
+        assert spool.differing_in_case() == 0
+        named(spool, "ada", "ada", "bob", "")
+        assert spool.differing_in_case() == 0
+
+
+def test_all_rows_of_an_excluded_name_are_excluded() -> None:
+    """One row of a file may know the address by which another row's user is excluded."""
+    with Spool() as spool:
+        spool.exclude(["whoever"])
+        named(spool, "ada", "bob")
+        spool.add([(Planned(3, "ADA", Reason.EXCLUDED), "", None)])
+        spool.exclude_all_rows_of_a_name(case_sensitive=True)
+        assert reasons(spool) == ["eligible", "eligible", "excluded"]
+        spool.exclude_all_rows_of_a_name(case_sensitive=False)
+        spool.mark_duplicates(case_sensitive=False)
+        assert reasons(spool) == ["excluded", "eligible", "duplicate"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "name"),
+    [
+        ("Ada@example.com", "ada@EXAMPLE.com"),
+        ("STRASSE", "stra\xdfe"),
+        ("e\u0301ric", "\xc9ric"),
+        ("\uff41da", "ada"),
+        ("\ufb01n", "FIN"),
+    ],
+)
+def test_exclude_list_matches_any_form_and_case(entry: str, name: str) -> None:
+    with Spool() as spool:
+        assert not spool.is_excluded([name])
+        spool.exclude(["bob"])
+        spool.exclude([entry, "other"])
+        assert spool.excluded_in_vain() == 2
+        assert spool.is_excluded(["id-1", name])
         assert not spool.is_excluded(["id-1", "cid"])
+        assert spool.excluded_in_vain() == 1
+        assert spool.is_excluded([name])
+        assert spool.excluded_in_vain() == 1
+        spool.clear()
+        assert spool.excluded_in_vain() == 2
+
+
+def test_same_name_twice_in_the_exclude_list_is_met_twice() -> None:
+    with Spool() as spool:
+        spool.exclude(["ada"])
+        spool.exclude(["ADA"])
+        assert spool.is_excluded(["ada"])
+        assert spool.excluded_in_vain() == 0
+
+
+def test_reasons_can_be_replaced_while_rows_are_read() -> None:
+    with Spool() as spool:
+        fill(spool, *[Reason.SEND_CAP, Reason.ELIGIBLE] * 400)
+        for rows in spool.decided([Reason.SEND_CAP, Reason.COOLING_DOWN]):
+            for row in rows:
+                spool.replace(dataclasses.replace(row, reason=Reason.ELIGIBLE))
+        assert spool.counts() == {Reason.ELIGIBLE: 800}
 
 
 def test_first_eligible_users_are_kept() -> None:
@@ -99,10 +155,8 @@ def test_clear_keeps_the_excluded_names() -> None:
     with Spool() as spool:
         spool.exclude(["bob"])
         fill(spool, Reason.ELIGIBLE)
-        assert not spool.is_repeated("ada")
         spool.clear()
         assert list(spool) == []
-        assert not spool.is_repeated("ada")
         assert spool.is_excluded(["bob"])
 
 

@@ -7,8 +7,8 @@ import math
 import pytest
 
 from batch_resend.ledger import Finding, Marked
-from batch_resend.ledger.hashing import MARK_LENGTH
 from batch_resend.ledger.policy import SendPolicy, judge_history
+from batch_resend.marks import LENGTH
 from batch_resend.model import Outcome, Reason
 from batch_resend.run.open_ledger import ledger_of, reconciling
 from tests.support.ledgers import MUCH_LATER, NOW, Ledger, Opened, told
@@ -48,7 +48,7 @@ async def test_the_mark_that_a_request_bore_is_found_again(ledger: Ledger) -> No
     assert {name: one.mark for name, one in (await marked(ledger)).items()} == marks
     assert len(set(marks.values())) == 3
     for mark in marks.values():
-        assert len(mark) == MARK_LENGTH
+        assert len(mark) == LENGTH
         assert mark.isalnum()
         assert mark == mark.lower()
     assert set(await marked(ledger, unknown=True)) == {"lost", "open"}

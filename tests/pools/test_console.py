@@ -4,6 +4,7 @@ import io
 import json
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,10 +15,12 @@ from batch_resend.job.engine import Snapshot
 from batch_resend.job.outcome import Stop
 from batch_resend.job.summary import Tally
 from batch_resend.model import Outcome, Reason
+from batch_resend.observer import Began, Ended, Noted, Waiting
 from batch_resend.pools.console import PoolsConsole, pools_summary_lines, total
 from batch_resend.pools.preview import PoolsPreview
 from batch_resend.pools.summary import PoolsSummary
 from tests.support.consoles import PREVIEW, snapshot, summary
+from tests.support.infos import info
 
 pytestmark = pytest.mark.anyio
 
@@ -25,16 +28,6 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
-
-
-class Standing:
-    """A job that stands as it is told."""
-
-    def __init__(self, standing: Snapshot) -> None:
-        self.standing = standing
-
-    def snapshot(self) -> Snapshot:
-        return self.standing
 
 
 def stands(eligible: int, done: int, **given: Any) -> Snapshot:
@@ -79,7 +72,8 @@ def console(**given: Any) -> tuple[PoolsConsole, io.StringIO]:
 def test_where_there_is_no_terminal_a_plain_line_comes_for_each_pool() -> None:
     made, stream = console()
     for name, done in (("shop", 10), ("blog", 20)):
-        made.part(name).began(Standing(stands(40, done)))  # type: ignore[arg-type]
+        standing = stands(40, done)
+        made.part(name).observe(Began(info(), 0.0, partial(replace, standing)))
     made._tick()
     assert stream.getvalue().splitlines() == [
         "shop: 10/40 25% | 10 sent | 10/s of 20 | 1 throttled | 3.0 s left",
@@ -90,9 +84,9 @@ def test_where_there_is_no_terminal_a_plain_line_comes_for_each_pool() -> None:
 async def test_for_programs_the_name_is_a_key_and_not_in_the_text() -> None:
     made, stream = console(json_lines=True)
     shop, blog = made.part("shop"), made.part("blog")
-    assert await made.ask(PoolsPreview({"shop": PREVIEW, "blog": PREVIEW}))
-    shop.note("a note")
-    blog.waiting("no answer", 4.0)
+    assert await made.approve(PoolsPreview({"shop": PREVIEW, "blog": PREVIEW}))
+    shop.observe(Noted("a note"))
+    blog.observe(Waiting("no answer", 4.0))
     told = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert [each["pool"] for each in told if each["text"].startswith("Plan for")] == [
         "shop", "blog",
@@ -126,16 +120,16 @@ async def test_a_mistyped_number_is_asked_for_again_and_not_for_ever(
     made.part("shop")
     made.part("blog")
     many = replace(PREVIEW, estimate=replace(PREVIEW.estimate, users=1200))
-    assert await made.ask(PoolsPreview({"shop": many, "blog": many})) is approved
+    assert await made.approve(PoolsPreview({"shop": many, "blog": many})) is approved
     assert questions == ["Type 2400 to send 2400 codes: "] * asked
 
 
 def test_quiet_leaves_the_summaries_of_each_and_of_all() -> None:
     made, stream = console(quiet=True)
-    made.part("shop").note("a note")
+    made.part("shop").observe(Noted("a note"))
     made.part("blog")
     sent = summary({Reason.ACCEPTED: 3})
-    made.ended(PoolsSummary({"shop": sent, "blog": InputError("no such file")}))
+    made.observe(Ended(PoolsSummary({"shop": sent, "blog": InputError("no such file")})))
     lines = stream.getvalue().splitlines()
     assert lines[0].startswith("shop: 3 rows in ")
     assert "blog: Error: no such file" in lines

@@ -6,7 +6,6 @@ import contextlib
 import gzip
 import json
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,19 +13,19 @@ from typing import Any
 import anyio
 import pytest
 
-from batch_resend import BatchResendError, Observer, Reason, Result, Settings
-from batch_resend.errors import Exit, InputError, Refused, UsageError
+from batch_resend import BatchResendError, Reason, Settings
+from batch_resend.errors import Exit, Refused
 from batch_resend.job.engine import Job
 from batch_resend.job.outcome import Stop
-from batch_resend.job.summary import MaxFailures, NotDelivered
-from batch_resend.model import Outcome, Planned, RunInfo
-from batch_resend.pools.preview import PoolsPreview, same_quota, total_lines
-from batch_resend.pools.run import Pools, PoolsFailed, check_apart
+from batch_resend.job.pacing import SharedPace
+from batch_resend.job.summary import MaxFailures
+from batch_resend.observer import Began, Event, Noted, Planned, Settled
+from batch_resend.pools.preview import PoolsPreview
+from batch_resend.pools.run import Approve, PoolsFailed, run_pools
 from batch_resend.pools.summary import PoolsSummary
+from batch_resend.preflight.preview import Preview
 from batch_resend.reports.private_file import PrivateFile
-from tests.support.infos import info
-from tests.support.pools import ended
-from tests.support.previews import PLAIN
+from batch_resend.run.stops import Stops
 
 pytestmark = pytest.mark.anyio
 
@@ -42,22 +41,25 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
 
-class Heard(Observer):
+class Heard:
     """Keeps what it hears."""
 
     def __init__(self) -> None:
         self.results: Counter[Reason] = Counter()
         self.notes: list[str] = []
-        self.jobs: list[Job] = []
+        self.previews: list[Preview] = []
+        self.began: list[Began] = []
 
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-    def settled(self, result: Result) -> None:
-        self.results[result.reason] += 1
-
-    def began(self, job: Job) -> None:
-        self.jobs.append(job)
+    def observe(self, event: Event) -> None:
+        match event:
+            case Noted(text):
+                self.notes.append(text)
+            case Planned(preview):
+                self.previews.append(preview)
+            case Began():
+                self.began.append(event)
+            case Settled(result):
+                self.results[result.reason] += 1
 
 
 def pool(name: str, *users: str, **given: Any) -> Settings:
@@ -70,11 +72,33 @@ async def yes(_: PoolsPreview) -> bool:
     return True
 
 
+class Pools:
+    """Runs of several pools, and what was heard of each."""
+
+    def __init__(self, approve: Approve, summary: str, settings: dict[str, Settings]) -> None:
+        self.heard = {name: Heard() for name in settings}
+        self.notes: list[str] = []
+        self.stops = Stops()
+        self._approve = approve
+        self._summary = summary
+        self._settings = settings
+
+    async def execute(self) -> PoolsSummary:
+        return await run_pools(
+            self._settings,
+            observers={name: heard.observe for name, heard in self.heard.items()},
+            approve=self._approve,
+            note=self.notes.append,
+            stops=self.stops,
+            summary=self._summary,
+        )
+
+
 def together(
-    ask: Callable[[PoolsPreview], Awaitable[bool]] = yes, **settings: Settings
+    approve: Approve = yes, summary: str = "summary.json", **settings: Settings
 ) -> tuple[Pools, dict[str, Heard]]:
-    heard = {name: Heard() for name in settings}
-    return Pools(settings, observers=heard, ask=ask, summary="summary.json"), heard
+    pools = Pools(approve, summary, settings)
+    return pools, pools.heard
 
 
 def reports() -> list[str]:
@@ -103,9 +127,9 @@ async def test_each_pool_has_its_report_and_all_have_one_summary() -> None:
 
 
 async def test_the_one_summary_is_compressed_by_its_ending_like_other_results() -> None:
-    settings = {"shop": pool("shop", "ada"), "blog": pool("blog", "dan")}
-    heard = {name: Heard() for name in settings}
-    pools = Pools(settings, observers=heard, ask=yes, summary="summary.json.gz")
+    pools, _ = together(
+        summary="summary.json.gz", shop=pool("shop", "ada"), blog=pool("blog", "dan")
+    )
     await pools.execute()
     told = json.loads(gzip.decompress(Path("summary.json.gz").read_bytes()))
     assert (told["rows"], list(told["pools"])) == (2, ["shop", "blog"])
@@ -115,9 +139,9 @@ async def test_nobody_is_asked_for_before_all_are_planned_and_approved() -> None
     seen: list[PoolsPreview] = []
 
     async def ask(preview: PoolsPreview) -> bool:
-        assert not pools.sending
+        assert not pools.stops.reach_a_run
         await anyio.sleep(0.05)
-        assert not any(each.results or each.jobs for each in heard.values())
+        assert not any(each.results or each.began for each in heard.values())
         seen.append(preview)
         return True
 
@@ -126,10 +150,23 @@ async def test_nobody_is_asked_for_before_all_are_planned_and_approved() -> None
     (preview,) = seen
     assert list(preview.pools) == ["shop", "blog"]
     assert preview.eligible == 3
+    assert [each.previews for each in heard.values()] == [[each] for each in preview.pools.values()]
+    assert all(len(each.began) == 1 for each in heard.values())
+
+
+async def test_pools_of_one_quota_go_by_one_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    shared: list[SharedPace] = []
+    share = Job.share
+
+    def noted(job: Job, pace: SharedPace) -> None:
+        shared.append(pace)
+        share(job, pace)
+
+    monkeypatch.setattr(Job, "share", noted)
     # All simulated pools are taken to have one quota.
-    ones = [each.jobs[0]._gate.shared for each in heard.values()]
-    assert ones[0] is not None
-    assert ones[0] is ones[1]
+    await together(shop=pool("shop", "ada"), blog=pool("blog", "dan"))[0].execute()
+    one, other = shared
+    assert one is other
 
 
 async def test_where_it_is_not_approved_nobody_is_written_to_and_nothing_is_left() -> None:
@@ -162,15 +199,11 @@ async def test_a_pool_that_cannot_be_planned_stops_all_and_is_named() -> None:
 
 
 async def test_each_observer_hears_the_plan_of_its_pool() -> None:
-    class Planner(Heard):
-        def planned(self, rows: Iterable[Planned], heading: str, encoding: str) -> None:
-            self.plan = [(row.username, row.reason) for row in rows], heading, encoding
-
-    settings = {"shop": pool("shop", "ada", "ADA"), "blog": pool("blog", "dan")}
-    heard = {name: Planner() for name in settings}
-    await Pools(settings, observers=heard, ask=yes).execute()
-    assert heard["blog"].plan == ([("dan", Reason.ELIGIBLE)], "username\n", "utf-8")
-    assert heard["shop"].plan[0] == [("ada", Reason.ELIGIBLE), ("ADA", Reason.DUPLICATE)]
+    pools, heard = together(shop=pool("shop", "ada", "ADA"), blog=pool("blog", "dan"))
+    await pools.execute()
+    (shop,), (blog,) = heard["shop"].previews, heard["blog"].previews
+    assert shop.counts == {Reason.ELIGIBLE: 1, Reason.DUPLICATE: 1}
+    assert (blog.counts, blog.first) == ({Reason.ELIGIBLE: 1}, ["dan"])
 
 
 async def test_a_held_ledger_of_one_stops_all_with_its_exit_code() -> None:
@@ -230,7 +263,7 @@ async def test_a_place_that_cannot_be_taken_in_one_ends_all() -> None:
         )
         with pytest.raises(PoolsFailed, match=r"blog-report\.csv is being written by"):
             await pools.execute()
-    assert heard["shop"].jobs == []
+    assert heard["shop"].began == []
     assert not Path("shop-report.csv").exists()
 
 
@@ -266,7 +299,7 @@ async def test_a_stop_is_for_all_and_every_row_is_reported() -> None:
     async def stop() -> None:
         while not all(each.results for each in heard.values()):
             await anyio.sleep(0.01)
-        pools.stop(Stop.SIGTERM)
+        pools.stops.stop(Stop.SIGTERM)
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(stop)
@@ -279,7 +312,7 @@ async def test_a_stop_is_for_all_and_every_row_is_reported() -> None:
 
 async def test_a_stop_while_the_question_is_open_writes_to_nobody() -> None:
     async def ask(_: PoolsPreview) -> bool:
-        pools.stop(Stop.SIGINT)
+        pools.stops.stop(Stop.SIGINT)
         await anyio.sleep_forever()
         return True
 
@@ -300,172 +333,6 @@ async def test_a_summary_that_exists_is_refused_before_anybody_is_written_to() -
     assert Path("summary.json").read_text() == "mine"
     assert not any(each.results for each in heard.values())
     assert reports() == []
-
-
-# -- apart ---------------------------------------------------------------------------------
-
-REAL: dict[str, Any] = {"users": "users.csv", "user_pool_id": "eu-west-1_AbC", "client_id": "one"}
-OTHER: dict[str, Any] = REAL | {"client_id": "two"}
-APART: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
-    "the same client": (REAL, REAL, "Pools shop and blog have the same client and Region"),
-    "one ledger": (
-        REAL | {"ledger": "l"}, OTHER | {"ledger": "./l"},
-        "--ledger ./l of pool blog is --ledger of pool shop too",
-    ),
-    "one table": (
-        REAL | {"ledger": "dynamodb://resends"}, OTHER | {"ledger": "DynamoDB://resends"},
-        "--ledger DynamoDB://resends of pool blog is --ledger of pool shop too",
-    ),
-    "one report": (
-        REAL | {"report": "r.csv"}, OTHER | {"report": "r.csv"}, "{pool} in a path stands for",
-    ),
-    "standard output": (
-        REAL | {"report": "-"}, OTHER | {"failed": "-"},
-        "--failed - of pool blog is --report of pool shop too",
-    ),
-    "an object of S3": (
-        REAL | {"report": "s3://bucket/r.csv"}, OTHER | {"html": "s3://bucket/r.csv"}, "--html s3://bucket/r.csv",
-    ),
-    "an object of S3, written otherwise": (
-        REAL | {"report": "s3://bucket/r.csv"}, OTHER | {"users": "S3://bucket/r.csv"},
-        "of pool shop would replace an input of blog",
-    ),
-    "the one summary": (
-        REAL, OTHER | {"report": "summary.json"}, "is --summary of all pools too",
-    ),
-    "a report over an input": (
-        REAL | {"report": "people.csv"}, OTHER | {"users": "people.csv"},
-        "--report people.csv of pool shop would replace an input of blog",
-    ),
-    "standard input": (
-        REAL | {"users": "-"}, OTHER | {"users": "-"}, "read their users from standard input",
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", APART)
-def test_pools_that_would_get_into_each_others_way_are_refused(name: str) -> None:
-    shop, blog, told = APART[name]
-    with pytest.raises(UsageError) as caught:
-        check_apart({"shop": Settings(**shop), "blog": Settings(**blog)}, "summary.json")
-    assert told in str(caught.value)
-    assert str(caught.value).endswith(".")
-
-
-def test_pools_that_are_apart_are_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    elsewhere = REAL | {"user_pool_id": "us-east-1_AbC"}  # a replica has its own ledger
-    pools = {"shop": Settings(**REAL), "blog": Settings(**OTHER), "copy": Settings(**elsewhere)}
-    check_apart(pools, None)
-    check_apart({name: replace(each, report="/dev/null") for name, each in pools.items()}, "-")
-    monkeypatch.setenv("BATCH_RESEND_CLIENT_SECRET", "secret")
-    with pytest.raises(UsageError, match="Pools shop and blog and copy would take the secret"):
-        check_apart(pools, None)
-    own = {name: replace(each, client_secret_file="f") for name, each in pools.items()}
-    check_apart(own | {"shop": pools["shop"]}, None)
-
-
-# -- which share a quota -----------------------------------------------------------------------
-
-
-def known(region: str, account: str | None, endpoint: str = "") -> RunInfo:
-    return info(region=region, account=account, endpoint=endpoint, endpoint_is_aws=not endpoint)
-
-
-def test_the_quota_is_that_of_an_account_and_region() -> None:
-    infos = {
-        "a": known("eu-west-1", "111"), "b": known("us-east-1", "111"),
-        "c": known("eu-west-1", "222"), "d": known("eu-west-1", "111"),
-    }  # fmt: skip
-    assert same_quota(infos) == [("a", "d"), ("c",), ("b",)]
-
-
-def test_where_an_account_is_not_known_it_may_be_any_of_the_region() -> None:
-    infos = {
-        "a": known("eu-west-1", "111"), "b": known("eu-west-1", "222"),
-        "c": known("eu-west-1", None), "d": known("us-east-1", None),
-        "e": known("us-east-1", None, "http://127.0.0.1:1"),
-    }  # fmt: skip
-    assert same_quota(infos) == [("a", "b", "c"), ("d",), ("e",)]
-
-
-def preview(rate: float, users: int, **changed: Any) -> Any:
-    estimate = replace(PLAIN.estimate, rate=rate, users=users)
-    return replace(PLAIN, estimate=estimate, info=info(**changed))
-
-
-def test_the_total_names_the_pace_that_pools_share() -> None:
-    # 600 users at 15 a second: 599 / 15 s = 40 s; the third alone: 100 / 25 s = 4 s.
-    pools = PoolsPreview(
-        {"shop": preview(10, 200), "blog": preview(15, 400),
-         "news": preview(25, 101, region="us-east-1")}
-    )  # fmt: skip
-    assert total_lines(pools) == [
-        "3 pools together",
-        "  to send    701 codes",
-        "  pace       15 a second for shop and blog together: one quota",
-        "  takes      40 s at least",
-    ]
-    assert pools.question == "Send 701 codes? [y/N] "
-    assert pools.approved("y")
-    # Above a thousand in all the number is typed, however few are in each.
-    many = PoolsPreview({"shop": preview(10, 600), "blog": preview(10, 600)})
-    assert many.question.startswith("Type 1200 ")
-    assert not many.approved("y")
-    assert many.approved("1200\n")
-
-
-# -- the summary --------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("ends", "code"),
-    [
-        ({"a": ended(), "b": ended()}, 0),
-        ({"a": ended(reasons={Reason.NO_ANSWER: 1}), "b": ended()}, 1),
-        ({"a": ended(stopped_by=Stop.MAX_SENT), "b": ended(reasons={Reason.NO_ANSWER: 1})}, 3),
-        ({"a": ended(stopped_by=Stop.MAX_SENT), "b": ended(stopped_by=Stop.SMS_ROLE)}, 4),
-        ({"a": ended(stopped_by=Stop.SIGTERM), "b": ended(stopped_by=Stop.SMS_ROLE)}, 143),
-        ({"a": ended(), "b": InputError("no")}, 2),
-    ],
-)
-def test_the_exit_code_is_that_of_the_worst(ends: dict[str, Any], code: int) -> None:
-    assert PoolsSummary(ends).exit_code == code
-    assert PoolsSummary(dict(reversed(ends.items()))).exit_code == code
-
-
-def test_the_one_summary_adds_up_and_shows_no_name() -> None:
-    left = NotDelivered("s3://b/s.json", "f", "why")
-    summary = PoolsSummary(
-        {"a": ended(), "b": ended(seconds=9.0, started_at=90.0, unknown_in_ledger=2,
-                                  reasons={Reason.ACCEPTED: 1, Reason.NO_ANSWER: 1}),
-         "c": InputError("ada@example.com is no file.")}, (left,),
-    )  # fmt: skip
-    told = summary.as_json()
-    assert told["pools"]["c"] == {"error": "a***@e*** is no file.", "exit_code": 2}
-    del told["pools"]
-    assert told == {
-        "schema": 1,
-        "counts": {str(outcome): 0 for outcome in Outcome} | {"sent": 3, "unknown": 1},
-        "reasons": {"sent/accepted": 3, "unknown/no-answer": 1},
-        "rows": 4, "requests": 6, "throttled": 2, "seconds": 9.0, "started_at": 90.0,
-        "unknown_in_ledger": 2,
-        "not_delivered": [{"to": "s3://b/s.json", "file": "f", "why": "why"}],
-        "exit_code": 2,
-    }  # fmt: skip
-
-
-def test_what_is_not_known_of_one_pool_is_not_known_of_all() -> None:
-    assert (
-        PoolsSummary(
-            {"a": ended(unknown_in_ledger=2), "b": ended(unknown_in_ledger=None)}
-        ).as_json()["unknown_in_ledger"]
-        is None
-    )
-
-
-def test_a_summary_that_did_not_arrive_is_no_success() -> None:
-    whole = {"a": ended(), "b": ended()}
-    assert PoolsSummary(whole, (NotDelivered("a", "b", "c"),)).exit_code == 1
 
 
 async def test_max_failures_counts_in_each_pool_alone() -> None:

@@ -215,6 +215,7 @@ async def test_every_answer_becomes_a_fact(monkeypatch: pytest.MonkeyPatch) -> N
         account="123456789012",
     )
     assert facts.quota == 120.0
+    assert facts.enforced == 120.0
 
 
 @pytest.mark.usefixtures("keys")
@@ -254,6 +255,7 @@ async def test_where_nothing_was_applied_the_default_quota_counts(
     async with small_aws(monkeypatch, aws) as place:
         facts = await learn(place)
     assert (facts.applied, facts.quota) == (50.0, 50.0)
+    assert facts.enforced is None, "only asked for, and not what Cognito enforces"
     assert isinstance(facts.provisioned, Unknown)
     assert facts.provisioned.why is Why.FORBIDDEN
     dimensions = {t for key, (t,) in aws.of("GetMetricData").body.items() if "Dimensions" in key}

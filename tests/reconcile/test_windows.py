@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable, Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from batch_resend.reconcile import windows as module
-from batch_resend.reconcile.windows import Control, Controls, Doubt, windows
+from batch_resend.reconcile.windows import Control, Controls, Doubt, Window, windows
 
 FLIGHT = 300.0
 
@@ -20,6 +21,13 @@ def doubt(at: float) -> Doubt:
 
 def control(at: float, took: float = 1.0, mark: str = "") -> Control:
     return Control(mark or f"control{at}", at, at + took)
+
+
+def controlled(controls: Iterable[Control], searched: Sequence[Window]) -> Controls:
+    found = Controls(searched, FLIGHT)
+    for one in controls:
+        found.add(one)
+    return found
 
 
 def test_window_holds_clocks_controls_and_flight() -> None:
@@ -50,15 +58,15 @@ def test_control_counts_only_where_its_record_must_be() -> None:
     searched = windows([doubt(1000.0)], FLIGHT)
     inside = [940.0, 1000.0, 1299.0]
     outside = [939.0, 1299.5, 1400.0, 100.0]
-    controls = Controls(map(control, [*inside, *outside]), searched, FLIGHT)
-    assert controls.marks == {f"control{at}" for at in inside}
+    controls = controlled(map(control, [*inside, *outside]), searched)
+    assert controls.marks() == {f"control{at}" for at in inside}
 
 
 def test_one_missing_control_spoils_its_window_only() -> None:
     early, late = doubt(1000.0), doubt(5000.0)
     searched = windows([early, late], FLIGHT)
-    controls = Controls(map(control, [990.0, 995.0, 4990.0, 4995.0]), searched, FLIGHT)
-    controls.count(controls.marks - {"control990.0"})
+    controls = controlled(map(control, [990.0, 995.0, 4990.0, 4995.0]), searched)
+    controls.count(controls.marks() - {"control990.0"})
     assert controls.around(early) == module.Around(near=2, missing=1)
     assert not controls.around(early).prove(1)
     assert controls.around(late) == module.Around(near=2, missing=0)
@@ -72,7 +80,7 @@ def test_far_controls_of_a_long_window_are_not_around() -> None:
     doubts = [doubt(1000.0 + 400 * n) for n in range(10)]
     searched = windows(doubts, FLIGHT)
     assert len(searched) == 1
-    controls = Controls(map(control, [4590.0, 4595.0]), searched, FLIGHT)
+    controls = controlled(map(control, [4590.0, 4595.0]), searched)
     controls.count({"control4590.0"})
     assert controls.around(doubts[0]) == module.Around(near=0, missing=1)
     assert controls.around(doubts[-1]) == module.Around(near=2, missing=1)
@@ -83,10 +91,10 @@ def test_controls_are_sampled_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_CONTROLS", 100)
     searched = windows([doubt(1000.0)], FLIGHT)
     many = [control(950.0 + n / 10, mark=f"{n * 7919 % 1000:04}") for n in range(1000)]
-    controls = Controls(iter(many), searched, FLIGHT)
-    again = Controls(reversed(many), searched, FLIGHT)
-    assert controls.marks == again.marks == {f"{n:04}" for n in range(100)}
+    controls = controlled(iter(many), searched)
+    again = controlled(reversed(many), searched)
+    assert controls.marks() == again.marks() == {f"{n:04}" for n in range(100)}
 
 
 def test_doubt_outside_of_all_windows_has_no_controls() -> None:
-    assert Controls([control(990.0)], [], FLIGHT).around(doubt(1000.0)) == module.Around()
+    assert controlled([control(990.0)], []).around(doubt(1000.0)) == module.Around()

@@ -12,19 +12,22 @@ import pytest
 import batch_resend
 from batch_resend import (
     BatchResendError,
-    Observer,
     Outcome,
-    Preview,
     Reason,
     Result,
     Settings,
     open_run,
 )
-from batch_resend.errors import InputError, LedgerError, Refused, ReportError
+from batch_resend.errors import InputError, LedgerError, ReportError
 from batch_resend.job.outcome import Stop
 from batch_resend.model import Reply, Request
+from batch_resend.observer import Began, Ended, Event, Planned, Settled
 from batch_resend.reports.private_file import PrivateFile
-from batch_resend.run.prepare import _Reports, default_ledger, secret_from_file
+from batch_resend.run.client_secret import secret_from_file
+from batch_resend.run.open_ledger import default_ledger
+from batch_resend.run.outputs import Reports
+from batch_resend.run.prepare import prepare
+from batch_resend.run.stops import Interrupted
 from batch_resend.simulator.sender import SimulatedSender
 
 pytestmark = pytest.mark.anyio
@@ -123,20 +126,51 @@ async def test_a_caller_can_stop_and_still_hear_of_every_row() -> None:
     assert sorted(rows) == list(range(1, 201))
 
 
-async def test_an_observer_sees_the_plan_and_may_say_no() -> None:
-    class Careful(Observer):
-        async def confirm(self, preview: Preview) -> bool:
-            assert preview.eligible == 2
-            assert preview.counts == {Reason.ELIGIBLE: 2}
-            assert preview.first == ["ada", "bob"]
-            assert preview.info.simulated
-            return False
+async def test_caller_sees_the_plan_and_may_leave_it_at_that() -> None:
+    async with open_run(simulated("ada", "bob")) as running:
+        preview = running.preview
+    assert preview.eligible == 2
+    assert preview.counts == {Reason.ELIGIBLE: 2}
+    assert preview.first == ["ada", "bob"]
+    assert preview.info.simulated
+    assert not Path("report.csv").exists()
 
-    with pytest.raises(Refused):
-        async with open_run(simulated("ada", "bob"), observer=Careful()) as running:
+
+async def test_observer_hears_the_run_from_plan_to_end() -> None:
+    heard: list[Event] = []
+    async with open_run(simulated("ada", "ADA", "bob"), observe=heard.append) as running:
+        async for _ in running:
+            pass
+    planned, began, *settled, ended = heard
+    assert planned == Planned(running.preview)
+    assert isinstance(began, Began)
+    assert began.info == running.summary.info
+    assert began.snapshot().done == 2
+    assert {event.result.username for event in settled if isinstance(event, Settled)} == {
+        "ada", "ADA", "bob",
+    }  # fmt: skip
+    assert ended == Ended(running.summary)
+
+
+async def test_observer_hears_why_a_run_could_not_begin() -> None:
+    heard: list[Event] = []
+    with pytest.raises(InputError) as caught:
+        async with open_run(simulated("ada", exclude="missing.csv"), observe=heard.append):
+            pytest.fail("nothing was prepared")
+    assert heard == [Ended(caught.value)]
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+async def test_run_that_is_stopped_before_it_sends_changes_nothing(dry_run: bool) -> None:
+    Path("report.csv").write_bytes(b"old")
+    settings = simulated("ada", "bob", overwrite=True, dry_run=dry_run)
+    with pytest.raises(Interrupted) as caught:
+        async with open_run(settings) as running:
+            running.stop()
             async for _ in running:
                 pytest.fail("nobody was asked for")
-    assert not Path("report.csv").exists()
+    assert caught.value.exit_code == Stop.CALLER.exit_code
+    assert Path("report.csv").read_bytes() == b"old"
 
 
 @pytest.mark.parametrize(
@@ -200,14 +234,6 @@ async def test_a_report_is_never_written_over_the_ledger(end: str) -> None:
     assert not list(Path().glob("sim.sqlite3*")), "and none is begun for it"
 
 
-class No(Observer):
-    """Does not go on; sees what is there when it is asked."""
-
-    async def confirm(self, _: Preview) -> bool:
-        assert results() == OLD
-        return False
-
-
 OLD = dict.fromkeys(("f.csv", "p.html", "r.csv", "s.json.gz"), b"old")
 REPLACING: dict[str, Any] = {"report": "r.csv", "failed": "f.csv", "html": "p.html",
                              "summary": "s.json.gz", "overwrite": True}  # fmt: skip
@@ -218,16 +244,19 @@ def results() -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in there if path.name in OLD}
 
 
-@pytest.mark.parametrize("why", ["the input is broken", "the answer is no"])
-async def test_what_is_to_be_replaced_stays_where_the_run_never_begins(why: str) -> None:
+@pytest.mark.parametrize("dry_run", [False, True])
+@pytest.mark.parametrize("why", ["the input is broken", "it is not approved"])
+async def test_what_is_to_be_replaced_stays_where_the_run_never_begins(
+    why: str, dry_run: bool
+) -> None:
     for name, data in OLD.items():
         Path(name).write_bytes(data)
-    rows = ["ada", "bob"] if why == "the answer is no" else ["ada", '"bob']
+    rows = ["ada", "bob"] if why == "it is not approved" else ["ada", '"bob']
     before = set(Path().iterdir())
-    with pytest.raises((InputError, Refused)):
-        async with open_run(simulated(*rows, **REPLACING), observer=No()) as running:
-            async for _ in running:
-                pytest.fail("nobody was asked for")
+    with contextlib.suppress(InputError):
+        async with prepare(simulated(*rows, dry_run=dry_run, **REPLACING)):
+            assert why == "it is not approved"
+            assert results() == OLD
     assert results() == OLD
     assert set(Path().iterdir()) - before <= {Path("users.csv"), Path("state")}
 
@@ -248,15 +277,12 @@ async def test_what_is_to_be_replaced_is_when_the_run_is_approved(dry_run: bool)
 async def test_a_place_that_another_run_took_meanwhile_ends_the_run_before_it_begins() -> None:
     Path("r.csv").write_bytes(b"old")
 
-    class Slow(Observer):
-        async def confirm(self, _: Preview) -> bool:
-            stack.enter_context(PrivateFile("r.csv", what="--report", overwrite=True)).take_place()
-            return True
-
     with contextlib.ExitStack() as stack:
         settings = simulated("ada", report="r.csv", overwrite=True)
         with pytest.raises(ReportError, match=r"--report r\.csv is being written by another run"):
-            async with open_run(settings, observer=Slow()) as running:
+            async with open_run(settings) as running:
+                other = PrivateFile("r.csv", what="--report", overwrite=True)
+                stack.enter_context(other).take_place()
                 async for _ in running:
                     pytest.fail("nobody was asked for")
         assert Path("r.csv").read_bytes() == b""
@@ -372,6 +398,9 @@ def test_a_report_that_breaks_does_not_take_the_others_with_it() -> None:
         def write(self, result: Result) -> None:
             raise ReportError("disk full")
 
+        async def room(self) -> None:
+            pass
+
     class Whole:
         def __init__(self) -> None:
             self.rows: list[int] = []
@@ -379,8 +408,11 @@ def test_a_report_that_breaks_does_not_take_the_others_with_it() -> None:
         def write(self, result: Result) -> None:
             self.rows.append(result.row)
 
+        async def room(self) -> None:
+            pass
+
     whole, broken = Whole(), Broken()
-    reports: Any = _Reports(broken, whole)  # type: ignore[arg-type]
+    reports = Reports(broken, whole)
     with pytest.raises(ReportError, match="disk full"):
         reports.write(Result(1, "ada", Reason.ACCEPTED))
     reports.write(Result(2, "bob", Reason.ACCEPTED))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +23,7 @@ from batch_resend.errors import BatchResendError, Exit, InputError, SettingsErro
 from batch_resend.model import Candidate
 from batch_resend.sources import cognito
 from batch_resend.sources.cognito import CognitoSource
-from batch_resend.sources.csv_file import CsvSource
+from batch_resend.sources.file import FileSource
 
 pytestmark = pytest.mark.anyio
 
@@ -40,7 +40,7 @@ def anyio_backend() -> tuple[str, dict[str, Any]]:
 class Pages:
     """A client that answers with prepared pages and errors, and remembers what was asked."""
 
-    def __init__(self, *answers: Mapping[str, Any] | Exception) -> None:
+    def __init__(self, *answers: Any) -> None:
         self.answers = list(answers)
         self.asked: list[dict[str, Any]] = []
 
@@ -146,6 +146,87 @@ async def test_an_alias_that_is_the_username_is_none() -> None:
     assert (candidate.status, candidate.enabled, candidate.created) == (None, None, None)
 
 
+@pytest.mark.parametrize(
+    ("user", "why"),
+    [
+        (None, "user 1 is not an object"),
+        ({}, "user 1 has no Username that is text"),
+        ({"Username": 5}, "user 1 has no Username that is text"),
+        ({"Username": ""}, "user 1 has no Username that is text"),
+        ({"Username": "a", "Attributes": None}, "Attributes that are not a list"),
+        ({"Username": "a", "Attributes": [None]}, "an attribute that is not a name and a text"),
+        ({"Username": "a", "Attributes": [{"Name": 1}]}, "an attribute that is not"),
+        ({"Username": "a", "Attributes": [{"Name": "b", "Value": 1}]}, "an attribute that"),
+        ({"Username": "a", "Enabled": "false"}, "an Enabled that is neither true nor false"),
+        ({"Username": "a", "UserStatus": 1}, "a UserStatus that is not text"),
+        ({"Username": "a", "UserCreateDate": "soon"}, "a UserCreateDate that is not a date"),
+    ],
+)
+async def test_user_that_cognito_does_not_list_is_refused(user: Any, why: str) -> None:
+    """Sent to on a guess, a disabled user or another one could get a code."""
+    client = Pages({"Users": [user]})
+    with pytest.raises(SettingsError, match=why) as refused:
+        await read(listing(client))
+    assert "--endpoint-url" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        [],
+        "x",
+        {"Users": None},
+        {"Users": {}},
+        {"Users": "ada"},
+        {"Users": [], "PaginationToken": 5},
+        {"Users": [], "PaginationToken": None},
+        {"Users": [], "PaginationToken": "\ud800"},
+    ],
+)
+async def test_page_that_cognito_does_not_send_is_refused(answer: Any) -> None:
+    with pytest.raises(SettingsError, match="does not answer as Amazon Cognito"):
+        await read(listing(Pages(answer)))
+
+
+class Hanging(Pages):
+    """A client that never answers once its pages are used up."""
+
+    async def list_users(self, **kwargs: Any) -> Any:
+        if not self.answers:
+            await trio.sleep_forever()
+        return await super().list_users(**kwargs)
+
+
+@pytest.mark.parametrize(("pages", "limit"), [([], 60), ([page("a", token="1")], 120)])
+async def test_page_that_does_not_come_is_waited_for_aloud(pages: Any, limit: int) -> None:
+    notes: list[tuple[float, str]] = []
+    began = trio.current_time()
+    source = CognitoSource(
+        Hanging(*pages),
+        POOL,
+        filter=UNCONFIRMED,
+        keep=frozenset(),
+        note=lambda text: notes.append((trio.current_time() - began, text)),
+    )
+    with pytest.raises(SettingsError, match=f"did not send a page within {limit} s"):
+        await read(source)
+    assert trio.current_time() - began == limit
+    assert [at for at, _ in notes] == [10.0 * n for n in range(1, limit // 10)]
+    assert notes[0][1] == (
+        f"user pool {POOL}: waiting for a page of the listing for 10 s, {limit - 10} s more at"
+        f" most ({len(pages)} user{'' if pages else 's'} so far)."
+    )
+    assert source.rows == len(pages)
+
+
+async def test_first_page_that_is_throttled_is_given_up_in_time() -> None:
+    began = trio.current_time()
+    with pytest.raises(InputError, match=r"has no room for .*, asked \d times: run again later"):
+        await read(listing(Pages(*[error("TooManyRequestsException", "Rate exceeded")] * 10)))
+    assert trio.current_time() - began == 60
+
+
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])  # files are read in threads
 async def test_the_raw_rows_are_a_csv_file_of_the_same_users(tmp_path: Path) -> None:
     users = [
@@ -157,7 +238,7 @@ async def test_the_raw_rows_are_a_csv_file_of_the_same_users(tmp_path: Path) -> 
     listed = await read(source)
     path = tmp_path / "failed.csv"
     path.write_bytes((source.heading + "".join(c.raw for c in listed)).encode(source.encoding))
-    file = CsvSource(str(path), keep=keep)
+    file = FileSource(str(path), keep=keep)
     await file.open()
     (again,) = [batch async for batch in file.batches()]
     await file.aclose()

@@ -21,7 +21,6 @@ pytestmark = pytest.mark.anyio
         ("x,user,sub", 1),
         ("Email,Sub", 1),
         ("x,E-mail,EMAIL", 2),
-        ("whatever", 0),
         ("\ufeff\ufeffx,username", 1),
     ],
 )
@@ -78,7 +77,7 @@ async def test_of_other_columns_called_the_same_the_first_counts(users: Path) ->
 
 @pytest.mark.parametrize(
     "first",
-    ["ada@example.com", "+15551234567", "258145af-20f1-41da-bd80-533b52c67516", "Ada,a@b.example"],
+    ["ada@example.com", "+15551234567", "258145af-20f1-41da-bd80-533b52c67516"],
 )
 async def test_a_header_that_looks_like_a_user_is_refused_and_not_shown(
     users: Path, first: str
@@ -87,12 +86,12 @@ async def test_a_header_that_looks_like_a_user_is_refused_and_not_shown(
     sentence = await refusal(users)
     assert "--no-header" in sentence
     assert first not in sentence
-    assert (await names(users, header=False))[0] == first.partition(",")[0]
+    assert (await names(users, header=False))[0] == first
 
 
 async def test_without_a_header_the_columns_are_numbered(users: Path) -> None:
     users.write_text("ada@example.com;de\n\nbob;en\n")
-    source, rows = await read(users, header=False)
+    source, rows = await read(users, header=False, username_column="1")
     assert [(row.row, row.username, dict(row.attributes)) for row in rows] == [
         (1, "ada@example.com", {"2": "de"}),
         (2, "bob", {"2": "en"}),
@@ -120,3 +119,51 @@ async def test_only_the_columns_asked_for_are_kept(users: Path) -> None:
         source, rows = await read(users, keep=keep)
         assert rows[0].attributes == kept
         assert source.columns == frozenset({"username", "a", "b"})
+
+
+async def test_single_unknown_heading_is_refused_with_both_ways_out(users: Path) -> None:
+    """The first line of a bare list is a user, who would be lost as a heading."""
+    users.write_text("ada\nbob\n")
+    assert await refusal(users) == (
+        " has one column, and its first line (a***) may be a heading or a user. Use --no-header"
+        " if it is a user, or --username-column with the heading."
+    )
+    assert await names(users, header=False) == ["ada", "bob"]
+    assert await names(users, username_column="ada") == ["bob"]
+
+
+@pytest.mark.parametrize("text", ["ada\tbob\tcarl\n", "ada;bob;carl", "ada,bob\ncyd,dora\n"])
+async def test_names_on_one_line_are_refused(users: Path, text: str) -> None:
+    users.write_text(text)
+    assert "has no username column" in await refusal(users)
+    assert "or give one name per line" in await refusal(users, header=False)
+
+
+async def test_pipe_within_a_bare_name_delimits_nothing(users: Path) -> None:
+    users.write_text("auth0|5f31\nauth0|5f32\n")
+    assert await names(users, header=False) == ["auth0|5f31", "auth0|5f32"]
+    assert await names(users, header=False, username_column="2") == ["5f31", "5f32"]
+
+
+async def test_heading_as_a_name_of_a_bare_list_is_noted(users: Path) -> None:
+    users.write_text("username\nada\n")
+    source, rows = await read(users, header=False)
+    assert [row.username for row in rows] == ["username", "ada"]
+    assert source.notes == ("1 username looks like a heading (row 1).",)
+
+
+@pytest.mark.parametrize("delimiter", ["^", ":", "\uff0c", "~"])
+async def test_odd_delimiter_is_named(users: Path, delimiter: str) -> None:
+    users.write_text(f"username{delimiter}email\nada{delimiter}a@x.example\n")
+    assert f"Use --delimiter {delimiter!r}." in await refusal(users)
+    assert await names(users, delimiter=delimiter) == ["ada"]
+
+
+async def test_quotes_around_whole_lines_are_named(users: Path) -> None:
+    users.write_text('"username,email"\n"ada,a@x.example"\n')
+    assert "has its whole header in one cell" in await refusal(users)
+
+
+async def test_contacts_are_the_other_names_of_a_row(users: Path) -> None:
+    users.write_text("Email,username,phone_number,SUB\na@x.example,ada,,s-1\n")
+    assert (await read(users))[1][0].contacts == ("a@x.example", "s-1")

@@ -10,7 +10,7 @@ import pytest
 
 from batch_resend.errors import UsageError
 from batch_resend.model import Candidate
-from batch_resend.sources.csv_file import CsvSource
+from batch_resend.sources.file import FileSource
 from tests.support.inputs import names, read, refusal
 
 pytestmark = pytest.mark.anyio
@@ -111,7 +111,7 @@ async def test_a_delimiter_can_be_given(users: Path, given: str, char: str) -> N
 @pytest.mark.parametrize("given", ["", ",,", '"', "\n", "\0"])
 def test_what_delimits_nothing_is_wrong_usage(given: str) -> None:
     with pytest.raises(UsageError, match="--delimiter"):
-        CsvSource("users.csv", delimiter=given)
+        FileSource("users.csv", delimiter=given)
 
 
 @pytest.mark.parametrize("header", [True, False])
@@ -121,7 +121,8 @@ async def test_excel_s_own_word_on_the_delimiter_is_honoured_and_handed_on(
 ) -> None:
     heading = "SEP=;\r\n" + ("username;a,b,c\r\n" if header else "")
     users.write_bytes((heading + "ada;x,y,z\r\nbob;\r\n").encode(encoding))
-    source, rows = await read(users, header=header)
+    column = None if header else "1"
+    source, rows = await read(users, header=header, username_column=column)
     assert [row.username for row in rows] == ["ada", "bob"]
     assert rows[0].attributes == {"a,b,c" if header else "2": "x,y,z"}
     assert source.heading == heading
@@ -138,8 +139,8 @@ async def test_behind_excel_s_own_word_lines_are_counted_as_they_stand(users: Pa
     assert "row 2 (line 4) is quoted wrongly" in await refusal(users)
     users.write_text("sep=;\n")
     assert await refusal(users) == " is empty: give a file with at least one user."
-    users.write_text("username\nsep=;\n")
-    assert await names(users) == ["sep=;"]
+    users.write_text("username\nada\nsep=;\n")
+    assert await names(users) == ["ada", "sep=;"]
 
 
 async def test_short_rows_are_filled_up_and_blank_surplus_is_ignored(users: Path) -> None:
@@ -221,7 +222,7 @@ async def test_many_rows_come_in_batches_and_in_flat_memory(users: Path) -> None
     with users.open("w") as file:
         file.write("username,lang\n")
         file.writelines(f"user-{n},de\n" for n in range(50_000))
-    source = CsvSource(str(users))
+    source = FileSource(str(users))
     await source.open()
     tracemalloc.start()
     try:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from batch_resend.errors import InputError
-from batch_resend.sources.csv_file import read_names
+from batch_resend.sources.names import read_names
 
 pytestmark = pytest.mark.anyio
 
@@ -15,15 +15,27 @@ pytestmark = pytest.mark.anyio
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("ada\nbob\n\ncy", ["ada", "bob", "cy"]),
-        ("username\nada\n", ["ada"]),
-        ("id;Email\n1; ada@example.com\n", ["ada@example.com"]),
-        ("ada@example.com\n", ["ada@example.com"]),
+        ("ada\nbob\n\ncy", [("ada",), ("bob",), ("cy",)]),
+        ("username\nada\n", [("ada",)]),
+        ("id;Email\n1; ada@example.com\n", [("ada@example.com",)]),
+        ("ada@example.com\n", [("ada@example.com",)]),
         ("username\n", []),
+        ("auth0|5f31\nauth0|5f32\n", [("auth0|5f31",), ("auth0|5f32",)]),
+        ("email|why\nada@x.example|left\n", [("ada@x.example",)]),
+        ("phone_number\n+12345550100\n", [("+12345550100",)]),
+        ("Phone_Number;note\n+12345550100;x\n", [("+12345550100",)]),
+        (
+            "username,email,phone_number,sub\nada,a@x.example,,s-1\n,,,\nbob,bob,+1234567,\n",
+            [("ada", "a@x.example", "s-1"), ("bob", "+1234567")],
+        ),
+        ('["ada", "bob"]', [("ada",), ("bob",)]),
+        ('{"Users": [{"Username": "ada", "Attributes": []}]}', [("ada",)]),
+        ("row,username,outcome,reason\n1,'@x,sent,accepted\n", [("@x",)]),
+        ('="+1234"\n', [("+1234",)]),
     ],
 )
 async def test_a_list_of_names_may_have_a_header(
-    users: Path, text: str, expected: list[str]
+    users: Path, text: str, expected: list[tuple[str, ...]]
 ) -> None:
     users.write_text(text)
     assert [name async for name in read_names(str(users))] == expected

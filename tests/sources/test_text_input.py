@@ -19,7 +19,7 @@ import anyio
 import pytest
 
 from batch_resend.errors import InputError, UsageError
-from batch_resend.sources.csv_file import CsvSource
+from batch_resend.sources.file import FileSource
 from tests.support.inputs import names, read, refusal
 
 pytestmark = pytest.mark.anyio
@@ -62,8 +62,6 @@ async def test_a_gzipped_file_is_known_by_its_ending(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("start", "told"),
     [
-        (b"PK\x03\x04\x14\x00", "an Excel workbook or another ZIP file, and no text: save it as"),
-        (b"\xd0\xcf\x11\xe0\xa1\xb1", "an old Excel workbook, and no text: save it as CSV."),
         (
             gzip.compress(b"username\n", mtime=0),
             "gzip, and its name does not say so: let it end in .gz",
@@ -164,7 +162,7 @@ async def test_an_empty_standard_input_is_named(standard_input: int) -> None:
 
 
 async def test_nobody_waits_for_a_silent_pipe_longer_than_wanted(standard_input: int) -> None:
-    source = CsvSource("-", header=False)
+    source = FileSource("-", header=False)
     with anyio.move_on_after(0.1) as scope:
         await source.open()
     await source.aclose()
@@ -180,10 +178,10 @@ def test_a_program_that_waits_for_input_ends_at_once_when_interrupted(
     os.mkfifo(fifo)
     program = (
         "import asyncio, signal, sys\n"
-        "from batch_resend.sources.csv_file import CsvSource\n"
+        "from batch_resend.sources.file import FileSource\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)  # may have been ignored\n"
         "async def main():\n"
-        "    source = CsvSource(sys.argv[1])\n"
+        "    source = FileSource(sys.argv[1])\n"
         "    try:\n"
         "        print('ready', flush=True)\n"
         "        await source.open()\n"
@@ -217,3 +215,10 @@ async def test_a_high_descriptor_is_read_like_any_other(users: Path) -> None:
         for descriptor in held:
             os.close(descriptor)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+async def test_utf_16_without_its_mark_is_named(users: Path, encoding: str) -> None:
+    users.write_bytes("username\nada\n".encode(encoding))
+    assert f"Use --encoding {encoding}." in await refusal(users)
+    assert await names(users, encoding=encoding) == ["ada"]

@@ -18,13 +18,15 @@ from batch_resend.job.engine import Job
 from batch_resend.model import Candidate, Planned, Reason, Result
 from batch_resend.reports import merge
 from batch_resend.reports.results_csv import COLUMNS
-from batch_resend.run.prepare import Run
+from batch_resend.run.send import PreparedRun
 from batch_resend.simulator.pool import Kind
 from batch_resend.simulator.rules import Cognito
 from batch_resend.simulator.setup import PoolSettings
 from batch_resend.sources import planned_batch
-from batch_resend.step_functions import LARGEST_BATCH, handler, read_settings
+from batch_resend.step_functions import handler
+from batch_resend.step_functions.arguments import read_settings
 from batch_resend.step_functions.objects import Execution
+from batch_resend.step_functions.plan import LARGEST_BATCH
 from tests.support.lambda_sandbox import Context
 from tests.support.program import CLIENT, numbered, once, read_report, tallied
 
@@ -186,20 +188,20 @@ def test_nothing_is_raised_once_somebody_was_written_to(
     cloud: Cloud, cognito: Cognito, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = cloud.plan(cloud.put(numbered(3)))
-    inner = Run.execute
+    inner = PreparedRun.send
 
-    async def fail_at_the_end(run: Run) -> Any:
+    async def fail_at_the_end(run: PreparedRun) -> Any:
         await inner(run)
         raise RuntimeError("user1@example.com")
 
-    monkeypatch.setattr(Run, "execute", fail_at_the_end)
+    monkeypatch.setattr(PreparedRun, "send", fail_at_the_end)
     answer = cloud.send(plan)
     assert answer["outcomes"] == {"sent/accepted": [1, 2, 3]}
     assert answer["problem"] == answer["why"] == "RuntimeError"  # and not its text
     assert (answer["exit_code"], answer["again"]) == (4, False)
 
     # Its report is there all the same: the next try asks for nobody, and the end tells of all.
-    monkeypatch.setattr(Run, "execute", inner)
+    monkeypatch.setattr(PreparedRun, "send", inner)
     assert cloud.send(plan)["outcomes"] == {"sent/accepted": [1, 2, 3]}
     cloud.merge(plan)
     assert tallied(cloud.report()) == {"sent/accepted": 3}

@@ -43,7 +43,7 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration.job 
 from batch_resend.simulator.pool import Kind
 from batch_resend.simulator.rules import Answer, Cognito
 from batch_resend.simulator.setup import PoolSettings
-from batch_resend.step_functions import read_settings
+from batch_resend.step_functions.arguments import read_settings
 from tests.support.dynamodb import ACTIONS
 from tests.support.lambda_sandbox import Died, Sandboxes
 from tests.support.program import CLIENT, numbered, once, read_report, tallied

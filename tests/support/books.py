@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from batch_resend.job.outcome import judge
@@ -72,13 +72,11 @@ class FakeBooks:
             if one.is_unknown
         ]
 
-    async def controls(self, searched: Sequence[Window]) -> Iterable[Control]:
+    async def controls(self, searched: Sequence[Window]) -> AsyncIterator[Control]:
         del searched
-        return (
-            Control(self.mark(one), one.intended_at, one.settled_at)
-            for one in self.messages.values()
-            if not one.is_unknown and not one.evidence and one.reason is not Reason.BLOCKED
-        )
+        for one in self.messages.values():
+            if not one.is_unknown and not one.evidence and one.reason is not Reason.BLOCKED:
+                yield Control(self.mark(one), one.intended_at, one.settled_at)
 
     async def settle(self, findings: Sequence[Finding]) -> None:
         if self.dies_after == self.writes:

@@ -9,11 +9,11 @@ import pytest
 
 from batch_resend.errors import Exit, InputError
 from batch_resend.model import Candidate
-from batch_resend.sources.csv_file import CsvSource
+from batch_resend.sources.file import FileSource
 
 
-async def read(path: Path | str, **options: Any) -> tuple[CsvSource, list[Candidate]]:
-    source = CsvSource(str(path), **options)
+async def read(path: Path | str, **options: Any) -> tuple[FileSource, list[Candidate]]:
+    source = FileSource(str(path), **options)
     try:
         await source.open()
         return source, [candidate async for batch in source.batches() for candidate in batch]

@@ -14,6 +14,7 @@ from batch_resend.cli import options
 from batch_resend.cli.check import CHECK
 from batch_resend.cli.ledger import EXPORT, FORGET, PURGE
 from batch_resend.cli.option import Option
+from batch_resend.cli.reconcile import RECONCILE
 from batch_resend.cli.report import REPORT
 from batch_resend.cli.simulate import SIMULATE
 from batch_resend.cli.status import STATUS
@@ -39,6 +40,7 @@ def tables() -> Mapping[tuple[str, str], list[str]]:
         ("cli", "option"): _table(options.RUN, panels=True),
         ("preflight", "option of `check`"): _table(CHECK),
         ("reports", "option of `report`"): _table(REPORT),
+        ("reconcile", "option of `reconcile`"): _table(RECONCILE),
         ("simulator", "option of `simulate`"): _table(SIMULATE),
         ("ledger", "option of `status`, `ledger`"): _of_the_ledger(),
     }

@@ -41,6 +41,9 @@ def virtually(work: Callable[[], Awaitable[Any]]) -> Any:
 class Listed:
     """A source of the names it is given."""
 
+    is_listing = False
+    notes: tuple[str, ...] = ()
+
     def __init__(self, names: Iterable[str | Candidate], *, stale: int = 0) -> None:
         self.candidates = [
             name if isinstance(name, Candidate) else Candidate(row, name, raw=f"{name}\n")

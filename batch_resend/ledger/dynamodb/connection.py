@@ -26,7 +26,7 @@ from batch_resend.ledger.dynamodb.table import (
     Table,
     Unclear,
 )
-from batch_resend.ledger.hashing import mark
+from batch_resend.marks import make_mark
 
 
 @contextlib.asynccontextmanager
@@ -171,7 +171,7 @@ class DynamoConnection:
 
     def mark(self, token: str) -> str:
         """The mark of a message's request; tells nothing of the token."""
-        return mark(self.mark_key, f"intent {token}".encode())
+        return make_mark(self.mark_key, f"{token}".encode())
 
     def _refuse_new(self) -> NoReturn:
         raise LedgerError(

@@ -105,6 +105,12 @@ class DynamoLedger:
         """For which client it was begun."""
         return self._connection.client
 
+    def distinguish_case(self) -> bool:
+        """Tell names apart that differ only in case; return whether that changes anything."""
+        changes = not self._connection.case_sensitive
+        self._connection.case_sensitive = True
+        return changes
+
     def latest(self) -> float:
         """The newest time that a run has begun or ended, or DynamoDB's own time, if later.
 

@@ -17,10 +17,11 @@ from typing import Any, NoReturn
 
 from batch_resend.errors import LedgerError
 from batch_resend.ledger import Identity
-from batch_resend.ledger.hashing import hashes, mark
+from batch_resend.ledger.hashing import hashes
 from batch_resend.ledger.sqlite import migration, schema
 from batch_resend.ledger.sqlite.checksums import PageSums, drop
 from batch_resend.ledger.sqlite.wal import pages_in, wal_of
+from batch_resend.marks import make_mark
 
 _TO = "SELECT id, exact, run, state, reason, intended_at, settled_at FROM messages WHERE key = ?"
 _OWNERS = """
@@ -180,7 +181,7 @@ class LedgerConnection:
 
     def mark(self, message: int, intended_at: float) -> str:
         """The mark of a message's request; the time too, for a number can be used again."""
-        return mark(self.mark_key, f"intent {message} {intended_at!r}".encode())
+        return make_mark(self.mark_key, f"{message} {intended_at!r}".encode())
 
     def _sent_to(self, name: Hashes) -> dict[int, Row]:
         key, exact = name

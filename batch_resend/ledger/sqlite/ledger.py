@@ -63,6 +63,12 @@ class SqliteLedger:
         """For which client it was begun."""
         return self._connection.client
 
+    def distinguish_case(self) -> bool:
+        """Tell names apart that differ only in case; return whether that changes anything."""
+        changes = not self._connection.case_sensitive
+        self._connection.case_sensitive = True
+        return changes
+
     def latest(self) -> float:
         """The newest time in the ledger, in seconds since the epoch (0 if empty).
 

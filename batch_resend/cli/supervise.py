@@ -1,0 +1,83 @@
+"""A run under the program's roof: signals stop it, a console and monitors hear of it.
+
+The first signal ends the run gently, a second one at once. Monitors are told of the end
+whatever it is, and waited for for seconds at the most.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING
+
+from batch_resend.cli.event_loop import SIGNALS
+from batch_resend.errors import BatchResendError
+
+if TYPE_CHECKING:
+    import anyio.abc
+
+    from batch_resend.console.console import Console
+    from batch_resend.job.summary import RunEnd
+    from batch_resend.monitoring.monitor import Monitor
+    from batch_resend.run.stops import Stops
+
+_ONE_STORM = 1.0  #: seconds in which several signals are one wish to stop
+_AT_ONCE = 0.5  #: seconds in which what was said last must be written
+
+
+async def supervise(
+    work: Callable[[Stops], Awaitable[RunEnd]], console: Console, monitors: Sequence[Monitor]
+) -> int:
+    """Do the work to its end, whatever that is; return the exit code."""
+    import anyio
+
+    from batch_resend.job.outcome import Stop
+    from batch_resend.monitoring.monitor import reporting
+    from batch_resend.observer import Ended, Noted
+    from batch_resend.run.stops import Stops
+
+    stops, over = Stops(), anyio.Event()
+    end: RunEnd | BatchResendError = BatchResendError("The program failed.")
+
+    async def listen(*, task_status: anyio.abc.TaskStatus[None]) -> None:
+        with anyio.open_signal_receiver(*SIGNALS) as signals:
+            task_status.started()
+            first: float | None = None
+            async for number in signals:
+                now = time.monotonic()
+                if over.is_set():
+                    console.finish(_AT_ONCE)
+                    os._exit(end.exit_code)  # only monitors are under way
+                if first is None:
+                    first = now
+                    if stops.reach_a_run:
+                        text = f"{number.name}: settling what is in flight; again to leave at once."
+                        console.observe(Noted(text))
+                    stops.stop(Stop[number.name])
+                elif now - first > _ONE_STORM:
+                    console.close()
+                    console.finish(_AT_ONCE)
+                    os._exit(128 + number)  # the intents are on disk: the next run names them
+
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(listen)
+        async with reporting(monitors) as tell:
+            try:
+                async with console.progress():
+                    end = await _ended(work, stops)
+                    console.observe(Ended(end))
+            finally:
+                over.set()
+                tell(Ended(end))
+        tasks.cancel_scope.cancel()
+    return int(end.exit_code)
+
+
+async def _ended(
+    work: Callable[[Stops], Awaitable[RunEnd]], stops: Stops
+) -> RunEnd | BatchResendError:
+    try:  # here: what leaves a task group is a group of errors
+        return await work(stops)
+    except BatchResendError as error:
+        return error

@@ -1,0 +1,125 @@
+"""A run from Python, with its results as they come."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+
+import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+from batch_resend.errors import BatchResendError
+from batch_resend.job.summary import Summary
+from batch_resend.model import Result
+from batch_resend.observer import Ended, Observe, ignore
+from batch_resend.preflight.preview import Preview
+from batch_resend.run.prepare import prepare
+from batch_resend.run.send import PreparedRun
+from batch_resend.run.stops import Interrupted, Stops
+from batch_resend.settings import Settings
+
+
+@contextlib.asynccontextmanager
+async def open_run(settings: Settings, *, observe: Observe = ignore) -> AsyncIterator[ActiveRun]:
+    """Run a job from Python, with its results as they come.
+
+    ::
+
+        async with open_run(Settings(users="users.csv", client_id="...")) as running:
+            async for result in running:
+                print(result.row, result.outcome, result.reason)
+        print(running.summary.exit_code)
+
+    The block begins when all is planned, and the first message is sent when it asks for
+    the first result. Leaving it early stops the run gently. Raises a `BatchResendError`
+    where nobody could be written to.
+    """
+    stops = Stops()
+    send, receive = anyio.create_memory_object_stream[Result](0)
+
+    async def hand_over(result: Result) -> None:
+        try:
+            await send.send(result)
+        except anyio.BrokenResourceError:
+            stops.stop()  # nobody listens any more
+
+    async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(send)
+        stack.enter_context(receive)
+        try:
+            preparing = prepare(settings, observe=observe, stops=stops, hand_over=hand_over)
+            prepared = await stack.enter_async_context(preparing)
+        except BatchResendError as error:
+            observe(Ended(error))
+            raise
+        active = ActiveRun(prepared, stops, receive)
+        raised: Exception | None = None
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(active.carry_out, send)
+            try:
+                yield active
+            except Exception as error:  # what leaves a task group is a group of errors
+                raised = error
+            finally:
+                left_early = active.leave()
+        if active.end is not None:
+            observe(Ended(active.end))
+        if raised is not None:
+            raise raised
+        if isinstance(active.end, BatchResendError) and not (
+            left_early and isinstance(active.end, Interrupted)
+        ):
+            raise active.end
+
+
+class ActiveRun:
+    """A run that is prepared, and sends while it is iterated over for its results."""
+
+    def __init__(
+        self, prepared: PreparedRun, stops: Stops, results: MemoryObjectReceiveStream[Result]
+    ) -> None:
+        """Made by `open_run`."""
+        self.end: Summary | BatchResendError | None = None
+        self._prepared = prepared
+        self._stops = stops
+        self._results = results
+        self._wanted = anyio.Event()
+
+    @property
+    def preview(self) -> Preview:
+        """What is about to happen."""
+        return self._prepared.preview
+
+    @property
+    def summary(self) -> Summary:
+        """What the run came to; known once the block is left."""
+        if isinstance(self.end, Summary):
+            return self.end
+        raise RuntimeError("the run has not ended yet")
+
+    def stop(self) -> None:
+        """End the run gently."""
+        self._stops.stop()
+
+    def __aiter__(self) -> AsyncIterator[Result]:
+        """Begin to send, and iterate over the results in order of completion."""
+        self._wanted.set()
+        return self._results.__aiter__()
+
+    async def carry_out(self, results: MemoryObjectSendStream[Result]) -> None:
+        """Send, once a result is wanted; at the end there are no more results."""
+        async with results:
+            await self._wanted.wait()
+            try:
+                with self._stops.before_sending():
+                    self.end = await self._prepared.carry_out()
+            except BatchResendError as error:
+                self.end = error
+
+    def leave(self) -> bool:
+        """Take no more results and end the run; return whether it had not ended."""
+        early = self.end is None
+        self._stops.stop()
+        self._results.close()
+        self._wanted.set()
+        return early

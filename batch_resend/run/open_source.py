@@ -1,0 +1,119 @@
+"""Where the users of a run come from, by its settings: a file, names, or the pool's listing."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable
+
+from batch_resend.aws import s3, s3_address
+from batch_resend.errors import InputError
+from batch_resend.masking import printable
+from batch_resend.run.backends import SIMULATED_POOL, Backend, target_of
+from batch_resend.settings import UNCONFIRMED_FILTER, Settings
+from batch_resend.sources.cognito import CognitoSource
+from batch_resend.sources.file import FileSource
+from batch_resend.sources.named_users import NamedUsers
+from batch_resend.sources.planned_batch import BatchSource
+from batch_resend.sources.text_input import Opener
+
+ADDRESSES = frozenset({"email", "phone_number"})  #: what --one-per-address goes by
+
+Source = BatchSource | FileSource | CognitoSource | NamedUsers
+
+
+async def open_source(
+    stack: contextlib.AsyncExitStack,
+    settings: Settings,
+    backend: Backend,
+    store: s3.Store | None,
+    planned: BatchSource | None = None,
+    *,
+    note: Callable[[str], None] = lambda _text: None,
+) -> Source:
+    """Open the source and check its columns; `stack` closes it. Raises `InputError`.
+
+    `planned` are users that were planned elsewhere, in place of those of the settings.
+    `note` receives what a listing waits for.
+    """
+    source: Source
+    if planned is not None:
+        source = planned
+    else:
+        opener = await opener_of(stack, store, "USERS", settings.users)
+        source = _source(settings, backend, opener, note)
+    stack.push_async_callback(source.aclose)
+    await source.open()
+    _check_columns(settings, source.name, source.columns)
+    return source
+
+
+def _source(
+    settings: Settings, backend: Backend, opener: Opener | None, note: Callable[[str], None]
+) -> FileSource | CognitoSource | NamedUsers:
+    keep = settings.names
+    if settings.users is not None:
+        return _file_source(settings, settings.users, opener)
+    if settings.user:
+        return NamedUsers(settings.user)
+    if settings.one_per_address:
+        keep |= ADDRESSES
+    return CognitoSource(
+        backend.listing,
+        settings.user_pool_id or SIMULATED_POOL,
+        filter=UNCONFIRMED_FILTER if settings.filter is None else settings.filter,
+        keep=keep,
+        note=note,
+    )
+
+
+def _file_source(settings: Settings, users: str, opener: Opener | None = None) -> FileSource:
+    keep = settings.names | (ADDRESSES if settings.one_per_address else frozenset())
+    return FileSource(
+        users,
+        format=settings.format,
+        username_column=settings.username_column,
+        header=settings.header,
+        delimiter=settings.delimiter,
+        encoding=settings.encoding,
+        keep=keep,
+        dates=settings.needs_dates,
+        opener=opener,
+    )
+
+
+async def count_rows(settings: Settings) -> int | None:
+    """Count the users who are named, None for a listing; raises `InputError`."""
+    if settings.user:
+        return len(settings.user)
+    if settings.users is None:
+        return None
+    async with contextlib.AsyncExitStack() as stack:
+        store = None
+        if s3_address.is_address(settings.users):
+            store = await stack.enter_async_context(s3.open_store(target_of(settings)))
+        opener = await opener_of(stack, store, "USERS", settings.users)
+        source = _file_source(settings, settings.users, opener)
+        stack.push_async_callback(source.aclose)
+        await source.open()
+        return sum([len(batch) async for batch in source.batches()])
+
+
+async def opener_of(
+    stack: contextlib.AsyncExitStack, store: s3.Store | None, option: str, path: str | None
+) -> Opener | None:
+    """Fetch an input that lies in S3; None for any other."""
+    if store is None or path is None or not s3_address.is_address(path):
+        return None
+    file = stack.enter_context(await store.fetch(option, path))
+    return lambda _path, _flags: os.dup(file.fileno())
+
+
+def _check_columns(settings: Settings, name: str, columns: frozenset[str] | None) -> None:
+    if columns is None:
+        return
+    for missing in sorted(settings.names - columns):
+        raise InputError(
+            f"{name} has no column {printable(missing)!r}, which --match or an @NAME asks for;"
+            f" it has {', '.join(printable(column) for column in sorted(columns)[:10])}."
+        )

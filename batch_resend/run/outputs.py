@@ -1,0 +1,73 @@
+"""The files that a run writes: opened before the first message, each told of every row."""
+
+from __future__ import annotations
+
+import time
+
+from batch_resend.errors import ReportError
+from batch_resend.job.outlets import Report
+from batch_resend.model import Result
+from batch_resend.reports.delivery import Deliveries
+from batch_resend.reports.results_csv import CsvReport, FailedRows
+from batch_resend.settings import Settings
+
+
+async def open_outputs(outputs: Deliveries, settings: Settings, now: float) -> None:
+    """Open what the settings name; raises `ReportError`, and then leaves nothing behind."""
+    try:
+        await _open_report(outputs, settings.report, now)
+        for option, path in settings.outputs():
+            if option != "--report":
+                await outputs.open(option, path)
+    except BaseException:
+        outputs.discard()
+        raise
+
+
+async def _open_report(outputs: Deliveries, path: str | None, now: float) -> None:
+    """Open the report; where none is named, under a name that is free."""
+    if path is not None:
+        await outputs.open("--report", path)
+        return
+    name = time.strftime("resend-report-%Y%m%dT%H%M%SZ", time.gmtime(now))
+    for more in ("", *(f"-{n}" for n in range(2, 100))):
+        try:
+            await outputs.open("--report", f"{name}{more}.csv", anew=True)
+        except ReportError as error:
+            if not isinstance(error.__context__, FileExistsError) or more == "-99":
+                raise  # else another run began within the same second
+        else:
+            return
+
+
+class Reports:
+    """All that is told of every row; one that breaks does not take the others with it."""
+
+    def __init__(self, *reports: Report) -> None:
+        """Take them in."""
+        self._reports = list(reports)
+
+    def write(self, result: Result) -> None:
+        """Hand on a row; raises `ReportError` once of each that breaks."""
+        broken = None
+        for report in tuple(self._reports):
+            try:
+                report.write(result)
+            except ReportError as error:
+                self._reports.remove(report)
+                broken = error
+        if broken is not None:
+            raise broken
+
+    async def room(self) -> None:
+        """Wait until each of them has room for more rows."""
+        for report in self._reports:
+            await report.room()
+
+
+def reports_of(outputs: Deliveries, heading: str, encoding: str) -> Reports:
+    """Make the reports that write to the opened files; heading and encoding are the input's."""
+    report = CsvReport(outputs.files["--report"])
+    if "--failed" not in outputs.files:
+        return Reports(report)
+    return Reports(report, FailedRows(outputs.files["--failed"], heading, encoding))

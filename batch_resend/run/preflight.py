@@ -1,0 +1,140 @@
+"""What a run learns of its pool beforehand, and what it may come to."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import TypeVar
+
+import anyio
+
+from batch_resend.aws import clients
+from batch_resend.aws.endpoints import is_aws
+from batch_resend.errors import BatchResendError, SettingsError
+from batch_resend.job.engine import Job
+from batch_resend.job.pace import DEFAULT_QUOTA
+from batch_resend.job.request import AppClient
+from batch_resend.observer import Noted, Observe
+from batch_resend.preflight.check import CheckResult, check
+from batch_resend.preflight.estimate import Estimate, Messages
+from batch_resend.preflight.facts import Facts
+from batch_resend.preflight.finding import Level, ProposedRun, estimated
+from batch_resend.run.backends import target_of
+from batch_resend.run.client_secret import client_secret
+from batch_resend.run.open_source import count_rows
+from batch_resend.settings import Settings
+
+_Work = TypeVar("_Work")
+_Beside = TypeVar("_Beside")
+
+
+async def check_pool(settings: Settings, note: Callable[[str], None]) -> CheckResult:
+    """Check a pool for `batch-resend check`; raises `InputError` and `SettingsError`."""
+    secret = await client_secret(settings)
+    rows = await count_rows(settings)
+    async with clients.resend_client(target_of(settings), timeout=1, concurrency=1, note=note) as (
+        _,
+        region,
+        endpoint,
+    ):
+        pass  # nobody is asked: only where Cognito is, as a run would find it
+    facts = await learn(settings, AppClient(settings.client_id, secret))
+    return check(facts, replace(proposed(settings, region, endpoint, rows), alone=True))
+
+
+async def learn(settings: Settings, app: AppClient) -> Facts:
+    """Ask AWS about pool, client and account; what cannot be learned is a value too."""
+    from batch_resend.preflight.probe import probe
+
+    return await probe(
+        target_of(settings),
+        user_pool_id=settings.user_pool_id,
+        client_id=app.client_id,
+        secret=app.secret,
+    )
+
+
+def proposed(settings: Settings, region: str, endpoint: str, users: int | None) -> ProposedRun:
+    """Say to the check what the operator is about to do."""
+    return ProposedRun(
+        user_pool_id=settings.user_pool_id,
+        client_id=settings.client_id,
+        region=region,
+        endpoint=endpoint,
+        endpoint_is_aws=is_aws(endpoint),
+        now=time.time(),
+        listed=settings.is_listing,
+        users=users,
+        rate=settings.rate,
+        share=settings.share,
+        default_quota=DEFAULT_QUOTA,
+    )
+
+
+def apply(checked: CheckResult, job: Job, observe: Observe) -> None:
+    """Go by what was learned; raises `SettingsError` where it forbids to send."""
+    job.set_rate(checked.rate, quota=checked.facts.enforced)
+    job.info = replace(
+        job.info,
+        account=checked.facts.account_id,
+        quota=checked.facts.quota,
+        existence_hidden=checked.facts.hides_existence,
+    )
+    if stops := checked.of(Level.STOP):
+        raise SettingsError(" ".join([*stops, "Nobody was written to."]))
+    for warning in checked.of(Level.WARNING):
+        observe(Noted(f"Check: {warning}"))
+
+
+def estimate(settings: Settings, job: Job, checked: CheckResult | None) -> Estimate:
+    """Estimate how long a planned run takes and what it costs; without a check only the pace."""
+    if checked is None:
+        return Estimate(
+            users=job.eligible,
+            rate=settings.limits.rate,
+            now=job.now,
+            sent=Messages(unknown=job.eligible),
+            max_sent=settings.max_sent,
+            deadline=settings.deadline,
+        )
+    return estimated(
+        checked.facts,
+        checked.run,
+        job.eligible,
+        telephones=job.spool.telephones() if settings.is_listing else None,
+        max_sent=settings.max_sent,
+        deadline=settings.deadline,
+    )
+
+
+async def side_by_side(
+    work: Callable[[Callable[[], Awaitable[_Beside]]], Awaitable[_Work]],
+    beside: Callable[[], Awaitable[_Beside]],
+) -> tuple[_Work, _Beside]:
+    """Do both at the same time; `work` is given a way to wait for the result of `beside`.
+
+    An error of `work` ends `beside` and is raised as it is.
+    """
+    answers: list[_Beside] = []
+    answered = anyio.Event()
+
+    async def answer() -> None:
+        answers.append(await beside())
+        answered.set()
+
+    async def result() -> _Beside:
+        await answered.wait()
+        return answers[0]
+
+    done: _Work | BatchResendError
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(answer)
+        try:  # inside: what leaves a task group is a group of errors
+            done = await work(result)
+        except BatchResendError as error:
+            done = error
+            tasks.cancel_scope.cancel()
+    if isinstance(done, BatchResendError):
+        raise done
+    return done, answers[0]

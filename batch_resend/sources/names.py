@@ -1,0 +1,26 @@
+"""Lists of names, such as that of --exclude: a bare list, or a file with a known heading."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from batch_resend.sources.file import FileSource
+from batch_resend.sources.text_input import Opener
+
+
+async def read_names(path: str, opener: Opener | None = None) -> AsyncIterator[tuple[str, ...]]:
+    """Give the names of each row of a list: the username, then `sub`, `email`, `phone_number`.
+
+    A header without rows is an empty list; a file with nothing in it is refused, for it
+    may be an export that failed.
+    """
+    source = FileSource(path, header=None, keep=frozenset(), opener=opener)
+    try:
+        await source.open()
+        async for batch in source.batches():
+            for user in batch:
+                names = dict.fromkeys((user.username, *user.aliases, *user.contacts))
+                if row := tuple(filter(None, names)):
+                    yield row
+    finally:
+        await source.aclose()

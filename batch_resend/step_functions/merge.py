@@ -1,0 +1,214 @@
+"""Merge: make one report, failed file, summary and page of all batches. Sends nothing."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import json
+import shlex
+import tempfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TextIO
+
+from anyio import to_thread
+
+from batch_resend.aws import s3
+from batch_resend.job.outcome import Stop
+from batch_resend.job.summary import Summary
+from batch_resend.model import Candidate, Reason, RunInfo
+from batch_resend.reports import merge
+from batch_resend.reports.results_csv import COLUMNS, TRY_AGAIN
+from batch_resend.run.prepare import prepare
+from batch_resend.settings import Settings
+from batch_resend.sources.planned_batch import BatchSource
+from batch_resend.step_functions.arguments import HERE, settings_for_batch
+from batch_resend.step_functions.objects import Execution
+
+
+@dataclass(slots=True)
+class _Sums:
+    """What all batches come to."""
+
+    ended: float  #: when the last try did
+    reasons: Counter[Reason] = field(default_factory=Counter)
+    requests: int = 0
+    throttled: int = 0
+    unfinished: int = 0  #: batches of which users are left
+    stopped_by: Stop | None = None
+    detail: str = ""
+
+    def hear(self, told: Mapping[str, Any]) -> None:
+        """Take the summary of one try."""
+        self.throttled += told["throttled"]
+        self.ended = max(self.ended, told["started_at"] + told["seconds"])
+        if told["stopped_by"] and self.stopped_by in {None, Stop.DEADLINE}:
+            self.stopped_by, self.detail = _STOPS[told["stopped_by"]], told["detail"] or ""
+
+    def add(self, row: merge.Row) -> None:
+        """Count one row of the report."""
+        self.reasons[merge.reason(row)] += 1
+        self.requests += merge.attempts(row)
+
+
+_STOPS = {str(stop): stop for stop in Stop}
+
+
+async def merge_batches(event: Mapping[str, Any], _context: Any) -> dict[str, Any]:
+    """Make one of all. Sends nothing, so it may be tried again, and later once more."""
+    with tempfile.TemporaryDirectory() as folder:
+        report, failed = Path(folder, "report.csv"), Path(folder, "failed.csv")
+        async with s3.open_store(HERE) as store:
+            execution = Execution(store, str(event["place"]))
+            plan = await execution.plan()
+            sums = await _gather(execution, plan, report, failed)
+            unknown = await _unknown(execution, plan)
+            summary = _summary(execution, plan, sums, unknown, _failure(event))
+            page = await to_thread.run_sync(_page, report, summary)
+            if page is None:
+                summary = replace(summary, info=replace(summary.info, html=None))
+            else:
+                await execution.put("report.html", page)
+            await execution.put_file("report.csv", report)
+            await execution.put_file("failed.csv", failed)
+            told = summary.as_json()
+            await execution.put_json("summary.json", told)
+    names = ("exit_code", "stopped_by", "detail", "rows", "counts", "unknown_in_ledger", "report",
+             "failed", "html", "next_command")  # fmt: skip
+    return {name: told[name] for name in names} | {"summary": execution.at("summary.json")}
+
+
+async def _gather(
+    execution: Execution, plan: Mapping[str, Any], report: Path, failed: Path
+) -> _Sums:
+    """Write report and failed file in the order of the input, a batch in memory at a time."""
+    sums = _Sums(plan["started_at"])
+    encoder = codecs.getincrementalencoder(plan["encoding"])(errors="surrogatepass")
+    with await execution.plan_report() as lines, _made(report) as made, failed.open("wb") as again:
+        writer = csv.writer(made, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        again.write(encoder.encode(plan["heading"]))
+        planned = merge.read(lines, "plan.csv")
+        for number in range(1, plan["batches"] + 1):
+            users = await execution.users(number)
+            told = await _all_told(execution, number, plan, users, sums)
+            raws = {user.row: user.raw for user in users}
+            while raws:
+                row = next(planned)
+                if (at := merge.number(row)) in raws:
+                    row, raw = told[at], raws.pop(at)
+                    if merge.reason(row).outcome in TRY_AGAIN:
+                        again.write(encoder.encode(raw))
+                sums.add(row)
+                writer.writerow(row)
+        for row in planned:  # skipped, or of a dry run
+            sums.add(row)
+            writer.writerow(row)
+    return sums
+
+
+async def _all_told(
+    execution: Execution,
+    number: int,
+    plan: Mapping[str, Any],
+    users: Sequence[Candidate],
+    sums: _Sums,
+) -> dict[int, merge.Row]:
+    """What became of every user of a batch: by its reports, else by the ledger."""
+    told, summaries = await execution.tries(number)
+    for summary in summaries:
+        sums.hear(summary)
+    if left := [user for user in users if user.row not in told]:
+        # Whoever was to send died. The ledger has what it was about to do, and had done.
+        with tempfile.TemporaryDirectory() as folder:
+            report = Path(folder, "report.csv")
+            settings = settings_for_batch(plan, execution.batch(number))
+            settings = replace(settings, dry_run=True, report=str(report))
+            await _report_plan(settings, BatchSource(execution.batch(number), left), part=True)
+            with _opened(report) as lines:
+                for row in merge.read(lines, "the ledger's report"):
+                    told[merge.number(row)] = merge.stopped(row)
+    sums.unfinished += any(merge.reason(row) is Reason.STOPPED for row in told.values())
+    return told
+
+
+def _opened(path: Path) -> TextIO:
+    return path.open(encoding="utf-8", newline="")
+
+
+def _made(path: Path) -> TextIO:
+    return path.open("w", encoding="utf-8", newline="")
+
+
+async def _unknown(execution: Execution, plan: Mapping[str, Any]) -> int | None:
+    """Ask the ledger, which reads all of it: once for all batches."""
+    nobody = BatchSource(execution.place, [])
+    settings = replace(settings_for_batch(plan, execution.place), dry_run=True, report="/dev/null")
+    return (await _report_plan(settings, nobody)).unknown_in_ledger
+
+
+async def _report_plan(settings: Settings, users: BatchSource, *, part: bool = False) -> Summary:
+    async with prepare(settings, planned=users, part=part) as prepared:
+        return await prepared.report_plan()
+
+
+def _summary(
+    execution: Execution,
+    plan: Mapping[str, Any],
+    sums: _Sums,
+    unknown: int | None,
+    failure: str,
+) -> Summary:
+    stopped_by, detail = None, ""
+    if sums.unfinished:
+        # Where no try says why, there was none, or it died.
+        stopped_by = sums.stopped_by or Stop.CALLER
+        unfinished = f"{sums.unfinished} of {plan['batches']} batches are unfinished{failure}"
+        detail = sums.detail or unfinished
+    info = replace(
+        RunInfo(**plan["facts"]),
+        dry_run=plan["dry_run"],
+        report=execution.at("report.csv"),
+        failed=execution.at("failed.csv"),
+        html=execution.at("report.html"),
+        next_command=_next_command(plan),
+    )
+    return Summary(
+        reasons=dict(sums.reasons),
+        requests=sums.requests,
+        throttled=sums.throttled,
+        ceiling=plan["ceiling"],
+        seconds=sums.ended - plan["started_at"],
+        started_at=plan["started_at"],
+        stopped_by=stopped_by,
+        detail=detail,
+        unknown_in_ledger=unknown,
+        info=info,
+    )
+
+
+def _failure(event: Mapping[str, Any]) -> str:
+    """Say why the Map over the batches failed, in Step Functions' words; empty if it did not."""
+    told = (event.get("state") or {}).get("map") or {}
+    return f" ({told['Error']}: {told.get('Cause', '')})"[:500] if "Error" in told else ""
+
+
+def _next_command(plan: Mapping[str, Any]) -> str | None:
+    """Give the command that starts it again, ready for a shell."""
+    if plan["state_machine"] is None:
+        return None
+    given = json.dumps({"arguments": plan["arguments"]})
+    machine = ["--state-machine-arn", plan["state_machine"], "--input", given]
+    return shlex.join(["aws", "stepfunctions", "start-execution", *machine])
+
+
+def _page(report: Path, summary: Summary) -> bytes | None:
+    """Make the page; the report is whole without it, so nothing that goes wrong with it counts."""
+    from batch_resend.reports.page.render import page
+
+    try:
+        return page([str(report)], summary=summary.as_json())
+    except Exception:
+        return None

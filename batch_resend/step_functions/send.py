@@ -1,0 +1,117 @@
+"""Send: run the job over one batch. Once a message may have been sent, nothing is raised."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from batch_resend.aws import s3
+from batch_resend.errors import BatchResendError, Exit
+from batch_resend.job.outcome import Stop
+from batch_resend.job.summary import Summary
+from batch_resend.model import Candidate, Reason
+from batch_resend.observer import Event, Settled
+from batch_resend.reports import merge
+from batch_resend.run.prepare import prepare
+from batch_resend.settings import Settings
+from batch_resend.sources import planned_batch
+from batch_resend.step_functions.arguments import HERE, settings_for_batch
+from batch_resend.step_functions.objects import Execution
+
+_TO_SETTLE = 20.0  #: seconds, beside those of a request, for what is left after the last one
+
+
+async def send(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
+    """Run the job over those of a batch of whom no earlier try has told.
+
+    Raises where nobody was written to, and never afterwards.
+    """
+    number = int(event["batch"])
+    async with s3.open_store(HERE) as store:
+        execution = Execution(store, str(event["place"]))
+        told, _ = await execution.tries(number)
+        known = {row: merge.reason(line) for row, line in told.items()}
+        known = {row: reason for row, reason in known.items() if reason is not Reason.STOPPED}
+        left = [user for user in await execution.users(number) if user.row not in known]
+        settings = settings_for_batch(await execution.plan(), execution.batch(number))
+        settings = replace(
+            settings, rate=float(event["rate"]), deadline=_time_left(context, settings.timeout)
+        )
+        reasons: dict[int, Reason] = {}
+        summary, problem = None, None
+        if left:
+            summary, problem = await _try(settings, reasons, left, execution, number)
+    stopped_by = None if summary is None else summary.stopped_by
+    code = Exit.DONE if summary is None else summary.exit_code
+    if summary is None and problem is not None:
+        code = Exit.SETTINGS  # it broke while sending
+    outcomes: dict[str, list[int]] = {}
+    for row, reason in sorted((reasons | known).items()):
+        outcomes.setdefault(f"{reason.outcome}/{reason}", []).append(row)
+    return {
+        "batch": number,
+        "outcomes": outcomes,
+        "stopped_by": None if stopped_by is None else str(stopped_by),
+        # Each time somebody is settled, so it comes to an end.
+        "again": stopped_by is Stop.DEADLINE
+        and any(reason is not Reason.STOPPED for reason in reasons.values()),
+        "exit_code": int(code),
+        "problem": problem,
+        "why": "; ".join(str(each) for each in (stopped_by, problem) if each is not None),
+    }
+
+
+async def _try(
+    settings: Settings,
+    reasons: dict[int, Reason],
+    users: Sequence[Candidate],
+    execution: Execution,
+    number: int,
+) -> tuple[Summary | None, str | None]:
+    """Run the job and keep its report, whatever happens; say what went wrong after all.
+
+    `reasons` takes what became of each row.
+    """
+
+    def observe(event: Event) -> None:
+        if isinstance(event, Settled):
+            reasons[event.result.row] = event.result.reason
+
+    summary, problem = None, None
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder, "report.csv")
+        settings = replace(settings, report=str(report))
+        batch = planned_batch.BatchSource(execution.batch(number), users)
+        async with contextlib.AsyncExitStack() as stack:
+            prepared = await stack.enter_async_context(
+                prepare(settings, observe=observe, planned=batch, part=True)
+            )
+            prepared.publish()
+            try:
+                summary = await prepared.send()
+                await prepared.aclose()
+            except Exception as error:
+                problem = _sentence(error)
+        try:
+            kept = None if summary is None else summary.as_json()
+            await execution.add_try(number, report, kept)
+        except Exception as error:
+            problem = _sentence(error)  # the ledger knows, and so does whoever reads the answer
+    return summary, problem
+
+
+def _sentence(error: Exception) -> str:
+    """What may be told of an error: the text of one that is not ours may hold anything."""
+    if isinstance(error, ExceptionGroup):  # of what broke side by side
+        return ", ".join(dict.fromkeys(map(_sentence, error.exceptions)))
+    return str(error) if isinstance(error, BatchResendError) else type(error).__name__
+
+
+def _time_left(context: Any, timeout: float) -> float:
+    """Seconds in which users may be asked for: what is then in flight must be settled in time."""
+    seconds = float(context.get_remaining_time_in_millis()) / 1000
+    return max(0.0, seconds - 1.5 * timeout - _TO_SETTLE)
