@@ -97,6 +97,7 @@ class Job:
     part: bool = False  #: of a larger run, which asks the ledger what is unknown over all
 
     tally: Tally = field(default_factory=Tally, init=False)
+    case_sensitive: bool = field(default=False, init=False)  #: once planned
     notes: tuple[str, ...] = field(default=(), init=False)  #: on the input, for the plan
     schedule: Schedule = field(default_factory=lambda: Schedule([0]), init=False)
     stopping: Stopping = field(init=False)
@@ -151,6 +152,7 @@ class Job:
             rng=self.rng,
         )
         self.notes = await planner.plan(source, selection, case)
+        self.case_sensitive = planner.case_sensitive
         counts = self.spool.counts()
         eligible = counts.get(Reason.ELIGIBLE, 0)
         self.schedule = Schedule(divide(self.limits.waves, eligible))

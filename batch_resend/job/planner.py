@@ -70,6 +70,7 @@ class Planner:
     eligibility: Eligibility
     policy: SendPolicy
     rng: random.Random = field(default_factory=random.SystemRandom)
+    case_sensitive: bool = field(default=False, init=False)  #: as it was found to be
 
     async def plan(
         self, source: Source, selection: Selection, case: CaseRule = not_known
@@ -89,7 +90,7 @@ class Planner:
                     raise
                 self.spool.clear()
                 await source.open()
-        note = await tell_apart(
+        same = await tell_apart(
             self.spool,
             self.journal,
             rule=case,
@@ -97,13 +98,14 @@ class Planner:
             policy=self.policy,
             now=self.clock.now,
         )
+        self.case_sensitive = same.case_sensitive
         if selection.one_per_address:
             self.spool.keep_newest_of_each_address()
         if selection.limit is not None:
             self.spool.keep_first(selection.limit)
         if selection.sample is not None:
             self.spool.keep_sample(selection.sample, self.rng)
-        return tuple(filter(None, (*source.notes, note, self._excluded_in_vain())))
+        return tuple(filter(None, (*source.notes, same.note, self._excluded_in_vain())))
 
     def _excluded_in_vain(self) -> str:
         vain, names = self.spool.excluded_in_vain(), self.spool.excluded

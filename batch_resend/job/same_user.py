@@ -9,7 +9,7 @@ because skipping a row is safer than a second message; then the plan says so.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import anyio.lowlevel
 
@@ -23,6 +23,15 @@ from batch_resend.wording import some
 
 #: Asks whether names that differ only in case are two users; None where that is not known.
 CaseRule = Callable[[], Awaitable[bool | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class SameUser:
+    """Whether names that differ only in case are two users, and what to say of it, or ""."""
+
+    case_sensitive: bool
+    note: str
+
 
 #: The reasons that come from the ledger, which is asked by name.
 _OF_THE_LEDGER = (
@@ -46,8 +55,8 @@ async def tell_apart(
     is_listing: bool,
     policy: SendPolicy,
     now: Callable[[], float],
-) -> str:
-    """Mark the rows that name a user again; return what a person should know, or ""."""
+) -> SameUser:
+    """Mark the rows that name a user again, and return what was decided."""
     differing = spool.differing_in_case()
     case_sensitive, note = await rule(), ""
     if case_sensitive is None:
@@ -61,7 +70,7 @@ async def tell_apart(
         await _judge_again(spool, journal, policy=policy, now=now)
     spool.exclude_all_rows_of_a_name(case_sensitive=case_sensitive)
     spool.mark_duplicates(case_sensitive=case_sensitive)
-    return note
+    return SameUser(case_sensitive, note)
 
 
 async def _judge_again(

@@ -112,6 +112,11 @@ async def opener_of(
 def _check_columns(settings: Settings, name: str, columns: frozenset[str] | None) -> None:
     if columns is None:
         return
+    if settings.one_per_address and not ADDRESSES & columns:
+        raise InputError(
+            f"{name} has neither a column 'email' nor 'phone_number', and --one-per-address needs"
+            " one of them."
+        )
     for missing in sorted(settings.names - columns):
         raise InputError(
             f"{name} has no column {printable(missing)!r}, which --match or an @NAME asks for;"

@@ -45,6 +45,7 @@ def settings_for_batch(plan: Mapping[str, Any], users: str) -> Settings:
         users=users,
         region=plan["region"],
         user_pool_id="",
+        case_sensitive=plan["case_sensitive"],
         filter=None,
         match=(),
         older_than=None,

@@ -50,6 +50,7 @@ async def plan(event: Mapping[str, Any], _context: Any) -> dict[str, Any]:
                     "arguments": arguments,
                     "state_machine": event.get("state_machine"),
                     "dry_run": settings.dry_run,
+                    "case_sensitive": prepared.job.case_sensitive,
                     "heading": prepared.heading,
                     "encoding": prepared.encoding,
                     "batches": len(batches),

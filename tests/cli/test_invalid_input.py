@@ -85,6 +85,24 @@ BAD = {
     "no username column": Bad(
         "users.csv has no username column", files={"users.csv": "name,age\nada,36\n"}
     ),
+    "a heading that may be a user": Bad(
+        "Use --no-header if it is a user", files={"users.csv": "eve\nbob\n"}
+    ),
+    "an age without dates": Bad("users.csv has no column UserCreateDate", ("--older-than", "7d")),
+    "an address without a column": Bad(
+        "--one-per-address needs",
+        ("--one-per-address",),
+        files={"users.csv": "username,UserCreateDate\nada,2026-01-01\n"},
+    ),
+    "a file cut off": Bad(
+        "users.csv: row 2 (line 3) has 1 of 2 fields and no line end",
+        files={"users.csv": "username,name\nada,Ada\nbo"},
+    ),
+    "an endless pattern": Bad(
+        "Row 1: --match username=(a|aa)+$ takes longer than 5 s",
+        ("--match", "username=(a|aa)+$"),
+        files={"users.csv": f"username\n{'a' * 120}!\n"},
+    ),
     "a broken last row": Bad("row 3001 (line 3002)", files={"users.csv": f"{MANY}ada,de,x\n"}),
     "no UTF-8 in the last row": Bad(
         "not utf-8 near line 3002", files={"users.csv": MANY.encode() + b"jos\xe9,es\n"}

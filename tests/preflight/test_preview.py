@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from batch_resend.model import Outcome, Reason
 from batch_resend.preflight.estimate import Messages
-from batch_resend.preflight.preview import confirmation_lines, plan_lines
+from batch_resend.preflight.preview import Preview, confirmation_lines, plan_lines
 from batch_resend.reasons import ADVICE
 from tests.support.infos import info
 from tests.support.previews import PLAIN, PREVIEW
@@ -48,6 +49,19 @@ def test_plan_has_the_same_five_headings_everywhere() -> None:
         "             This run reaches 40 of them at most (--max-sent).",
         "  may cost   nothing for mail, from $2.00 for text messages, up to $18.00 for",
         "             active users",
+    ]
+
+
+@pytest.mark.parametrize("lines", [plan_lines, confirmation_lines])
+def test_plan_ends_with_what_was_odd_about_the_input(
+    lines: Callable[[Preview], list[str]],
+) -> None:
+    notes = ("2 lines repeat the header and are skipped (lines 3 and 5).", "word " * 20)
+    assert lines(replace(PLAIN, notes=notes)) == [
+        *lines(PLAIN),
+        "  note       2 lines repeat the header and are skipped (lines 3 and 5).",
+        "  note       word word word word word word word word word word word word word",
+        "             word word word word word word word",
     ]
 
 

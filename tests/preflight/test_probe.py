@@ -219,6 +219,30 @@ async def test_every_answer_becomes_a_fact(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.usefixtures("keys")
+@pytest.mark.parametrize(
+    ("configuration", "sensitive"),
+    [
+        ({}, True),
+        ({"UsernameConfiguration": {"CaseSensitive": True}}, True),
+        ({"UsernameConfiguration": {"CaseSensitive": False}}, False),
+        ({"UsernameConfiguration": {}}, True),
+    ],
+)
+async def test_case_counts_unless_the_pool_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch, configuration: dict[str, Any], sensitive: bool
+) -> None:
+    """Pools made by API, CLI, CDK or Terraform, and all before 2020-02-12, do not say it."""
+    pool = JSON["DescribeUserPool"]["UserPool"] | configuration
+    async with small_aws(
+        monkeypatch, SmallAws(answers={"DescribeUserPool": {"UserPool": pool}})
+    ) as place:
+        assert (await learn(place)).case_sensitive is sensitive
+    refused = SmallAws(answers={"DescribeUserPool": "AccessDeniedException"})
+    async with small_aws(monkeypatch, refused) as place:
+        assert (await learn(place)).case_sensitive is None
+
+
+@pytest.mark.usefixtures("keys")
 async def test_the_questions_are_those_of_the_documentation_and_signed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -24,7 +24,7 @@ from batch_resend.simulator.rules import Cognito
 from batch_resend.simulator.setup import PoolSettings
 from batch_resend.sources import planned_batch
 from batch_resend.step_functions import handler
-from batch_resend.step_functions.arguments import read_settings
+from batch_resend.step_functions.arguments import read_settings, settings_for_batch
 from batch_resend.step_functions.objects import Execution
 from batch_resend.step_functions.plan import LARGEST_BATCH
 from tests.support.lambda_sandbox import Context
@@ -329,3 +329,11 @@ def test_a_report_of_another_version_is_refused() -> None:
 def test_the_outcomes_of_the_largest_batch_fit_into_a_state_s_output() -> None:
     rows = list(range(99_000_000, 99_000_000 + LARGEST_BATCH))
     assert len(json.dumps({"sent/accepted": rows})) < 200_000
+
+
+@pytest.mark.parametrize("sensitive", [True, False])
+def test_batch_tells_names_apart_as_the_plan_did(sensitive: bool) -> None:
+    """A batch does not see the whole listing, and asks nothing of the pool."""
+    arguments = ["s3://clean-up/u.csv", *LEDGER, "--client-id", "abc", "--region", "us-east-1"]
+    plan = {"arguments": arguments, "region": "us-east-1", "case_sensitive": sensitive}
+    assert settings_for_batch(plan, "s3://clean-up/1.jsonl").case_sensitive is sensitive
