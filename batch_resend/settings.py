@@ -323,15 +323,8 @@ class Settings:
     @property
     def ledger_target(self) -> LedgerTarget:
         """The ledger of this run, for those who read it or erase in it."""
-        return LedgerTarget(
-            ledger=self.ledger,
-            client_id=self.client_id,
-            user_pool_id=self.user_pool_id,
-            region=self.region,
-            profile=self.profile,
-            endpoint_url=self.endpoint_url,
-            case_sensitive=self.case_sensitive,
-        )
+        names = LedgerTarget.__dataclass_fields__
+        return LedgerTarget(**{name: getattr(self, name) for name in names})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -108,7 +108,8 @@ CASE_SENSITIVE = Option(
 )
 ONE_PER_ADDRESS = Option(
     flag="--one-per-address", panel=USERS_PANEL,
-    help="Only the newest account of each address (listing only).",
+    help="Only the newest account of each address.",
+    note="From a listing, or a file with `UserCreateDate`.",
 )
 DELIMITER = Option(
     flag="--delimiter", metavar="CHAR", panel=USERS_PANEL,
@@ -120,16 +121,18 @@ ENCODING = Option(
 )
 OLDER_THAN = Option(
     flag="--older-than", metavar="DURATION", panel=USERS_PANEL, parse=parsing.duration,
-    help="Only users who signed up at least this long ago (listing only).",
+    help="Only users who signed up at least this long ago.",
+    note="From a listing, or a file with `UserCreateDate`.",
 )
 NEWER_THAN = Option(
     flag="--newer-than", metavar="DURATION", panel=USERS_PANEL, parse=parsing.duration,
-    help="Only users who signed up within DURATION (listing only).",
+    help="Only users who signed up within DURATION.",
+    note="From a listing, or a file with `UserCreateDate`.",
 )
 SINCE = Option(
     flag="--since", metavar="DATE", panel=USERS_PANEL, parse=parsing.moment,
-    help="Only users who signed up on DATE or later, such as 2026-11-01 (listing only).",
-    note="With a time: `2026-11-01T09:30Z`.",
+    help="Only users who signed up on DATE or later, such as 2026-11-01.",
+    note="With a time: `2026-11-01T09:30Z`. From a listing, or a file with `UserCreateDate`.",
 )
 MATCH = Option(
     flag="--match", metavar="ATTR=REGEX", panel=USERS_PANEL, repeat=True, pairs=True,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -10,6 +12,9 @@ from batch_resend.cli import parsing
 from batch_resend.cli.event_loop import SIGNALS, in_loop
 from batch_resend.cli.option import Option, Values, taking
 from batch_resend.errors import Refused, UsageError
+
+if TYPE_CHECKING:
+    from batch_resend.simulator.rules import Cognito
 
 # fmt: off
 SIMULATE = (
@@ -46,20 +51,8 @@ SIMULATE = (
 def simulate(context: typer.Context, typed: Values) -> int:
     """Run a local Cognito to try things against. Ends with Ctrl-C."""
     del context
-    values = {row.name: row.read(typed[row.name] or row.default) for row in SIMULATE}
+    values = _checked(typed)
     host, port, users = values["host"], values["port"], values["users"]
-    rate, mail_quota = values["rate"], values["mail_quota"]
-    if host not in {"127.0.0.1", "::1", "localhost"}:
-        raise Refused(
-            f"--host {host} is not a loopback address: the simulator serves this machine only."
-        )
-    if not 0 <= port <= 65535:
-        raise UsageError(f"--port {port}: use a port up to 65535, or 0 for any free one.")
-    for option, number in (("--users", users), ("--mail-quota", mail_quota)):
-        if number < 0:
-            raise UsageError(f"{option} {number}: the minimum is 0.")
-    if not rate > 0:
-        raise UsageError(f"--rate {rate:g}: requests per second must be above 0.")
 
     async def serve() -> int:
         import anyio
@@ -67,40 +60,13 @@ def simulate(context: typer.Context, typed: Values) -> int:
         from batch_resend.aws.tls import check_key_log
 
         check_key_log()  # before the server's libraries are imported
-        from batch_resend.run.backends import SIMULATED_CLIENT, SIMULATED_POOL
-        from batch_resend.simulator.cloudtrail import EventHistory, Recording
-        from batch_resend.simulator.pool import Pool, make_users
-        from batch_resend.simulator.quota import Quota
-        from batch_resend.simulator.rules import Cognito
         from batch_resend.simulator.server import serve_forever
-        from batch_resend.simulator.setup import Client, PoolSettings
-
-        cognito = Cognito(
-            Pool(make_users(users, now=time.time()), open_to_all=True),
-            client=Client(SIMULATED_CLIENT),
-            settings=PoolSettings(SIMULATED_POOL, mail_quota=mail_quota or None),
-            quota=Quota(rate),
-            history=EventHistory(Recording(delay=values["event_delay"]), pool_id=SIMULATED_POOL),
-        )
-
-        def announce(url: str) -> None:
-            typer.echo(f"Simulated Cognito at {url}, {users} users in {SIMULATED_POOL}. Try:")
-            typer.echo(
-                "  export AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x"
-                f" AWS_ENDPOINT_URL_CLOUDTRAIL={url}"
-            )
-            typer.echo(
-                f"  batch-resend run --user-pool-id {SIMULATED_POOL} --client-id {SIMULATED_CLIENT}"
-                f" --endpoint-url {url} --yes"
-            )
-            typer.echo(
-                f"  batch-resend reconcile --client-id {SIMULATED_CLIENT} --region us-east-1"
-                f" --endpoint-url {url}"
-            )
 
         with anyio.open_signal_receiver(*SIGNALS) as signals:
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(serve_forever, cognito, host, port, announce)
+                tasks.start_soon(
+                    serve_forever, _cognito(values), host, port, partial(_announce, users)
+                )
                 async for number in signals:
                     tasks.cancel_scope.cancel()
                     return 128 + number
@@ -110,3 +76,54 @@ def simulate(context: typer.Context, typed: Values) -> int:
         return in_loop(serve)
     except* OSError as errors:
         raise Refused(f"--port {port} cannot be used ({errors.exceptions[0]}).") from None
+
+
+def _checked(typed: Values) -> dict[str, Any]:
+    values = {row.name: row.read(typed[row.name] or row.default) for row in SIMULATE}
+    if values["host"] not in {"127.0.0.1", "::1", "localhost"}:
+        raise Refused(
+            f"--host {values['host']} is not a loopback address: the simulator serves this machine"
+            " only."
+        )
+    if not 0 <= values["port"] <= 65535:
+        raise UsageError(f"--port {values['port']}: use a port up to 65535, or 0 for any free one.")
+    for name in ("users", "mail_quota"):
+        if values[name] < 0:
+            raise UsageError(f"--{name.replace('_', '-')} {values[name]}: the minimum is 0.")
+    if not values["rate"] > 0:
+        raise UsageError(f"--rate {values['rate']:g}: requests per second must be above 0.")
+    return values
+
+
+def _cognito(values: Values) -> Cognito:
+    from batch_resend.run.backends import SIMULATED_CLIENT, SIMULATED_POOL
+    from batch_resend.simulator.cloudtrail import EventHistory, Recording
+    from batch_resend.simulator.pool import Pool, make_users
+    from batch_resend.simulator.quota import Quota
+    from batch_resend.simulator.rules import Cognito
+    from batch_resend.simulator.setup import Client, PoolSettings
+
+    return Cognito(
+        Pool(make_users(values["users"], now=time.time()), open_to_all=True),
+        client=Client(SIMULATED_CLIENT),
+        settings=PoolSettings(SIMULATED_POOL, mail_quota=values["mail_quota"] or None),
+        quota=Quota(values["rate"]),
+        history=EventHistory(Recording(delay=values["event_delay"]), pool_id=SIMULATED_POOL),
+    )
+
+
+def _announce(users: int, url: str) -> None:
+    from batch_resend.run.backends import SIMULATED_CLIENT, SIMULATED_POOL
+
+    typer.echo(f"Simulated Cognito at {url}, {users} users in {SIMULATED_POOL}. Try:")
+    typer.echo(
+        f"  export AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x AWS_ENDPOINT_URL_CLOUDTRAIL={url}"
+    )
+    typer.echo(
+        f"  batch-resend run --user-pool-id {SIMULATED_POOL} --client-id {SIMULATED_CLIENT}"
+        f" --endpoint-url {url} --yes"
+    )
+    typer.echo(
+        f"  batch-resend reconcile --client-id {SIMULATED_CLIENT} --region us-east-1"
+        f" --endpoint-url {url}"
+    )

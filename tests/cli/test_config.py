@@ -114,7 +114,7 @@ def test_the_settings_are_shown_in_lines_and_the_secret_is_not(program: Program)
 
 
 def test_every_setting_of_a_run_is_shown(program: Program) -> None:
-    found = shown(program("config", "show", "--json"))
+    found = shown(program("config", "show", "--json", env={"BATCH_RESEND_CREATE_LEDGER": ""}))
     run = cli.typer.main.get_command(cli.app).commands["run"]  # type: ignore[attr-defined]
     assert set(found) == {
         parameter.opts[0].lstrip("-") for parameter in run.params if parameter.name != "help"

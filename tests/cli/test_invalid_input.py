@@ -274,6 +274,7 @@ MISUSED = {
     "too many failures": ("--max-failures '101%'", ["users.csv", "--max-failures", "101%"]),
     "a form of log": ("--log-format 'xml'", ["users.csv", "--log-format", "xml"]),
     "a filter for a CSV": ("--filter", ["users.csv", "--filter", 'username = "ada"']),
+    "an age for a name": ("--older-than", ["--user", "ada", "--older-than", "7d"]),
     "two secrets": (
         "cannot be combined",
         ["users.csv", "--client-secret-id", "web", "--client-secret-file", "secret"],

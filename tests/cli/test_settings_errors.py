@@ -121,7 +121,7 @@ def test_an_unreachable_endpoint_exits_4_by_itself(unreachable: tuple[Program, A
     program, process = unreachable
     told = ended(process)
     assert told.code == 4
-    assert "No connection to the endpoint came about" in told.err
+    assert "Could not connect to the endpoint." in told.err
     assert program.summary()["stopped_by"] == "unreachable"
     report = program.report()
     assert rows(report) == list(range(1, 31))
