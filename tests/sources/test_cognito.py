@@ -154,8 +154,6 @@ async def test_an_alias_that_is_the_username_is_none() -> None:
         ({"Username": 5}, "user 1 has no Username that is text"),
         ({"Username": ""}, "user 1 has no Username that is text"),
         ({"Username": "a", "Attributes": None}, "Attributes that are not a list"),
-        ({"Username": "a", "Attributes": [None]}, "an attribute that is not a name and a text"),
-        ({"Username": "a", "Attributes": [{"Name": 1}]}, "an attribute that is not"),
         ({"Username": "a", "Attributes": [{"Name": "b", "Value": 1}]}, "an attribute that"),
         ({"Username": "a", "Enabled": "false"}, "an Enabled that is neither true nor false"),
         ({"Username": "a", "UserStatus": 1}, "a UserStatus that is not text"),
@@ -164,9 +162,8 @@ async def test_an_alias_that_is_the_username_is_none() -> None:
 )
 async def test_user_that_cognito_does_not_list_is_refused(user: Any, why: str) -> None:
     """Sent to on a guess, a disabled user or another one could get a code."""
-    client = Pages({"Users": [user]})
     with pytest.raises(SettingsError, match=why) as refused:
-        await read(listing(client))
+        await read(listing(Pages({"Users": [user]})))
     assert "--endpoint-url" in str(refused.value)
 
 
@@ -174,11 +171,8 @@ async def test_user_that_cognito_does_not_list_is_refused(user: Any, why: str) -
     "answer",
     [
         None,
-        [],
-        "x",
         {"Users": None},
         {"Users": {}},
-        {"Users": "ada"},
         {"Users": [], "PaginationToken": 5},
         {"Users": [], "PaginationToken": None},
         {"Users": [], "PaginationToken": "\ud800"},
