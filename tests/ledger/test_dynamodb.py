@@ -54,7 +54,7 @@ def test_what_cannot_be_a_table_is_refused(text: str) -> None:
 
 
 def test_a_request_that_could_outlast_the_patience_of_others_is_refused() -> None:
-    with pytest.raises(UsageError, match="--timeout 600s is too long") as caught:
+    with pytest.raises(UsageError, match="--timeout 10m is too long") as caught:
         Settings(users="u.csv", client_id="abc", ledger="dynamodb://table", timeout=600.0)
     assert is_one_sentence(caught.value)
     assert Settings(users="u.csv", client_id="abc", ledger="file", timeout=600.0).ledger == "file"

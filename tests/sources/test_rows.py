@@ -178,7 +178,10 @@ async def test_dates_are_needed_only_where_ages_are_asked_for(users: Path) -> No
     users.write_text("username,UserCreateDate\nada,2021-01-11 00:00:00\n")
     source, rows = await read(users, dates=True)
     assert rows[0].created == 1610323200.0
-    assert source.notes == ("1 date has no time zone and counts as UTC (row 1).",)
+    assert source.notes == (
+        "Counts as in a listing: UserCreateDate.",
+        "1 date has no time zone and counts as UTC (row 1).",
+    )
 
 
 async def test_spreadsheet_forms_are_read_as_they_were_meant(users: Path) -> None:
