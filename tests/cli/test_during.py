@@ -46,7 +46,7 @@ def test_at_a_terminal_every_line_is_whole_and_the_display_is_gone_at_the_end(
     users = program.users([*numbered(40), *numbered(20, Kind.DISABLED)])
     said, screen = seen(program, "run", users, *SIMULATED, "-v", columns=columns)
     assert " of 60" in said
-    assert "the user is disabled" in said
+    assert "the account is disabled" in said
     shown = lines(screen)
     failed = [line for line in shown if line.startswith("row ")]
     assert failed == [
