@@ -336,7 +336,7 @@ def test_what_is_about_one_pool_refuses_several(
     assert cli.program(["status", *several]) == 2
     assert "--pool is given 2 times, and this is about one pool." in capsys.readouterr().err
     assert cli.program(["config", "show", *several]) == 2
-    assert "this shows one: choose it with --pool." in capsys.readouterr().err
+    assert "this shows one. Choose it with --pool." in capsys.readouterr().err
 
 
 def test_the_place_holder_is_the_pools_name_for_every_command(program: Program) -> None:
