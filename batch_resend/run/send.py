@@ -153,6 +153,7 @@ class PreparedRun:
 
         try:
             await anyio.to_thread.run_sync(write)
+            await file.drained()
         except Exception as error:
             why = str(error) if isinstance(error, BatchResendError) else type(error).__name__
             sentence = f"--html {file.address} was not made ({why.rstrip('.')})."
