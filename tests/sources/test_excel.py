@@ -75,7 +75,10 @@ async def test_columns_of_a_listing_count_in_a_sheet(book: Path) -> None:
     source, rows = await read(book, dates=True)
     assert (rows[0].enabled, rows[0].status) == (False, "X")
     assert rows[0].created == at.replace(tzinfo=UTC).timestamp()
-    assert source.notes == ("1 date has no time zone and counts as UTC (row 1).",)
+    assert source.notes == (
+        "Counts as in a listing: UserStatus, Enabled and UserCreateDate.",
+        "1 date has no time zone and counts as UTC (row 1).",
+    )
 
 
 async def test_username_that_is_a_number_is_noted(book: Path) -> None:
