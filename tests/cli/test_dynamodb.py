@@ -76,10 +76,7 @@ def test_a_table_remembers_from_one_machine_to_the_next(
     ]  # fmt: skip
     purged = program("ledger", "purge", "--older-than", "0s", "--entirely", "--yes", *AT, *ledger)
     assert purged.code == 0
-    assert (
-        f"Forgotten for good: 5 messages (1 of them unknown) of the ledger {ledger[1]}"
-        in purged.err
-    )
+    assert f"Deleted 5 messages (1 of them unknown) of the ledger {ledger[1]}" in purged.err
     assert program("ledger", "export", *AT, *ledger).out.count("\n") == 1
     last = program("run", users, *at, *ledger, *AGAIN)
     assert last.code == 1
@@ -97,7 +94,7 @@ def test_what_is_wrong_with_a_table_is_one_sentence_before_anybody_is_written_to
             ("--ledger", "dynamodb://no-such-table"),
         ),
         (2, "names no table of DynamoDB", ("--ledger", "dynamodb://")),
-        (2, "is too long for a ledger that machines share", (*ledger, "--timeout", "10m")),
+        (2, "is too long for a shared ledger", (*ledger, "--timeout", "10m")),
     ):
         ended = program("run", users, *at, *options, *REPORT)
         assert ended.code == code, ended.err

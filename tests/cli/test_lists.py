@@ -92,7 +92,7 @@ def test_own_report_is_read_back_as_it_was_meant(
     assert set(reasons(ended.out).values()) == {"excluded"}
     exported = ("--client-id", at[1], "--region", "us-east-1", "--ledger", "k")
     assert program("ledger", "export", *exported, "--output", "ledger.csv").code == 0
-    ended = program("ledger", "forget", *exported, "--from", "ledger.csv")
+    ended = program("ledger", "forget", *exported, "--from", "ledger.csv", "--yes")
     assert ended.code == 0, ended.err
     assert "Nothing is known" not in ended.err
 
