@@ -250,7 +250,7 @@ WRONG = {
     "one place for two": (
         ("s3://shop/u.csv", "--report", "S3://shop/u.csv"), 2, "is the input too",
     ),
-    "a ledger": (("users.csv", "--ledger", "s3://shop/l"), 2, "cannot lie in S3"),
+    "a ledger": (("users.csv", "--ledger", "s3://shop/l"), 2, "cannot be in S3"),
 }  # fmt: skip
 
 

@@ -262,7 +262,7 @@ def test_the_ledger_is_found_as_a_run_finds_it_or_because_it_is_the_only_one(
         (("status", "--ledger", "users.csv"), 4, "ledger users.csv"),
         (("status", "--client-id", "abc"), 4, "No Region is known"),
         (("status", "--user-pool-id", "x"), 2, "not a valid user pool ID"),
-        (("ledger", "forget", "ada", "--ledger", "none"), 2, "There is no ledger none"),
+        (("ledger", "forget", "ada", "--ledger", "none", "--yes"), 2, "There is no ledger none"),
         (("ledger", "purge", "--older-than", "old"), 2, "not a valid duration"),
         (("ledger", "export", "--ledger", "none", "--output", "x.csv"), 2, "There is no ledger"),
     ],

@@ -160,7 +160,7 @@ async def test_an_open_message_that_somebody_took_away_stops_the_run(
 
 
 async def test_a_run_s_time_is_never_before_dynamodb_s_own(name: str) -> None:
-    async with opened(name, begin=False):
+    async with opened(name):
         pass
     async with opened(name, begin=False) as ledger:
         assert ledger.latest() > 1_700_000_000  # the date in the answer's head
