@@ -57,6 +57,7 @@ def settings_for_batch(plan: Mapping[str, Any], users: str) -> Settings:
         exclude=None,
         limit=None,
         sample=None,
+        create_ledger=True,  # the stack makes the table, and keeps it
     )
 
 

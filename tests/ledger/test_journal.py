@@ -22,6 +22,9 @@ class Shared:
         self.steps: list[Step] = []
         self.ended = ""
 
+    def distinguish_case(self) -> bool:
+        return False
+
     def latest(self) -> float:
         return 0.0
 
