@@ -23,7 +23,13 @@ _NUMBER = re.compile(r"\+[0-9](?:[ ().-]{0,2}[0-9]){5,}")
 def mask(name: str) -> str:
     """Hide all but the first character of each part, as Cognito does: a***@e***."""
     local, at, domain = name.partition("@")
-    return printable(local[:1]) + "***" + (at + printable(domain[:1]) + "***" if at else "")
+    return _initial(local) + "***" + (f"@{_initial(domain)}***" if at else "")
+
+
+def _initial(text: str) -> str:
+    """Return the first character, or its escape where no terminal could show it."""
+    first = printable(text[:1])
+    return first if first.isprintable() else first.encode("unicode_escape").decode("ascii")
 
 
 def mask_within(text: str, *names: str) -> str:
