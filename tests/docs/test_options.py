@@ -42,7 +42,10 @@ def test_options_page_is_what_the_rows_come_to(page: str) -> None:
 
 
 def test_every_option_that_a_page_names_exists() -> None:
-    ours = "\n".join(text for name, text in PAGES.items() if "step-functions" not in name)
+    history = ".github/CHANGELOG.md"  # names options that are gone
+    ours = "\n".join(
+        text for name, text in PAGES.items() if "step-functions" not in name and name != history
+    )
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", ours))
     known = {
         name
