@@ -101,6 +101,7 @@ class Job:
     notes: tuple[str, ...] = field(default=(), init=False)  #: on the input, for the plan
     schedule: Schedule = field(default_factory=lambda: Schedule([0]), init=False)
     stopping: Stopping = field(init=False)
+    _outlets: Outlets = field(init=False)
     _gate: Gate = field(init=False)
     _journal: Journal = field(init=False)
     _clock: Clock = field(init=False)
@@ -122,10 +123,7 @@ class Job:
             waiting=lambda why, seconds: self._outlets.event(Waiting(why, seconds)),
         )
         self.stopping = Stopping(self._gate)
-
-    @property
-    def _outlets(self) -> Outlets:
-        return Outlets(
+        self._outlets = Outlets(
             report=self.report,
             observe=self.observe,
             hand_over=self.hand_over,

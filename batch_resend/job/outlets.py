@@ -30,7 +30,7 @@ class Report(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Outlets:
     """All that receive the results and events of one run."""
 

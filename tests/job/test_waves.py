@@ -106,7 +106,7 @@ class Watched(World):
             self.reported.append(len(self.report.results))
 
         async def listen(job: Job) -> None:
-            job.observe = observe
+            job._outlets.observe = observe
 
         return self.go(names, waves=waves, during=listen, **given)
 

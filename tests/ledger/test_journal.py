@@ -71,7 +71,7 @@ def test_who_was_written_to_by_another_machine_meanwhile_is_skipped_without_a_re
         async def keep(_: Result) -> None:
             snapshots.append(job.snapshot())
 
-        job.hand_over = keep
+        job._outlets.hand_over = keep
 
     summary = world.go(names, ledger=journal, during=look)
     assert {r.username: r.reason for r in world.report.results if r.username in barred} == barred
