@@ -117,7 +117,7 @@ class FileSource:
             )
 
     async def aclose(self) -> None:
-        """Close the input; a thread that still waits for it is left to end by itself."""
+        """Close the input; a thread that still waits for it ends by itself and closes it."""
         self._input.close()
 
     # What follows runs in worker threads, one at a time.

@@ -92,6 +92,8 @@ class TextInput:
                     return work()
             finally:
                 self._busy = False
+                if self._abandoned:
+                    self.close()
 
         try:
             return await to_thread.run_sync(in_thread, abandon_on_cancel=True)
@@ -100,7 +102,7 @@ class TextInput:
             raise
 
     def close(self) -> None:
-        """Close the input; a thread that still waits for it is left to end by itself."""
+        """Close the input; a thread that still waits for it ends by itself and closes it."""
         self._abandoned = True
         if self._file and not self._busy:
             self._file.close()

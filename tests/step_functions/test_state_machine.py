@@ -225,11 +225,11 @@ def kill_at(request: int, cloud: Cloud, cognito: Cognito, patched: pytest.Monkey
     """Kill the function when Cognito hears that request, of all, and before it answers."""
     answer = cognito.answer
 
-    def kill_and_answer(parameters: Mapping[str, Any], *, now: float) -> Answer:
+    def kill_and_answer(parameters: Mapping[str, Any], **others: Any) -> Answer:
         if cognito.requests == request - 1:
             for sandbox in list(cloud.function.busy):
                 sandbox.process.kill()
-        return answer(parameters, now=now)
+        return answer(parameters, **others)
 
     patched.setattr(cognito, "answer", kill_and_answer)
 
