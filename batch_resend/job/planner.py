@@ -7,7 +7,8 @@ message. A listing that breaks off is begun again from its first page.
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -45,7 +46,7 @@ class Source(Protocol):
         """Begin, or begin again."""
         ...
 
-    def batches(self) -> AsyncIterator[list[Candidate]]:
+    def batches(self) -> AsyncGenerator[list[Candidate], None]:
         """Read on to the end, in lists."""
         ...
 
@@ -115,18 +116,19 @@ class Planner:
         return f"{vain} of {some(names, 'name')} in the exclude list {match} no user."
 
     async def _read(self, source: Source, *, by_address: bool) -> None:
-        async for batch in source.batches():
-            users = [names_of(candidate) for candidate in batch]
-            histories = await self.journal.histories(users, self.clock.now())
-            self.spool.add(
-                (
-                    self._planned(candidate, history),
-                    _address(candidate) if by_address else "",
-                    candidate.created,
+        async with aclosing(source.batches()) as batches:
+            async for batch in batches:
+                users = [names_of(candidate) for candidate in batch]
+                histories = await self.journal.histories(users, self.clock.now())
+                self.spool.add(
+                    (
+                        self._planned(candidate, history),
+                        _address(candidate) if by_address else "",
+                        candidate.created,
+                    )
+                    for candidate, history in zip(batch, histories, strict=True)
                 )
-                for candidate, history in zip(batch, histories, strict=True)
-            )
-            await anyio.lowlevel.checkpoint()
+                await anyio.lowlevel.checkpoint()
 
     def _planned(self, candidate: Candidate, history: History) -> Planned:
         names = (candidate.username, *candidate.aliases, *candidate.contacts)

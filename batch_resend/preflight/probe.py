@@ -40,7 +40,7 @@ from batch_resend.preflight.facts import (
     Why,
 )
 
-WITHIN = 4.0  #: seconds for one question; at most two are asked one after the other
+WITHIN = 10.0  #: seconds for one question, of which a slow machine needs some for the SDK
 _ATTEMPTS = 2
 
 #: Where ResendConfirmationCode counts. Cognito Developer Guide, "Quotas".

@@ -96,7 +96,8 @@ async def count_rows(settings: Settings) -> int | None:
         source = _file_source(settings, settings.users, opener)
         stack.push_async_callback(source.aclose)
         await source.open()
-        return sum([len(batch) async for batch in source.batches()])
+        batches = await stack.enter_async_context(contextlib.aclosing(source.batches()))
+        return sum([len(batch) async for batch in batches])
 
 
 async def opener_of(

@@ -221,8 +221,9 @@ class _Reading:
         spool = self.resources.enter_context(Spool())
         if settings.exclude is not None:
             opener = await opener_of(self.resources, opened.store, "--exclude", settings.exclude)
-            async for names in read_names(settings.exclude, opener):
-                spool.exclude(names)
+            async with contextlib.aclosing(read_names(settings.exclude, opener)) as every:
+                async for names in every:
+                    spool.exclude(names)
         job = Job(
             ledger=opened.ledger,
             report=reports_of(opened.outputs, source.heading, source.encoding),

@@ -8,7 +8,7 @@ who works on all of it.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 from batch_resend.model import Candidate, Planned
 
@@ -56,7 +56,7 @@ class BatchSource:
     async def open(self) -> None:
         """Begin, or begin again."""
 
-    async def batches(self) -> AsyncIterator[list[Candidate]]:
+    async def batches(self) -> AsyncGenerator[list[Candidate], None]:
         """Give them all."""
         yield list(self._users)
 

@@ -12,7 +12,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import anyio
@@ -40,7 +40,7 @@ class Users:
     async def open(self) -> None:
         pass
 
-    async def batches(self) -> AsyncIterator[list[Candidate]]:
+    async def batches(self) -> AsyncGenerator[list[Candidate], None]:
         yield [Candidate(row, f"user{row}@example.com") for row in range(1, self.count + 1)]
 
 

@@ -31,7 +31,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from anyio.from_thread import start_blocking_portal
 
@@ -41,9 +41,12 @@ from batch_resend.simulator.pool import Kind
 from batch_resend.simulator.quota import Quota
 from batch_resend.simulator.rules import Cognito
 from batch_resend.simulator.server import running
+from tests.support.forked import Forked, can_be_forked
 
 SEED = int(os.environ.get("BATCH_RESEND_SEED", "1"))
 JOBS = int(os.environ.get("BATCH_RESEND_JOBS", "0")) or (os.cpu_count() or 1) + 1
+PROGRAM = ("-m", "batch_resend")
+
 PATIENCE = 600.0  #: seconds after which a run hangs, even on a busy machine
 
 T = TypeVar("T")
@@ -164,35 +167,33 @@ class Place:
         simulator: Simulator,
         *,
         before: Sequence[str] = (),
-        program: Sequence[str] = ("-m", "batch_resend"),
+        program: Sequence[str] = PROGRAM,
     ) -> Iterator[Run]:
         """Start the program, under `before` if given; whatever happens, it ends with the block."""
         self.runs += 1
         report = self.folder / f"report-{self.runs}.csv"
         said = self.folder / f"said-{self.runs}.txt"
-        command = [
-            *before,
-            *(sys.executable, *program, "run", "users.csv", "--report", str(report)),
+        arguments = [
+            *("run", "users.csv", "--report", str(report)),
             *("--client-id", "simulatedclient", "--region", "eu-west-1", "--yes"),
-            *(
-                "--endpoint-url",
-                simulator.url,
-                "--ledger",
-                self.shared or str(self.ledger),
-                "--rate",
-                "500",
-            ),
+            *("--endpoint-url", simulator.url, "--rate", "500"),
+            *("--ledger", self.shared or str(self.ledger)),
         ]
         with said.open("wb") as output:
-            process = subprocess.Popen(
-                command,
-                cwd=self.folder,
-                env=self._environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+            options: dict[str, Any] = {
+                "cwd": self.folder,
+                "stdin": subprocess.DEVNULL,
+                "stdout": output,
+                "stderr": subprocess.STDOUT,
+                "start_new_session": True,
+            }
+            environment = self._environment()
+            process: Any
+            if not before and program == PROGRAM and can_be_forked(environment, options):
+                process = Forked(arguments, env=environment, **options)
+            else:
+                command = [*before, sys.executable, *program, *arguments]
+                process = subprocess.Popen(command, env=environment, **options)
             try:
                 yield Run(process, report, said, self.patience)
             finally:
@@ -206,7 +207,7 @@ class Place:
         simulator: Simulator,
         *,
         before: Sequence[str] = (),
-        program: Sequence[str] = ("-m", "batch_resend"),
+        program: Sequence[str] = PROGRAM,
     ) -> Ended:
         """Run the program to its end."""
         with self.started(simulator, before=before, program=program) as run:
@@ -239,7 +240,7 @@ class Place:
 class Run:
     """A run under way."""
 
-    process: subprocess.Popen[bytes]
+    process: Any
     report: Path
     said: Path
     patience: float = PATIENCE
@@ -257,7 +258,7 @@ class Run:
             time.sleep(0.001)
         time.sleep(more)
         self.process.kill()
-        return self.process.wait() == -signal.SIGKILL
+        return bool(self.process.wait() == -signal.SIGKILL)
 
 
 #: What a row may say of somebody who was sent nothing, without a loss: it names them.
@@ -330,7 +331,7 @@ def finish(place: Place, simulator: Simulator) -> Verdict:
     """Give the command once more, without any harm, and judge."""
     ended = place.run(simulator)
     assert ended.code in {0, 1}, ended.said
-    assert ended.report.tells_every(place.names), "every row exactly once"
+    assert ended.report.tells_every(place.names), (ended.said, ended.path.read_text("utf-8"))
     outcomes = {row["outcome"] for row in ended.report.rows}
     assert ended.code == bool(outcomes & {"failed", "unknown"}), outcomes
     return judge(place.names, simulator.deliveries, ended.report)

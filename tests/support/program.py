@@ -27,6 +27,7 @@ import batch_resend
 from batch_resend.simulator.pool import Kind
 from batch_resend.simulator.rules import Cognito
 from batch_resend.simulator.server import running
+from tests.support.forked import Forked, can_be_forked
 
 CLIENT = "simulatedclient"
 SECRET = "correct-horse-battery-staple"
@@ -70,7 +71,7 @@ class Program:
             "AWS_EC2_METADATA_DISABLED": "true",
             "BATCH_RESEND_CREATE_LEDGER": "1",  # each test begins with a ledger of its own
         }
-        self._running: list[subprocess.Popen[str]] = []
+        self._running: list[Any] = []
 
     def start(self, *arguments: str, env: dict[str, str] | None = None, **more: Any) -> Any:
         options: dict[str, Any] = {
@@ -80,11 +81,13 @@ class Program:
             "text": True,
             "cwd": self.folder,
         }
-        process = subprocess.Popen(
-            [sys.executable, "-m", "batch_resend", *arguments],
-            env=self.env | (env or {}),
-            **(options | more),
-        )
+        environment, options = self.env | (env or {}), options | more
+        process: Any
+        if can_be_forked(environment, options):
+            process = Forked(arguments, env=environment, **options)
+        else:
+            command = [sys.executable, "-m", "batch_resend", *arguments]
+            process = subprocess.Popen(command, env=environment, **options)
         self._running.append(process)
         return process
 
