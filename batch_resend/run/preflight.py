@@ -29,6 +29,8 @@ from batch_resend.settings import Settings
 if TYPE_CHECKING:
     from batch_resend.preflight.reach import Keep
 
+_REPORT_EACH = 20_000  #: addresses; at one page per second that is 20 seconds
+
 _Work = TypeVar("_Work")
 _Beside = TypeVar("_Beside")
 
@@ -49,6 +51,21 @@ async def check_pool(settings: Settings, note: Callable[[str], None]) -> CheckRe
 
 def ignore(addresses: Iterable[str]) -> None:
     """Keep none of the addresses that get nothing."""
+
+
+def reporting(keep: Keep, note: Callable[[str], None]) -> Keep:
+    """Return a `keep` that reports from time to time how many it was given: that takes minutes."""
+    read = 0
+
+    def kept(addresses: Iterable[str]) -> None:
+        nonlocal read
+        page = list(addresses)
+        keep(page)
+        before, read = read, read + len(page)
+        if read // _REPORT_EACH > before // _REPORT_EACH:
+            note(f"Reading who cannot be reached: {read:,} addresses so far.")
+
+    return kept
 
 
 async def learn(

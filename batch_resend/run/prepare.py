@@ -199,8 +199,8 @@ class _Reading:
 
     async def learn(self) -> Facts:
         """Ask AWS; the spool receives the addresses that get nothing."""
-        opened = self.opened
-        return await preflight.learn(self.settings, opened.app, opened.spool.suppress)
+        keep = preflight.reporting(self.opened.spool.suppress, noting(self.observe))
+        return await preflight.learn(self.settings, self.opened.app, keep)
 
     async def read_beside(self, learned: Callable[[], Awaitable[Facts]]) -> tuple[Job, Source]:
         """Read, and ask what is learned at the same time for the pool's own case rule."""
