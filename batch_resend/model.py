@@ -57,6 +57,7 @@ class Reason(StrEnum):
     COOLING_DOWN = "cooling-down", Outcome.SKIPPED
     SEND_CAP = "send-cap", Outcome.SKIPPED
     OUTCOME_UNKNOWN = "outcome-unknown", Outcome.SKIPPED
+    SUPPRESSED = "suppressed", Outcome.SKIPPED
     OVER_LIMIT = "over-limit", Outcome.SKIPPED
     ALREADY_CONFIRMED = "already-confirmed", Outcome.SKIPPED
 

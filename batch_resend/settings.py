@@ -31,7 +31,8 @@ UNCONFIRMED_FILTER = 'cognito:user_status = "UNCONFIRMED"'
 
 _POOL_ID = re.compile(r"([a-z]{2,}(?:-[a-z]+)+-\d+)_[0-9A-Za-z]+")
 HOW_WAVES = "use the number of users in each wave, such as 10,100,rest; rest comes last."
-_LONGEST_TIMEOUT = 120.0  #: seconds, where others must know when a request has ended
+#: Seconds, with a ledger in a file (as far as its records are looked for) and with one in a table.
+_LONGEST_TIMEOUTS = (300.0, 120.0)
 _CLIENT_ID = re.compile(r"[\w+]{1,128}")  # service model of cognito-idp, `ClientIdType`
 
 
@@ -123,6 +124,12 @@ class Settings:
         ):
             if age is not None and not 0 <= age < math.inf:
                 raise UsageError(f"{option} {age:g}s is not a valid duration.")
+        longest = _LONGEST_TIMEOUTS[self.ledger is not None and is_table(self.ledger)]
+        if self.timeout > longest:
+            raise UsageError(
+                f"--timeout {duration(self.timeout)} is too long. With this ledger the maximum is"
+                f" {duration(longest)}: a later response cannot be told from a lost one."
+            )
         if self.rate is not None and not 0 < self.rate < math.inf:
             raise UsageError(f"--rate {self.rate:g} is not a valid rate. It must be above 0.")
         if not 0 < self.share <= 1:
@@ -201,13 +208,6 @@ class Settings:
 
     def _check_files(self) -> None:
         _check_ledger(self.ledger)
-        shared = self.ledger is not None and is_table(self.ledger)
-        if shared and self.timeout > _LONGEST_TIMEOUT:
-            raise UsageError(
-                f"--timeout {duration(self.timeout)} is too long for a shared ledger. The maximum"
-                f" is {duration(_LONGEST_TIMEOUT)}; beyond that, an abandoned request cannot be"
-                " told from a slow one."
-            )
         if self.html is not None and self.report == "-":
             raise UsageError("--html is made of the report, so --report cannot be -. Use a file.")
         seen: dict[str, str] = {}

@@ -10,6 +10,7 @@ import pytest
 from batch_resend.cli import parsing
 from batch_resend.errors import UsageError
 from batch_resend.job.summary import MaxFailures
+from batch_resend.reconcile.ledger_books import FLIGHT
 from batch_resend.settings import Settings, state_folder
 
 CSV: dict[str, Any] = {"users": "users.csv", "client_id": "abc"}
@@ -135,6 +136,16 @@ def test_no_more_are_chosen_than_the_waves_have_room_for(
 ) -> None:
     selection = Settings(**CSV, **given).selection
     assert (selection.limit, selection.sample) == (limit, sample)
+
+
+def test_timeout_is_no_longer_than_a_record_is_looked_for() -> None:
+    assert Settings(**CSV, timeout=FLIGHT).timeout == FLIGHT
+    with pytest.raises(
+        UsageError, match=r"--timeout 5m1s is too long. With this ledger the maximum is 5m"
+    ):
+        Settings(**CSV, timeout=FLIGHT + 1)
+    with pytest.raises(UsageError, match="the maximum is 2m"):
+        Settings(**CSV, ledger="dynamodb://table", timeout=121.0)
 
 
 def test_pairs_are_split_at_the_first_equals_sign() -> None:

@@ -60,6 +60,7 @@ S3: Service[S3Client] = Service("s3")
 SECRETS_MANAGER: Service[SecretsManagerClient] = Service("secretsmanager")
 SERVICE_QUOTAS: Service[ServiceQuotasClient] = Service("service-quotas")
 SES: Service[SESV2Client] = Service("sesv2")
+SNS: Service[Any] = Service("sns")
 STS: Service[STSClient] = Service("sts")
 
 

@@ -198,7 +198,7 @@ MAX_ATTEMPTS = Option(
 )
 TIMEOUT = Option(
     flag="--timeout", metavar="DURATION", panel=SPEED, parse=parsing.duration,
-    help="Maximum time for one request.",
+    help="Maximum time for one request; at most 5m, and 2m with a ledger in DynamoDB.",
 )
 DEADLINE = Option(
     flag="--deadline", metavar="DURATION", panel=SPEED, parse=parsing.duration,

@@ -24,6 +24,7 @@ from batch_resend.job.pace import DEFAULT_QUOTA, Pace
 from batch_resend.job.pacing import Gate, Health, SharedPace
 from batch_resend.job.plan import Eligibility
 from batch_resend.job.planner import Planner, Selection, Source
+from batch_resend.job.reach import ListsRead
 from batch_resend.job.request import AppClient, Template
 from batch_resend.job.same_user import CaseRule, not_known
 from batch_resend.job.spool import Spool
@@ -94,6 +95,7 @@ class Job:
     hand_over: HandOver | None = None  #: takes every row's result
     rng: random.Random = field(default_factory=random.SystemRandom)
     threads: bool = True  #: commit in a thread; not in virtual time
+    lists: ListsRead | None = None  #: of addresses that nothing is delivered to
     part: bool = False  #: of a larger run, which asks the ledger what is unknown over all
 
     tally: Tally = field(default_factory=Tally, init=False)
@@ -137,7 +139,7 @@ class Job:
     ) -> dict[Reason, int]:
         """Read the whole input (its source is open) into the spool, decided; count by reason.
 
-        `case` is asked when all is read, and may take its time.
+        `case` and `lists` are asked when all is read, and may take their time.
         Raises `InputError` or `SettingsError`; nobody has been written to then.
         """
         if self.policy.behind > _CLOCKS_DIFFER:
@@ -151,7 +153,7 @@ class Job:
             policy=self.policy,
             rng=self.rng,
         )
-        self.notes = await planner.plan(source, selection, case)
+        self.notes = await planner.plan(source, selection, case, self.lists)
         self.case_sensitive = planner.case_sensitive
         counts = self.spool.counts()
         eligible = counts.get(Reason.ELIGIBLE, 0)

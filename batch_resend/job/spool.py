@@ -32,6 +32,8 @@ PRAGMA temp_store = FILE;
 PRAGMA cache_size = -16000;   -- 16 MB, the rest on disk
 CREATE TABLE excluded (key BLOB, entry INTEGER, PRIMARY KEY (key, entry)) WITHOUT ROWID;
 CREATE TABLE met (entry INTEGER PRIMARY KEY);
+CREATE TABLE suppressed (key BLOB PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE reached_at (row INTEGER PRIMARY KEY, mail BLOB, number BLOB);
 CREATE TABLE planned (
     row INTEGER PRIMARY KEY, username TEXT, reason TEXT, attributes TEXT, raw TEXT, aliases TEXT,
     address BLOB, created REAL, folded BLOB
@@ -61,6 +63,7 @@ class Spool:
         """Throw the rows away, because the source begins again."""
         self._execute("DELETE FROM planned")
         self._execute("DELETE FROM met")
+        self._execute("DELETE FROM reached_at")
 
     def exclude(self, names: Iterable[str]) -> None:
         """Add an entry to the exclude list: the names of one user."""
@@ -88,6 +91,38 @@ class Spool:
         """How many entries of the exclude list matched no user so far."""
         (met,) = self._execute("SELECT count(*) FROM met").fetchone()
         return self.excluded - int(met)
+
+    def suppress(self, addresses: Iterable[str]) -> None:
+        """Add addresses and numbers that nothing is delivered to."""
+        self._execute_many(
+            "INSERT OR IGNORE INTO suppressed VALUES (?)",
+            ((_digest(address.casefold()),) for address in addresses),
+        )
+
+    def note_addresses(self, batch: Iterable[tuple[int, str, str]]) -> None:
+        """Note where rows would get their code: mail address and number, "" for neither."""
+        self._execute_many(
+            "INSERT INTO reached_at VALUES (?, ?, ?)",
+            (
+                (
+                    row,
+                    _digest(mail.casefold()) if mail else None,
+                    _digest(number) if number else None,
+                )
+                for row, mail, number in batch
+            ),
+        )
+
+    def skip_suppressed(self, column: str) -> None:
+        """Skip those of the eligible whose `column` of `reached_at` is suppressed.
+
+        An invalid name is skipped too: why a row is skipped comes before why it failed.
+        """
+        self._execute(
+            "UPDATE planned SET reason = ? WHERE reason IN (?, ?) AND row IN ("  # noqa: S608
+            f" SELECT row FROM reached_at WHERE {column} IN (SELECT key FROM suppressed))",
+            (str(Reason.SUPPRESSED), str(Reason.ELIGIBLE), str(Reason.INVALID_USERNAME)),
+        )
 
     def add(self, batch: Iterable[tuple[Planned, str, float | None]]) -> None:
         """Add planned rows, each with its address (or "") and time of sign-up if known."""

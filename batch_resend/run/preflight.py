@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
@@ -14,16 +14,22 @@ from batch_resend.aws.endpoints import is_aws
 from batch_resend.errors import BatchResendError, SettingsError
 from batch_resend.job.engine import Job
 from batch_resend.job.pace import DEFAULT_QUOTA
+from batch_resend.job.reach import Lists
 from batch_resend.job.request import AppClient
 from batch_resend.observer import Noted, Observe
 from batch_resend.preflight.check import CheckResult, check
 from batch_resend.preflight.estimate import Estimate, Messages
-from batch_resend.preflight.facts import Facts
+from batch_resend.preflight.facts import Facts, Unknown
 from batch_resend.preflight.finding import Level, ProposedRun, estimated
 from batch_resend.run.backends import target_of
 from batch_resend.run.client_secret import client_secret
 from batch_resend.run.open_source import count_rows
 from batch_resend.settings import Settings
+
+if TYPE_CHECKING:
+    from batch_resend.preflight.reach import Keep
+
+_REPORT_EACH = 20_000  #: addresses; at one page per second that is 20 seconds
 
 _Work = TypeVar("_Work")
 _Beside = TypeVar("_Beside")
@@ -39,12 +45,36 @@ async def check_pool(settings: Settings, note: Callable[[str], None]) -> CheckRe
         endpoint,
     ):
         pass  # nobody is asked: only where Cognito is, as a run would find it
-    facts = await learn(settings, AppClient(settings.client_id, secret))
+    facts = await learn(settings, AppClient(settings.client_id, secret), thorough=True)
     return check(facts, replace(proposed(settings, region, endpoint, rows), alone=True))
 
 
-async def learn(settings: Settings, app: AppClient) -> Facts:
-    """Ask AWS about pool, client and account; what cannot be learned is a value too."""
+def ignore(addresses: Iterable[str]) -> None:
+    """Keep none of the addresses that get nothing."""
+
+
+def reporting(keep: Keep, note: Callable[[str], None]) -> Keep:
+    """Return a `keep` that reports from time to time how many it was given: that takes minutes."""
+    read = 0
+
+    def kept(addresses: Iterable[str]) -> None:
+        nonlocal read
+        page = list(addresses)
+        keep(page)
+        before, read = read, read + len(page)
+        if read // _REPORT_EACH > before // _REPORT_EACH:
+            note(f"Reading who cannot be reached: {read:,} addresses so far.")
+
+    return kept
+
+
+async def learn(
+    settings: Settings, app: AppClient, keep: Keep = ignore, *, thorough: bool = False
+) -> Facts:
+    """Ask AWS about pool, client and account; what cannot be learned is a value too.
+
+    `keep` receives the addresses that get nothing; `thorough` asks what only `check` shows.
+    """
     from batch_resend.preflight.probe import probe
 
     return await probe(
@@ -52,6 +82,20 @@ async def learn(settings: Settings, app: AppClient) -> Facts:
         user_pool_id=settings.user_pool_id,
         client_id=app.client_id,
         secret=app.secret,
+        keep=keep,
+        thorough=thorough,
+    )
+
+
+def lists_of(facts: Facts) -> Lists | None:
+    """Say which messages the lists of addresses that get nothing are about."""
+    if isinstance(facts.pool, Unknown):
+        return None
+    reach = facts.reach
+    return Lists(
+        mail=reach.suppressed is not None,
+        text=reach.opted_out is not None,
+        both={"email", "phone_number"} <= set(facts.pool.verifies),
     )
 
 

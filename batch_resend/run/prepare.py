@@ -28,6 +28,7 @@ import anyio
 from batch_resend.aws import s3
 from batch_resend.aws.endpoints import is_aws
 from batch_resend.job.engine import Job
+from batch_resend.job.reach import Lists, ListsRead
 from batch_resend.job.request import AppClient
 from batch_resend.job.same_user import CaseRule, not_known
 from batch_resend.job.spool import Spool
@@ -93,9 +94,7 @@ async def prepare(
         opened = await _open(resources, settings, observe)
         reading = _Reading(resources, settings, opened, observe, hand_over, planned, part)
         if settings.user_pool_id and not settings.simulate:
-            (job, source), facts = await preflight.side_by_side(
-                reading.read_beside, partial(preflight.learn, settings, opened.app)
-            )
+            (job, source), facts = await preflight.side_by_side(reading.read_beside, reading.learn)
             backend = opened.backend
             proposed = preflight.proposed(settings, backend.region, backend.endpoint, job.eligible)
             checked = check(facts, proposed)
@@ -135,6 +134,7 @@ class _Opened:
     ledger: SqliteLedger | DynamoLedger
     store: s3.Store | None  #: where anything lies in S3
     outputs: Deliveries
+    spool: Spool
     unsent: contextlib.ExitStack  #: what is to be undone where nothing is sent
 
 
@@ -167,6 +167,7 @@ async def _open(resources: Resources, settings: Settings, observe: Observe) -> _
         ledger=ledger,
         store=store,
         outputs=outputs,
+        spool=resources.enter_context(Spool()),
         unsent=unsent,
     )
 
@@ -196,20 +197,29 @@ class _Reading:
     planned: BatchSource | None
     part: bool
 
+    async def learn(self) -> Facts:
+        """Ask AWS; the spool receives the addresses that get nothing."""
+        keep = preflight.reporting(self.opened.spool.suppress, noting(self.observe))
+        return await preflight.learn(self.settings, self.opened.app, keep)
+
     async def read_beside(self, learned: Callable[[], Awaitable[Facts]]) -> tuple[Job, Source]:
         """Read, and ask what is learned at the same time for the pool's own case rule."""
 
         async def of_the_pool() -> bool | None:
             return (await learned()).case_sensitive
 
-        return await self.read(of_the_pool)
+        async def of_the_lists() -> Lists | None:
+            return preflight.lists_of(await learned())
 
-    async def read(self, case: CaseRule) -> tuple[Job, Source]:
+        return await self.read(of_the_pool, of_the_lists if self.planned is None else None)
+
+    async def read(self, case: CaseRule, lists: ListsRead | None = None) -> tuple[Job, Source]:
         """Read all and decide; raises `InputError` and `SettingsError`.
 
-        `case` says whether names that differ only in case are two users.
+        `case` says whether names that differ only in case are two users, `lists` what is
+        known of addresses that get nothing.
         """
-        settings, opened = self.settings, self.opened
+        settings, opened, spool = self.settings, self.opened, self.opened.spool
         source = await open_source(
             self.resources,
             settings,
@@ -218,7 +228,6 @@ class _Reading:
             self.planned,
             note=noting(self.observe),
         )
-        spool = self.resources.enter_context(Spool())
         if settings.exclude is not None:
             opener = await opener_of(self.resources, opened.store, "--exclude", settings.exclude)
             async with contextlib.aclosing(read_names(settings.exclude, opener)) as every:
@@ -238,6 +247,7 @@ class _Reading:
             observe=self.observe,
             hand_over=self.hand_over,
             part=self.part,
+            lists=lists,
         )
         await job.plan(source, settings.selection, partial(self._case_rule, case))
         return job, source

@@ -94,7 +94,7 @@ def test_what_is_wrong_with_a_table_is_one_sentence_before_anybody_is_written_to
             ("--ledger", "dynamodb://no-such-table"),
         ),
         (2, "names no table of DynamoDB", ("--ledger", "dynamodb://")),
-        (2, "is too long for a shared ledger", (*ledger, "--timeout", "10m")),
+        (2, "With this ledger the maximum is 2m", (*ledger, "--timeout", "10m")),
     ):
         ended = program("run", users, *at, *options, *REPORT)
         assert ended.code == code, ended.err

@@ -37,6 +37,7 @@ from anyio.from_thread import start_blocking_portal
 
 import batch_resend
 from batch_resend.reports.results_csv import COLUMNS
+from batch_resend.simulator.cloudtrail import EventHistory, Recording
 from batch_resend.simulator.pool import Kind
 from batch_resend.simulator.quota import Quota
 from batch_resend.simulator.rules import Cognito
@@ -56,13 +57,20 @@ U = TypeVar("U")
 class Simulator:
     """A simulated Cognito over HTTP in a thread. Use as a context manager.
 
-    `delivered` are the names that were sent a code before.
+    `delivered` are the names that were sent a code before, `recording` how CloudTrail keeps
+    its event history.
     """
 
     def __init__(
-        self, *, latency: float = 0.0, quota: Quota | None = None, delivered: Sequence[str] = ()
+        self,
+        *,
+        latency: float = 0.0,
+        quota: Quota | None = None,
+        delivered: Sequence[str] = (),
+        recording: Recording | None = None,
     ) -> None:
-        self.cognito = Cognito(quota=quota, keep_times=True)
+        history = EventHistory(recording, region="eu-west-1") if recording else None
+        self.cognito = Cognito(quota=quota, keep_times=True, history=history)
         self.cognito.deliveries.update(delivered)
         self.latency = latency
         self.url = ""
@@ -168,6 +176,7 @@ class Place:
         *,
         before: Sequence[str] = (),
         program: Sequence[str] = PROGRAM,
+        options: Sequence[str] = (),
     ) -> Iterator[Run]:
         """Start the program, under `before` if given; whatever happens, it ends with the block."""
         self.runs += 1
@@ -178,9 +187,10 @@ class Place:
             *("--client-id", "simulatedclient", "--region", "eu-west-1", "--yes"),
             *("--endpoint-url", simulator.url, "--rate", "500"),
             *("--ledger", self.shared or str(self.ledger)),
+            *options,
         ]
         with said.open("wb") as output:
-            options: dict[str, Any] = {
+            streams: dict[str, Any] = {
                 "cwd": self.folder,
                 "stdin": subprocess.DEVNULL,
                 "stdout": output,
@@ -189,11 +199,11 @@ class Place:
             }
             environment = self._environment()
             process: Any
-            if not before and program == PROGRAM and can_be_forked(environment, options):
-                process = Forked(arguments, env=environment, **options)
+            if not before and program == PROGRAM and can_be_forked(environment, streams):
+                process = Forked(arguments, env=environment, **streams)
             else:
                 command = [*before, sys.executable, *program, *arguments]
-                process = subprocess.Popen(command, env=environment, **options)
+                process = subprocess.Popen(command, env=environment, **streams)
             try:
                 yield Run(process, report, said, self.patience)
             finally:
@@ -208,10 +218,26 @@ class Place:
         *,
         before: Sequence[str] = (),
         program: Sequence[str] = PROGRAM,
+        options: Sequence[str] = (),
     ) -> Ended:
         """Run the program to its end."""
-        with self.started(simulator, before=before, program=program) as run:
+        with self.started(simulator, before=before, program=program, options=options) as run:
             return run.ended()
+
+    def command(
+        self, *arguments: str, environment: Mapping[str, str]
+    ) -> subprocess.CompletedProcess[str]:
+        """Run another command of the program to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "batch_resend", *arguments],
+            cwd=self.folder,
+            env={**self._environment(), **environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=self.patience,
+        )
 
     def ended(self, run: int) -> Ended:
         """A run that has ended before, by its number; how it ended is not known any more."""

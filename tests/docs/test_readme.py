@@ -251,11 +251,16 @@ def test_the_plan_that_the_readme_shows_is_that_of_the_test() -> None:
 def test_the_policies_allow_what_is_asked_for_and_no_more() -> None:
     from tests.support import dynamodb
 
-    source = (ROOT / "batch_resend" / "preflight" / "probe.py").read_text("utf-8")
-    asked = set(re.findall(r'"((?:cognito-idp|servicequotas|cloudwatch|ses):\w+)"', source))
+    asking = ("preflight/probe.py", "preflight/reach.py", "aws/reach.py", "aws/cloudtrail.py")
+    source = "".join((ROOT / "batch_resend" / name).read_text("utf-8") for name in asking)
+    services = "cognito-idp|servicequotas|cloudwatch|cloudtrail|ses|sns"
+    asked = set(re.findall(rf'"((?:{services}):\w+)"', source))
     asked |= {"servicequotas:GetAWSDefaultServiceQuota"}
     assert _allowed("list") == {"cognito-idp:ListUsers"}
     assert _allowed("check") == asked
+    assert _allowed("reconcile") == {
+        "cloudtrail:LookupEvents", "ses:ListSuppressedDestinations", "cognito-idp:DescribeUserPool",
+    }  # fmt: skip
     documented = {name for row in table("permission") for name in code(row[0])}
     # To erase for good is for a person, and not for what runs unattended.
     assert "dynamodb:DeleteItem" in documented

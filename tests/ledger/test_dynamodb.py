@@ -57,7 +57,7 @@ def test_a_request_that_could_outlast_the_patience_of_others_is_refused() -> Non
     with pytest.raises(UsageError, match="--timeout 10m is too long") as caught:
         Settings(users="u.csv", client_id="abc", ledger="dynamodb://table", timeout=600.0)
     assert is_one_sentence(caught.value)
-    assert Settings(users="u.csv", client_id="abc", ledger="file", timeout=600.0).ledger == "file"
+    assert Settings(users="u.csv", client_id="abc", ledger="file", timeout=300.0).ledger == "file"
 
 
 async def test_a_table_that_is_not_there_is_not_made_but_said_how_to_make() -> None:

@@ -47,8 +47,8 @@ class SmallAws:
         target = request.headers.get("X-Amz-Target", "")
         if target:
             operation, told = target.rpartition(".")[2], json.loads(body)
-        elif request.path == "/v2/email/account":
-            operation, told = "GetAccount", None
+        elif operation := REST.get(request.path, ""):
+            told = {name: request.query.getall(name) for name in request.query}
         else:
             told = parse_qs(body)
             operation = told["Action"][0]
@@ -72,7 +72,17 @@ class SmallAws:
         return found
 
 
+REST = {
+    "/v2/email/account": "GetAccount",
+    "/v2/email/suppression/addresses": "ListSuppressedDestinations",
+    "/v2/email/configuration-sets/news": "GetConfigurationSet",
+}
+
+
 XML = {
+    "ListPhoneNumbersOptedOut": '<ListPhoneNumbersOptedOutResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/">'
+    "<ListPhoneNumbersOptedOutResult><phoneNumbers><member>+15550001</member></phoneNumbers>"
+    "</ListPhoneNumbersOptedOutResult></ListPhoneNumbersOptedOutResponse>",
     "GetCallerIdentity": '<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">'
     "<GetCallerIdentityResult><Account>123456789012</Account></GetCallerIdentityResult>"
     "</GetCallerIdentityResponse>",
@@ -123,6 +133,19 @@ JSON: dict[str, Any] = {
             },
         }
     },
+    "ListSuppressedDestinations": {
+        "SuppressedDestinationSummaries": [
+            {"EmailAddress": "a@x.example", "Reason": "BOUNCE", "LastUpdateTime": 1.0}
+        ]
+    },
+    "GetConfigurationSet": {"ConfigurationSetName": "news"},
+    "GetLogDeliveryConfiguration": {
+        "LogDeliveryConfiguration": {
+            "UserPoolId": POOL,
+            "LogConfigurations": [{"LogLevel": "ERROR", "EventSource": "userNotification"}],
+        }
+    },
+    "LookupEvents": {"Events": []},
     "GetAccount": {
         "ProductionAccessEnabled": False,
         "SendingEnabled": True,
