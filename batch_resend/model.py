@@ -107,7 +107,7 @@ class RunInfo:
     simulated: bool = False
     dry_run: bool = False
     ledger: str | None = None
-    report: str
+    report: str | None = None
     failed: str | None = None
     html: str | None = None
     next_command: str | None = None

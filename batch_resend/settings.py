@@ -11,10 +11,19 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from batch_resend.aws import s3_address
-from batch_resend.errors import SettingsError, UsageError
+from batch_resend.conversion import (
+    Failures,
+    MaybeMoment,
+    MaybePath,
+    MaybeSeconds,
+    MaybeSecret,
+    Pairs,
+    Patterns,
+    Seconds,
+)
+from batch_resend.errors import UsageError
 from batch_resend.job.engine import Limits
 from batch_resend.job.pace import DEFAULT_QUOTA
 from batch_resend.job.plan import Eligibility
@@ -35,11 +44,11 @@ _LONGEST_TIMEOUT = 120.0  #: seconds, where others must know when a request has 
 _CLIENT_ID = re.compile(r"[\w+]{1,128}")  # service model of cognito-idp, `ClientIdType`
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """One run. The names are those of the options of `batch-resend run`."""
 
-    users: str | None = None
+    users: MaybePath = MaybePath(None)
     user: tuple[str, ...] = ()  #: named one by one, in place of `users`
     format: Format | None = None  #: None is found out
     client_id: str = ""
@@ -51,18 +60,19 @@ class Settings:
     one_per_address: bool = False
     delimiter: str | None = None
     encoding: str | None = None
-    older_than: float | None = None
-    newer_than: float | None = None
-    since: float | None = None  #: a moment, in seconds since 1970
-    match: tuple[tuple[str, re.Pattern[str]], ...] = ()
-    exclude: str | None = None
+    older_than: MaybeSeconds = MaybeSeconds(None)
+    newer_than: MaybeSeconds = MaybeSeconds(None)
+    since: MaybeMoment = MaybeMoment(None)  #: in seconds since 1970
+    match: Patterns = Patterns(())
+    exclude: MaybePath = MaybePath(None)
     limit: int | None = None
     sample: int | None = None
     waves: Waves = ()  #: users in each; None, in the last place, is the rest
-    client_secret_file: str | None = None
+    client_secret: MaybeSecret = MaybeSecret(None)  #: from Python only
+    client_secret_file: MaybePath = MaybePath(None)
     client_secret_id: str | None = None
     fetch_client_secret: bool = False
-    metadata: tuple[tuple[str, str], ...] = ()
+    metadata: Pairs = Pairs(())
     ip_address: str = ""
     encoded_data: str = ""
     analytics_endpoint_id: str = ""
@@ -70,22 +80,22 @@ class Settings:
     share: float = 0.5
     concurrency: int = 64
     max_attempts: int = 5
-    timeout: float = 10.0
-    deadline: float | None = None
+    timeout: Seconds = Seconds(10.0)
+    deadline: MaybeSeconds = MaybeSeconds(None)
     dry_run: bool = False
     max_sent: int | None = None
-    max_failures: MaxFailures = MaxFailures(part=0.5)  # noqa: RUF009 - frozen
-    give_up_after: float = 300.0
-    ledger: str | None = None
+    max_failures: Failures = Failures(MaxFailures(part=0.5))
+    give_up_after: Seconds = Seconds(300.0)
+    ledger: MaybePath = MaybePath(None)
     create_ledger: bool = False
     max_sends: int = 1
-    cooldown: float = 24 * 3600.0
+    cooldown: Seconds = Seconds(24 * 3600.0)
     resend_unknown: ResendUnknown | None = None
-    report: str | None = None
+    report: MaybePath = MaybePath(None)
     overwrite: bool = False
-    failed: str | None = None
-    html: str | None = None
-    summary: str | None = None
+    failed: MaybePath = MaybePath(None)
+    html: MaybePath = MaybePath(None)
+    summary: MaybePath = MaybePath(None)
     mask: bool = True
     profile: str = ""
     region: str = ""
@@ -131,14 +141,17 @@ class Settings:
             )
 
     def _check_who(self) -> None:
+        _check_ids(self.user_pool_id, self.client_id)
+        if not self.client_id and not self.simulate:
+            raise UsageError("--client-id is missing. Use the ID of the pool's app client.")
+
+    def check_users(self) -> None:
+        """Check that there are users; raises `UsageError`. From Python they can come later."""
         if self.is_listing and not self.user_pool_id and not self.simulate:
             raise UsageError(
                 "No users given. Pass a CSV file (or - for standard input), or --user-pool-id to"
                 " list the pool's unconfirmed users."
             )
-        _check_ids(self.user_pool_id, self.client_id)
-        if not self.client_id and not self.simulate:
-            raise UsageError("--client-id is missing. Use the ID of the pool's app client.")
 
     def _check_names(self) -> None:
         if self.users is not None and self.user:
@@ -384,17 +397,3 @@ def _place(option: str, path: str) -> str:
     if s3_address.is_address(path) and option != "--client-secret-file":
         return str(s3_address.address("USERS" if option == "the input" else option, path))
     return path if path == "-" else os.path.realpath(path)
-
-
-def state_folder() -> Path:
-    """Return the folder of the user's own state, where ledgers lie; raises `SettingsError`."""
-    home = os.environ.get("XDG_STATE_HOME", "")
-    if home.startswith("/"):
-        return Path(home, "batch-resend")
-    try:
-        return Path("~/.local/state/batch-resend").expanduser()
-    except RuntimeError:
-        raise SettingsError(
-            "This user has no home directory to keep a ledger in. Name the ledger with --ledger,"
-            " or set HOME or XDG_STATE_HOME."
-        ) from None

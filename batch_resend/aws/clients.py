@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import logging
 import os
 import re
 from collections.abc import AsyncIterator, Callable
@@ -81,13 +80,6 @@ class NotAsked(SettingsError):
     """AWS's own service is not asked while Cognito's endpoint is not AWS's."""
 
 
-def quiet() -> None:
-    """Raise the SDK's log level to INFO: its debug log shows names and secret hashes."""
-    for name in ("boto3", "botocore", "aiobotocore", "aioboto3", "aiohttp", "urllib3"):
-        logger = logging.getLogger(name)
-        logger.setLevel(max(logger.level, logging.INFO))
-
-
 def session(target: AwsTarget) -> Session:
     """Make the SDK's session; raises `SettingsError` for an unknown profile or Region."""
     tls.check_key_log()
@@ -95,7 +87,6 @@ def session(target: AwsTarget) -> Session:
     from aiobotocore.session import AioSession
     from botocore.exceptions import BotoCoreError
 
-    quiet()
     try:
         taught = AioSession()
         made = aioboto3.Session(

@@ -393,4 +393,6 @@ def read_settings(typed: Values) -> Settings:
     fields = Settings.__dataclass_fields__
     rows = [row for row in RUN if row.setting in fields]
     given: dict[str, Any] = read(rows, typed)
-    return Settings(**given)
+    settings = Settings(**given)
+    settings.check_users()
+    return settings

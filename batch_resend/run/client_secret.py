@@ -25,6 +25,8 @@ _LONGEST = 4096  #: bytes
 async def client_secret(settings: Settings) -> str | None:
     """Get the app client's secret from where the settings say, if it has one."""
     target = target_of(settings)
+    if settings.client_secret is not None:
+        return _checked(await settings.client_secret.read(), "client_secret")
     if settings.client_secret_file is not None:
         text = await secret_from_file(settings.client_secret_file)
         return _checked(text, f"--client-secret-file {settings.client_secret_file}")
