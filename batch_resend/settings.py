@@ -58,6 +58,7 @@ class Settings:
     header: bool = True
     case_sensitive: bool | None = None  #: None is the pool's own setting, where it can be read
     one_per_address: bool = False
+    resolve: bool = False
     delimiter: str | None = None
     encoding: str | None = None
     older_than: MaybeSeconds = MaybeSeconds(None)
@@ -119,18 +120,13 @@ class Settings:
         ):
             if value is not None and value < least:
                 raise UsageError(f"{option} {value} is too low. The minimum is {least}.")
-        for option, seconds in (
-            ("--timeout", self.timeout),
-            ("--give-up-after", self.give_up_after),
-        ):
+        limits = {"--timeout": self.timeout, "--give-up-after": self.give_up_after}
+        for option, seconds in limits.items():
             if not 0 < seconds < math.inf:
                 raise UsageError(f"{option} {seconds:g}s is not valid. Use a duration above 0.")
-        for option, age in (
-            ("--cooldown", self.cooldown),
-            ("--deadline", self.deadline),
-            ("--older-than", self.older_than),
-            ("--newer-than", self.newer_than),
-        ):
+        ages = {"--cooldown": self.cooldown, "--deadline": self.deadline}
+        ages |= {"--older-than": self.older_than, "--newer-than": self.newer_than}
+        for option, age in ages.items():
             if age is not None and not 0 <= age < math.inf:
                 raise UsageError(f"{option} {age:g}s is not a valid duration.")
         if self.rate is not None and not 0 < self.rate < math.inf:
@@ -147,6 +143,8 @@ class Settings:
 
     def check_users(self) -> None:
         """Check that there are users; raises `UsageError`. From Python they can come later."""
+        if self.resolve and self.is_listing:
+            raise UsageError("--resolve looks up the addresses of a file. Name one, or use --user.")
         if self.is_listing and not self.user_pool_id and not self.simulate:
             raise UsageError(
                 "No users given. Pass a CSV file (or - for standard input), or --user-pool-id to"
@@ -160,6 +158,8 @@ class Settings:
             raise UsageError("--format describes a file. Leave it out with --user.")
         if not all(name.strip() for name in self.user):
             raise UsageError("--user is empty. Use a username.")
+        if self.resolve and not self.user_pool_id and not self.simulate:
+            raise UsageError("--resolve needs --user-pool-id.")
         if self.is_listing:
             return
         if self.filter is not None and self.users is not None:
@@ -171,7 +171,7 @@ class Settings:
             ("--older-than", self.older_than),
             ("--newer-than", self.newer_than),
             ("--since", self.since),
-            ("--one-per-address", self.one_per_address or None),
+            ("--one-per-address", (self.one_per_address and not self.resolve) or None),
         ):
             if value is not None and self.user:
                 raise UsageError(f"{option} needs a listing or a file. Leave it out with --user.")
@@ -180,7 +180,8 @@ class Settings:
     def needs_dates(self) -> bool:
         """Whether every user must come with the date of their sign-up."""
         ages = (self.older_than, self.newer_than, self.since)
-        return self.one_per_address or any(age is not None for age in ages)
+        wanted = self.one_per_address or any(age is not None for age in ages)
+        return wanted and not self.resolve  # else the pool has them
 
     def _check_choice(self) -> None:
         if (self.older_than or 0.0) >= (math.inf if self.newer_than is None else self.newer_than):

@@ -111,6 +111,11 @@ ONE_PER_ADDRESS = Option(
     help="Only the newest account of each address.",
     note="From a listing, or a file with `UserCreateDate`.",
 )
+RESOLVE = Option(
+    flag="--resolve", panel=USERS_PANEL,
+    help="USERS holds email addresses or telephone numbers: look each up in the pool first.",
+    note="Needs `--user-pool-id`; see [addresses](../sources/README.md#addresses).",
+)
 DELIMITER = Option(
     flag="--delimiter", metavar="CHAR", panel=USERS_PANEL,
     help="Delimiter of the CSV; tab for a tab.", otherwise="detected",
@@ -310,7 +315,7 @@ RUN = (
     USERS,
     *(CLIENT_ID, USER_POOL_ID, CLIENT_SECRET_FILE, REGION, DRY_RUN, YES, LIMIT, REPORT, HTML),
     *(SIMULATE, USER, FORMAT, FILTER, USERNAME_COLUMN, NO_HEADER, CASE_SENSITIVE),
-    *(ONE_PER_ADDRESS, DELIMITER, ENCODING, OLDER_THAN, NEWER_THAN, SINCE, MATCH, EXCLUDE),
+    *(ONE_PER_ADDRESS, RESOLVE, DELIMITER, ENCODING, OLDER_THAN, NEWER_THAN, SINCE, MATCH, EXCLUDE),
     *(SAMPLE, WAVES, CLIENT_SECRET_ID, FETCH_CLIENT_SECRET, METADATA, IP_ADDRESS, ENCODED_DATA),
     *(ANALYTICS_ENDPOINT_ID, RATE, SHARE, CONCURRENCY, MAX_ATTEMPTS, TIMEOUT, DEADLINE, MAX_SENT),
     *(MAX_FAILURES, GIVE_UP_AFTER, LEDGER, CREATE_LEDGER, MAX_SENDS, COOLDOWN),

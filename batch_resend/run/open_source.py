@@ -16,11 +16,12 @@ from batch_resend.sources.file import FileSource
 from batch_resend.sources.memory_users import MemoryUsers, Users
 from batch_resend.sources.named_users import NamedUsers
 from batch_resend.sources.planned_batch import BatchSource
+from batch_resend.sources.resolved_users import ResolvedUsers
 from batch_resend.sources.text_input import Opener
 
 ADDRESSES = frozenset({"email", "phone_number"})  #: what --one-per-address goes by
 
-Source = BatchSource | FileSource | CognitoSource | MemoryUsers | NamedUsers
+Source = BatchSource | FileSource | CognitoSource | MemoryUsers | NamedUsers | ResolvedUsers
 
 
 def check_users(settings: Settings, *, given: bool) -> None:
@@ -65,6 +66,14 @@ async def open_source(
     else:
         opener = await opener_of(stack, store, "USERS", settings.users)
         source = _source(settings, backend, opener, note)
+    if settings.resolve and source is not elsewhere:
+        source = ResolvedUsers(
+            source,
+            backend.listing,
+            settings.user_pool_id or SIMULATED_POOL,
+            newest=settings.one_per_address,
+            note=note,
+        )
     stack.push_async_callback(source.aclose)
     await source.open()
     _check_columns(settings, source.name, source.columns)
@@ -103,7 +112,8 @@ def _file_source(settings: Settings, users: str, opener: Opener | None = None) -
 
 def _kept(settings: Settings) -> frozenset[str]:
     """The columns or attributes that are wanted of each user."""
-    return settings.names | (ADDRESSES if settings.one_per_address else frozenset())
+    by_address = settings.one_per_address and not settings.resolve
+    return settings.names | (ADDRESSES if by_address else frozenset())
 
 
 async def count_rows(settings: Settings) -> int | None:
@@ -136,7 +146,7 @@ async def opener_of(
 def _check_columns(settings: Settings, name: str, columns: frozenset[str] | None) -> None:
     if columns is None:
         return
-    if settings.one_per_address and not ADDRESSES & columns:
+    if settings.one_per_address and not settings.resolve and not ADDRESSES & columns:
         raise InputError(
             f"{name} has neither a column 'email' nor 'phone_number', and --one-per-address needs"
             " one of them."

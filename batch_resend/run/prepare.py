@@ -93,7 +93,7 @@ async def prepare(
     that is not named gets a name, and else is not written.
     """
     given = users is not None and not isinstance(users, BatchSource)
-    listed = settings.is_listing and not given
+    listed = settings.is_listing and not given  #: whether the users are the pool's listing
     if given or users is None:
         check_users(settings, given=given)
     async with Resources() as resources:
@@ -159,7 +159,9 @@ async def _open(
 ) -> _Opened:
     now, note = time.time(), noting(observe)
     secret = await client_secret(settings)
-    backend = await resources.enter_async_context(open_backend(settings, now, note, listed=listed))
+    backend = await resources.enter_async_context(
+        open_backend(settings, now, note, listed=listed or settings.resolve)
+    )
     if is_aws(backend.endpoint) and backend.region != settings.pool_home != "":
         note(
             f"The home of {settings.user_pool_id} is {settings.pool_home}, and {backend.region}"

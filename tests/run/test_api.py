@@ -220,3 +220,33 @@ def test_every_public_name_is_there() -> None:
         assert getattr(br, name) is not None
     with pytest.raises(AttributeError, match="nothing"):
         _ = br.nothing
+
+
+def test_resolve_sends_to_the_accounts_of_addresses(tmp_path: Path) -> None:
+    """The made-up pool's Usernames are UUIDs; the failed file has the addresses again."""
+    addresses = [f"user{n}@example.com" for n in range(30, 34)]
+    settings = br.Settings(
+        simulate=True, resolve=True, timeout=1, report=tmp_path / "report.csv",
+        failed=tmp_path / "failed.jsonl", cooldown=0,
+    )  # fmt: skip
+    summary = br.run(settings, users=[*addresses, "typo@example.com"])
+    assert summary.reasons[br.Reason.USER_NOT_FOUND] == 1
+    assert summary.counts[br.Outcome.SENT] >= 1
+    report = pd.read_csv(tmp_path / "report.csv").set_index("row")
+    assert report.loc[5, ["username", "reason"]].tolist() == ["typo@example.com", "user-not-found"]
+    assert report.loc[5, "attempts"] == 0, "no request was made for it"
+    sent = report[report["outcome"] == "sent"]
+    assert all("@" not in username for username in sent["username"])
+    assert "typo@example.com" in (tmp_path / "failed.jsonl").read_text()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"users": "users.csv"}, "--resolve needs --user-pool-id"),
+        ({"user_pool_id": "eu-west-1_AbCdEf123"}, "--resolve looks up"),
+    ],
+)
+def test_resolve_needs_addresses_and_a_pool(settings: dict[str, str], message: str) -> None:
+    with pytest.raises(br.UsageError, match=message):
+        br.run(br.Settings(client_id="abc", resolve=True, **settings))  # type: ignore[arg-type]
