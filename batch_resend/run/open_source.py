@@ -5,23 +5,26 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from batch_resend.aws import s3, s3_address
 from batch_resend.errors import InputError, UsageError
 from batch_resend.masking import printable
 from batch_resend.run.backends import SIMULATED_POOL, Backend, target_of
 from batch_resend.settings import UNCONFIRMED_FILTER, Settings
-from batch_resend.sources.cognito import CognitoSource
 from batch_resend.sources.file import FileSource
 from batch_resend.sources.memory_users import MemoryUsers, Users
 from batch_resend.sources.named_users import NamedUsers
 from batch_resend.sources.planned_batch import BatchSource
-from batch_resend.sources.resolved_users import ResolvedUsers
 from batch_resend.sources.text_input import Opener
 
-ADDRESSES = frozenset({"email", "phone_number"})  #: what --one-per-address goes by
+if TYPE_CHECKING:  # they need the SDK, which a simulated run and --help do without
+    from batch_resend.sources.cognito import CognitoSource
+    from batch_resend.sources.resolved_users import ResolvedUsers
 
-Source = BatchSource | FileSource | CognitoSource | MemoryUsers | NamedUsers | ResolvedUsers
+    Source = BatchSource | FileSource | CognitoSource | MemoryUsers | NamedUsers | ResolvedUsers
+
+ADDRESSES = frozenset({"email", "phone_number"})  #: what --one-per-address goes by
 
 
 def check_users(settings: Settings, *, given: bool) -> None:
@@ -67,6 +70,8 @@ async def open_source(
         opener = await opener_of(stack, store, "USERS", settings.users)
         source = _source(settings, backend, opener, note)
     if settings.resolve and source is not elsewhere:
+        from batch_resend.sources.resolved_users import ResolvedUsers
+
         source = ResolvedUsers(
             source,
             backend.listing,
@@ -87,6 +92,8 @@ def _source(
         return _file_source(settings, settings.users, opener)
     if settings.user:
         return NamedUsers(settings.user)
+    from batch_resend.sources.cognito import CognitoSource
+
     return CognitoSource(
         backend.listing,
         settings.user_pool_id or SIMULATED_POOL,

@@ -44,7 +44,7 @@ from batch_resend.run.backends import SIMULATED_CLIENT, Backend, open_backend, t
 from batch_resend.run.client_secret import client_secret
 from batch_resend.run.next_command import next_command
 from batch_resend.run.open_ledger import owner, writing
-from batch_resend.run.open_source import Source, check_users, open_source, opener_of
+from batch_resend.run.open_source import check_users, open_source, opener_of
 from batch_resend.run.outputs import open_outputs, reports_of
 from batch_resend.run.send import PreparedRun
 from batch_resend.run.stops import Stops
@@ -56,6 +56,7 @@ from batch_resend.version import __version__
 
 if TYPE_CHECKING:
     from batch_resend.ledger.dynamodb.ledger import DynamoLedger
+    from batch_resend.run.open_source import Source
 
 HandOver = Callable[[Result], Awaitable[None]]
 

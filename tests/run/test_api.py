@@ -233,7 +233,7 @@ def test_resolve_sends_to_the_accounts_of_addresses(tmp_path: Path) -> None:
     assert summary.reasons[br.Reason.USER_NOT_FOUND] == 1
     assert summary.counts[br.Outcome.SENT] >= 1
     report = pd.read_csv(tmp_path / "report.csv").set_index("row")
-    assert report.loc[5, ["username", "reason"]].tolist() == ["typo@example.com", "user-not-found"]
+    assert list(report.loc[5, ["username", "reason"]]) == ["typo@example.com", "user-not-found"]
     assert report.loc[5, "attempts"] == 0, "no request was made for it"
     sent = report[report["outcome"] == "sent"]
     assert all("@" not in username for username in sent["username"])
