@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from types_aiobotocore_secretsmanager import SecretsManagerClient
     from types_aiobotocore_service_quotas import ServiceQuotasClient
     from types_aiobotocore_sesv2 import SESV2Client
+    from types_aiobotocore_ssm import SSMClient
     from types_aiobotocore_sts import STSClient
 
 C = TypeVar("C")
@@ -59,6 +60,7 @@ S3: Service[S3Client] = Service("s3")
 SECRETS_MANAGER: Service[SecretsManagerClient] = Service("secretsmanager")
 SERVICE_QUOTAS: Service[ServiceQuotasClient] = Service("service-quotas")
 SES: Service[SESV2Client] = Service("sesv2")
+SSM: Service[SSMClient] = Service("ssm")
 STS: Service[STSClient] = Service("sts")
 
 

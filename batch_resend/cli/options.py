@@ -160,7 +160,8 @@ WAVES = Option(
 
 CLIENT_SECRET_ID = Option(
     flag="--client-secret-id", metavar="ID", panel=MESSAGE,
-    help="ARN or name of the app client's secret in Secrets Manager.",
+    help="The app client's secret: ARN or name in Secrets Manager, or ssm:NAME, a parameter.",
+    note="A parameter of AWS Systems Manager; its ARN will do too.",
 )
 FETCH_CLIENT_SECRET = Option(
     flag="--fetch-client-secret", panel=MESSAGE,
@@ -277,6 +278,11 @@ VERBOSE = Option(
     flag="--verbose", short="-v", panel=DISPLAY,
     help="Show a line for each row that is not sent a code.",
 )
+DEBUG = Option(
+    flag="--debug", panel=DISPLAY,
+    help="Show a line for each request: status, milliseconds, request ID and rate.",
+    note="Names are masked. Not with several pools.",
+)
 LOG_FORMAT = Option(
     flag="--log-format", metavar="text|json", panel=DISPLAY, default="text",
     parse=parsing.log_format, complete=completion.LOG_FORMATS,
@@ -319,18 +325,8 @@ RUN = (
     *(SAMPLE, WAVES, CLIENT_SECRET_ID, FETCH_CLIENT_SECRET, METADATA, IP_ADDRESS, ENCODED_DATA),
     *(ANALYTICS_ENDPOINT_ID, RATE, SHARE, CONCURRENCY, MAX_ATTEMPTS, TIMEOUT, DEADLINE, MAX_SENT),
     *(MAX_FAILURES, GIVE_UP_AFTER, LEDGER, CREATE_LEDGER, MAX_SENDS, COOLDOWN),
-    *(
-        RESEND_UNKNOWN,
-        OVERWRITE,
-        FAILED,
-        SUMMARY,
-        RUN_JSON,
-        PING_URL,
-        METRICS,
-        QUIET,
-        VERBOSE,
-        LOG_FORMAT,
-    ),
+    *(RESEND_UNKNOWN, OVERWRITE, FAILED, SUMMARY, RUN_JSON, PING_URL, METRICS, QUIET, VERBOSE),
+    *(DEBUG, LOG_FORMAT),
     *(NO_PROGRESS, NO_MASK, PROFILE, ENDPOINT_URL, CONFIG, POOL, ALL_POOLS),
 )
 
