@@ -11,7 +11,7 @@ import contextlib
 import difflib
 import os
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -162,7 +162,6 @@ async def resend_client(
     tls.check_key_log()
     from aiobotocore.config import AioConfig
     from botocore import UNSIGNED
-    from botocore.exceptions import BotoCoreError, InvalidRegionError
 
     from batch_resend.aws.transport import SingleAttemptTransport
 
@@ -182,22 +181,10 @@ async def resend_client(
         use_fips_endpoint=_fips(sdk.region_name, target),
     )
     async with contextlib.AsyncExitStack() as stack:
-        try:
+        with _in_words(target, sdk.region_name):
             client = await stack.enter_async_context(
                 sdk.client(COGNITO, endpoint_url=target.endpoint_url or None, config=config)
             )
-        except InvalidRegionError as error:
-            raise SettingsError(
-                f"{sdk.region_name!r} is no Region: check --region, or the Region in"
-                " AWS's own settings."
-            ) from error
-        except ValueError as error:
-            raise SettingsError(
-                f"Cognito's client cannot be made ({error}): check"
-                f" {origin_of(target, _COGNITO_ID)}."
-            ) from error
-        except (BotoCoreError, OSError) as error:
-            raise SettingsError(f"Cognito's client cannot be made: {error}") from error
         wire.attach(client)
         endpoint = str(client.meta.endpoint_url)
         # An endpoint from elsewhere is held to the same rule.
@@ -206,6 +193,25 @@ async def resend_client(
         if is_aws(endpoint) and (doubt := await _doubt(sdk)):
             note(doubt)
         yield client, sdk.region_name, endpoint
+
+
+@contextlib.contextmanager
+def _in_words(target: AwsTarget, region: str) -> Iterator[None]:
+    """Turn what stops Cognito's client from being made into a `SettingsError`."""
+    from botocore.exceptions import BotoCoreError, InvalidRegionError
+
+    try:
+        yield
+    except InvalidRegionError as error:
+        raise SettingsError(
+            f"{region!r} is not a Region. Check --region, or the Region in AWS's own settings."
+        ) from error
+    except ValueError as error:
+        raise SettingsError(
+            f"Cognito's client cannot be made ({error}): check {origin_of(target, _COGNITO_ID)}."
+        ) from error
+    except (BotoCoreError, OSError) as error:
+        raise SettingsError(f"Cognito's client cannot be made: {error}") from error
 
 
 @contextlib.asynccontextmanager
@@ -252,16 +258,21 @@ async def signed_client(
             )
         except (BotoCoreError, ValueError, OSError) as error:
             raise SettingsError(f"The client for {service} cannot be made: {error}") from error
-        endpoint = str(client.meta.endpoint_url)
-        service_id = client.meta.service_model.service_id
-        check_endpoint(endpoint, origin_of(target, service_id))
-        check_proxy(endpoint)
-        if not cognito and target.cognito_is_elsewhere and is_below_amazon(endpoint):
-            raise NotAsked(
-                f"AWS's own {service} is not asked while Cognito's endpoint is another"
-                f" ({target.cognito_endpoint}): set {variable_of(service_id)} to where it is."
-            )
+        _check_signed(client, service, target)
         yield client
+
+
+def _check_signed(client: Any, service: str, target: AwsTarget) -> None:
+    """Hold a signed client's endpoint to the rules; raises `SettingsError`, `NotAsked`."""
+    endpoint = str(client.meta.endpoint_url)
+    service_id = client.meta.service_model.service_id
+    check_endpoint(endpoint, origin_of(target, service_id))
+    check_proxy(endpoint)
+    if service != COGNITO and target.cognito_is_elsewhere and is_below_amazon(endpoint):
+        raise NotAsked(
+            f"AWS's own {service} is not asked while Cognito's endpoint is another"
+            f" ({target.cognito_endpoint}): set {variable_of(service_id)} to where it is."
+        )
 
 
 def _fips(region: str, target: AwsTarget) -> bool | None:

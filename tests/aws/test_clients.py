@@ -67,7 +67,7 @@ async def test_who_repeats_a_request_does_not_get_its_secret_hash_into_the_repor
 
 async def test_a_region_that_is_none_is_told_in_one_sentence() -> None:
     place = AwsTarget("../x", endpoint_url="http://127.0.0.1:1")
-    with pytest.raises(SettingsError, match=r"^'\.\./x' is no Region: check --region") as caught:
+    with pytest.raises(SettingsError, match=r"^'\.\./x' is not a Region. Check --region") as caught:
         async with clients.resend_client(place, timeout=1, concurrency=1):
             pytest.fail("there is no such client")
     assert is_one_sentence(caught.value)
