@@ -3,6 +3,13 @@
 The promises: nothing is printed, no question is asked, no signal is handled, no file is
 written that the settings do not name (a ledger is kept, as always), and the host's logging is
 left alone.
+
+::
+
+    async with open_run(Settings(client_id="..."), users=["ada", "bob"]) as active:
+        async for result in active:
+            print(result.row, result.outcome, result.reason)
+    print(active.summary.exit_code)
 """
 
 from __future__ import annotations
@@ -20,7 +27,7 @@ from batch_resend.job.summary import Summary
 from batch_resend.model import Result
 from batch_resend.observer import Ended, Observe, ignore
 from batch_resend.preflight.preview import Preview
-from batch_resend.run.prepare import prepare
+from batch_resend.run.prepare import HandOver, prepare
 from batch_resend.run.send import PreparedRun
 from batch_resend.run.stops import Interrupted, Stops
 from batch_resend.settings import Settings
@@ -71,13 +78,6 @@ async def open_run(
 ) -> AsyncIterator[ActiveRun]:
     """Run a job from Python, with its results as they come.
 
-    ::
-
-        async with open_run(Settings(client_id="..."), users=["ada", "bob"]) as active:
-            async for result in active:
-                print(result.row, result.outcome, result.reason)
-        print(active.summary.exit_code)
-
     `users` are names, mappings, `Candidate`s or a DataFrame, in place of the settings' own.
     The block starts when all is planned, and sending starts when it asks for the first
     result. Leaving it early stops the run gently. Raises a `BatchResendError` if the run
@@ -85,13 +85,6 @@ async def open_run(
     """
     stops = Stops()
     send, receive = anyio.create_memory_object_stream[Result](0)
-
-    async def hand_over(result: Result) -> None:
-        try:
-            await send.send(result)
-        except anyio.BrokenResourceError:
-            stops.stop()  # nobody listens any more
-
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(send)
         stack.enter_context(receive)
@@ -100,7 +93,7 @@ async def open_run(
                 settings,
                 observe=observe,
                 stops=stops,
-                hand_over=hand_over,
+                hand_over=_handing_over(send, stops),
                 users=users,
                 always_report=False,
             )
@@ -128,6 +121,16 @@ async def open_run(
             left_early and isinstance(active.end, Interrupted)
         ):
             raise active.end
+
+
+def _handing_over(results: MemoryObjectSendStream[Result], stops: Stops) -> HandOver:
+    async def hand_over(result: Result) -> None:
+        try:
+            await results.send(result)
+        except anyio.BrokenResourceError:
+            stops.stop()  # nobody listens any more
+
+    return hand_over
 
 
 class ActiveRun:

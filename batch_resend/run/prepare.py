@@ -35,7 +35,7 @@ from batch_resend.ledger.sqlite.ledger import SqliteLedger
 from batch_resend.masking import printable
 from batch_resend.model import Result, RunInfo
 from batch_resend.observer import Observe, Planned, ignore, noting
-from batch_resend.preflight.check import check
+from batch_resend.preflight.check import CheckResult, check
 from batch_resend.preflight.facts import Facts
 from batch_resend.preflight.preview import Preview
 from batch_resend.reports.delivery import Deliveries
@@ -102,18 +102,7 @@ async def prepare(
             resources, settings, observe, listed=listed, always_report=always_report
         )
         reading = _Reading(resources, settings, opened, observe, hand_over, users, part)
-        if settings.user_pool_id and not settings.simulate:
-            (job, source), facts = await preflight.side_by_side(
-                reading.read_beside, partial(preflight.learn, settings, opened.app)
-            )
-            backend = opened.backend
-            proposed = preflight.proposed(
-                settings, backend.region, backend.endpoint, job.eligible, listed=listed
-            )
-            checked = check(facts, proposed)
-            preflight.apply(checked, job, observe)
-        else:
-            (job, source), checked = await reading.read(not_known), None
+        job, source, checked = await reading.read_and_check(listed=listed)
         preview = Preview(
             counts=job.spool.counts(),
             first=job.spool.first_eligible(3),
@@ -216,6 +205,21 @@ class _Reading:
     hand_over: HandOver | None
     users: BatchSource | Users | None
     part: bool
+
+    async def read_and_check(self, *, listed: bool) -> tuple[Job, Source, CheckResult | None]:
+        """Read all, and check the pool at the same time where it is named."""
+        settings, backend = self.settings, self.opened.backend
+        if not settings.user_pool_id or settings.simulate:
+            return *await self.read(not_known), None
+        (job, source), facts = await preflight.side_by_side(
+            self.read_beside, partial(preflight.learn, settings, self.opened.app)
+        )
+        proposed = preflight.proposed(
+            settings, backend.region, backend.endpoint, job.eligible, listed=listed
+        )
+        checked = check(facts, proposed)
+        preflight.apply(checked, job, self.observe)
+        return job, source, checked
 
     async def read_beside(self, learned: Callable[[], Awaitable[Facts]]) -> tuple[Job, Source]:
         """Read, and ask what is learned at the same time for the pool's own case rule."""
