@@ -108,7 +108,7 @@ class RunInfo:
     simulated: bool = False
     dry_run: bool = False
     ledger: str | None = None
-    report: str
+    report: str | None = None
     failed: str | None = None
     html: str | None = None
     next_command: str | None = None
@@ -123,7 +123,8 @@ class Candidate:
     the input, line end included. `aliases` are the user's other names (sub, email,
     phone_number) as a listing knows them; `contacts` are those that a file's columns claim,
     which only an exclude list is matched with. `status`, `enabled` and `created`, in seconds
-    since the epoch, come from a listing or from columns that are called as in one.
+    since the epoch, come from a listing or from columns that are called as in one. `found` is
+    False where the pool was searched for the user in vain.
     """
 
     row: int
@@ -135,6 +136,7 @@ class Candidate:
     enabled: bool | None = None
     created: float | None = None
     contacts: tuple[str, ...] = ()
+    found: bool = True
 
     def __repr__(self) -> str:
         """Show the row and a masked name, never an address."""

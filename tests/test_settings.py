@@ -11,7 +11,8 @@ from batch_resend.cli import parsing
 from batch_resend.errors import UsageError
 from batch_resend.job.summary import MaxFailures
 from batch_resend.reconcile.ledger_books import FLIGHT
-from batch_resend.settings import Settings, state_folder
+from batch_resend.run.open_ledger import state_folder
+from batch_resend.settings import Settings
 
 CSV: dict[str, Any] = {"users": "users.csv", "client_id": "abc"}
 LISTING: dict[str, Any] = {"user_pool_id": "eu-west-1_AbC", "client_id": "abc"}
@@ -168,7 +169,6 @@ def test_conditions_are_a_name_and_a_pattern() -> None:
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ({"client_id": "abc"}, "No users given"),
         ({"users": "users.csv"}, "--client-id is missing"),
         (CSV | {"client_id": "bad-id!"}, "--client-id"),
         (CSV | {"user_pool_id": "AbC"}, "--user-pool-id"),

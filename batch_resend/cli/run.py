@@ -47,6 +47,8 @@ def run(context: typer.Context, typed: Values) -> int:
     }
     pools = option_sources.pools(context)
     if len(pools) > 1:
+        if typed["debug"]:
+            raise UsageError("--debug is for one pool. Choose it with --pool.")
         from batch_resend.cli.pools import side_by_side
 
         several = side_by_side(context, speech)
@@ -94,6 +96,8 @@ def _one_run(
             async with prepare(settings, observe=observe, stops=stops) as prepared:
                 if not await console.approve(prepared.preview):
                     raise NotConfirmed
+                if given["debug"]:
+                    prepared.debug()
                 return await prepared.carry_out()
 
     return work, console, monitors

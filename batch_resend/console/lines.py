@@ -59,7 +59,7 @@ def summary_lines(summary: Summary, *, one_of_many: bool = False) -> list[str]:
     elif not info.endpoint_is_aws:
         lines.append(f"The endpoint was not AWS's own: {info.endpoint}")
     lines += [str(left) for left in summary.not_delivered]
-    if info.report not in {"-", *(left.to for left in summary.not_delivered)}:
+    if info.report not in {None, "-", *(left.to for left in summary.not_delivered)}:
         lines.append(f"Report: {info.report}")
     if info.html not in {None, "-"}:
         lines.append(f"Page: {info.html}")

@@ -17,6 +17,7 @@ from batch_resend.settings import Settings
 from batch_resend.wording import duration
 
 _DURATIONS = {"older_than", "newer_than", "timeout", "deadline", "give_up_after", "cooldown"}
+_PYTHON_ONLY = {"client_secret"}
 _NEGATED = {"header": "--no-header", "mask": "--no-mask"}
 
 
@@ -41,7 +42,7 @@ def arguments(settings: Settings) -> list[str]:
     given = []
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
-        if value == field.default:
+        if value == field.default or field.name in _PYTHON_ONLY:
             continue
         if field.name == "users":
             given.append(value if value == "-" or not value.startswith("-") else f"./{value}")

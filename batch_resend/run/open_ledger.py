@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from batch_resend.aws import clients, s3_address
 from batch_resend.aws.endpoints import is_aws, same_endpoint
-from batch_resend.errors import InputError, UsageError
+from batch_resend.errors import InputError, SettingsError, UsageError
 from batch_resend.ledger import Extent, Finding, Forgotten, Marked
 from batch_resend.ledger.dynamodb.address import TableAddress, is_table, table_address
 from batch_resend.ledger.sqlite import lockfile
@@ -23,7 +23,7 @@ from batch_resend.ledger.sqlite.records import LedgerRecords
 from batch_resend.ledger.sqlite.snapshot import looking_at, must_exist
 from batch_resend.masking import printable
 from batch_resend.run.backends import SIMULATED_CLIENT, Backend, target_of
-from batch_resend.settings import LedgerTarget, Settings, state_folder
+from batch_resend.settings import LedgerTarget, Settings
 
 if TYPE_CHECKING:
     from batch_resend.ledger.dynamodb.ledger import DynamoLedger
@@ -294,3 +294,17 @@ def _keep_reports_apart(settings: Settings, ledger: Path) -> None:
             raise UsageError(
                 f"{option} {path} belongs to the ledger {ledger}: give it a place of its own."
             )
+
+
+def state_folder() -> Path:
+    """Return the folder of the user's own state, where ledgers lie; raises `SettingsError`."""
+    home = os.environ.get("XDG_STATE_HOME", "")
+    if home.startswith("/"):
+        return Path(home, "batch-resend")
+    try:
+        return Path("~/.local/state/batch-resend").expanduser()
+    except RuntimeError:
+        raise SettingsError(
+            "This user has no home directory to keep a ledger in. Name the ledger with --ledger,"
+            " or set HOME or XDG_STATE_HOME."
+        ) from None

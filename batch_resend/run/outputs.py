@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from batch_resend.errors import ReportError
+from batch_resend.errors import ReportError, UsageError
 from batch_resend.job.outlets import Report
 from batch_resend.model import Result
 from batch_resend.reports.delivery import Deliveries
@@ -12,10 +12,18 @@ from batch_resend.reports.results_csv import CsvReport, FailedRows
 from batch_resend.settings import Settings
 
 
-async def open_outputs(outputs: Deliveries, settings: Settings, now: float) -> None:
-    """Open what the settings name; raises `ReportError`, and then leaves nothing behind."""
+async def open_outputs(
+    outputs: Deliveries, settings: Settings, now: float, *, always_report: bool
+) -> None:
+    """Open what the settings name; raises `ReportError`, and then leaves nothing behind.
+
+    `always_report`: a report that is not named gets a name.
+    """
+    if settings.html is not None and settings.report is None and not always_report:
+        raise UsageError("html is made of the report. Set report too.")
     try:
-        await _open_report(outputs, settings.report, now)
+        if always_report or settings.report is not None:
+            await _open_report(outputs, settings.report, now)
         for option, path in settings.outputs():
             if option != "--report":
                 await outputs.open(option, path)
@@ -67,7 +75,9 @@ class Reports:
 
 def reports_of(outputs: Deliveries, heading: str, encoding: str) -> Reports:
     """Make the reports that write to the opened files; heading and encoding are the input's."""
-    report = CsvReport(outputs.files["--report"])
-    if "--failed" not in outputs.files:
-        return Reports(report)
-    return Reports(report, FailedRows(outputs.files["--failed"], heading, encoding))
+    reports: list[Report] = []
+    if "--report" in outputs.files:
+        reports.append(CsvReport(outputs.files["--report"]))
+    if "--failed" in outputs.files:
+        reports.append(FailedRows(outputs.files["--failed"], heading, encoding))
+    return Reports(*reports)

@@ -46,7 +46,8 @@ async def check_pool(settings: Settings, note: Callable[[str], None]) -> CheckRe
     ):
         pass  # nobody is asked: only where Cognito is, as a run would find it
     facts = await learn(settings, AppClient(settings.client_id, secret), thorough=True)
-    return check(facts, replace(proposed(settings, region, endpoint, rows), alone=True))
+    run = proposed(settings, region, endpoint, rows, listed=settings.is_listing)
+    return check(facts, replace(run, alone=True))
 
 
 def ignore(addresses: Iterable[str]) -> None:
@@ -99,8 +100,10 @@ def lists_of(facts: Facts) -> Lists | None:
     )
 
 
-def proposed(settings: Settings, region: str, endpoint: str, users: int | None) -> ProposedRun:
-    """Say to the check what the operator is about to do."""
+def proposed(
+    settings: Settings, region: str, endpoint: str, users: int | None, *, listed: bool
+) -> ProposedRun:
+    """Return what the operator is about to do, for the check."""
     return ProposedRun(
         user_pool_id=settings.user_pool_id,
         client_id=settings.client_id,
@@ -108,7 +111,7 @@ def proposed(settings: Settings, region: str, endpoint: str, users: int | None) 
         endpoint=endpoint,
         endpoint_is_aws=is_aws(endpoint),
         now=time.time(),
-        listed=settings.is_listing,
+        listed=listed,
         users=users,
         rate=settings.rate,
         share=settings.share,
@@ -131,7 +134,9 @@ def apply(checked: CheckResult, job: Job, observe: Observe) -> None:
         observe(Noted(f"Check: {warning}"))
 
 
-def estimate(settings: Settings, job: Job, checked: CheckResult | None) -> Estimate:
+def estimate(
+    settings: Settings, job: Job, checked: CheckResult | None, *, listed: bool
+) -> Estimate:
     """Estimate how long a planned run takes and what it costs; without a check only the pace."""
     if checked is None:
         return Estimate(
@@ -146,7 +151,7 @@ def estimate(settings: Settings, job: Job, checked: CheckResult | None) -> Estim
         checked.facts,
         checked.run,
         job.eligible,
-        telephones=job.spool.telephones() if settings.is_listing else None,
+        telephones=job.spool.telephones() if listed else None,
         max_sent=settings.max_sent,
         deadline=settings.deadline,
     )

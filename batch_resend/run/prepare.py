@@ -36,7 +36,7 @@ from batch_resend.ledger.sqlite.ledger import SqliteLedger
 from batch_resend.masking import printable
 from batch_resend.model import Result, RunInfo
 from batch_resend.observer import Observe, Planned, ignore, noting
-from batch_resend.preflight.check import check
+from batch_resend.preflight.check import CheckResult, check
 from batch_resend.preflight.facts import Facts
 from batch_resend.preflight.preview import Preview
 from batch_resend.reports.delivery import Deliveries
@@ -45,17 +45,19 @@ from batch_resend.run.backends import SIMULATED_CLIENT, Backend, open_backend, t
 from batch_resend.run.client_secret import client_secret
 from batch_resend.run.next_command import next_command
 from batch_resend.run.open_ledger import owner, writing
-from batch_resend.run.open_source import Source, open_source, opener_of
+from batch_resend.run.open_source import check_users, open_source, opener_of
 from batch_resend.run.outputs import open_outputs, reports_of
 from batch_resend.run.send import PreparedRun
 from batch_resend.run.stops import Stops
 from batch_resend.settings import Settings
+from batch_resend.sources.memory_users import Users
 from batch_resend.sources.names import read_names
 from batch_resend.sources.planned_batch import BatchSource
 from batch_resend.version import __version__
 
 if TYPE_CHECKING:
     from batch_resend.ledger.dynamodb.ledger import DynamoLedger
+    from batch_resend.run.open_source import Source
 
 HandOver = Callable[[Result], Awaitable[None]]
 
@@ -81,30 +83,31 @@ async def prepare(
     observe: Observe = ignore,
     stops: Stops | None = None,
     hand_over: HandOver | None = None,
-    planned: BatchSource | None = None,
+    users: BatchSource | Users | None = None,
     part: bool = False,
+    always_report: bool = True,
 ) -> AsyncIterator[PreparedRun]:
     """Prepare a run, and close it at the end of the block; raises a `BatchResendError`.
 
     `stops` learns of the run when it sends. `hand_over` takes every result, and the run
-    waits for it. `planned` gives users that were planned elsewhere in place of those of the
-    settings; `part` says that they are a part of a larger run.
+    waits for it. `users` are those of a program, or were planned before, in place of those of
+    the settings; `part` says that they are a part of a larger run. `always_report`: a report
+    that is not named gets a name, and else is not written.
     """
+    given = users is not None and not isinstance(users, BatchSource)
+    listed = settings.is_listing and not given  #: whether the users are the pool's listing
+    if given or users is None:
+        check_users(settings, given=given)
     async with Resources() as resources:
-        opened = await _open(resources, settings, observe)
-        reading = _Reading(resources, settings, opened, observe, hand_over, planned, part)
-        if settings.user_pool_id and not settings.simulate:
-            (job, source), facts = await preflight.side_by_side(reading.read_beside, reading.learn)
-            backend = opened.backend
-            proposed = preflight.proposed(settings, backend.region, backend.endpoint, job.eligible)
-            checked = check(facts, proposed)
-            preflight.apply(checked, job, observe)
-        else:
-            (job, source), checked = await reading.read(not_known), None
+        opened = await _open(
+            resources, settings, observe, listed=listed, always_report=always_report
+        )
+        reading = _Reading(resources, settings, opened, observe, hand_over, users, part)
+        job, source, checked = await reading.read_and_check(listed=listed)
         preview = Preview(
             counts=job.spool.counts(),
             first=job.spool.first_eligible(3),
-            estimate=preflight.estimate(settings, job, checked),
+            estimate=preflight.estimate(settings, job, checked, listed=listed),
             info=job.info,
             waves=job.waves,
             notes=job.notes,
@@ -138,10 +141,19 @@ class _Opened:
     unsent: contextlib.ExitStack  #: what is to be undone where nothing is sent
 
 
-async def _open(resources: Resources, settings: Settings, observe: Observe) -> _Opened:
+async def _open(
+    resources: Resources,
+    settings: Settings,
+    observe: Observe,
+    *,
+    listed: bool,
+    always_report: bool,
+) -> _Opened:
     now, note = time.time(), noting(observe)
     secret = await client_secret(settings)
-    backend = await resources.enter_async_context(open_backend(settings, now, note))
+    backend = await resources.enter_async_context(
+        open_backend(settings, now, note, listed=listed or settings.resolve)
+    )
     if is_aws(backend.endpoint) and backend.region != settings.pool_home != "":
         note(
             f"The home of {settings.user_pool_id} is {settings.pool_home}, and {backend.region}"
@@ -158,7 +170,7 @@ async def _open(resources: Resources, settings: Settings, observe: Observe) -> _
     outputs = Deliveries(
         resources, store=store, folder=folder, overwrite=settings.overwrite, note=note
     )
-    await open_outputs(outputs, settings, now)
+    await open_outputs(outputs, settings, now, always_report=always_report)
     unsent = resources.enter_context(contextlib.ExitStack())
     unsent.callback(outputs.discard)
     return _Opened(
@@ -194,8 +206,21 @@ class _Reading:
     opened: _Opened
     observe: Observe
     hand_over: HandOver | None
-    planned: BatchSource | None
+    users: BatchSource | Users | None
     part: bool
+
+    async def read_and_check(self, *, listed: bool) -> tuple[Job, Source, CheckResult | None]:
+        """Read all, and check the pool at the same time where it is named."""
+        settings, backend = self.settings, self.opened.backend
+        if not settings.user_pool_id or settings.simulate:
+            return *await self.read(not_known), None
+        (job, source), facts = await preflight.side_by_side(self.read_beside, self.learn)
+        proposed = preflight.proposed(
+            settings, backend.region, backend.endpoint, job.eligible, listed=listed
+        )
+        checked = check(facts, proposed)
+        preflight.apply(checked, job, self.observe)
+        return job, source, checked
 
     async def learn(self) -> Facts:
         """Ask AWS; the spool receives the addresses that get nothing."""
@@ -211,7 +236,8 @@ class _Reading:
         async def of_the_lists() -> Lists | None:
             return preflight.lists_of(await learned())
 
-        return await self.read(of_the_pool, of_the_lists if self.planned is None else None)
+        planned = isinstance(self.users, BatchSource)
+        return await self.read(of_the_pool, None if planned else of_the_lists)
 
     async def read(self, case: CaseRule, lists: ListsRead | None = None) -> tuple[Job, Source]:
         """Read all and decide; raises `InputError` and `SettingsError`.
@@ -225,7 +251,7 @@ class _Reading:
             settings,
             opened.backend,
             opened.store,
-            self.planned,
+            self.users,
             note=noting(self.observe),
         )
         if settings.exclude is not None:
@@ -256,9 +282,15 @@ class _Reading:
         chosen = self.settings.case_sensitive
         return await of_the_pool() if chosen is None else chosen
 
+    @property
+    def _can_be_typed(self) -> bool:
+        """Whether the command line can do what this run does."""
+        return self.users is None or isinstance(self.users, BatchSource)
+
     def _info(self, source: Source) -> RunInfo:
         settings, opened = self.settings, self.opened
         backend, ledger = opened.backend, opened.ledger
+        report = opened.outputs.files.get("--report")
         return RunInfo(
             version=__version__,
             input=printable(source.name),
@@ -271,8 +303,8 @@ class _Reading:
             simulated=settings.simulate,
             dry_run=settings.dry_run,
             ledger=str(ledger.address) if ledger.address else None,
-            report=opened.outputs.files["--report"].address,
+            report=report.address if report else None,
             failed=settings.failed,
             html=settings.html,
-            next_command=next_command(settings),
+            next_command=next_command(settings) if self._can_be_typed else None,
         )

@@ -26,6 +26,7 @@ from batch_resend.observer import Began, Noted, Observe
 from batch_resend.preflight.preview import Preview
 from batch_resend.reports.delivery import Deliveries
 from batch_resend.reports.page.samples import Sample, Samples
+from batch_resend.run.debug import DebuggedSender
 from batch_resend.run.descriptors import affordable
 from batch_resend.run.stops import Stops
 from batch_resend.settings import Settings
@@ -60,6 +61,10 @@ class PreparedRun:
     def publish(self) -> None:
         """Let the files replace what is there, for the run is approved; raises `ReportError`."""
         self.outputs.take_places()
+
+    def debug(self) -> None:
+        """Report every request to the observer; before sending only."""
+        self.sender = DebuggedSender(self.sender, self.observe, lambda: self.job.snapshot().rate)
 
     async def carry_out(self) -> Summary:
         """Send, or report the plan where the settings ask for a dry run."""

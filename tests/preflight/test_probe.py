@@ -308,7 +308,7 @@ async def test_another_accounts_ses_tells_nothing_of_the_pools(
 
 def with_code(code: str) -> Handler:
     async def answer(operation: str, request: web.Request) -> web.Response:
-        return refuse(operation, code)
+        return refuse(request, code)
 
     return answer
 

@@ -124,7 +124,7 @@ async def test_list_that_breaks_off_counts_as_far_as_read(monkeypatch: pytest.Mo
 
 async def test_account_that_may_not_be_asked_hides_no_list(monkeypatch: pytest.MonkeyPatch) -> None:
     async def instead(operation: str, request: web.Request) -> web.Response | None:
-        return refuse(operation, "AccessDeniedException") if operation == "GetAccount" else None
+        return refuse(request, "AccessDeniedException") if operation == "GetAccount" else None
 
     facts, kept = await learned(monkeypatch, SmallAws(instead=instead))
     assert (facts.reach.suppressed, kept) == (1, ["a@x.example"])
