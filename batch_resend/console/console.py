@@ -127,6 +127,7 @@ class Console:
                 return True
             if not preview.mistyped(answer):
                 break
+            self._write(preview.correction)
         return False
 
     def _show_end(self, end: RunEnd | BatchResendError) -> None:

@@ -37,6 +37,7 @@ from batch_resend.model import Result, RunInfo
 from batch_resend.observer import Observe, Planned, ignore, noting
 from batch_resend.preflight.check import check
 from batch_resend.preflight.facts import Facts
+from batch_resend.preflight.policy_words import Memory, policy_words
 from batch_resend.preflight.preview import Preview
 from batch_resend.reports.delivery import Deliveries
 from batch_resend.run import preflight
@@ -104,11 +105,18 @@ async def prepare(
             (job, source), checked = await reading.read(not_known), None
         preview = Preview(
             counts=job.spool.counts(),
-            first=job.spool.first_eligible(3),
+            examples=job.spool.examples(3),
             estimate=preflight.estimate(settings, job, checked),
             info=job.info,
             waves=job.waves,
             notes=job.notes,
+            policy=policy_words(
+                max_sends=settings.max_sends,
+                cooldown=settings.cooldown,
+                older_than=settings.older_than,
+                newer_than=settings.newer_than,
+            ),
+            memory=_memory(opened.ledger),
         )
         observe(Planned(preview))
         yield PreparedRun(
@@ -182,6 +190,14 @@ def _note_ledger(
             " whoever has the same name in both is taken for one person. Unless both are"
             " clients of one pool, give this run a --ledger of its own."
         )
+
+
+def _memory(ledger: SqliteLedger | DynamoLedger) -> Memory:
+    """Look up what the ledger remembers; of a table only whether there is one."""
+    if ledger.is_new or not isinstance(ledger, SqliteLedger):
+        return Memory(is_new=ledger.is_new)
+    people, last_run = ledger.records.remembered()
+    return Memory(people, last_run)
 
 
 @dataclass(frozen=True, slots=True)

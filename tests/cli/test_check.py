@@ -202,8 +202,8 @@ def test_run_shows_warnings_and_weaknesses_at_the_end(
     assert told.code == 3
     assert "Check: The app client hides unknown users" in told.err
     assert "Check: Cognito's own sender sends 50 mails per day" in told.err
-    assert "  to send    60 codes by mail (" in told.err
-    assert ": the mail quota of 50 a day binds. This" in " ".join(told.err.split())
+    assert "  Will send       60 codes by mail\n" in told.err
+    assert "(limited by the mail quota of 50 per day). This" in " ".join(told.err.split())
     assert "so `sent` proves less" in told.err
     assert program.summary()["existence_hidden"] is True
     assert sum(cognito.deliveries.values()) == 3
@@ -309,7 +309,7 @@ def test_above_a_thousand_users_the_number_is_typed(
         careless = at_a_terminal(program, "y", *asking)
         careful = at_a_terminal(program, "1001", *asking)
     assert careless.code == 2
-    assert "Type 1001 to send 1001 codes: y\n" in careless.err
+    assert "Send 1,001 codes? Type 1001 to confirm: y\n" in careless.err
     assert "Nobody was written to" in careless.err
     assert careful.code == 3
     assert sum(cognito.deliveries.values()) == 5

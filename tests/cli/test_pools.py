@@ -119,7 +119,7 @@ def test_at_a_terminal_a_person_is_asked_once_for_all(program: Program, two: Two
     assert no.code == 2
     assert "Pool shop\nPlan for shop.csv: client simulatedclient\n" in no.err
     assert "Pool blog\nPlan for blog.csv: client simulatedclient\n" in no.err
-    assert "2 pools together\n  to send    34 codes\n  takes " in no.err
+    assert "2 pools together\n  Will send       34 codes\n  Duration " in no.err
     assert no.err.count("[y/N]") == 1
     assert no.err.count("Error: ") == 1
     left = at_a_terminal(program, signal.SIGINT, *RUN)

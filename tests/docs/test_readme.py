@@ -108,6 +108,7 @@ def _timeless(line: str) -> str:
     """A line of output without what differs between two runs: lengths, and who came first."""
     line = re.sub(r"\b[0-9.]+ s\b", "# s", line)
     line = re.sub(r"\b\d{4}-\d\d-\d\d\b", "#-#-#", line)
+    line = re.sub(r"\b\d\d:\d\d UTC\b", "#:# UTC", line)
     return re.sub(r"\(([^()]*)\)", lambda found: str(sorted(found[1].split(", "))), line)
 
 

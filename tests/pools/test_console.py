@@ -121,7 +121,7 @@ async def test_a_mistyped_number_is_asked_for_again_and_not_for_ever(
     made.part("blog")
     many = replace(PREVIEW, estimate=replace(PREVIEW.estimate, users=1200))
     assert await made.approve(PoolsPreview({"shop": many, "blog": many})) is approved
-    assert questions == ["Type 2400 to send 2400 codes: "] * asked
+    assert questions == ["Send 2,400 codes? Type 2400 to confirm: "] * asked
 
 
 def test_quiet_leaves_the_summaries_of_each_and_of_all() -> None:

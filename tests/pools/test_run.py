@@ -203,7 +203,7 @@ async def test_each_observer_hears_the_plan_of_its_pool() -> None:
     await pools.execute()
     (shop,), (blog,) = heard["shop"].previews, heard["blog"].previews
     assert shop.counts == {Reason.ELIGIBLE: 1, Reason.DUPLICATE: 1}
-    assert (blog.counts, blog.first) == ({Reason.ELIGIBLE: 1}, ["dan"])
+    assert (blog.counts, blog.examples) == ({Reason.ELIGIBLE: 1}, ["dan"])
 
 
 async def test_a_held_ledger_of_one_stops_all_with_its_exit_code() -> None:

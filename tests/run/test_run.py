@@ -131,7 +131,7 @@ async def test_caller_sees_the_plan_and_may_leave_it_at_that() -> None:
         preview = running.preview
     assert preview.eligible == 2
     assert preview.counts == {Reason.ELIGIBLE: 2}
-    assert preview.first == ["ada", "bob"]
+    assert preview.examples == ["ada", "bob"]
     assert preview.info.simulated
     assert not Path("report.csv").exists()
 

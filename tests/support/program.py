@@ -192,7 +192,7 @@ def at_a_terminal(program: Program, answer: str | signal.Signals, *arguments: st
     with contextlib.suppress(OSError):  # this is how a terminal says that nobody is left
         while piece := os.read(ours, 65536):
             said += piece
-            if answer and said.endswith((b"[y/N] ", b" codes: ")):
+            if answer and said.endswith((b"[y/N] ", b" to confirm: ")):
                 if isinstance(answer, str):
                     os.write(ours, f"{answer}\n".encode())
                 else:
