@@ -110,6 +110,7 @@ class RunInfo:
     report: str
     failed: str | None = None
     html: str | None = None
+    summary: str | None = None
     next_command: str | None = None
 
 

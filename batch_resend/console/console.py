@@ -23,12 +23,13 @@ import anyio.to_thread
 
 from batch_resend.console.lines import numbers, progress_line, summary_lines, wrapped
 from batch_resend.console.stream import BackgroundStream
-from batch_resend.errors import BatchResendError, Refused
+from batch_resend.errors import BatchResendError, Exit, NotConfirmed, Refused
 from batch_resend.job.summary import RunEnd
 from batch_resend.masking import mask, mask_within, printable
 from batch_resend.model import Outcome, Reason, Result
 from batch_resend.observer import Began, Ended, Event, Noted, Settled, Waiting
 from batch_resend.preflight.preview import Approval, Preview, confirmation_lines, plan_lines
+from batch_resend.wording import some
 
 if TYPE_CHECKING:
     from batch_resend.console.live import Display
@@ -133,7 +134,10 @@ class Console:
     def _show_end(self, end: RunEnd | BatchResendError) -> None:
         self.close()
         if isinstance(end, BatchResendError):
-            self.error(str(end))
+            if self._json or not _was_chosen(end):
+                self.error(str(end))
+            else:
+                self._say("error", str(end), important=True)
         elif self._json:
             self._say("summary", "", **end.as_json())
         else:
@@ -173,6 +177,23 @@ class Console:
             self._display.close()
             self._display = None
 
+    @property
+    def in_flight(self) -> int:
+        """How many requests wait for their response."""
+        return 0 if self._began is None else self._began.snapshot().in_flight
+
+    def quit_now(self) -> None:
+        """End the progress of a run that is left at once, and report what is left open."""
+        left = self.in_flight
+        self.close()
+        text = "Quit at once."
+        if left:
+            text += (
+                f" {some(left, 'request')} in flight: the outcome is unknown, and the next run"
+                " reports it as interrupted."
+            )
+        self._say("note", text, important=True)
+
     def finish(self, within: float) -> None:
         """Wait until all that was said is written, for so many seconds at most."""
         if isinstance(self._stream, BackgroundStream):
@@ -201,7 +222,13 @@ class Console:
 
         self._display = self._display or Display(self._stream)
         gone = time.monotonic() - self._began_at
-        drawn = frame(snapshot, seconds=gone, latest=self._latest, waiting=self._wait())
+        drawn = frame(
+            snapshot,
+            seconds=gone,
+            latest=self._latest,
+            waiting=self._wait(),
+            width=self._display.width,
+        )
         self._display.show(drawn)
 
     def _wait(self) -> str:
@@ -210,6 +237,7 @@ class Console:
         return f"waiting {math.ceil(left)} s: {why}" if left > 0 else ""
 
     async def _answer(self, question: str) -> str:
+        forget_typed_ahead()
         self._write(question, end="")
         self._asking = True
         await anyio.wait_readable(sys.stdin)  # a terminal has a whole line, or nothing
@@ -240,6 +268,19 @@ class Console:
             self._stream.flush()
 
 
+def _was_chosen(end: BatchResendError) -> bool:
+    """Whether a person or a signal ended the run before it sent, which is not an error."""
+    return isinstance(end, NotConfirmed) or end.exit_code >= Exit.HANGUP
+
+
+def forget_typed_ahead() -> None:
+    """Drop what was typed before a question was shown: it is not an answer to it."""
+    import termios
+
+    with contextlib.suppress(termios.error, OSError, ValueError):
+        termios.tcflush(sys.stdin, termios.TCIFLUSH)
+
+
 def can_ask() -> bool:
     """Whether there is a person at a terminal to ask."""
     return sys.stdin.isatty() and sys.stderr.isatty()
@@ -249,6 +290,6 @@ def must_ask(*users: str | None) -> None:
     """Make sure that a person can be asked, where the users come from there; raises `Refused`."""
     if "-" in users or not can_ask():
         raise Refused(
-            "Nobody was written to: there is no terminal to confirm at. Look at --dry-run"
-            " first, then give --yes."
+            "No messages were sent: confirmation needs a terminal. Review the plan with --dry-run,"
+            " then rerun with --yes."
         )

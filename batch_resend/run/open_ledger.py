@@ -111,7 +111,7 @@ async def ledger_of(target: LedgerTarget) -> Where:
         raise InputError(
             f"There is no ledger in {folder}"
             + (f" for the Region {target.pool_region}" if begin else "")
-            + ": nobody was written to yet, or it lies elsewhere; name it with --ledger."
+            + ". If you keep it elsewhere, use --ledger."
         )
     if len(found) > 1:
         names = ", ".join(printable(file.name) for file in found[:10])

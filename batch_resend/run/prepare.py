@@ -152,8 +152,8 @@ async def _open(resources: Resources, settings: Settings, observe: Observe) -> _
     backend = await resources.enter_async_context(open_backend(settings, now, note))
     if is_aws(backend.endpoint) and backend.region != settings.pool_home != "":
         note(
-            f"The home of {settings.user_pool_id} is {settings.pool_home}, and {backend.region}"
-            " is asked: right only for a replica of the pool."
+            f"{settings.user_pool_id} was created in {settings.pool_home}, but requests go to"
+            f" {backend.region}. This is right only for a replica of the pool."
         )
     ledger = await resources.enter_async_context(writing(settings, backend))
     _note_ledger(ledger, owner(settings, backend), note, dry_run=settings.dry_run)
@@ -186,9 +186,9 @@ def _note_ledger(
         note(f"Warning: no ledger at {ledger.address} yet; this run creates an empty one.")
     if ledger.client != client:
         note(
-            f"The {ledger.name} was begun for {ledger.client}, and this run is for {client}:"
-            " whoever has the same name in both is taken for one person. Unless both are"
-            " clients of one pool, give this run a --ledger of its own."
+            f"The {ledger.name} belongs to {ledger.client}, and this run is for {client}. Users"
+            " with the same name in both are treated as one person. Unless both are clients of"
+            " one pool, use another --ledger for this run."
         )
 
 
@@ -279,5 +279,6 @@ class _Reading:
             report=opened.outputs.files["--report"].address,
             failed=settings.failed,
             html=settings.html,
+            summary=settings.summary,
             next_command=next_command(settings),
         )

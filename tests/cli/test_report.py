@@ -90,7 +90,7 @@ def test_page_that_cannot_be_made_harms_nothing_else(program: Program) -> None:
         *("--summary", "s.json"),
     )
     assert done.code == 1
-    assert "Not delivered: --html r.html was not made (/dev/null is empty" in done.err
+    assert "Not delivered: --html r.html was not created (/dev/null is empty" in done.err
     assert "Page:" not in done.err
     summary = program.summary("s.json")
     assert summary["counts"]["sent"] == 1

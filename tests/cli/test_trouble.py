@@ -250,7 +250,7 @@ def test_few_descriptors_make_a_run_slower_or_refuse_it(
         )
     else:
         assert few.returncode == 0, few.stderr
-        assert "Too few files may be open here (ulimit -n): at most " in few.stderr
+        assert "The limit of open files (ulimit -n) is too low for " in few.stderr
         assert tallied(program.report()) == {"sent/accepted": 40}
 
 

@@ -244,7 +244,7 @@ def test_the_commands_of_the_crontab_run(
     assert len(_read(reports[-1])) == summary["rows"]
     assert (folder / "batch_resend.prom").exists() is (line == 0)
     log = (folder / "resend.log").read_text("utf-8")
-    assert "Simulated: no real person was written to." in log
+    assert "Simulation only: no real messages were sent." in log
     assert (folder / "resend.log").stat().st_mode & 0o077 == 0
     assert folder.stat().st_mode & 0o077 == 0
 
@@ -359,7 +359,7 @@ def test_the_commands_of_the_configuration_run(tmp_path: Path, environment: dict
     report.unlink()
     both = _run("/bin/sh", "-c", commands[2], cwd=tmp_path, environment=environment)
     assert both.returncode == 1, both.stderr
-    assert "15 a second for shop and blog together: one quota" in both.stderr
+    assert "15/s for shop and blog together (one quota)" in both.stderr
     reports = sorted(tmp_path.glob("resend-report-*.csv"))
     assert [path.stem.split("Z-")[1] for path in reports] == ["blog", "shop"]
     assert [_reasons(path) for path in reports] == [EXPECTED, EXPECTED]

@@ -60,7 +60,7 @@ def test_the_last_lines_name_the_worst_code_where_they_differ() -> None:
     ends: dict[str, Any] = {"shop": sent, "blog": lost, "a\x1b": InputError("no such file")}
     assert pools_summary_lines(PoolsSummary(ends)) == [
         "3 pools: 4 rows: 3 sent, 1 unknown.",
-        "Exit code 2, the worst of shop 0, blog 1, a\\x1b 2.",
+        "Exit code 2, the highest of shop 0, blog 1, a\\x1b 2.",
     ]
 
 
@@ -76,8 +76,8 @@ def test_where_there_is_no_terminal_a_plain_line_comes_for_each_pool() -> None:
         made.part(name).observe(Began(info(), 0.0, partial(replace, standing)))
     made._tick()
     assert stream.getvalue().splitlines() == [
-        "shop: 10/40 25% | 10 sent | 10/s of 20 | 1 throttled | 3.0 s left",
-        "blog: 20/40 50% | 20 sent | 10/s of 20 | 1 throttled | 2.0 s left",
+        "shop: 10/40 25% | 10 sent | 10/s of 20/s | 1 throttled | 3 s left",
+        "blog: 20/40 50% | 20 sent | 10/s of 20/s | 1 throttled | 2 s left",
     ]
 
 

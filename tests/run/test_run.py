@@ -359,7 +359,7 @@ async def test_a_report_that_was_taken_away_is_not_said_to_be_there() -> None:
             Path("r.csv").unlink(missing_ok=True)
     page, report = sorted(running.summary.not_delivered, key=lambda left: left.to)
     assert report.why == "--report r.csv was moved, removed or replaced during the run."
-    assert page.why == "--html p.html was not made (the report is not whole)."
+    assert page.why == "--html p.html was not created (the report is not whole)."
     assert running.summary.exit_code == 1
 
 

@@ -180,12 +180,16 @@ AGAIN = (*REPORT, "--overwrite")
 SUMMARY = ("--summary", "summary.json")
 
 
-def at_a_terminal(program: Program, answer: str | signal.Signals, *arguments: str) -> Ended:
+def at_a_terminal(
+    program: Program, answer: str | signal.Signals, *arguments: str, before: str = ""
+) -> Ended:
     """Run with a person before it: what is said to them comes back as `err`.
 
-    They give the same answer however often they are asked; a signal they give once.
+    They give the same answer however often they are asked; a signal they give once. `before`
+    is typed before the program starts.
     """
     ours, theirs = pty.openpty()
+    os.write(ours, before.encode())
     process = program.start(*arguments, stdin=theirs, stderr=theirs, env={"TERM": "xterm"})
     os.close(theirs)
     said = b""
