@@ -61,7 +61,7 @@ def test_an_endpoint_that_is_no_cognito_ends_the_run_after_five_users(program: P
             "--endpoint-url", f"{url}/wrong/path", *REPORT, *SUMMARY,
         )  # fmt: skip
     assert wrong.code == 4
-    assert "The endpoint does not answer as Amazon Cognito does" in wrong.err
+    assert "The endpoint does not respond like Amazon Cognito." in wrong.err
     assert program.summary()["stopped_by"] == "endpoint"
     assert tallied(program.report()) == {
         "unknown/unreadable-answer": 5, "not-attempted/stopped": 45,
@@ -79,7 +79,7 @@ def test_json_that_is_no_object_loses_no_row(program: Program, body: bytes) -> N
             "--endpoint-url", url, *REPORT, *SUMMARY,
         )  # fmt: skip
     assert wrong.code == 4
-    assert "The endpoint does not answer as Amazon Cognito does" in wrong.err
+    assert "The endpoint does not respond like Amazon Cognito." in wrong.err
     assert tallied(program.report()) == {
         "unknown/unreadable-answer": 5, "not-attempted/stopped": 25,
     }  # fmt: skip
