@@ -67,6 +67,7 @@ async def supervise(
                 async with console.progress():
                     end = await _ended(work, stops)
                     console.observe(Ended(end))
+                    console.ends(int(end.exit_code))
             finally:
                 over.set()
                 tell(Ended(end))

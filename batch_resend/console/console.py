@@ -1,8 +1,8 @@
 """What a person sees of a run, on standard error; standard output carries data only.
 
-On a terminal a live display (`display`), drawn four times a second; elsewhere a plain
-line every half minute; with `--log-format json` one object a line. Names are masked
-unless asked otherwise.
+On a terminal a live display (`live`), drawn four times per second. Elsewhere it is a log: each
+line begins with the UTC time, and a line every 30 seconds reports the progress. With
+`--log-format json` each line is one object. Names are masked by default.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from batch_resend.masking import mask, mask_within, printable
 from batch_resend.model import Outcome, Reason, Result
 from batch_resend.observer import Began, Ended, Event, Noted, Settled, Waiting
 from batch_resend.preflight.preview import Approval, Preview, confirmation_lines, plan_lines
+from batch_resend.version import __version__
 from batch_resend.wording import some
 
 if TYPE_CHECKING:
@@ -70,10 +71,23 @@ class Console:
         self._live = live and not quiet and not json_lines and able and self._terminal
         self._display: Display | None = None
         self._asking = False
+        self._log = False  # once a log has its first line
         self._began: Began | None = None
         self._began_at = 0.0  # on the monotonic clock
         self._latest: dict[Reason, None] = {}  # why it went wrong, in the order of the last time
         self._waiting = ("", 0.0)
+
+    def starts(self, ledger: str) -> None:
+        """Begin a log with the version, the process and the ledger; a person knows them."""
+        self._log = not self._terminal and not self._json
+        if self._log:
+            process = f"process {os.getpid()}, ledger {ledger}"
+            self._say("note", f"batch-resend {__version__} started, {process}")
+
+    def ends(self, code: int) -> None:
+        """End a log with the exit code, where it has a beginning."""
+        if self._log:
+            self._say("note", f"Ended with exit code {code}.")
 
     # -- what the run tells --------------------------------------------------------
 
@@ -250,12 +264,13 @@ class Console:
         if self._quiet and not important:
             return
         if self._json:
-            moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-            entry = {"time": moment, "event": event, **({"text": text} if text else {}), **more}
+            entry = {"time": _utc(), "event": event, **({"text": text} if text else {}), **more}
             self._write(json.dumps(entry))
             return
         if self._terminal:
             text = wrapped(text, shutil.get_terminal_size().columns)
+        else:
+            text = f"{_utc()} {text}"
         if self._display is not None:
             self._display.say(text)
         else:
@@ -271,6 +286,10 @@ class Console:
 def _was_chosen(end: BatchResendError) -> bool:
     """Whether a person or a signal ended the run before it sent, which is not an error."""
     return isinstance(end, NotConfirmed) or end.exit_code >= Exit.HANGUP
+
+
+def _utc() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 def forget_typed_ahead() -> None:

@@ -214,6 +214,7 @@ def _run_json(run: PastRun, stock: Stock) -> dict[str, Any]:
         "finished_at": run.finished_at,
         "exit_code": run.summary.get("exit_code"),
         "stopped_by": run.summary.get("stopped_by"),
+        "error": run.summary.get("error"),
         "counts": _counts(run, stock),
     }
 
@@ -233,7 +234,7 @@ def lines(status: Status, *, more: str, masked: bool = True) -> list[str]:
     stock = status.stock
     said = [f"Ledger {printable(status.ledger)}"]
     if status.simulated:
-        said.append("Simulated: no real person was written to.")
+        said.append("Simulation only: no real messages were sent.")
     said += ["", *_run_lines(status.runs, stock, running=status.running)]
     if stock.messages:
         said += ["", f"Users {sum(stock.users.values())}", *_by_state(stock.users)]
@@ -284,18 +285,22 @@ def _run_lines(runs: Sequence[PastRun], stock: Stock, *, running: bool | None) -
         )
     without = [run for run in runs[-_RUNS_SHOWN:] if run.finished_at is None]
     if running is None and without:
-        said.append(
-            "  A run without an end goes on, or died: then the next one names whom it left."
-        )
+        said.append("  No end: in progress, or cut off. The next run will list what it left open.")
     elif not running and runs[-1] in without:
-        said.append("  Whom a run that died has left in doubt, the next one names.")
+        said.append("  The next run will list the users whose requests this run left open.")
+    if "error" in runs[-1].summary:
+        said.append(
+            f"  Run {runs[-1].number} did not start: {printable(str(runs[-1].summary['error']))}"
+        )
     return said
 
 
 def _end(run: PastRun, *, goes_on: bool | None) -> str:
     """How a run ended; `goes_on` None is not known of one without an end."""
     if run.finished_at is None:
-        return {None: "no end", True: "goes on", False: "died"}[goes_on]
+        return {None: "no end", True: "in progress", False: "cut off"}[goes_on]
+    if "error" in run.summary:
+        return "did not start"
     return str(run.summary.get("stopped_by") or f"exit {run.summary.get('exit_code')}")
 
 

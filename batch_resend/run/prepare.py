@@ -27,6 +27,7 @@ import anyio
 
 from batch_resend.aws import s3
 from batch_resend.aws.endpoints import is_aws
+from batch_resend.errors import BatchResendError
 from batch_resend.job.engine import Job
 from batch_resend.job.request import AppClient
 from batch_resend.job.same_user import CaseRule, not_known
@@ -35,7 +36,7 @@ from batch_resend.ledger.sqlite.ledger import SqliteLedger
 from batch_resend.masking import printable
 from batch_resend.model import Result, RunInfo
 from batch_resend.observer import Observe, Planned, ignore, noting
-from batch_resend.preflight.check import check
+from batch_resend.preflight.check import CheckResult, check
 from batch_resend.preflight.facts import Facts
 from batch_resend.preflight.policy_words import Memory, policy_words
 from batch_resend.preflight.preview import Preview
@@ -44,7 +45,7 @@ from batch_resend.run import preflight
 from batch_resend.run.backends import SIMULATED_CLIENT, Backend, open_backend, target_of
 from batch_resend.run.client_secret import client_secret
 from batch_resend.run.next_command import next_command
-from batch_resend.run.open_ledger import owner, writing
+from batch_resend.run.open_ledger import note_failed_start, owner, writing
 from batch_resend.run.open_source import Source, open_source, opener_of
 from batch_resend.run.outputs import open_outputs, reports_of
 from batch_resend.run.send import PreparedRun
@@ -93,16 +94,12 @@ async def prepare(
     async with Resources() as resources:
         opened = await _open(resources, settings, observe)
         reading = _Reading(resources, settings, opened, observe, hand_over, planned, part)
-        if settings.user_pool_id and not settings.simulate:
-            (job, source), facts = await preflight.side_by_side(
-                reading.read_beside, partial(preflight.learn, settings, opened.app)
-            )
-            backend = opened.backend
-            proposed = preflight.proposed(settings, backend.region, backend.endpoint, job.eligible)
-            checked = check(facts, proposed)
-            preflight.apply(checked, job, observe)
-        else:
-            (job, source), checked = await reading.read(not_known), None
+        try:
+            job, source, checked = await _plan(reading)
+        except BatchResendError as error:
+            if not settings.dry_run and not part:
+                await note_failed_start(opened.ledger, error)
+            raise
         preview = Preview(
             counts=job.spool.counts(),
             examples=job.spool.examples(3),
@@ -132,6 +129,21 @@ async def prepare(
             unsent=opened.unsent,
             resources=resources,
         )
+
+
+async def _plan(reading: _Reading) -> tuple[Job, Source, CheckResult | None]:
+    """Read the input into a planned job; where there is a pool, check it meanwhile."""
+    settings, opened = reading.settings, reading.opened
+    if not settings.user_pool_id or settings.simulate:
+        return *await reading.read(not_known), None
+    (job, source), facts = await preflight.side_by_side(
+        reading.read_beside, partial(preflight.learn, settings, opened.app)
+    )
+    backend = opened.backend
+    proposed = preflight.proposed(settings, backend.region, backend.endpoint, job.eligible)
+    checked = check(facts, proposed)
+    preflight.apply(checked, job, reading.observe)
+    return job, source, checked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

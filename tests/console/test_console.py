@@ -21,6 +21,7 @@ from batch_resend.observer import Began, Ended, Noted, Settled, Waiting
 from batch_resend.run.stops import Interrupted
 from tests.support.consoles import PREVIEW, snapshot, summary
 from tests.support.infos import info
+from tests.support.program import without_times
 
 
 def test_the_summary_says_what_happened_and_what_now() -> None:
@@ -190,7 +191,31 @@ def test_elsewhere_a_plain_line_comes_every_half_minute() -> None:
     clock = trio.testing.MockClock(autojump_threshold=0)
     trio.run(work, clock=clock)
     line = "250/1,000 25% | 249 sent | 1 failed | 25/s of 50/s | 30 s left\n"
-    assert stream.getvalue() == line * 3
+    assert without_times(stream.getvalue()) == line * 3
+
+
+def test_log_lines_begin_with_utc_time_and_name_start_and_end() -> None:
+    stream = io.StringIO()
+    console = Console(yes=True, stream=stream)
+    console.starts("l.sqlite3")
+    console.observe(Noted("a note"))
+    console.error("no such file")
+    console.ends(4)
+    lines = stream.getvalue().splitlines()
+    moment = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ "
+    assert all(re.match(moment, line) for line in lines)
+    words = [re.sub(moment, "", line) for line in lines]
+    assert re.fullmatch(r"batch-resend \S+ started, process \d+, ledger l\.sqlite3", words[0])
+    assert words[1:] == ["a note", "Error: no such file", "Ended with exit code 4."]
+
+
+def test_terminal_lines_have_no_times_and_no_first_and_last_line() -> None:
+    stream = Terminal()
+    console = Console(yes=True, stream=stream)
+    console.starts("l.sqlite3")
+    console.observe(Noted("a note"))
+    console.ends(0)
+    assert stream.getvalue() == "a note\n"
 
 
 def test_json_lines_are_one_object_each() -> None:
@@ -215,7 +240,7 @@ def test_quiet_leaves_only_the_summary_and_errors() -> None:
     assert stream.getvalue() == ""
     console.error("no such file")
     console.observe(Ended(summary({Reason.ACCEPTED: 1})))
-    assert stream.getvalue().startswith("Error: no such file\n1 row in 75 s")
+    assert without_times(stream.getvalue()).startswith("Error: no such file\n1 row in 75 s")
 
 
 def test_dry_run_ends_with_the_command_that_sends() -> None:
@@ -247,7 +272,7 @@ def test_throwaway_ledger_promises_no_resuming() -> None:
 def test_a_choice_not_to_send_is_no_error(end: BatchResendError) -> None:
     stream = io.StringIO()
     Console(yes=True, stream=stream).observe(Ended(end))
-    assert not stream.getvalue().startswith("Error")
+    assert not without_times(stream.getvalue()).startswith("Error")
     assert stream.getvalue().rstrip().endswith(str(end))
 
 
@@ -283,7 +308,7 @@ def test_verbose_says_a_line_for_every_row_that_was_not_sent_a_code() -> None:
         console.observe(Settled(failed))
         console.observe(Settled(Result(8, "cid", Reason.DUPLICATE)))
         shown = "cid" if not masked else "c***"
-        assert stream.getvalue().splitlines() == [
+        assert without_times(stream.getvalue()).splitlines() == [
             f"row 7 {name}: failed, rejected (no {name}\\nError: forged)",
             f"row 8 {shown}: skipped, duplicate",
         ]

@@ -149,7 +149,7 @@ Runs 2
   run  started (UTC)     took      sent failed unknown skipped  ended
     1  2027-01-14 08:00  75 s         3      1       1       7  max-sent
     2  2027-01-15 08:00               0      1       1       0  no end
-  A run without an end goes on, or died: then the next one names whom it left.
+  No end: in progress, or cut off. The next run will list what it left open.
 
 Users 7
   sent               3
@@ -188,20 +188,20 @@ def test_an_empty_ledger_and_one_without_messages_read_so() -> None:
     assert lines(status(runs=[]), more="") == ["Ledger state/l.sqlite3", "", "No run so far"]
     nobody = Confirmations("eu-west-1_Pool")
     told = lines(status(runs=RUNS[:1], simulated=True, confirmations=nobody), more="")
-    assert told[1] == "Simulated: no real person was written to."
+    assert told[1] == "Simulation only: no real messages were sent."
     assert told[-1] == "Confirmed since, of those written to: 0 of 0 in eu-west-1_Pool"
     assert "no end" not in "\n".join(told)
 
 
 def test_a_run_without_an_end_goes_on_or_has_died_where_that_can_be_known() -> None:
     shown = "\n".join(lines(status(ADA, running=True), more=""))
-    assert "  0  goes on\n\nUsers" in shown
+    assert "  0  in progress\n\nUsers" in shown
     told = lines(status(ADA, running=False), more="")
-    assert told[5].endswith("  died")
-    assert told[6] == "  Whom a run that died has left in doubt, the next one names."
+    assert told[5].endswith("  cut off")
+    assert told[6] == "  The next run will list the users whose requests this run left open."
     # The one that goes on is never an earlier one, and has named whom that left.
     earlier = lines(status(ADA, runs=[PastRun(1, NOW), PastRun(2, NOW)], running=True), more="")
-    assert [line.split()[-1] for line in earlier[4:6]] == ["died", "on"]
+    assert [line.split()[-1] for line in earlier[4:6]] == ["off", "progress"]
     assert earlier[6] == ""
     done = [PastRun(1, NOW), PastRun(2, NOW, NOW + 1, {"exit_code": 0})]
     assert lines(status(ADA, runs=done, running=False), more="")[6] == ""
@@ -272,7 +272,7 @@ def test_programs_get_the_same_in_numbers() -> None:
     assert told["runs"][0]["counts"]["not-attempted"] == 4
     assert told["runs"][1] == {
         "run": 2, "started_at": NOW, "finished_at": None, "exit_code": None, "stopped_by": None,
-        "counts": {"failed": 1, "open": 1, "unknown": 1},
+        "error": None, "counts": {"failed": 1, "open": 1, "unknown": 1},
     }  # fmt: skip
     assert told["messages"]["open"] == 1
     assert told["messages"]["unknown/no-answer"] == 2

@@ -11,6 +11,7 @@ import io
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -117,7 +118,18 @@ def ended(process: Any, stdin: str | None = None) -> Ended:
     assert "Traceback" not in err
     assert "Internal error" not in err
     assert "An error in this program itself" not in err
-    return Ended(process.returncode, out, err)
+    return Ended(process.returncode, out, without_times(err))
+
+
+def without_times(log: str) -> str:
+    """A log as a person at a terminal sees it: no times, and neither first nor last line."""
+    lines = re.sub(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ ", "", log, flags=re.MULTILINE)
+    return re.sub(
+        r"^(batch-resend \S+ started, .*|Ended with exit code \d+\.)\n",
+        "",
+        lines,
+        flags=re.MULTILINE,
+    )
 
 
 def until(condition: Callable[[], bool], process: Any = None) -> None:
