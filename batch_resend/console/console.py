@@ -15,7 +15,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import IO, TYPE_CHECKING, Any
 
 import anyio
@@ -27,7 +27,16 @@ from batch_resend.errors import BatchResendError, Exit, NotConfirmed, Refused
 from batch_resend.job.summary import RunEnd
 from batch_resend.masking import mask, mask_within, printable
 from batch_resend.model import Outcome, Reason, Result
-from batch_resend.observer import Began, Ended, Event, Noted, Settled, Waiting
+from batch_resend.observer import (
+    Began,
+    Ended,
+    Event,
+    Noted,
+    Planned,
+    Preparing,
+    Settled,
+    Waiting,
+)
 from batch_resend.preflight.preview import Approval, Preview, confirmation_lines, plan_lines
 from batch_resend.version import __version__
 from batch_resend.wording import some
@@ -38,6 +47,7 @@ if TYPE_CHECKING:
 
 _LIVE_EVERY = 0.25  #: seconds
 _PLAIN_EVERY = 30.0
+_LATE = 0.3  #: seconds after which a log says what is being done
 _ANSWERS = 3  #: how often a number that must be typed may be mistyped
 _DISPLAY = "batch_resend.console.live"
 
@@ -71,6 +81,7 @@ class Console:
         self._live = live and not quiet and not json_lines and able and self._terminal
         self._display: Display | None = None
         self._asking = False
+        self._preparing: Callable[[], str] | None = None
         self._log = False  # once a log has its first line
         self._began: Began | None = None
         self._began_at = 0.0  # on the monotonic clock
@@ -96,6 +107,10 @@ class Console:
         match event:
             case Noted(text):
                 self._say("note", text)
+            case Preparing(text):
+                self._preparing = text
+            case Planned():
+                self.close()
             case Began():
                 self._began, self._began_at = event, time.monotonic()
             case Waiting(why, seconds):
@@ -186,7 +201,7 @@ class Console:
         if self._asking:
             self._asking = False
             self._write("")
-        self._began = None
+        self._began = self._preparing = None
         if self._display is not None:
             self._display.close()
             self._display = None
@@ -214,6 +229,10 @@ class Console:
             self._stream.finish(within)
 
     async def _show(self) -> None:
+        if not self._live:
+            await anyio.sleep(_LATE)
+            if text := self._doing():
+                self._say("progress", text)
         while True:
             await anyio.sleep(_LIVE_EVERY if self._live else _PLAIN_EVERY)
             if self._live:
@@ -222,8 +241,24 @@ class Console:
             if not (isinstance(self._stream, BackgroundStream) and self._stream.busy):
                 self._tick()
 
+    def _doing(self) -> str:
+        """Return what is done before the plan; "" from then on."""
+        return "" if self._preparing is None else self._preparing()
+
+    def _tell_doing(self) -> bool:
+        """Show what is done before the plan, if anything is."""
+        text = self._doing()
+        if text and self._live:
+            from batch_resend.console.live import Display, one_line
+
+            self._display = self._display or Display(self._stream)
+            self._display.show(one_line(text))
+        elif text:
+            self._say("progress", text)
+        return bool(text)
+
     def _tick(self) -> None:
-        if self._began is None:
+        if self._tell_doing() or self._began is None:
             return
         snapshot = self._began.snapshot()
         if self._live:

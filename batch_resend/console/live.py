@@ -145,6 +145,11 @@ def _now(snapshot: Snapshot, waiting: str) -> Text:
     return Text(waiting, "magenta") if waiting else Text(in_flight)
 
 
+def one_line(text: str) -> Text:
+    """Return a line that is cut where the terminal ends."""
+    return Text(text, "dim", no_wrap=True, overflow="ellipsis")
+
+
 def about(seconds: float) -> str:
     """Write a length of time without needless changes."""
     return f"{seconds:.0f} s" if seconds < 10 else span(seconds)

@@ -48,6 +48,7 @@ class Spool:
         self._db.executescript(_TABLES)
         self._db.execute("BEGIN")  # never committed: one transaction, nothing to keep
         self.excluded = 0  #: entries of the exclude list
+        self.added = 0  #: rows that were read so far
 
     def __enter__(self) -> Spool:
         """Use it."""
@@ -59,6 +60,7 @@ class Spool:
 
     def clear(self) -> None:
         """Throw the rows away, because the source begins again."""
+        self.added = 0
         self._execute("DELETE FROM planned")
         self._execute("DELETE FROM met")
 
@@ -91,6 +93,8 @@ class Spool:
 
     def add(self, batch: Iterable[tuple[Planned, str, float | None]]) -> None:
         """Add planned rows, each with its address (or "") and time of sign-up if known."""
+        batch = list(batch)
+        self.added += len(batch)
         self._execute_many(
             "INSERT INTO planned VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (

@@ -80,7 +80,13 @@ class PoolsConsole(Console):
         """How many requests of all pools wait for their response."""
         return sum(part.in_flight for part in self._parts)
 
+    def _doing(self) -> str:
+        texts = [f"{part.name}: {text}" for part in self._parts if (text := part.doing)]
+        return "; ".join(texts)
+
     def _tick(self) -> None:
+        if self._tell_doing():
+            return
         standing = {part: found for part in self._parts if (found := part.standing()) is not None}
         if not standing:
             return
@@ -128,6 +134,11 @@ class Part(Console):
     def began_at(self) -> float:
         """When sending began, on the monotonic clock."""
         return self._began_at
+
+    @property
+    def doing(self) -> str:
+        """What is done before the plan; "" from then on."""
+        return self._doing()
 
     @property
     def latest(self) -> dict[Reason, None]:

@@ -35,7 +35,7 @@ from batch_resend.job.spool import Spool
 from batch_resend.ledger.sqlite.ledger import SqliteLedger
 from batch_resend.masking import printable
 from batch_resend.model import Result, RunInfo
-from batch_resend.observer import Observe, Planned, ignore, noting
+from batch_resend.observer import Observe, Planned, Preparing, ignore, noting
 from batch_resend.preflight.check import CheckResult, check
 from batch_resend.preflight.facts import Facts
 from batch_resend.preflight.policy_words import Memory, policy_words
@@ -48,6 +48,7 @@ from batch_resend.run.next_command import next_command
 from batch_resend.run.open_ledger import note_failed_start, owner, writing
 from batch_resend.run.open_source import Source, open_source, opener_of
 from batch_resend.run.outputs import open_outputs, reports_of
+from batch_resend.run.progress import Preparation
 from batch_resend.run.send import PreparedRun
 from batch_resend.run.stops import Stops
 from batch_resend.settings import Settings
@@ -93,7 +94,11 @@ async def prepare(
     """
     async with Resources() as resources:
         opened = await _open(resources, settings, observe)
-        reading = _Reading(resources, settings, opened, observe, hand_over, planned, part)
+        spool = resources.enter_context(Spool())
+        preparation = Preparation(settings, spool)
+        reading = _Reading(
+            resources, settings, opened, observe, hand_over, planned, part, spool, preparation
+        )
         try:
             job, source, checked = await _plan(reading)
         except BatchResendError as error:
@@ -136,9 +141,7 @@ async def _plan(reading: _Reading) -> tuple[Job, Source, CheckResult | None]:
     settings, opened = reading.settings, reading.opened
     if not settings.user_pool_id or settings.simulate:
         return *await reading.read(not_known), None
-    (job, source), facts = await preflight.side_by_side(
-        reading.read_beside, partial(preflight.learn, settings, opened.app)
-    )
+    (job, source), facts = await preflight.side_by_side(reading.read_beside, reading.learn)
     backend = opened.backend
     proposed = preflight.proposed(settings, backend.region, backend.endpoint, job.eligible)
     checked = check(facts, proposed)
@@ -223,6 +226,14 @@ class _Reading:
     hand_over: HandOver | None
     planned: BatchSource | None
     part: bool
+    spool: Spool
+    preparation: Preparation
+
+    async def learn(self) -> Facts:
+        """Ask AWS about pool, client and account."""
+        facts = await preflight.learn(self.settings, self.opened.app)
+        self.preparation.learn(facts)
+        return facts
 
     async def read_beside(self, learned: Callable[[], Awaitable[Facts]]) -> tuple[Job, Source]:
         """Read, and ask what is learned at the same time for the pool's own case rule."""
@@ -238,6 +249,7 @@ class _Reading:
         `case` says whether names that differ only in case are two users.
         """
         settings, opened = self.settings, self.opened
+        self.observe(Preparing(self.preparation))
         source = await open_source(
             self.resources,
             settings,
@@ -246,7 +258,7 @@ class _Reading:
             self.planned,
             note=noting(self.observe),
         )
-        spool = self.resources.enter_context(Spool())
+        spool = self.spool
         if settings.exclude is not None:
             opener = await opener_of(self.resources, opened.store, "--exclude", settings.exclude)
             async for names in read_names(settings.exclude, opener):
@@ -267,6 +279,7 @@ class _Reading:
             part=self.part,
         )
         await job.plan(source, settings.selection, partial(self._case_rule, case))
+        self.preparation.is_read = True
         return job, source
 
     async def _case_rule(self, of_the_pool: CaseRule) -> bool | None:

@@ -17,7 +17,7 @@ from batch_resend.job.engine import Snapshot
 from batch_resend.job.outcome import Stop
 from batch_resend.job.summary import Tally
 from batch_resend.model import Reason, Result
-from batch_resend.observer import Began, Ended, Noted, Settled, Waiting
+from batch_resend.observer import Began, Ended, Noted, Planned, Preparing, Settled, Waiting
 from batch_resend.run.stops import Interrupted
 from tests.support.consoles import PREVIEW, snapshot, summary
 from tests.support.infos import info
@@ -216,6 +216,43 @@ def test_terminal_lines_have_no_times_and_no_first_and_last_line() -> None:
     console.observe(Noted("a note"))
     console.ends(0)
     assert stream.getvalue() == "a note\n"
+
+
+def test_log_says_what_takes_long_before_the_plan() -> None:
+    async def work() -> None:
+        console = Console(yes=True, stream=stream)
+        async with console.progress():
+            rows = iter((480_000, 960_000))
+            console.observe(Preparing(lambda: f"Reading users.csv ... {next(rows):,} rows"))
+            await anyio.sleep(35)
+            console.observe(Planned(PREVIEW))
+            await anyio.sleep(60)
+
+    stream = io.StringIO()
+    trio.run(work, clock=trio.testing.MockClock(autojump_threshold=0))
+    assert without_times(stream.getvalue()).splitlines() == [
+        "Reading users.csv ... 480,000 rows", "Reading users.csv ... 960,000 rows",
+    ]  # fmt: skip
+
+
+def test_terminal_shows_what_takes_long_until_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "80")
+    stream = Terminal()
+
+    async def work() -> None:
+        console = Console(yes=True, stream=stream)
+        async with console.progress():
+            console.observe(Preparing(lambda: "Listing users of eu-west-1_A ... 12,480"))
+            while "12,480" not in stream.getvalue():
+                await anyio.sleep(0.01)
+            console.observe(Planned(PREVIEW))
+            await console.approve(PREVIEW)
+
+    anyio.run(work)
+    shown, _, after = stream.getvalue().rpartition("\x1b[?25h")
+    assert "Listing users of eu-west-1_A ... 12,480" in shown
+    assert after.startswith("Plan for users.csv")
 
 
 def test_json_lines_are_one_object_each() -> None:
