@@ -106,6 +106,7 @@ class RunInfo:
     existence_hidden: bool | None = None  #: PreventUserExistenceErrors of the app client
     simulated: bool = False
     dry_run: bool = False
+    max_sends: int = 1  #: maximum messages per user over all runs; 0 for no maximum
     ledger: str | None = None
     report: str
     failed: str | None = None

@@ -300,6 +300,7 @@ class _Reading:
             endpoint_is_aws=is_aws(backend.endpoint),
             simulated=settings.simulate,
             dry_run=settings.dry_run,
+            max_sends=settings.max_sends,
             ledger=str(ledger.address) if ledger.address else None,
             report=opened.outputs.files["--report"].address,
             failed=settings.failed,
