@@ -132,7 +132,9 @@ def _line(told: dict[str, Any]) -> str:
 
 
 def _print(*lines: str) -> None:
+    from batch_resend.console.colour import coloured, shows_colour
     from batch_resend.reports.private_file import PrivateFile
 
+    shown = map(coloured, lines) if shows_colour(sys.stdout) else lines
     with PrivateFile("-", what="The status") as out:
-        out.append("".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace"))
+        out.append("".join(f"{line}\n" for line in shown).encode("utf-8", "backslashreplace"))

@@ -21,6 +21,7 @@ from typing import IO, TYPE_CHECKING, Any
 import anyio
 import anyio.to_thread
 
+from batch_resend.console.colour import coloured, shows_colour
 from batch_resend.console.lines import numbers, progress_line, summary_lines, wrapped
 from batch_resend.console.stream import BackgroundStream
 from batch_resend.errors import BatchResendError, Exit, NotConfirmed, Refused
@@ -78,6 +79,7 @@ class Console:
         self._masked = masked
         able = os.environ.get("TERM", "dumb") not in {"dumb", "unknown"}
         self._terminal = self._stream.isatty()
+        self._coloured = shows_colour(self._stream)
         self._live = live and not quiet and not json_lines and able and self._terminal
         self._display: Display | None = None
         self._asking = False
@@ -309,7 +311,7 @@ class Console:
         if self._display is not None:
             self._display.say(text)
         else:
-            self._write(text)
+            self._write(coloured(text) if self._coloured else text)
 
     def _write(self, text: str, end: str = "\n") -> None:
         # A closed terminal or a broken pipe must not end a run that is sending.

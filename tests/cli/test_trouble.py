@@ -146,8 +146,8 @@ def test_an_odd_region_is_said_before_it_looks_like_a_broken_network(program: Pr
     away = program(*dry, "--region", "eu-west-1", "--user-pool-id", "us-east-1_Pool")
     assert away.code == 0
     assert (
-        "The home of us-east-1_Pool is us-east-1, and eu-west-1 is asked: right only for a replica"
-        in away.err
+        "us-east-1_Pool was created in us-east-1, but requests go to eu-west-1. This is right only"
+        " for a replica of the pool." in away.err
     )
     home = program(*dry, "--region", "us-east-1", "--user-pool-id", "us-east-1_Pool")
     assert "replica" not in home.err

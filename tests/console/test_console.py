@@ -170,6 +170,7 @@ def test_on_a_terminal_the_display_is_drawn_and_taken_away(
 def test_elsewhere_nothing_is_drawn(
     stream: type[io.StringIO], term: str, given: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
     if term:
         monkeypatch.setenv("TERM", term)
     else:

@@ -192,6 +192,9 @@ AGAIN = (*REPORT, "--overwrite")
 SUMMARY = ("--summary", "summary.json")
 
 
+PLAIN_TERMINAL = {"TERM": "xterm", "NO_COLOR": "1"}
+
+
 def at_a_terminal(
     program: Program, answer: str | signal.Signals, *arguments: str, before: str = ""
 ) -> Ended:
@@ -202,7 +205,7 @@ def at_a_terminal(
     """
     ours, theirs = pty.openpty()
     os.write(ours, before.encode())
-    process = program.start(*arguments, stdin=theirs, stderr=theirs, env={"TERM": "xterm"})
+    process = program.start(*arguments, stdin=theirs, stderr=theirs, env=PLAIN_TERMINAL)
     os.close(theirs)
     said = b""
     with contextlib.suppress(OSError):  # this is how a terminal says that nobody is left
