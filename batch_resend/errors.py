@@ -49,7 +49,7 @@ class UsageError(BatchResendError):
 
 
 class InputError(BatchResendError):
-    """The users cannot be read; nobody was written to."""
+    """The users cannot be read; no messages were sent."""
 
     exit_code = Exit.USAGE
 
@@ -59,7 +59,7 @@ class StaleListing(InputError):
 
 
 class Refused(BatchResendError):
-    """Nobody confirmed the run; nobody was written to."""
+    """The run was not confirmed; no messages were sent."""
 
     exit_code = Exit.USAGE
 
@@ -69,7 +69,7 @@ class NotConfirmed(Refused):
 
     def __init__(self) -> None:
         """Say so."""
-        super().__init__("Nobody was written to: the run was not confirmed.")
+        super().__init__("Cancelled; nothing was sent.")
 
 
 class ReportError(BatchResendError):

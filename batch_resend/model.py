@@ -107,10 +107,12 @@ class RunInfo:
     existence_hidden: bool | None = None  #: PreventUserExistenceErrors of the app client
     simulated: bool = False
     dry_run: bool = False
+    max_sends: int = 1  #: maximum messages per user over all runs; 0 for no maximum
     ledger: str | None = None
     report: str | None = None
     failed: str | None = None
     html: str | None = None
+    summary: str | None = None
     next_command: str | None = None
 
 

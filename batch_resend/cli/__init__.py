@@ -83,7 +83,10 @@ def _complain(text: str, arguments: Sequence[str]) -> None:
 
         Console(yes=True, json_lines=True).error(text)
     else:
-        sys.stderr.write(f"Error: {text}\n")
+        from batch_resend.console.colour import coloured, shows_colour
+
+        line = f"Error: {text}"
+        sys.stderr.write(f"{coloured(line) if shows_colour(sys.stderr) else line}\n")
 
 
 def _version(wanted: bool) -> None:

@@ -12,6 +12,7 @@ from batch_resend.cli import parsing
 from batch_resend.cli.event_loop import SIGNALS, in_loop
 from batch_resend.cli.option import Option, Values, taking
 from batch_resend.errors import Refused, UsageError
+from batch_resend.wording import grouped
 
 if TYPE_CHECKING:
     from batch_resend.simulator.rules import Cognito
@@ -125,15 +126,15 @@ def _cognito(values: Values) -> Cognito:
 def _announce(users: int, url: str) -> None:
     from batch_resend.run.backends import SIMULATED_CLIENT, SIMULATED_POOL
 
-    typer.echo(f"Simulated Cognito at {url}, {users} users in {SIMULATED_POOL}. Try:")
+    typer.echo(f"Simulated Cognito at {url}, {grouped(users, 'user')} in {SIMULATED_POOL}. Try:")
     typer.echo("  export AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x")
     services = " ".join(f"AWS_ENDPOINT_URL_{name}={url}" for name in ("CLOUDTRAIL", "SESV2", "SNS"))
     typer.echo(f"  export {services}")
     typer.echo(
-        f"  batch-resend run --user-pool-id {SIMULATED_POOL} --client-id {SIMULATED_CLIENT}"
-        f" --endpoint-url {url} --yes"
+        f"  batch-resend run --endpoint-url {url} --user-pool-id {SIMULATED_POOL}"
+        f" --client-id {SIMULATED_CLIENT}"
     )
     typer.echo(
-        f"  batch-resend reconcile --client-id {SIMULATED_CLIENT} --region us-east-1"
-        f" --endpoint-url {url}"
+        f"  batch-resend reconcile --endpoint-url {url} --client-id {SIMULATED_CLIENT}"
+        " --region us-east-1"
     )

@@ -29,7 +29,10 @@ STATUS = (
     ),
     *options.TARGET,
     options.ANY_CASE,
-    replace(options.MAX_SENDS, panel=options.RESULTS, help="The maximum to compare users with."),
+    replace(
+        options.MAX_SENDS, panel=options.RESULTS,
+        help="The maximum to compare users with; by default the last run's.",
+    ),
     options.JSON,
     options.NO_MASK,
 )
@@ -44,8 +47,9 @@ def status(context: typer.Context, typed: Values) -> int:
     during a run.
     """
     check_variables(context)
-    max_sends = options.MAX_SENDS.read(typed["max_sends"] or "1")
-    if max_sends < 0:
+    cap = typed["max_sends"]
+    max_sends = None if cap is None else options.MAX_SENDS.read(cap)
+    if max_sends is not None and max_sends < 0:
         raise UsageError(f"--max-sends {max_sends} is too low. The minimum is 0.")
     target = options.ledger_target(typed)
     json, masked, username = typed["json"], not typed["no_mask"], typed["username"]
@@ -68,23 +72,26 @@ async def _history(target: LedgerTarget, name: str, *, json: bool, masked: bool)
     return int(Exit.DONE if messages else Exit.SOME_FAILED)
 
 
-async def _status(target: LedgerTarget, max_sends: int, *, json: bool, masked: bool) -> int:
+async def _status(target: LedgerTarget, max_sends: int | None, *, json: bool, masked: bool) -> int:
     import shlex
     from itertools import islice
     from pathlib import Path
 
     from batch_resend.ledger import status as told
+    from batch_resend.ledger.next_step import last_cap
     from batch_resend.run.open_ledger import is_held, ledger_of, looking
 
     path = await ledger_of(target)
     before = is_held(path)
     async with looking(target, path) as ledger:
+        runs = ledger.runs()
+        cap = last_cap(runs) if max_sends is None else max_sends
         found = told.Status(
             ledger=str(path),
             simulated=ledger.is_simulated,
             running=before or is_held(path),
-            runs=ledger.runs(),
-            stock=told.take_stock(ledger.users(), max_sends),
+            runs=runs,
+            stock=told.take_stock(ledger.users(), 1 if cap is None else cap),
             unknown=list(islice(ledger.messages(unknown=True), told.SHOWN)),
             confirmations=await _confirmations(target, ledger),
         )
@@ -125,7 +132,9 @@ def _line(told: dict[str, Any]) -> str:
 
 
 def _print(*lines: str) -> None:
+    from batch_resend.console.colour import coloured, shows_colour
     from batch_resend.reports.private_file import PrivateFile
 
+    shown = map(coloured, lines) if shows_colour(sys.stdout) else lines
     with PrivateFile("-", what="The status") as out:
-        out.append("".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace"))
+        out.append("".join(f"{line}\n" for line in shown).encode("utf-8", "backslashreplace"))

@@ -213,7 +213,7 @@ class Gate:
             self.health.connected = True
         pause = self.health.heard(place.left_at, now, definite=place.signal is not Signal.SILENT)
         if pause:
-            self._pause(now, pause, "no answer from Cognito")
+            self._pause(now, pause, "no response from Cognito")
         if place.signal is Signal.BLOCKED:
             self._blocks += 1
             pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._blocks, 10))
@@ -228,7 +228,7 @@ class Gate:
             seconds = min(place.retry_after, 10 * LONGEST_PAUSE)
             of_all = self.shared if place.signal is Signal.THROTTLED else None
             for gate in of_all.gates if of_all else (self,):
-                gate._pause(now, seconds, "Cognito asks to wait")  # noqa: SLF001 - our own kind
+                gate._pause(now, seconds, "Cognito asked us to slow down")  # noqa: SLF001 - our own kind
 
     @property
     def _learning(self) -> Pace:

@@ -50,6 +50,7 @@ class Spool:
         self._db.executescript(_TABLES)
         self._db.execute("BEGIN")  # never committed: one transaction, nothing to keep
         self.excluded = 0  #: entries of the exclude list
+        self.added = 0  #: rows that were read so far
 
     def __enter__(self) -> Spool:
         """Use it."""
@@ -61,6 +62,7 @@ class Spool:
 
     def clear(self) -> None:
         """Throw the rows away, because the source begins again."""
+        self.added = 0
         self._execute("DELETE FROM planned")
         self._execute("DELETE FROM met")
         self._execute("DELETE FROM reached_at")
@@ -126,6 +128,8 @@ class Spool:
 
     def add(self, batch: Iterable[tuple[Planned, str, float | None]]) -> None:
         """Add planned rows, each with its address (or "") and time of sign-up if known."""
+        batch = list(batch)
+        self.added += len(batch)
         self._execute_many(
             "INSERT INTO planned VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
@@ -218,13 +222,28 @@ class Spool:
         rows = self._execute("SELECT reason, count(*) FROM planned GROUP BY reason")
         return {REASONS[reason]: count for reason, count in rows}
 
-    def first_eligible(self, count: int) -> list[str]:
-        """Give the first few names that would be sent a code."""
-        rows = self._execute(
-            "SELECT username FROM planned WHERE reason = ? ORDER BY row LIMIT ?",
-            (str(Reason.ELIGIBLE), count),
-        )
-        return [_text(name) for (name,) in rows]
+    def examples(self, count: int) -> list[str]:
+        """Return a few users who would be sent a code, spread over the rows.
+
+        Each by an address or telephone number among their names, where there is one.
+        """
+        reason = str(Reason.ELIGIBLE)
+        first, last = self._execute(
+            "SELECT min(row), max(row) FROM planned WHERE reason = ?", (reason,)
+        ).fetchone()
+        if first is None:
+            return []
+        found: dict[int, str] = {}
+        for step in range(count):
+            start = first + (last - first) * step // max(1, count - 1)
+            row, username, aliases = self._execute(
+                "SELECT row, username, aliases FROM planned WHERE reason = ? AND row >= ?"
+                " AND row NOT IN (SELECT value FROM json_each(?)) ORDER BY row LIMIT 1",
+                (reason, start, json.dumps(list(found))),
+            ).fetchone() or (None, b"", None)
+            if row is not None:
+                found[row] = _destination([_text(username), *json.loads(aliases or "[]")])
+        return [found[row] for row in sorted(found)]
 
     def telephones(self) -> int:
         """How many of the eligible have a telephone number among their names (listing only)."""
@@ -285,6 +304,13 @@ def _any_form(name: str) -> bytes:
 
 def _digest(name: str) -> bytes:
     return hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def _destination(names: Sequence[str]) -> str:
+    """Return the name that tells most about where a message goes."""
+    addresses = [name for name in names if "@" in name]
+    telephones = [name for name in names if name.startswith("+") and name[1:].isdigit()]
+    return [*addresses, *telephones, *names][0]
 
 
 def _text(stored: bytes) -> str:

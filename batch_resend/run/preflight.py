@@ -129,7 +129,7 @@ def apply(checked: CheckResult, job: Job, observe: Observe) -> None:
         existence_hidden=checked.facts.hides_existence,
     )
     if stops := checked.of(Level.STOP):
-        raise SettingsError(" ".join([*stops, "Nobody was written to."]))
+        raise SettingsError(" ".join([*stops, "No messages were sent."]))
     for warning in checked.of(Level.WARNING):
         observe(Noted(f"Check: {warning}"))
 

@@ -27,6 +27,7 @@ import anyio
 
 from batch_resend.aws import s3
 from batch_resend.aws.endpoints import is_aws
+from batch_resend.errors import BatchResendError
 from batch_resend.job.engine import Job
 from batch_resend.job.reach import Lists, ListsRead
 from batch_resend.job.request import AppClient
@@ -35,18 +36,20 @@ from batch_resend.job.spool import Spool
 from batch_resend.ledger.sqlite.ledger import SqliteLedger
 from batch_resend.masking import printable
 from batch_resend.model import Result, RunInfo
-from batch_resend.observer import Observe, Planned, ignore, noting
+from batch_resend.observer import Observe, Planned, Preparing, ignore, noting
 from batch_resend.preflight.check import CheckResult, check
 from batch_resend.preflight.facts import Facts
+from batch_resend.preflight.policy_words import Memory, policy_words
 from batch_resend.preflight.preview import Preview
 from batch_resend.reports.delivery import Deliveries
 from batch_resend.run import preflight
 from batch_resend.run.backends import SIMULATED_CLIENT, Backend, open_backend, target_of
 from batch_resend.run.client_secret import client_secret
 from batch_resend.run.next_command import next_command
-from batch_resend.run.open_ledger import owner, writing
+from batch_resend.run.open_ledger import note_failed_start, owner, writing
 from batch_resend.run.open_source import check_users, open_source, opener_of
 from batch_resend.run.outputs import open_outputs, reports_of
+from batch_resend.run.progress import Preparation
 from batch_resend.run.send import PreparedRun
 from batch_resend.run.stops import Stops
 from batch_resend.settings import Settings
@@ -103,15 +106,13 @@ async def prepare(
             resources, settings, observe, listed=listed, always_report=always_report
         )
         reading = _Reading(resources, settings, opened, observe, hand_over, users, part)
-        job, source, checked = await reading.read_and_check(listed=listed)
-        preview = Preview(
-            counts=job.spool.counts(),
-            first=job.spool.first_eligible(3),
-            estimate=preflight.estimate(settings, job, checked, listed=listed),
-            info=job.info,
-            waves=job.waves,
-            notes=job.notes,
-        )
+        try:
+            job, source, checked = await reading.read_and_check(listed=listed)
+        except BatchResendError as error:
+            if not settings.dry_run and not part:
+                await note_failed_start(opened.ledger, error)
+            raise
+        preview = _preview(settings, opened.ledger, job, checked, listed=listed)
         observe(Planned(preview))
         yield PreparedRun(
             settings=settings,
@@ -128,6 +129,31 @@ async def prepare(
         )
 
 
+def _preview(
+    settings: Settings,
+    ledger: SqliteLedger | DynamoLedger,
+    job: Job,
+    checked: CheckResult | None,
+    *,
+    listed: bool,
+) -> Preview:
+    return Preview(
+        counts=job.spool.counts(),
+        examples=job.spool.examples(3),
+        estimate=preflight.estimate(settings, job, checked, listed=listed),
+        info=job.info,
+        waves=job.waves,
+        notes=job.notes,
+        policy=policy_words(
+            max_sends=settings.max_sends,
+            cooldown=settings.cooldown,
+            older_than=settings.older_than,
+            newer_than=settings.newer_than,
+        ),
+        memory=_memory(ledger),
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Opened:
     """What is open before the input is read."""
@@ -138,6 +164,7 @@ class _Opened:
     store: s3.Store | None  #: where anything lies in S3
     outputs: Deliveries
     spool: Spool
+    preparation: Preparation
     unsent: contextlib.ExitStack  #: what is to be undone where nothing is sent
 
 
@@ -156,8 +183,8 @@ async def _open(
     )
     if is_aws(backend.endpoint) and backend.region != settings.pool_home != "":
         note(
-            f"The home of {settings.user_pool_id} is {settings.pool_home}, and {backend.region}"
-            " is asked: right only for a replica of the pool."
+            f"{settings.user_pool_id} was created in {settings.pool_home}, but requests go to"
+            f" {backend.region}. This is right only for a replica of the pool."
         )
     ledger = await resources.enter_async_context(writing(settings, backend))
     _note_ledger(ledger, owner(settings, backend), note, dry_run=settings.dry_run)
@@ -173,13 +200,15 @@ async def _open(
     await open_outputs(outputs, settings, now, always_report=always_report)
     unsent = resources.enter_context(contextlib.ExitStack())
     unsent.callback(outputs.discard)
+    spool = resources.enter_context(Spool())
     return _Opened(
         app=AppClient(settings.client_id or SIMULATED_CLIENT, secret),
         backend=backend,
         ledger=ledger,
         store=store,
         outputs=outputs,
-        spool=resources.enter_context(Spool()),
+        spool=spool,
+        preparation=Preparation(settings, spool),
         unsent=unsent,
     )
 
@@ -191,10 +220,18 @@ def _note_ledger(
         note(f"Warning: no ledger at {ledger.address} yet; this run creates an empty one.")
     if ledger.client != client:
         note(
-            f"The {ledger.name} was begun for {ledger.client}, and this run is for {client}:"
-            " whoever has the same name in both is taken for one person. Unless both are"
-            " clients of one pool, give this run a --ledger of its own."
+            f"The {ledger.name} belongs to {ledger.client}, and this run is for {client}. Users"
+            " with the same name in both are treated as one person. Unless both are clients of"
+            " one pool, use another --ledger for this run."
         )
+
+
+def _memory(ledger: SqliteLedger | DynamoLedger) -> Memory:
+    """Look up what the ledger remembers; of a table only whether there is one."""
+    if ledger.is_new or not isinstance(ledger, SqliteLedger):
+        return Memory(is_new=ledger.is_new)
+    people, last_run = ledger.records.remembered()
+    return Memory(people, last_run)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +262,9 @@ class _Reading:
     async def learn(self) -> Facts:
         """Ask AWS; the spool receives the addresses that get nothing."""
         keep = preflight.reporting(self.opened.spool.suppress, noting(self.observe))
-        return await preflight.learn(self.settings, self.opened.app, keep)
+        facts = await preflight.learn(self.settings, self.opened.app, keep)
+        self.opened.preparation.learn(facts)
+        return facts
 
     async def read_beside(self, learned: Callable[[], Awaitable[Facts]]) -> tuple[Job, Source]:
         """Read, and ask what is learned at the same time for the pool's own case rule."""
@@ -246,6 +285,7 @@ class _Reading:
         known of addresses that get nothing.
         """
         settings, opened, spool = self.settings, self.opened, self.opened.spool
+        self.observe(Preparing(opened.preparation))
         source = await open_source(
             self.resources,
             settings,
@@ -276,6 +316,7 @@ class _Reading:
             lists=lists,
         )
         await job.plan(source, settings.selection, partial(self._case_rule, case))
+        opened.preparation.is_read = True
         return job, source
 
     async def _case_rule(self, of_the_pool: CaseRule) -> bool | None:
@@ -302,9 +343,11 @@ class _Reading:
             endpoint_is_aws=is_aws(backend.endpoint),
             simulated=settings.simulate,
             dry_run=settings.dry_run,
+            max_sends=settings.max_sends,
             ledger=str(ledger.address) if ledger.address else None,
             report=report.address if report else None,
             failed=settings.failed,
             html=settings.html,
+            summary=settings.summary,
             next_command=next_command(settings) if self._can_be_typed else None,
         )

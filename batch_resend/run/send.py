@@ -116,8 +116,8 @@ class PreparedRun:
         if fitting < wanted:
             self.job.set_concurrency(fitting)
             text = (
-                f"Too few files may be open here (ulimit -n): at most {fitting} in flight,"
-                f" in place of {wanted}."
+                f"The limit of open files (ulimit -n) is too low for {wanted} requests in flight."
+                f" Using {fitting}."
             )
             self.observe(Noted(text))
 
@@ -161,9 +161,9 @@ class PreparedRun:
             await file.drained()
         except Exception as error:
             why = str(error) if isinstance(error, BatchResendError) else type(error).__name__
-            sentence = f"--html {file.address} was not made ({why.rstrip('.')})."
+            sentence = f"--html {file.address} was not created ({why.rstrip('.')})."
             if report.is_whole:
-                sentence += f" To make it of the report: batch-resend report {report.path}"
+                sentence += f" To create it from the report: batch-resend report {report.path}"
             self.outputs.give_up("--html", sentence)
             return replace(summary, info=replace(summary.info, html=None))
         return summary

@@ -35,7 +35,7 @@ def test_a_table_remembers_from_one_machine_to_the_next(
     first = program("run", users, *at, *ledger, *AGAIN, *SUMMARY)
     assert first.code == 1, first.err
     assert f"no ledger at {ledger[1]} yet; this run creates an empty one" in first.err
-    assert "was begun for" not in first.err
+    assert "belongs to client" not in first.err
     assert program.summary()["ledger"] == ledger[1]
     assert [row["reason"] for row in sorted(program.report(), key=lambda row: int(row["row"]))] == [
         "accepted", "accepted", "user-not-found",

@@ -43,8 +43,8 @@ def test_a_run_writes_its_page_with_the_next_command(program: Program) -> None:
     assert "2 rows" in text
     assert "the ceiling was 1000 a second" in text
     command = (
-        "batch-resend run users.csv --rate 1000 --timeout 1s --report r-2.csv --html r-2.html"
-        " --simulate"
+        "batch-resend run users.csv --simulate --rate 1000 --timeout 1s --report r-2.csv"
+        " --html r-2.html"
     )
     assert command in re.sub(r"\s+", " ", text)
     assert "ada@example.com" not in text
@@ -78,7 +78,7 @@ def test_a_run_that_is_stopped_has_its_page(program: Program) -> None:
     )
     assert done.code == 3
     text = page(program, "r.html")
-    assert "The run stopped early. As many messages as --max-sent allows" in text
+    assert "The run stopped early. The number of messages that --max-sent allows" in text
     assert "To go on with the 27 users not attempted" in text
 
 
@@ -90,7 +90,7 @@ def test_page_that_cannot_be_made_harms_nothing_else(program: Program) -> None:
         *("--summary", "s.json"),
     )
     assert done.code == 1
-    assert "Not delivered: --html r.html was not made (/dev/null is empty" in done.err
+    assert "Not delivered: --html r.html was not created (/dev/null is empty" in done.err
     assert "Page:" not in done.err
     summary = program.summary("s.json")
     assert summary["counts"]["sent"] == 1

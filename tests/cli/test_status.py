@@ -61,7 +61,7 @@ def test_status_tells_what_the_run_and_its_summary_told(used: Program) -> None:
     shown = used("status", *LEDGER)
     assert (shown.code, shown.err) == (0, "")
     assert "Users 5\n  sent               2\n  unknown            1 (no-answer 1)\n" in shown.out
-    assert "At the cap of --max-sends 1: 3, 1 of them because" in shown.out
+    assert "Reached the limit of 1 message (--max-sends): 3 (1 of them with" in shown.out
     assert "  no-answer            b***@e***\n" in shown.out
     assert not any(name in shown.out for name in NAMES)
     assert "bob+rst@example.com" in used("status", *LEDGER, "--no-mask").out
@@ -198,7 +198,7 @@ def test_while_a_run_goes_on_it_can_be_looked_at_and_nothing_be_erased(
     until(lambda: cognito.requests >= 4, process)
     shown = program("status", *LEDGER)
     assert shown.code == 0
-    assert "  goes on\n" in shown.out
+    assert "  in progress\n" in shown.out
     assert json.loads(program("status", *LEDGER, "--json").out)["running"] is True
     assert 1 <= len(export(program, *LEDGER)) < 2000
     for erase in (("forget", "ada"), ("purge", "--older-than", "1d")):
@@ -221,7 +221,10 @@ def test_of_a_run_that_was_killed_the_status_says_so(
     process.kill()
     ended(process)
     shown = program("status", *LEDGER)
-    assert "  died\n  Whom a run that died has left in doubt, the next one names.\n" in shown.out
+    assert (
+        "  cut off\n  The next run will list the users whose requests this run left open.\n"
+        in shown.out
+    )
 
 
 def test_the_ledger_is_found_as_a_run_finds_it_or_because_it_is_the_only_one(
@@ -282,7 +285,7 @@ def test_a_simulated_ledger_can_be_looked_at_too(program: Program) -> None:
     users = program.users(["ada", f"bob+{Kind.LOST}"])
     program("run", users, "--simulate", *LEDGER, *REPORT, "--timeout", "0.3s")
     shown = program("status", *LEDGER)
-    assert "Simulated: no real person was written to.\n" in shown.out
+    assert "Simulation only: no real messages were sent.\n" in shown.out
     assert program("ledger", "forget", "ada", *LEDGER, "--yes").code == 0
 
 
@@ -343,7 +346,7 @@ def test_who_has_confirmed_since_is_counted_at_the_pool(
     for name in written_to[:3]:
         assert program("ledger", "forget", name, *options, "--yes").code == 0
     shown = program("status", *options, env=keys)
-    assert "Confirmed since, of those written to: 25 of 60 (42 %)" in shown.out
+    assert "Confirmed since, of those sent a code: 25 of 60 (42 %)" in shown.out
     refused = program("status", *options)  # without credentials
     assert refused.code == 4
     assert "The AWS credentials to list" in refused.err

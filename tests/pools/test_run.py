@@ -174,7 +174,7 @@ async def test_where_it_is_not_approved_nobody_is_written_to_and_nothing_is_left
         return False
 
     pools, heard = together(no, shop=pool("shop", "ada"), blog=pool("blog", "dan"))
-    with pytest.raises(Refused, match="not confirmed"):
+    with pytest.raises(Refused, match="Cancelled; nothing was sent"):
         await pools.execute()
     assert not any(each.results for each in heard.values())
     assert (reports(), Path("summary.json").exists()) == ([], False)
@@ -203,7 +203,7 @@ async def test_each_observer_hears_the_plan_of_its_pool() -> None:
     await pools.execute()
     (shop,), (blog,) = heard["shop"].previews, heard["blog"].previews
     assert shop.counts == {Reason.ELIGIBLE: 1, Reason.DUPLICATE: 1}
-    assert (blog.counts, blog.first) == ({Reason.ELIGIBLE: 1}, ["dan"])
+    assert (blog.counts, blog.examples) == ({Reason.ELIGIBLE: 1}, ["dan"])
 
 
 async def test_a_held_ledger_of_one_stops_all_with_its_exit_code() -> None:
@@ -317,7 +317,7 @@ async def test_a_stop_while_the_question_is_open_writes_to_nobody() -> None:
         return True
 
     pools, heard = together(ask, shop=pool("shop", "ada"), blog=pool("blog", "dan"))
-    with pytest.raises(BatchResendError, match="Nobody was written to") as caught:
+    with pytest.raises(BatchResendError, match="No messages were sent") as caught:
         await pools.execute()
     assert caught.value.exit_code is Exit.INTERRUPT
     assert not str(caught.value).startswith("Pool")

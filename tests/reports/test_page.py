@@ -60,7 +60,7 @@ def test_page_shows_numbers_reasons_and_advice(tmp_path: Path) -> None:
         "5 rows",
         "9 requests in 75 seconds, 2 of them throttled.",
         "Pool eu-west-1_AbCdEf123, client 1example23456789, eu-west-1",
-        "The run stopped early. The time of --deadline is over.",
+        "The run stopped early. The time that --deadline allows has passed.",
         "To ask again for the 1 user who failed (once the causes below are mended, whoever",
         "To write again to the 1 unknown user too",
         "batch-resend run users.csv --client-id 1example23456789 --resend-unknown all",

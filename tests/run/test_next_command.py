@@ -109,6 +109,25 @@ def test_what_is_the_default_is_not_said() -> None:
     )
 
 
+def test_guards_come_first_in_durations_as_people_write_them() -> None:
+    guarded = Settings(
+        client_id="abc",
+        user_pool_id="eu-west-1_AbCdEf123",
+        report="r.csv",
+        older_than=86400.0,
+        newer_than=1209600.0,
+        exclude="never.csv",
+        ledger="l.sqlite3",
+        max_sends=3,
+        cooldown=259200.0,
+    )
+    assert next_command(guarded) == (
+        "batch-resend run --ledger l.sqlite3 --exclude never.csv --older-than 24h"
+        " --newer-than 14d --max-sends 3 --cooldown 3d --client-id abc"
+        " --user-pool-id eu-west-1_AbCdEf123 --report r-2.csv"
+    )
+
+
 def test_the_files_of_the_last_run_are_not_named_again_unless_they_may_be_replaced() -> None:
     settings = Settings(
         users="u.csv", client_id="abc", report="r-9.csv", failed="/dev/null", html="h.html",
