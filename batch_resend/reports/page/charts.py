@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -23,6 +23,7 @@ _FAR = 3.0  #: a ceiling so many times above all that was measured is not drawn
 _STEPS = (
     1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400,
 )  # fmt: skip
+_DAYS = (1, 7, 28)
 _UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 
 
@@ -121,6 +122,44 @@ def over_time(
         step,
         peak,
     )
+
+
+def by_day(counts: Mapping[str, Counter[int]]) -> Chart | None:
+    """Draw counts by day since 1970-01-01, the kinds on top of each other.
+
+    Many days share a column: a week of them, or four weeks.
+    """
+    days = [day for by_day in counts.values() for day, count in by_day.items() if count]
+    if not days:
+        return None
+    start, span = min(days), max(days) - min(days) + 1
+    step = next((s for s in _DAYS if span <= s * _MOST_BINS), -(-span // _MOST_BINS))
+    bins = max(_LEAST_BINS, -(-span // step))
+    sums: dict[str, Counter[int]] = {kind: Counter() for kind in counts}
+    for kind, of_kind in counts.items():
+        for day, count in of_kind.items():
+            sums[kind][(day - start) // step] += count
+    peak = max(sum(of[n] for of in sums.values()) for n in range(bins))
+    top, upwards = _scale(peak)
+    columns = []
+    for n in range(bins):
+        parts = {kind: float(of[n]) for kind, of in sums.items() if of[n]}
+        if parts:
+            words = ", ".join(f"{count:,.0f} {kind}" for kind, count in parts.items())
+            title = f"{day_name(start + n * step)}{f', {step} days' if step > 1 else ''}: {words}"
+            columns.append(_column(n, bins, parts, top, title))
+    every = max(1, -(-bins // (_MOST_TICKS - 1)))  # dates are wide
+    across = [
+        Tick(round(100 * (n + 0.5) / bins, 3), day_name(start + n * step, year=False))
+        for n in range(0, bins, every)
+    ]
+    return Chart(tuple(columns), (), tuple(across), upwards, _kinds(columns, []), step, float(peak))
+
+
+def day_name(day: int, *, year: bool = True) -> str:
+    """Return the date of a day since 1970-01-01."""
+    at = datetime.fromtimestamp(day * 86400, UTC)
+    return f"{at.day} {at.strftime('%b %Y' if year else '%b')}"
 
 
 def distribution(latencies: Counter[int], marks: dict[str, int]) -> Chart | None:

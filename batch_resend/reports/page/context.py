@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from batch_resend.masking import printable
@@ -19,6 +18,7 @@ from batch_resend.reports.page.charts import BASE, HEIGHT, TOP
 from batch_resend.reports.page.figures import Figures, Report
 from batch_resend.reports.page.samples import Sample
 from batch_resend.reports.page.table import left_out, table
+from batch_resend.reports.page.tiles import tiles
 from batch_resend.reports.page.titles import OUTCOME_TITLES, title
 from batch_resend.wording import grouped
 
@@ -54,7 +54,7 @@ def context(
         "banners": _banners(figures, summary, dry_run=dry_run),
         "notes": _notes(figures, summary, of_run),
         "plan": approval(plan) if plan is not None else [],
-        "tiles": _tiles(figures),
+        "tiles": tiles(figures.outcomes),
         "cards": [
             (card, sum(here[reason] for reason in card.reasons)) for card in cards(figures, summary)
         ],
@@ -93,33 +93,6 @@ def _is_dry_run(figures: Figures, summary: dict[str, Any] | None) -> bool:
     if summary is not None and len(figures.reports) == 1:
         return bool(summary["dry_run"])
     return bool(figures.outcomes[Outcome.PLANNED]) and not figures.outcomes[Outcome.SENT]
-
-
-@dataclass(frozen=True, slots=True)
-class _Tile:
-    outcome: str
-    title: str
-    count: int
-    x: float
-    width: float
-    percent: str
-
-
-def _tiles(figures: Figures) -> list[_Tile]:
-    tiles, x = [], 0.0
-    for outcome in Outcome:
-        count = figures.outcomes[outcome]
-        if not count:
-            continue
-        part = 100 * count / figures.users
-        percent = f"{part:.1f} %" if part >= 0.1 else "below 0.1 %"
-        tiles.append(
-            _Tile(
-                str(outcome), OUTCOME_TITLES[outcome], count, round(x, 3), round(part, 3), percent
-            )
-        )
-        x += part
-    return tiles
 
 
 def _banners(
