@@ -209,7 +209,8 @@ def _unknown(
         commands.append(("", reconcile_command(ledger, summary["region"], endpoint)))
     if command:
         commands.append(
-            ("Or send to them again, accepting that some may get two codes:",
+            (f"{'Or send' if commands else 'To send'} to them again, accepting that some may get"
+             " two codes:",
              f"{command} --resend-unknown all")
         )  # fmt: skip
     return [

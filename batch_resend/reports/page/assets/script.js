@@ -84,7 +84,7 @@
     anchor.href = link(row);
     cell(element, "n row", anchor);
     cell(element, "name", tag("bdi", "", user));
-    cell(element, "", tag("span", "outcome " + what, word), tag("small", "", why));
+    cell(element, "what", tag("span", "outcome " + what, word), tag("small", "", why));
     cell(element, "message", tag("bdi", "", message));
     cell(element, "n extra", attempts);
     cell(element, "extra time", local(settled));
