@@ -129,7 +129,7 @@ def cards(figures: Figures, summary: Mapping[str, Any] | None) -> list[Card]:
 
 
 def stopped(summary: Mapping[str, Any] | None) -> str:
-    """Say what ended the run early; "" if nothing did."""
+    """Return what ended the run early, in words; "" if nothing did."""
     if summary is None or summary["stopped_by"] is None:
         return ""
     sentences = {str(stop): stop.sentence for stop in Stop}

@@ -21,7 +21,7 @@ from batch_resend.reports.page.reading import chunks
 
 SHOWN = 20_000  #: rows that are kept to be shown, a part of each outcome among them
 
-# By request id the embedded Cognito can be told from AWS, whose ids are random.
+# The request IDs of the embedded Cognito start like this; those of AWS are random.
 SIMULATED_ID = "00000000-0000-4000-8000-"
 
 _ORDER = {
@@ -182,14 +182,14 @@ def _counts(values: Any) -> dict[Any, int]:
 
 
 def _rank(reason: Reason) -> int:
-    """How much a row says about its user beside others of the same user."""
+    """Return how definite a row is, compared with others of the same user."""
     if reason is Reason.DUPLICATE:
         return 0
     return {Outcome.PLANNED: 1, Outcome.UNKNOWN: 3, Outcome.SENT: 4}.get(reason.outcome, 2)
 
 
 def _keys(chunk: Any, report: int) -> Any:
-    """Who each row is about and what it is worth: 8-byte hashes in place of names."""
+    """Return the user and the rank of each row: 8-byte hashes in place of names."""
     import pandas as pd
 
     return pd.DataFrame(

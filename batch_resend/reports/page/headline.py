@@ -30,7 +30,7 @@ def people(figures: Figures) -> int:
 
 
 def headline(figures: Figures, *, dry_run: bool) -> str:
-    """Say in one sentence how it went."""
+    """Return in one sentence how many people were sent a code."""
     total = people(figures)
     if not total:
         return "There are no users in the report"
@@ -49,7 +49,7 @@ def headline(figures: Figures, *, dry_run: bool) -> str:
 
 
 def when(figures: Figures, summary: Mapping[str, Any] | None) -> tuple[float, float] | None:
-    """Return when it began and ended, in seconds since the epoch."""
+    """Return when the runs started and ended, in seconds since the epoch."""
     if summary is not None and len(figures.reports) == 1 and summary.get("started_at"):
         return summary["started_at"], summary["started_at"] + summary["seconds"]
     firsts = [report.first for report in figures.reports if report.first is not None]
@@ -71,7 +71,7 @@ def where(summary: Mapping[str, Any]) -> str:
 
 
 def fates(figures: Figures, stopped: str) -> list[Fate]:
-    """Say what became of those who were not sent a code, those that need attention first."""
+    """Return what became of the others, those that need attention first."""
     made = []
     for outcome, words in _FATES.items():
         count = figures.outcomes[outcome]

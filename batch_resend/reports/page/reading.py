@@ -58,7 +58,7 @@ def _opened(path: str) -> IO[bytes]:
         raise InputError(f"{printable(path)} is a pipe. A report is read twice: use a file.")
     if path.endswith(".gz"):
         return cast("IO[bytes]", gzip.open(path))
-    file = Path(path).open("rb")  # noqa: SIM115 - closed by whoever reads it
+    file = Path(path).open("rb")  # noqa: SIM115 - closed by the caller
     if file.seekable() and file.seek(0, os.SEEK_END):
         file.seek(-1, os.SEEK_END)
         if file.read(1) != b"\n":

@@ -156,7 +156,7 @@ def _run(run: PastRun, status: Status, *, latest: bool) -> dict[str, Any]:
 
 
 def _end(run: PastRun, *, running: bool | None, latest: bool) -> str:
-    """Say how a run ended; `running` None: that cannot be known of a run without an end."""
+    """Return how a run ended, in words; `running` None: another machine may be running it."""
     if run.finished_at is None:
         if running is None:
             return "In progress, or killed"
