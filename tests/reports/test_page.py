@@ -78,6 +78,14 @@ def test_page_shows_numbers_reasons_and_advice(tmp_path: Path) -> None:
             assert words.lower() in text.lower()
 
 
+def test_page_is_in_plain_words(tmp_path: Path) -> None:
+    """No word that names the person something did not happen to, for any reason."""
+    rows = [result(n, reason) for n, reason in enumerate(Reason, 1)]
+    text = Text(page([write(tmp_path / "report.csv", rows)])).text
+    banned = r"\b(nobody|whoever|whom|somebody|everybody|unsettled|in vain|asked for)\b|a second\b"
+    assert re.findall(banned, text, re.IGNORECASE) == []
+
+
 def test_every_reason_has_advice() -> None:
     assert set(ADVICE) == set(Reason)
 
