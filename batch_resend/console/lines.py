@@ -10,11 +10,10 @@ from batch_resend.errors import Exit
 from batch_resend.job.engine import Snapshot
 from batch_resend.job.outcome import Stop
 from batch_resend.job.summary import Summary
+from batch_resend.ledger import commands
 from batch_resend.masking import printable
 from batch_resend.model import Outcome, Reason, RunInfo
 from batch_resend.wording import per_second, some, span
-
-_UNTIL_RECORDED = 900.0  #: seconds until CloudTrail has most calls; about 300 on average
 
 
 def wrapped(text: str, width: int) -> str:
@@ -129,7 +128,7 @@ def _unknown(summary: Summary) -> list[str]:
         " so these users are treated as sent."
     ]
     if summary.info.ledger:
-        lines.append(f"  {status_command(summary.info.ledger, summary.info.region)}")
+        lines.append(f"  {commands.status_command(summary.info.ledger, summary.info.region)}")
         if not summary.info.simulated:
             lines.append(f"To settle them by CloudTrail's records, from {_recorded(summary)} on:")
             lines.append(f"  {reconcile_command(summary.info)}")
@@ -138,28 +137,14 @@ def _unknown(summary: Summary) -> list[str]:
 
 def reconcile_command(info: RunInfo) -> str:
     """Return the command that settles unknown outcomes, wherever the ledger is."""
-    import shlex
-
-    words = ["batch-resend", "reconcile", "--ledger", info.ledger or "", "--region", info.region]
-    if not info.endpoint_is_aws:
-        words += ["--endpoint-url", info.endpoint]
-    return printable(shlex.join(words))
+    endpoint = "" if info.endpoint_is_aws else info.endpoint
+    return commands.reconcile_command(info.ledger or "", info.region, endpoint)
 
 
 def _recorded(summary: Summary) -> str:
     """Return when CloudTrail should have the last request."""
-    at = summary.started_at + summary.seconds + _UNTIL_RECORDED
+    at = summary.started_at + summary.seconds + commands.RECORDED_AFTER
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
-
-
-def status_command(ledger: str, region: str = "") -> str:
-    """Return the command that lists unknown users; a table is found in its Region only."""
-    import shlex
-
-    from batch_resend.ledger.dynamodb.address import is_table
-
-    where = f" --region {shlex.quote(region)}" if is_table(ledger) and region else ""
-    return f"batch-resend status --ledger {printable(shlex.quote(ledger))}{where}"
 
 
 def goes_on(summary: Summary) -> bool:

@@ -23,8 +23,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from batch_resend.ledger import Message, PastRun
+from batch_resend.ledger.commands import RECORDED_AFTER
 from batch_resend.ledger.next_step import next_step
 from batch_resend.masking import mask, printable
+from batch_resend.model import Reason
 from batch_resend.wording import some
 
 SCHEMA = 1
@@ -47,12 +49,18 @@ class Stock:
     forgotten: int = 0  #: users whose name has been erased
     at_cap: int = 0  #: users who had as many messages as allowed
     at_cap_in_doubt: int = 0  #: of these only because unknown ones count
+    evidence: Counter[str] = field(default_factory=Counter)  #: settled by evidence, by state
+    unknown_at: float = 0.0  #: the time of the latest unknown message
 
     def add(self, messages: Sequence[Message]) -> None:
         """Count all messages to one user, the oldest first."""
         for message in messages:
             self.messages[message.state, message.reason or ""] += 1
             self.by_run[message.run, message.state] += 1
+            if message.is_unknown:
+                self.unknown_at = max(self.unknown_at, message.at)
+            elif message.evidence:
+                self.evidence[message.state] += 1
         last = messages[-1]
         state = state_of(messages)
         why = last.reason if last.state == state or last.is_unknown else None
@@ -69,6 +77,11 @@ class Stock:
     def unknown(self) -> int:
         """How many messages are unknown."""
         return sum(n for (state, _), n in self.messages.items() if state in {"open", "unknown"})
+
+    @property
+    def not_recorded(self) -> int:
+        """How many messages are unknown, and CloudTrail has no record of them."""
+        return self.messages["unknown", str(Reason.NOT_RECORDED)]
 
     def in_state(self, state: str) -> int:
         """How many users are in this state."""
@@ -169,7 +182,10 @@ def as_json(status: Status, *, masked: bool = True) -> dict[str, Any]:
         "unknown": {
             "messages": stock.unknown,
             "first": [_message_json(message, masked) for message in status.unknown],
+            "not_recorded": stock.not_recorded,
+            "reconcile_from": stock.unknown_at + RECORDED_AFTER if stock.unknown else None,
         },
+        "settled_by_evidence": dict(stock.evidence),
         "confirmations": None
         if found is None
         else {
@@ -202,6 +218,8 @@ def _message_json(message: Message, masked: bool) -> dict[str, Any]:
         "reason": message.reason,
         "intended_at": message.intended_at,
         "settled_at": message.settled_at,
+        "evidence": message.evidence,
+        "reconciled_at": message.reconciled_at,
     }
 
 

@@ -30,15 +30,14 @@ _NEGATED = {"header": "--no-header", "mask": "--no-mask"}
 def next_command(settings: Settings) -> str:
     """Return the command, ready for a shell, that resumes a run of these settings.
 
-    A dry run is followed by a real one. Files that the run has written are not named
-    again, for they would be refused: `report.csv` is followed by `report-2.csv`.
+    A dry run is followed by a real one. The files that this run has written are never
+    named again, `--overwrite` or not: `report.csv` is followed by `report-2.csv`.
     """
-    following: dict[str, Any] = {"dry_run": False}
+    following: dict[str, Any] = {"dry_run": False, "overwrite": False}
     if not settings.dry_run:
         following["create_ledger"] = False  # it is there now
-    if not settings.overwrite:
-        for option, path in settings.outputs():
-            following[option.removeprefix("--")] = following_name(path)
+    for option, path in settings.outputs():
+        following[option.removeprefix("--")] = following_name(path)
     settings = dataclasses.replace(settings, **following)
     return shlex.join(["batch-resend", "run", *arguments(settings)])
 

@@ -153,6 +153,7 @@ class PreparedRun:
                     summary=summary.as_json(),
                     samples=self.samples.taken,
                     masked=self.settings.mask,
+                    plan=self.preview if self.settings.dry_run else None,
                 )
             )
 

@@ -76,6 +76,24 @@ def test_status_tells_what_the_run_and_its_summary_told(used: Program) -> None:
     assert told["confirmations"] is None
 
 
+def test_status_page_shows_the_runs_of_the_ledger(used: Program) -> None:
+    shown = used("status", *LEDGER, "--html", "all.html")
+    assert shown.code == 0
+    assert shown.out.startswith("Ledger l.sqlite3\n")
+    assert shown.err.startswith("Page: all.html (")
+    page = (used.folder / "all.html").read_text("utf-8")
+    assert "<h1>2 people were sent a code</h1>" in page
+    assert "Settle 1 unknown outcome" in page
+    assert used("status", *LEDGER, "--html", "-").out.startswith("<!DOCTYPE html>")
+    refused = used("status", *LEDGER, "--html", "all.html")
+    assert (refused.code, len(refused.errors)) == (2, 1)
+    assert used("status", *LEDGER, "--html", "all.html", "--overwrite").code == 0
+    named = used("status", "ada@example.com", *LEDGER, "--html", "one.html")
+    assert (named.code, named.errors) == (
+        2, ["Error: --html shows all runs. Leave out the username, or --html."]
+    )  # fmt: skip
+
+
 def test_one_user_s_history_is_shown_and_who_is_not_known_exits_1(used: Program) -> None:
     shown = used("status", "BOB+rst@example.com", *LEDGER)
     assert (shown.code, shown.err) == (0, "")

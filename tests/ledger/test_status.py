@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
@@ -301,6 +302,18 @@ def test_names_are_masked_unless_asked_otherwise_and_never_reach_the_terminal_ra
             assert ("ada" in json.dumps(of)) is not masked
 
 
+def test_evidence_is_counted_in_the_status() -> None:
+    """What CloudTrail settled, what it has no record of, and from when the rest can be settled."""
+    settled = dataclasses.replace(message("ada"), evidence="event", reconciled_at=NOW)
+    missing = message("bob", "unknown", "not-recorded", at=NOW - DAY)
+    stock = take_stock([[settled], [missing], LOST], 1)
+    found = as_json(status([settled], [missing], LOST))
+    assert found["settled_by_evidence"] == {"sent": 1}
+    assert found["unknown"]["not_recorded"] == stock.not_recorded == 1
+    assert found["unknown"]["reconcile_from"] == NOW + 900
+    assert as_json(status(ADA))["unknown"]["reconcile_from"] is None
+
+
 def test_one_user_s_history_reads_so() -> None:
     assert history_lines("bob@example.com", "l.sqlite3", TWICE) == [
         "b***@e*** in the ledger l.sqlite3: sent",
@@ -314,6 +327,8 @@ def test_one_user_s_history_reads_so() -> None:
     assert told["messages"] == [{
         "run": 1, "username": None, "state": "sent", "reason": "accepted",
         "intended_at": NOW, "settled_at": NOW,
+            "evidence": None,
+            "reconciled_at": None,
     }]  # fmt: skip
 
 
