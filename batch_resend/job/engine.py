@@ -185,6 +185,18 @@ class Job:
         """Set the ceiling, and the quota if AWS told it, per second; before `run` only."""
         self._gate.pace = Pace(rate, quota=quota)
 
+    @property
+    def quota(self) -> float | None:
+        """The quota in requests per second, if AWS told it."""
+        return self._gate.pace.usage.quota
+
+    def used(self, since: float, calls: float) -> None:
+        """Take the accepted calls of all in the account, of the minute that began at `since`.
+
+        `since` is on the clock of `anyio.current_time`.
+        """
+        self._gate.used(since, calls)
+
     def set_concurrency(self, concurrency: int) -> None:
         """Set how many requests may be in flight; before `run` only."""
         self.limits = replace(self.limits, concurrency=concurrency)

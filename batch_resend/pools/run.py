@@ -129,7 +129,9 @@ def _publish(outputs: Deliveries, runs: Mapping[str, PreparedRun]) -> None:
 def _share_paces(preview: PoolsPreview, runs: Mapping[str, PreparedRun]) -> None:
     for quota in preview.quotas:
         if len(quota.pools) > 1:
-            pace = SharedPace(Pace(quota.ceiling))
+            known = [enforced for name in quota.pools if (enforced := runs[name].job.quota)]
+            told = min(known) if len(known) == len(quota.pools) else None
+            pace = SharedPace(Pace(quota.ceiling, quota=told))
             for name in quota.pools:
                 runs[name].share(pace)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 import anyio
@@ -18,11 +19,12 @@ from batch_resend.job.request import AppClient
 from batch_resend.observer import Noted, Observe
 from batch_resend.preflight.check import CheckResult, check
 from batch_resend.preflight.estimate import Estimate, Messages
-from batch_resend.preflight.facts import Facts
+from batch_resend.preflight.facts import Facts, Unknown
 from batch_resend.preflight.finding import Level, ProposedRun, estimated
 from batch_resend.run.backends import target_of
 from batch_resend.run.client_secret import client_secret
 from batch_resend.run.open_source import count_rows
+from batch_resend.run.send import WatchUsage
 from batch_resend.settings import Settings
 
 _Work = TypeVar("_Work")
@@ -106,6 +108,19 @@ def estimate(settings: Settings, job: Job, checked: CheckResult | None) -> Estim
         max_sent=settings.max_sent,
         deadline=settings.deadline,
     )
+
+
+def watching_usage(settings: Settings, facts: Facts | None) -> WatchUsage | None:
+    """Return what reports the account's usage during a run; None where it cannot be used.
+
+    It is of use where the enforced quota is known, and is requested only where the check was
+    allowed to.
+    """
+    if facts is None or facts.enforced is None or isinstance(facts.usage, Unknown):
+        return None
+    from batch_resend.aws import usage_metric
+
+    return partial(usage_metric.watch, target_of(settings), facts.usage.dimensions)
 
 
 async def side_by_side(

@@ -102,6 +102,7 @@ async def prepare(
             preflight.apply(checked, job, observe)
         else:
             (job, source), checked = await reading.read(not_known), None
+            facts = None
         preview = Preview(
             counts=job.spool.counts(),
             first=job.spool.first_eligible(3),
@@ -123,6 +124,7 @@ async def prepare(
             stops=stops or Stops(),
             unsent=opened.unsent,
             resources=resources,
+            watch_usage=preflight.watching_usage(settings, facts),
         )
 
 

@@ -416,6 +416,14 @@ def test_ours_is_no_use_by_others() -> None:
     assert usage.room(100.0) == pytest.approx(40, abs=0.1)
 
 
+def test_a_minute_that_is_told_again_replaces_the_first() -> None:
+    """Two pools of one quota may each request the metric; their clocks agree to a second."""
+    usage = Usage(50)
+    for since, calls in ((0.0, 600), (60.0, 1200), (0.4, 600), (60.3, 1800)):
+        usage.counted(since, calls)
+    assert usage.room(130.0) == pytest.approx(50 - (10 + 30) / 2)
+
+
 def test_old_or_little_room_is_not_believed() -> None:
     usage = Usage(50)
     assert usage.room(0.0) is None

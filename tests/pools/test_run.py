@@ -169,6 +169,18 @@ async def test_pools_of_one_quota_go_by_one_pace(monkeypatch: pytest.MonkeyPatch
     assert one is other
 
 
+@pytest.mark.parametrize(("quotas", "known"), [((40.0, 40.0), 40.0), ((40.0, None), None)])
+async def test_a_shared_pace_has_the_quota_that_all_know(
+    monkeypatch: pytest.MonkeyPatch, quotas: tuple[float | None, ...], known: float | None
+) -> None:
+    shared: list[SharedPace] = []
+    told = iter(quotas)
+    monkeypatch.setattr(Job, "quota", property(lambda _: next(told)))
+    monkeypatch.setattr(Job, "share", lambda _, pace: shared.append(pace))
+    await together(shop=pool("shop", "ada"), blog=pool("blog", "dan"))[0].execute()
+    assert shared[0].pace.usage.quota == known
+
+
 async def test_where_it_is_not_approved_nobody_is_written_to_and_nothing_is_left() -> None:
     async def no(_: PoolsPreview) -> bool:
         return False
