@@ -149,7 +149,10 @@ class Gate:
         return self.pace.rate if self.shared is None else min(self.pace.rate, self.shared.part)
 
     def used(self, since: float, calls: float) -> None:
-        """Tell the pace what all in the account used in the minute that began at `since`."""
+        """Tell the pace what all in the account used in the minute that began at `since`.
+
+        `since` is on the clock of `anyio.current_time`.
+        """
         self._learning.used(since, calls)
 
     async def place(self) -> Place:

@@ -74,8 +74,8 @@ def proposed(settings: Settings, region: str, endpoint: str, users: int | None) 
     )
 
 
-def apply(checked: CheckResult, job: Job, observe: Observe) -> None:
-    """Go by what was learned; raises `SettingsError` where it forbids to send."""
+def apply(checked: CheckResult, job: Job, observe: Observe) -> CheckResult:
+    """Go by what was learned, and return it; raises `SettingsError` where it forbids to send."""
     job.set_rate(checked.rate, quota=checked.facts.enforced)
     job.info = replace(
         job.info,
@@ -87,6 +87,7 @@ def apply(checked: CheckResult, job: Job, observe: Observe) -> None:
         raise SettingsError(" ".join([*stops, "Nobody was written to."]))
     for warning in checked.of(Level.WARNING):
         observe(Noted(f"Check: {warning}"))
+    return checked
 
 
 def estimate(settings: Settings, job: Job, checked: CheckResult | None) -> Estimate:
@@ -110,17 +111,20 @@ def estimate(settings: Settings, job: Job, checked: CheckResult | None) -> Estim
     )
 
 
-def watching_usage(settings: Settings, facts: Facts | None) -> WatchUsage | None:
+def watching_usage(settings: Settings, checked: CheckResult | None) -> WatchUsage | None:
     """Return what reports the account's usage during a run; None where it cannot be used.
 
     It is of use where the enforced quota is known, and is requested only where the check was
     allowed to.
     """
-    if facts is None or facts.enforced is None or isinstance(facts.usage, Unknown):
+    if checked is None or checked.facts.enforced is None:
+        return None
+    usage = checked.facts.usage
+    if isinstance(usage, Unknown):
         return None
     from batch_resend.aws import usage_metric
 
-    return partial(usage_metric.watch, target_of(settings), facts.usage.dimensions)
+    return partial(usage_metric.watch, target_of(settings), usage.dimensions)
 
 
 async def side_by_side(

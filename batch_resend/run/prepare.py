@@ -98,11 +98,9 @@ async def prepare(
             )
             backend = opened.backend
             proposed = preflight.proposed(settings, backend.region, backend.endpoint, job.eligible)
-            checked = check(facts, proposed)
-            preflight.apply(checked, job, observe)
+            checked = preflight.apply(check(facts, proposed), job, observe)
         else:
             (job, source), checked = await reading.read(not_known), None
-            facts = None
         preview = Preview(
             counts=job.spool.counts(),
             first=job.spool.first_eligible(3),
@@ -124,7 +122,7 @@ async def prepare(
             stops=stops or Stops(),
             unsent=opened.unsent,
             resources=resources,
-            watch_usage=preflight.watching_usage(settings, facts),
+            watch_usage=preflight.watching_usage(settings, checked),
         )
 
 

@@ -144,7 +144,7 @@ class PreparedRun:
         """Tell the pace of the account's usage while the block runs, where it can be learned."""
 
         def used(since: float, calls: float) -> None:
-            self.job.used(since - time.time() + anyio.current_time(), calls)
+            self.job.gate.used(since - time.time() + anyio.current_time(), calls)
 
         async with anyio.create_task_group() as tasks:
             if self.watch_usage is not None:

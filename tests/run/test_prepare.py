@@ -9,8 +9,8 @@ import anyio
 import pytest
 
 from batch_resend import Reason, Settings
-from batch_resend.job.engine import Job
 from batch_resend.job.outcome import Stop
+from batch_resend.job.pacing import Gate
 from batch_resend.ledger.sqlite.lockfile import is_held
 from batch_resend.model import Reply, Request
 from batch_resend.observer import Began, Event, Planned
@@ -74,7 +74,7 @@ async def test_usage_reaches_the_pace_and_does_not_hold_up_the_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     heard: list[tuple[float, float]] = []
-    monkeypatch.setattr(Job, "used", lambda _, since, calls: heard.append((since, calls)))
+    monkeypatch.setattr(Gate, "used", lambda _, since, calls: heard.append((since, calls)))
 
     async def watch(report: Callable[[float, float], None]) -> None:
         report(time.time() - 120, 600)
