@@ -148,6 +148,13 @@ class Gate:
         """Requests a second that may leave here now; with a shared pace the part of it."""
         return self.pace.rate if self.shared is None else min(self.pace.rate, self.shared.part)
 
+    def used(self, since: float, calls: float) -> None:
+        """Tell the pace what all in the account used in the minute that began at `since`.
+
+        `since` is on the clock of `anyio.current_time`.
+        """
+        self._learning.used(since, calls)
+
     async def place(self) -> Place:
         """Wait for a place, to be given back by `free`. Raises `Closed` when the run ends."""
         now: float | None

@@ -7,7 +7,8 @@ The client secret is no fact: only how the one that was given compares with it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from batch_resend.preflight.estimate import MailQuota, Messages, messages, own_sender
@@ -117,6 +118,7 @@ class Usage:
 
     peak: float = 0.0  #: requests a second over the busiest five minutes
     throttled: int = 0
+    dimensions: Mapping[str, str] = field(default_factory=dict, compare=False)  #: of the metric
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -294,6 +294,7 @@ class Probe:
             return Usage(
                 peak=max(counted["callcount"], default=0.0) / _FIVE_MINUTES,
                 throttled=round(sum(counted["throttlecount"])),
+                dimensions=dimensions,
             )
 
         return await self.ask("cloudwatch:GetMetricData", ask)

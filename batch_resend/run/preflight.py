@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
@@ -24,6 +25,7 @@ from batch_resend.preflight.finding import Level, ProposedRun, estimated
 from batch_resend.run.backends import target_of
 from batch_resend.run.client_secret import client_secret
 from batch_resend.run.open_source import count_rows
+from batch_resend.run.send import WatchUsage
 from batch_resend.settings import Settings
 
 if TYPE_CHECKING:
@@ -119,8 +121,8 @@ def proposed(
     )
 
 
-def apply(checked: CheckResult, job: Job, observe: Observe) -> None:
-    """Go by what was learned; raises `SettingsError` where it forbids to send."""
+def apply(checked: CheckResult, job: Job, observe: Observe) -> CheckResult:
+    """Go by what was learned, and return it; raises `SettingsError` where it forbids to send."""
     job.set_rate(checked.rate, quota=checked.facts.enforced)
     job.info = replace(
         job.info,
@@ -132,6 +134,7 @@ def apply(checked: CheckResult, job: Job, observe: Observe) -> None:
         raise SettingsError(" ".join([*stops, "No messages were sent."]))
     for warning in checked.of(Level.WARNING):
         observe(Noted(f"Check: {warning}"))
+    return checked
 
 
 def estimate(
@@ -155,6 +158,22 @@ def estimate(
         max_sent=settings.max_sent,
         deadline=settings.deadline,
     )
+
+
+def watching_usage(settings: Settings, checked: CheckResult | None) -> WatchUsage | None:
+    """Return what reports the account's usage during a run; None where it cannot be used.
+
+    It is of use where the enforced quota is known, and is requested only where the check was
+    allowed to.
+    """
+    if checked is None or checked.facts.enforced is None:
+        return None
+    usage = checked.facts.usage
+    if isinstance(usage, Unknown):
+        return None
+    from batch_resend.aws import usage_metric
+
+    return partial(usage_metric.watch, target_of(settings), usage.dimensions)
 
 
 async def side_by_side(

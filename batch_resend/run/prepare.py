@@ -126,6 +126,7 @@ async def prepare(
             stops=stops or Stops(),
             unsent=opened.unsent,
             resources=resources,
+            watch_usage=preflight.watching_usage(settings, checked),
         )
 
 
@@ -255,8 +256,7 @@ class _Reading:
         proposed = preflight.proposed(
             settings, backend.region, backend.endpoint, job.eligible, listed=listed
         )
-        checked = check(facts, proposed)
-        preflight.apply(checked, job, self.observe)
+        checked = preflight.apply(check(facts, proposed), job, self.observe)
         return job, source, checked
 
     async def learn(self) -> Facts:

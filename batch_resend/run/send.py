@@ -7,8 +7,10 @@ whatever ends it, every row is reported and the summary returned.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Iterable
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -31,6 +33,9 @@ from batch_resend.run.descriptors import affordable
 from batch_resend.run.stops import Stops
 from batch_resend.settings import Settings
 
+#: Reports when a minute began (`time.time`), and the calls in it that were accepted.
+WatchUsage = Callable[[Callable[[float, float], None]], Coroutine[Any, Any, None]]
+
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class PreparedRun:
@@ -47,6 +52,7 @@ class PreparedRun:
     stops: Stops
     unsent: contextlib.ExitStack  #: what is to be undone where nothing is sent
     resources: contextlib.AsyncExitStack
+    watch_usage: WatchUsage | None = None
     samples: Samples = field(default_factory=Samples)
 
     @property
@@ -90,7 +96,7 @@ class PreparedRun:
             self.observe(began)
             if not self.settings.simulate:
                 self._fit_in()
-            async with self._sampled(began):
+            async with self._sampled(began), self._usage_watched():
                 summary = await self.job.run(self.sender)
         return await self._deliver(summary)
 
@@ -135,6 +141,19 @@ class PreparedRun:
         async with anyio.create_task_group() as tasks:
             if self.settings.html is not None:
                 tasks.start_soon(sample)
+            yield
+            tasks.cancel_scope.cancel()
+
+    @contextlib.asynccontextmanager
+    async def _usage_watched(self) -> AsyncIterator[None]:
+        """Tell the pace of the account's usage while the block runs, where it can be learned."""
+
+        def used(since: float, calls: float) -> None:
+            self.job.gate.used(since - time.time() + anyio.current_time(), calls)
+
+        async with anyio.create_task_group() as tasks:
+            if self.watch_usage is not None:
+                tasks.start_soon(self.watch_usage, used)
             yield
             tasks.cancel_scope.cancel()
 

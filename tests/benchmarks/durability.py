@@ -70,7 +70,7 @@ async def serve(users: int, durable: bool) -> tuple[float, float]:
             now=time.time(),
             limits=Limits(rate=RATE, concurrency=64),
         )
-        job._gate.pace.rate = RATE  # it would take some seconds to get there by itself
+        job.gate.pace.rate = RATE  # it would take some seconds to get there by itself
         await job.plan(Users(users), Selection())
         async with SimulatedSender(Cognito(), epoch=time.time(), latency=0.02) as sender:
             start, cpu = time.perf_counter(), time.process_time()

@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,13 @@ from batch_resend.job.outcome import Stop
 from batch_resend.job.pacing import SharedPace
 from batch_resend.job.summary import MaxFailures
 from batch_resend.observer import Began, Event, Noted, Planned, Settled
+from batch_resend.pools import run as pools_run
 from batch_resend.pools.preview import PoolsPreview
 from batch_resend.pools.run import Approve, PoolsFailed, run_pools
 from batch_resend.pools.summary import PoolsSummary
 from batch_resend.preflight.preview import Preview
 from batch_resend.reports.private_file import PrivateFile
+from batch_resend.run.send import PreparedRun
 from batch_resend.run.stops import Stops
 
 pytestmark = pytest.mark.anyio
@@ -167,6 +170,25 @@ async def test_pools_of_one_quota_go_by_one_pace(monkeypatch: pytest.MonkeyPatch
     await together(shop=pool("shop", "ada"), blog=pool("blog", "dan"))[0].execute()
     one, other = shared
     assert one is other
+
+
+@pytest.mark.parametrize(("quotas", "known"), [((40.0, 40.0), 40.0), ((40.0, None), None)])
+async def test_a_shared_pace_has_the_quota_that_all_know(
+    monkeypatch: pytest.MonkeyPatch, quotas: tuple[float | None, ...], known: float | None
+) -> None:
+    shared: list[SharedPace] = []
+    told = iter(quotas)
+
+    def learned(preview: PoolsPreview, runs: Mapping[str, PreparedRun]) -> None:
+        for run in runs.values():
+            run.job.set_rate(1000.0, quota=next(told))
+        share_paces(preview, runs)
+
+    share_paces = pools_run._share_paces
+    monkeypatch.setattr(pools_run, "_share_paces", learned)
+    monkeypatch.setattr(Job, "share", lambda _, pace: shared.append(pace))
+    await together(shop=pool("shop", "ada"), blog=pool("blog", "dan"))[0].execute()
+    assert shared[0].pace.usage.quota == known
 
 
 async def test_where_it_is_not_approved_nobody_is_written_to_and_nothing_is_left() -> None:

@@ -66,10 +66,7 @@ def context(
         "rows": rows[:FIRST_ROWS],
         "shown": len(rows),
         "left_out": left_out(figures.outcomes, rows),
-        "labels": [
-            [str(reason.outcome), str(reason), OUTCOME_TITLES[reason.outcome], title(reason)]
-            for reason in reasons
-        ],
+        "labels": _labels(reasons),
         "outcomes": [
             (str(outcome), OUTCOME_TITLES[outcome])
             for outcome in Outcome
@@ -79,6 +76,14 @@ def context(
         "first_rows": FIRST_ROWS,
         "masked": masked,
     }
+
+
+def _labels(reasons: Sequence[Reason]) -> list[list[str]]:
+    """Return outcome and reason of each row's number, as codes and in words."""
+    return [
+        [str(reason.outcome), str(reason), OUTCOME_TITLES[reason.outcome], title(reason)]
+        for reason in reasons
+    ]
 
 
 def _name(figures: Figures, summary: dict[str, Any] | None) -> str:
