@@ -27,7 +27,7 @@ async def client_secret(target: AwsTarget, user_pool_id: str, client_id: str) ->
         )
     if not isinstance(described := answer.get("UserPoolClient"), dict):
         raise SettingsError(
-            "The endpoint that should know the client secret does not answer as Amazon Cognito"
+            "The endpoint that should know the client secret does not respond as Amazon Cognito"
             " does: check --endpoint-url, the Region and any proxy."
         )
     secret = described.get("ClientSecret")

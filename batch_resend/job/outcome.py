@@ -127,7 +127,7 @@ class Stop(StrEnum):
     NOT_COGNITO = (
         "endpoint",
         Exit.SETTINGS,
-        "The endpoint does not answer as Amazon Cognito does: check --endpoint-url, the"
+        "The endpoint does not respond as Amazon Cognito does: check --endpoint-url, the"
         " Region and any proxy.",
     )
     REDIRECTED = (

@@ -26,9 +26,8 @@ KEYS = {"aws_access_key_id": "x", "aws_secret_access_key": "x"}
         ("https://", "is no address"),
     ],
 )
-def test_an_address_to_which_names_would_go_in_the_clear_is_refused(
-    address: str, complaint: str
-) -> None:
+def test_plain_http_to_another_machine_is_refused(address: str, complaint: str) -> None:
+    """Usernames would travel there in the clear."""
     with pytest.raises(SettingsError, match=f"--endpoint-url .*{complaint}") as caught:
         AwsTarget("us-east-1", endpoint_url=address)
     assert is_one_sentence(caught.value)

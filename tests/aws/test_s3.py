@@ -312,7 +312,7 @@ async def test_an_object_that_breaks_off_is_read_on(
                 assert file.read() == failing.text
 
 
-async def test_an_object_that_changes_meanwhile_is_not_taken_for_a_whole_one(
+async def test_object_that_changes_while_read_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     failing = Failing(text=b"0123456789" * 100, cut_after=400, changes=True)
@@ -335,7 +335,7 @@ async def test_a_lost_answer_is_not_taken_for_somebody_else_s_object(
     assert failing.aborted == 0
 
 
-async def test_where_the_condition_is_unknown_the_look_before_is_all_there_is(
+async def test_unsupported_condition_falls_back_to_a_check_before(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     failing = Failing(unknown_header=True)
@@ -367,7 +367,7 @@ async def test_a_page_in_place_of_s3_is_told_in_one_sentence(
         ("NoSuchBucket", "cannot be written: there is no bucket bucket."),
     ],
 )
-async def test_an_upload_that_fails_half_way_leaves_nothing_and_is_told(
+async def test_failed_upload_leaves_nothing_and_is_reported(
     monkeypatch: pytest.MonkeyPatch, code: str, told: str
 ) -> None:
     failing = Failing(refuses_parts=code)

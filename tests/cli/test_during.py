@@ -40,7 +40,7 @@ async def _made() -> Check:
 
 
 @pytest.mark.parametrize("columns", [80, 120])
-def test_at_a_terminal_every_line_is_whole_and_the_display_is_gone_at_the_end(
+def test_terminal_lines_are_whole_and_the_display_is_removed(
     program: Program, columns: int
 ) -> None:
     users = program.users([*numbered(40), *numbered(20, Kind.DISABLED)])
@@ -173,9 +173,7 @@ def test_a_ping_that_hangs_delays_no_sending(program: Program, check: Check) -> 
     )
 
 
-def test_a_signal_while_only_a_ping_is_under_way_leaves_with_the_code_of_the_run(
-    program: Program, check: Check
-) -> None:
+def test_signal_during_the_last_ping_keeps_the_exit_code(program: Program, check: Check) -> None:
     check.answers = [200, 0]
     users = program.users(["bob+missing"])
     process = program.start("run", users, *SIMULATED, "--ping-url", check.url)

@@ -53,7 +53,7 @@ def answering(status: int, body: bytes, kind: str) -> Iterator[tuple[str, list[b
         server.server_close()
 
 
-def test_an_endpoint_that_is_no_cognito_ends_the_run_after_five_users(program: Program) -> None:
+def test_foreign_endpoint_ends_the_run_after_five_users(program: Program) -> None:
     users = program.users(numbered(50))
     with answering(404, b"<title>Not here</title>", "text/html") as (url, heard):
         wrong = program(
@@ -61,7 +61,7 @@ def test_an_endpoint_that_is_no_cognito_ends_the_run_after_five_users(program: P
             "--endpoint-url", f"{url}/wrong/path", *REPORT, *SUMMARY,
         )  # fmt: skip
     assert wrong.code == 4
-    assert "The endpoint does not answer as Amazon Cognito does" in wrong.err
+    assert "The endpoint does not respond as Amazon Cognito does" in wrong.err
     assert program.summary()["stopped_by"] == "endpoint"
     assert tallied(program.report()) == {
         "unknown/unreadable-answer": 5, "not-attempted/stopped": 45,
@@ -79,7 +79,7 @@ def test_json_that_is_no_object_loses_no_row(program: Program, body: bytes) -> N
             "--endpoint-url", url, *REPORT, *SUMMARY,
         )  # fmt: skip
     assert wrong.code == 4
-    assert "The endpoint does not answer as Amazon Cognito does" in wrong.err
+    assert "The endpoint does not respond as Amazon Cognito does" in wrong.err
     assert tallied(program.report()) == {
         "unknown/unreadable-answer": 5, "not-attempted/stopped": 25,
     }  # fmt: skip
@@ -129,7 +129,7 @@ def test_a_listing_with_a_date_that_is_none_exits_4(program: Program) -> None:
     assert all(b"Username" not in body for body in heard), "nobody was asked for"
 
 
-def test_an_odd_region_is_said_before_it_looks_like_a_broken_network(program: Program) -> None:
+def test_odd_region_is_reported_before_it_looks_like_an_outage(program: Program) -> None:
     users = program.users(["ada"])
     dry = ("run", users, "--client-id", "web", "--dry-run", "--report", "/dev/null")
     odd = program(*dry, "--region", "eu-wset-1")
@@ -164,7 +164,7 @@ def test_a_number_that_the_simulator_cannot_use_is_refused(
     assert told in refused.errors[0]
 
 
-def test_a_summary_that_cannot_be_written_hides_nothing_of_the_run(program: Program) -> None:
+def test_unwritable_summary_hides_nothing_of_the_run(program: Program) -> None:
     users = program.users(numbered(3))
     full = program("run", users, "--simulate", *REPORT, "--summary", "/dev/full")
     assert full.code == 1

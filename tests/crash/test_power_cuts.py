@@ -123,7 +123,7 @@ def test_nobody_is_sent_twice_or_lost_by_hundreds_of_power_cuts(
     prove(tmp_path, CUTS, tell)
 
 
-def test_these_cuts_would_find_a_ledger_that_does_not_wait_for_the_disk(
+def test_ledger_that_does_not_wait_for_the_disk_is_caught(
     tmp_path: Path, tell: Callable[[str], None]
 ) -> None:
     cuts = [1, 3, 5]

@@ -108,7 +108,7 @@ async def test_no_user_has_two_open_intents(ledger: Ledger) -> None:
     assert len(await ledger.messages()) == 1
 
 
-async def test_what_was_taken_back_leaves_no_name_and_can_be_intended_again(
+async def test_withdrawn_intent_leaves_no_name_and_can_be_repeated(
     ledger: Ledger,
 ) -> None:
     async with ledger.run() as run:
@@ -178,7 +178,7 @@ async def test_what_was_sent_to_any_name_of_a_person_counts_under_each(ledger: L
         assert sorted((await run.history("ada@example.com")).sent) == [*either, NOW + 4]
 
 
-async def test_names_of_a_person_are_followed_only_in_their_case_where_asked(
+async def test_case_sensitive_names_are_followed_in_their_case(
     ledger: Ledger,
 ) -> None:
     async with ledger.run(case_sensitive=True) as run:
@@ -216,7 +216,7 @@ async def test_two_rows_that_name_one_person_are_not_both_sent_to(
     assert len(await ledger.messages()) == 3
 
 
-async def test_what_a_dead_run_left_under_one_name_is_given_up_under_another(
+async def test_intent_left_under_one_name_is_closed_under_another(
     ledger: Ledger,
 ) -> None:
     async with ledger.run() as run:
@@ -287,7 +287,7 @@ async def test_a_new_ledger_can_be_forbidden(ledger: Ledger) -> None:
         assert not run.is_new
 
 
-async def test_a_simulation_never_touches_a_real_ledger_nor_the_other_way_round(
+async def test_simulations_and_real_runs_never_share_a_ledger(
     ledger: Ledger,
 ) -> None:
     async with ledger.run(simulated=True):

@@ -53,14 +53,14 @@ def test_what_cannot_be_a_table_is_refused(text: str) -> None:
     assert is_one_sentence(caught.value)
 
 
-def test_a_request_that_could_outlast_the_patience_of_others_is_refused() -> None:
+def test_request_longer_than_the_patience_of_others_is_refused() -> None:
     with pytest.raises(UsageError, match="--timeout 10m is too long") as caught:
         Settings(users="u.csv", client_id="abc", ledger="dynamodb://table", timeout=600.0)
     assert is_one_sentence(caught.value)
     assert Settings(users="u.csv", client_id="abc", ledger="file", timeout=600.0).ledger == "file"
 
 
-async def test_a_table_that_is_not_there_is_not_made_but_said_how_to_make() -> None:
+async def test_missing_table_is_not_made_but_the_command_is_shown() -> None:
     with pytest.raises(LedgerError) as caught:
         async with opened("no-such-table"):
             pytest.fail("opened")
@@ -95,7 +95,7 @@ async def test_the_command_that_is_said_makes_a_table_that_serves(moto_url: str)
     client(moto_url).delete_table(TableName="made-as-said")
 
 
-async def test_of_a_table_that_is_lost_meanwhile_is_said_to_restore_it_and_not_to_make_one(
+async def test_missing_table_after_start_suggests_restoring_it(
     moto_url: str,
 ) -> None:
     name = "t" * 255

@@ -63,7 +63,7 @@ async def test_who_waits_while_the_disk_is_busy_shares_the_next_sync() -> None:
     assert sorted(answers) == list(range(21))
 
 
-async def test_after_a_failed_commit_everybody_is_told_and_the_disk_is_left_alone() -> None:
+async def test_failed_commit_reaches_all_callers_and_is_not_repeated() -> None:
     disk = Disk(fail_at=1)
     journal = GroupCommit(disk)
     told: list[str] = []

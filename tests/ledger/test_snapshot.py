@@ -107,7 +107,7 @@ def whole(path: Path, at_least: int) -> int:
         return len(found)
 
 
-def test_what_a_running_job_has_written_is_seen_and_the_job_is_not_disturbed(
+def test_snapshot_shows_a_running_job_without_disturbing_it(
     path: Path, writer: Writer, temporary: Path
 ) -> None:
     for _ in range(30):
@@ -139,7 +139,7 @@ def test_a_copy_that_the_writer_overtakes_is_made_again(
         assert copies == 3 * n
 
 
-def test_a_writer_that_is_always_faster_is_said_to_hold_the_ledger(
+def test_writer_that_is_always_faster_is_reported_as_the_holder(
     path: Path, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = shutil.copyfile
@@ -154,9 +154,7 @@ def test_a_writer_that_is_always_faster_is_said_to_hold_the_ledger(
         pytest.fail("opened")
 
 
-def test_a_look_finds_what_a_killed_run_left_in_its_log_and_changes_nothing(
-    path: Path, writer: Writer
-) -> None:
+def test_snapshot_shows_the_log_of_a_killed_run_unchanged(path: Path, writer: Writer) -> None:
     writer.write(1)
     writer.end()
     log = path.with_name(path.name + "-wal")

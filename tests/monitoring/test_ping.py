@@ -101,7 +101,7 @@ async def test_a_query_stays_behind_the_signal(check: Check) -> None:
     ],
 )
 @pytest.mark.usefixtures("soon")
-async def test_a_ping_is_tried_twice_and_then_warned_of_without_its_address(
+async def test_ping_is_attempted_twice_then_warned_of_without_its_url(
     check: Check, answers: list[int], told: str
 ) -> None:
     check.answers = [200, *answers]
@@ -151,7 +151,7 @@ async def test_a_start_that_hangs_is_given_up_for_the_end(
         "https://hc-ping.com/a b", "https://hc-ping.com/a\nb",
     ],
 )  # fmt: skip
-def test_an_address_that_cannot_be_pinged_is_refused_and_not_shown(url: str) -> None:
+def test_invalid_ping_url_is_refused_and_not_shown(url: str) -> None:
     with pytest.raises(UsageError, match=r"^--ping-url is .*\.$") as refused:
         Ping(url, print)
     assert "abc" not in str(refused.value)
