@@ -66,7 +66,7 @@ async def test_echoed_secret_hash_never_reaches_the_report() -> None:
     assert reply.code == "Invalid***Exception"
 
 
-async def test_a_region_that_is_none_is_told_in_one_sentence() -> None:
+async def test_invalid_region_is_one_sentence() -> None:
     place = AwsTarget("../x", endpoint_url="http://127.0.0.1:1")
     with pytest.raises(SettingsError, match=r"^'\.\./x' is not a Region. Check --region") as caught:
         async with clients.resend_client(place, timeout=1, concurrency=1):
@@ -167,7 +167,7 @@ async def test_region_is_found_like_the_aws_cli_or_in_the_pool_id(
     assert found == (expected, f"https://cognito-idp.{expected}.amazonaws.com")
 
 
-def test_an_unknown_region_is_told_in_one_sentence() -> None:
+def test_unknown_region_is_one_sentence() -> None:
     with pytest.raises(SettingsError, match="No Region is known: give --region") as caught:
         clients.session(AwsTarget())
     assert is_one_sentence(caught.value)
@@ -209,7 +209,7 @@ async def test_an_address_of_ones_own_is_asked_in_govcloud_too(
     assert cognito.requests == 1
 
 
-def test_an_unknown_profile_is_told_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_profile_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SettingsError, match=r"nosuchprofile.*check --profile") as caught:
         clients.session(AwsTarget("us-east-1", profile="nosuchprofile"))
     assert is_one_sentence(caught.value)
@@ -219,7 +219,7 @@ def test_an_unknown_profile_is_told_in_one_sentence(monkeypatch: pytest.MonkeyPa
     assert is_one_sentence(caught.value)
 
 
-def test_a_broken_config_file_is_told_in_one_sentence(
+def test_broken_config_file_is_one_sentence(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "config").write_text("[default\nregion = us-east-1\n")

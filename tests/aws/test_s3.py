@@ -137,7 +137,7 @@ MISSING = [
 
 @pytest.mark.usefixtures("bucket")
 @pytest.mark.parametrize(("path", "told"), MISSING)
-async def test_an_object_that_is_not_there_is_told(path: str, told: str) -> None:
+async def test_missing_object_is_reported(path: str, told: str) -> None:
     async with s3.open_store(PLACE) as store:
         with pytest.raises(InputError, match=told) as caught:
             await store.fetch("USERS", path)
@@ -152,7 +152,7 @@ async def test_a_bucket_that_is_not_there_takes_no_report() -> None:
     assert is_one_sentence(caught.value)
 
 
-async def test_what_the_credentials_may_not_do_is_told(
+async def test_missing_permission_is_reported(
     bucket: Any, moto_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bucket.put_object(Key="users.csv", Body=b"username\nada\n")
@@ -392,7 +392,7 @@ async def test_without_a_temporary_folder_nothing_is_fetched(
     assert is_one_sentence(caught.value)
 
 
-async def test_a_full_disk_is_told_with_what_to_do(
+async def test_full_disk_is_reported_with_a_fix(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     full = Path("/dev/full")

@@ -173,7 +173,7 @@ async def test_a_missing_permission_is_named_in_one_sentence(
         assert is_one_sentence(caught.value)
 
 
-async def test_missing_credentials_are_told_in_one_sentence(
+async def test_missing_credentials_are_one_sentence(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", world.url)

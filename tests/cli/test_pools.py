@@ -271,7 +271,7 @@ WRONG: dict[str, tuple[str, tuple[str, ...], str, str]] = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_is_wrong_is_said_before_anybody_is_written_to(
+def test_mistakes_are_reported_before_any_message(
     name: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -291,7 +291,7 @@ def test_what_is_wrong_is_said_before_anybody_is_written_to(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["my.toml", "users.csv"]
 
 
-def test_without_a_terminal_and_without_yes_nobody_is_written_to(
+def test_pools_send_nothing_without_yes_or_a_terminal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)

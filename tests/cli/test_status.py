@@ -57,7 +57,7 @@ def export(program: Program, *options: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(done.out)))
 
 
-def test_status_tells_what_the_run_and_its_summary_told(used: Program) -> None:
+def test_status_agrees_with_the_run_and_its_summary(used: Program) -> None:
     shown = used("status", *LEDGER)
     assert (shown.code, shown.err) == (0, "")
     assert "Users 5\n  sent               2\n  unknown            1 (no-answer 1)\n" in shown.out
@@ -148,7 +148,7 @@ def test_forgotten_users_are_in_no_file_and_get_no_message(
 
 
 @pytest.mark.parametrize("given", [(), ("ada", "--from", "erase.csv")])
-def test_forgetting_wants_to_know_whom(program: Program, given: tuple[str, ...]) -> None:
+def test_forget_requires_usernames(program: Program, given: tuple[str, ...]) -> None:
     done = program("ledger", "forget", *given, *LEDGER)
     assert done.code == 2
     assert "No usernames given" in done.err or "cannot be combined" in done.err

@@ -92,7 +92,7 @@ def test_killed_runs_never_send_twice_or_lose_a_user(
 
 @pytest.mark.long
 @pytest.mark.timeout(6 * 3600)
-def test_nobody_is_sent_twice_or_lost_by_a_thousand_kills(
+def test_thousand_kills_never_send_twice_or_lose_a_user(
     tmp_path: Path, tell: Callable[[str], None]
 ) -> None:
     kill(tmp_path, KILLS, tell)

@@ -109,7 +109,7 @@ def prove(folder: Path, cuts: int, tell: Callable[[str], None]) -> None:
     assert verdict.in_doubt > 0, "no cut hit anybody in flight: nothing was tried"
 
 
-def test_nobody_is_sent_twice_or_lost_by_a_power_cut(
+def test_power_cut_never_sends_twice_or_loses_a_user(
     tmp_path: Path, tell: Callable[[str], None]
 ) -> None:
     prove(tmp_path, 20, tell)
@@ -117,7 +117,7 @@ def test_nobody_is_sent_twice_or_lost_by_a_power_cut(
 
 @pytest.mark.long
 @pytest.mark.timeout(6 * 3600)
-def test_nobody_is_sent_twice_or_lost_by_hundreds_of_power_cuts(
+def test_hundreds_of_power_cuts_never_send_twice_or_lose_users(
     tmp_path: Path, tell: Callable[[str], None]
 ) -> None:
     prove(tmp_path, CUTS, tell)

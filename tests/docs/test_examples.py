@@ -116,7 +116,7 @@ def test_the_users_are_fifty_and_most_of_them_are_plain() -> None:
     assert len({name.casefold() for name in names}) == 48
 
 
-def test_the_clean_up_writes_to_everybody_once(tmp_path: Path, environment: dict[str, str]) -> None:
+def test_clean_up_sends_to_every_user_once(tmp_path: Path, environment: dict[str, str]) -> None:
     settings = {"USERS": str(USERS), "OUT": "out", "AGAIN_AFTER": "0", "BATCH_RESEND_TIMEOUT": "1s"}
     script = str(EXAMPLES / "clean-up.sh")
     done = _run("bash", script, cwd=tmp_path, environment=environment | settings)

@@ -161,7 +161,7 @@ def test_a_place_that_was_not_used_tells_nothing() -> None:
         (Signal.ANSWERED, 9999.0, "Cognito asks to wait", 300.0),
     ],
 )
-def test_a_pause_is_kept_by_everybody_and_said_aloud(
+def test_pause_applies_to_all_requests_and_is_reported(
     signal: Signal, retry_after: float, why: str, pause: float
 ) -> None:
     def heard(n: int, place: Place) -> None:

@@ -188,7 +188,7 @@ def test_runs_find_a_shared_lower_quota_and_fail_no_user() -> None:
     assert max(max(pool.left_at) for pool in pools) < 900 / 12 * 1.3
 
 
-def test_a_stop_of_all_leaves_nobody_waiting_for_a_turn() -> None:
+def test_stop_of_all_leaves_no_request_waiting_for_a_turn() -> None:
     pools = [Pool(200, rate=0.5), Pool(200, rate=0.5), Pool(200, rate=0.5)]
     go(Cognito(), 0.5, *pools, stop_at=9.0)
     for pool in pools:

@@ -237,7 +237,7 @@ async def test_a_name_that_is_its_own_other_name_counts_once(ledger: Ledger) -> 
         assert (await run.history("ada@example.com")).sent == [NOW]
 
 
-async def test_a_message_is_told_as_it_was_written_down(ledger: Ledger) -> None:
+async def test_message_is_read_as_it_was_written(ledger: Ledger) -> None:
     async with ledger.run() as run:
         sent = await run.intend("Ada", "ada@example.com", at=NOW + 0.125)
         lost = await run.intend("böb\u0130", at=NOW + 1)
@@ -256,7 +256,7 @@ async def test_a_message_is_told_as_it_was_written_down(ledger: Ledger) -> None:
     assert [m.name for m in await ledger.messages(unknown=True)] == ["böb\u0130", "ada"]
 
 
-async def test_runs_are_told_also_those_that_died(ledger: Ledger) -> None:
+async def test_runs_are_listed_including_those_that_died(ledger: Ledger) -> None:
     async with ledger.run() as run:
         await run.journal.finish('{"exit_code": 3}', NOW + 5)
     async with ledger.run():

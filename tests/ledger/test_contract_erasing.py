@@ -80,7 +80,7 @@ async def test_names_that_are_old_are_erased_and_still_count(ledger: Ledger) -> 
         assert await run.journal.unknown() == 1
 
 
-async def test_a_message_that_nobody_settles_is_as_old_as_its_intent(ledger: Ledger) -> None:
+async def test_unsettled_message_is_as_old_as_its_intent(ledger: Ledger) -> None:
     async with ledger.run() as run:
         await run.journal.make(Intend(Identity("open@example.com"), NOW))
     assert await ledger.older(NOW) == (0, 0)

@@ -101,7 +101,7 @@ async def test_in_place_each_step_is_durable_when_its_maker_goes_on() -> None:
     assert disk.groups == [1, 1, 1]
 
 
-async def test_when_commits_end_unexpectedly_nobody_is_left_waiting() -> None:
+async def test_unexpected_end_of_commits_leaves_no_caller_waiting() -> None:
     class Odd(Disk):
         def commit(self) -> None:
             super().commit()
@@ -137,7 +137,7 @@ async def test_when_commits_end_unexpectedly_nobody_is_left_waiting() -> None:
     assert disk.groups == [1]
 
 
-async def test_who_comes_after_the_end_is_told_and_not_left_waiting() -> None:
+async def test_step_after_the_end_raises_instead_of_waiting() -> None:
     journal = GroupCommit(Disk())
     async with anyio.create_task_group() as around:
         around.start_soon(journal.commit_forever)

@@ -214,7 +214,7 @@ def test_a_ledger_that_is_not_there_is_said_and_not_made(tmp_path: Path) -> None
         (os.mkfifo, "cannot be copied to look at it"),
     ],
 )
-def test_what_is_no_ledger_is_told_by_its_own_name(path: Path, make: Any, told: str) -> None:
+def test_file_that_is_not_a_ledger_is_named_as_given(path: Path, make: Any, told: str) -> None:
     make(path)
     with pytest.raises(LedgerError, match=f"{path}.*{told}"), looking_at(path):
         pytest.fail("opened")

@@ -262,7 +262,7 @@ def test_the_lock_file_says_who_and_since_when(path: Path) -> None:
         os.close(descriptor)
 
 
-def test_a_message_is_told_as_it_was_written_down(path: Path) -> None:
+def test_message_is_read_as_it_was_written(path: Path) -> None:
     with opened_file(path) as opened:
         sent, lost = apply(
             opened,
@@ -293,7 +293,7 @@ def test_a_message_is_told_as_it_was_written_down(path: Path) -> None:
         ]  # fmt: skip
 
 
-def test_runs_are_told_also_those_that_died(path: Path) -> None:
+def test_runs_are_listed_including_those_that_died(path: Path) -> None:
     with LedgerFile(path) as opened:
         opened.begin(NOW)
         opened.finish('{"exit_code": 3}', NOW + 5)

@@ -56,7 +56,7 @@ async def pinged(url: str, end: RunEnd | BatchResendError) -> list[str]:
         (InputError("nope.csv cannot be read."), "/fail"),
     ],
 )
-async def test_the_start_and_then_the_exit_code_are_told(
+async def test_ping_reports_the_start_and_then_the_exit_code(
     check: Check, end: RunEnd | BatchResendError, signal: str
 ) -> None:
     assert await pinged(check.url, end) == []
@@ -76,7 +76,7 @@ async def test_the_body_is_the_summary_without_names_of_files(check: Check) -> N
 
 
 @pytest.mark.anyio
-async def test_what_ended_a_run_before_it_began_is_told_masked(check: Check) -> None:
+async def test_error_before_the_start_is_reported_masked(check: Check) -> None:
     await pinged(check.url, InputError("row 3 ada@example.com is broken: mend it."))
     assert check.heard[-1][2] == {
         "error": "row 3 a***@e*** is broken: mend it.",
@@ -120,7 +120,7 @@ async def test_a_ping_that_succeeds_the_second_time_is_no_trouble(check: Check) 
 
 @pytest.mark.anyio
 @pytest.mark.usefixtures("soon")
-async def test_nobody_listening_is_no_trouble(check: Check, unused: int) -> None:
+async def test_unreachable_ping_url_does_not_fail_the_run(check: Check, unused: int) -> None:
     url = f"http://127.0.0.1:{unused}/{TOKEN}"
     warned = await pinged(url, summary())
     assert warned

@@ -135,7 +135,7 @@ async def test_summary_is_compressed_by_its_ending() -> None:
     assert (told["rows"], list(told["pools"])) == (2, ["shop", "blog"])
 
 
-async def test_nobody_is_asked_for_before_all_are_planned_and_approved() -> None:
+async def test_no_request_before_all_pools_are_planned_and_approved() -> None:
     seen: list[PoolsPreview] = []
 
     async def ask(preview: PoolsPreview) -> bool:
@@ -310,7 +310,7 @@ async def test_a_stop_is_for_all_and_every_row_is_reported() -> None:
         assert each.results[Reason.STOPPED] > 100
 
 
-async def test_a_stop_while_the_question_is_open_writes_to_nobody() -> None:
+async def test_stop_during_the_prompt_sends_nothing() -> None:
     async def ask(_: PoolsPreview) -> bool:
         pools.stops.stop(Stop.SIGINT)
         await anyio.sleep_forever()

@@ -141,7 +141,7 @@ def test_other_traffic_draws_from_the_same_quota() -> None:
     assert cognito.requests == 2
 
 
-def test_without_a_quota_nobody_is_throttled() -> None:
+def test_no_request_is_throttled_without_a_quota() -> None:
     cognito = Cognito()
     assert all(resend(cognito, ask(f"user{i}"), now=0).delivery for i in range(500))
     assert cognito.spend(0)
@@ -323,7 +323,7 @@ def test_a_busy_user_is_refused_once() -> None:
     assert code_of(second) == "sent"
 
 
-def test_an_outage_hits_everybody_for_its_time() -> None:
+def test_outage_affects_all_requests_while_it_lasts() -> None:
     cognito = Cognito(outages=[Outage(Kind.ERROR, 10, 20), Outage(Kind.LOST, 30, 40)])
     statuses = [resend(cognito, ask(f"u{now}"), now=now).status for now in (9, 10, 19, 20, 30)]
     assert statuses == [200, 500, 500, 200, 0]

@@ -338,7 +338,7 @@ async def test_what_fails_at_the_first_page_is_said_in_a_sentence(
     assert str(refused.value).isprintable()
 
 
-async def test_a_message_of_cognitos_shows_nobodys_address() -> None:
+async def test_cognito_message_is_shown_without_addresses() -> None:
     client = Pages(error("InvalidParameterException", "bad filter: email = ada@example.com"))
     with pytest.raises(InputError) as refused:
         await listing(client).open()
@@ -462,7 +462,7 @@ async def test_every_user_of_a_real_listing_comes_exactly_once(moto: str) -> Non
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_a_real_listing_whose_users_confirm_meanwhile_is_stale(moto: str) -> None:
+async def test_real_listing_whose_users_confirm_is_stale(moto: str) -> None:
     pool = await asyncio.to_thread(Pool, moto, 80)
     async with real_client(moto) as client:
         source = listing(client, pool.id)

@@ -48,7 +48,7 @@ async def test_the_username_column_can_be_given(
     assert await names(users, username_column=wanted) == ["ab"[column]]
 
 
-async def test_a_missing_username_column_is_told_with_those_there_are(users: Path) -> None:
+async def test_missing_username_column_lists_the_existing_ones(users: Path) -> None:
     users.write_text(",".join(f"c{n}" for n in range(12)) + ",\x1b,\n" + "x\n")
     assert await refusal(users, username_column="login\n") == (
         " has no column 'login\\\\n'. Choose one of its columns with --username-column"

@@ -161,7 +161,7 @@ async def test_an_empty_standard_input_is_named(standard_input: int) -> None:
         await read("-")
 
 
-async def test_nobody_waits_for_a_silent_pipe_longer_than_wanted(standard_input: int) -> None:
+async def test_silent_pipe_is_not_waited_for_longer_than_wanted(standard_input: int) -> None:
     source = FileSource("-", header=False)
     with anyio.move_on_after(0.1) as scope:
         await source.open()

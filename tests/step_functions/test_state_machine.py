@@ -242,7 +242,7 @@ def told_by(answers: list[dict[str, Any]]) -> dict[int, str]:
     return dict(found)
 
 
-def test_users_of_whom_some_fail_are_each_accounted_for(cloud: Cloud, cognito: Cognito) -> None:
+def test_every_user_is_accounted_for_when_some_fail(cloud: Cloud, cognito: Cognito) -> None:
     whole = USERS - 70
     names = [*numbered(whole), *numbered(20, Kind.TIRED), *numbered(10, Kind.NODETAILS),
              *numbered(10, Kind.CONFIRMED), *numbered(10, Kind.MISSING), *["two words"] * 10,
@@ -460,7 +460,7 @@ def test_run_with_dead_functions_leaves_its_report_and_cause(
     assert [row["username"] for row in report] == names
 
 
-def test_a_dry_run_writes_its_report_and_asks_for_nobody(cloud: Cloud, cognito: Cognito) -> None:
+def test_dry_run_writes_its_report_without_any_request(cloud: Cloud, cognito: Cognito) -> None:
     users = cloud.put("in/users.csv", listed([*numbered(30), "two words"]))
     told = cloud.run(users, "--dry-run")
     assert told["status"] == "SUCCEEDED"
