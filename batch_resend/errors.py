@@ -49,17 +49,17 @@ class UsageError(BatchResendError):
 
 
 class InputError(BatchResendError):
-    """The users cannot be read; nobody was written to."""
+    """The users cannot be read; no messages were sent."""
 
     exit_code = Exit.USAGE
 
 
 class StaleListing(InputError):
-    """A listing can no longer be continued: throw it away and begin again."""
+    """A listing can no longer be continued: discard it and start again."""
 
 
 class Refused(BatchResendError):
-    """Nobody confirmed the run; nobody was written to."""
+    """The run was not confirmed; no messages were sent."""
 
     exit_code = Exit.USAGE
 

@@ -223,7 +223,7 @@ def _goes_on(question: str, *, dry_run: bool, yes: bool) -> bool:
 
 
 def forget_typed_ahead() -> None:
-    """Drop what was typed before a question was shown: it is no answer to it."""
+    """Drop what was typed before the prompt was shown: it does not answer it."""
     import termios
 
     with contextlib.suppress(termios.error, OSError):

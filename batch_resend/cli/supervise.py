@@ -1,7 +1,7 @@
-"""A run under the program's roof: signals stop it, a console and monitors hear of it.
+"""A run inside the program: signals stop it, a console and monitors observe it.
 
-The first signal ends the run gently, a second one at once. Monitors are told of the end
-whatever it is, and waited for for seconds at the most.
+The first signal ends the run gently, the next one at once. Monitors receive the end of the
+run, whatever it is, and are waited for for a few seconds at most.
 """
 
 from __future__ import annotations

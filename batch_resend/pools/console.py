@@ -173,8 +173,8 @@ def pools_summary_lines(summary: PoolsSummary) -> list[str]:
         lines.append(f"Exit code {int(summary.exit_code)}, the worst of {told}.")
     if any(isinstance(end, Summary) and goes_on(end) for end in summary.ends.values()):
         lines.append(
-            "Run the same command again to go on, with reports of other names where these are"
-            " named: nobody is written to twice."
+            "To resume, run the same command again, with other report names where these are"
+            " specified. No user is sent a second code."
         )
     lines += [str(left) for left in summary.not_delivered]
     return lines

@@ -35,7 +35,7 @@ Approve = Callable[[PoolsPreview], Awaitable[bool]]
 
 
 class PoolsFailed(BatchResendError):
-    """Some of the pools cannot be run, so nobody was written to in any."""
+    """Some of the pools cannot be run, so no messages were sent in any."""
 
     def __init__(self, errors: Mapping[str, BatchResendError]) -> None:
         """Say what is wrong with each; the exit code is that of the worst."""

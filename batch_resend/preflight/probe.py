@@ -72,7 +72,7 @@ async def probe(
     secret: str | None,
     within: float = WITHIN,
 ) -> Facts:
-    """Learn what can be learnt; never raises, and takes at most three times `within`."""
+    """Determine the facts; never raises, and takes at most three times `within`."""
     asked = Probe(target, within)
     await asked.open()
     account = _Answer(asked.account)

@@ -60,7 +60,7 @@ def test_an_address_is_a_bucket_and_a_key(path: str, bucket: str, key: str) -> N
 )  # fmt: skip
 def test_a_bucket_or_a_folder_is_no_object(path: str) -> None:
     assert s3_address.is_address(path)
-    with pytest.raises(UsageError, match=r"--report .* is no object's address in S3") as caught:
+    with pytest.raises(UsageError, match=r"--report .* is not a valid S3 address") as caught:
         s3_address.address("--report", path)
     assert is_one_sentence(caught.value)
 
@@ -398,6 +398,8 @@ async def test_full_disk_is_reported_with_a_fix(
     full = Path("/dev/full")
     monkeypatch.setattr("tempfile.TemporaryFile", lambda **_: full.open("wb", buffering=0))
     async with at(Failing(text=b"username\n"), monkeypatch) as store:
-        with pytest.raises(InputError, match=r"No space left on device\): make room") as caught:
+        with pytest.raises(
+            InputError, match=r"No space left on device\). Free disk space"
+        ) as caught:
             await store.fetch("USERS", "s3://bucket/users.csv")
     assert is_one_sentence(caught.value)

@@ -93,7 +93,7 @@ def test_unusable_table_is_one_sentence_before_any_message(
             "There is no table no-such-table in us-east-1",
             ("--ledger", "dynamodb://no-such-table"),
         ),
-        (2, "names no table of DynamoDB", ("--ledger", "dynamodb://")),
+        (2, "is not a valid table", ("--ledger", "dynamodb://")),
         (2, "is too long for a shared ledger", (*ledger, "--timeout", "10m")),
     ):
         ended = program("run", users, *at, *options, *REPORT)

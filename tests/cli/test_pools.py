@@ -266,7 +266,7 @@ WRONG: dict[str, tuple[str, tuple[str, ...], str, str]] = {
     ),
     "a check of its own": ("ping-url is for all pools of a run", ALL, "",
                            "ping-url = 'https://hc.example/0'"),
-    "a mistyped key": ("'clientid' is no option: did you mean", ALL, "", "clientid = 'x'"),
+    "a mistyped key": ("'clientid' is not an option: did you mean", ALL, "", "clientid = 'x'"),
 }  # fmt: skip
 
 

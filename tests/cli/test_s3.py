@@ -236,7 +236,7 @@ def test_a_dry_run_and_a_simulation_use_the_places_too(program: Program, shop: S
 
 
 WRONG = {
-    "a folder": (("s3://shop/",), 2, "USERS 's3://shop/' is no object's address in S3"),
+    "a folder": (("s3://shop/",), 2, "USERS 's3://shop/' is not a valid S3 address"),
     "no such object": (("s3://shop/none.csv",), 2, "there is no such object in the bucket"),
     "no such bucket": (("s3://no-shop/u.csv",), 2, "there is no bucket no-shop"),
     "no such list": (

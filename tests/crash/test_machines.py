@@ -96,7 +96,7 @@ def machine(
         assert ended.report.whole, "a killed run leaves whole lines"
         told.update(n for n, reason in ended.report.reasons.items() if reason == "accepted")
         # On a line so bad, or a machine so busy, the table may be out of reach for too long.
-        if last and not (ended.code == 4 and "is out of reach" in ended.said):
+        if last and not (ended.code == 4 and "was unreachable" in ended.said):
             assert ended.code in {0, 1}, ended.said
             assert ended.report.tells_every(place.names), "every row exactly once"
             return died, told

@@ -292,7 +292,7 @@ async def test_simulations_and_real_runs_never_share_a_ledger(
 ) -> None:
     async with ledger.run(simulated=True):
         pass
-    with pytest.raises(LedgerError, match=r"a simulation: name another (file|table)"):
+    with pytest.raises(LedgerError, match=r"a simulation. Choose another (file|table)"):
         async with ledger.run():
             pytest.fail("opened")
     async with looking(ledger.settings(), await ledger_of(ledger.settings())) as copy:

@@ -152,13 +152,13 @@ async def test_unreachable_table_stops_intents_but_settles_open_ones(
         monkeypatch.setattr(table, "PATIENCE", 0.4)
         line.fate = lambda _: "before"
         for broken in (Intend(Identity("bob"), NOW), Settle(intent, Reason.ACCEPTED, NOW)):
-            with pytest.raises(LedgerError, match="is out of reach") as caught:
+            with pytest.raises(LedgerError, match="was unreachable") as caught:
                 await ledger.make(broken)
             assert is_one_sentence(caught.value)
         line.fate = lambda _: "pass"
-        with pytest.raises(LedgerError, match="is out of reach"):
+        with pytest.raises(LedgerError, match="was unreachable"):
             await ledger.make(Intend(Identity("cid"), NOW))
-        with pytest.raises(LedgerError, match="is out of reach"):
+        with pytest.raises(LedgerError, match="was unreachable"):
             await ledger.unknown()
         await ledger.make(Settle(intent, Reason.ACCEPTED, NOW))
         assert await messages(ledger) == [("ada@example.com", "sent", "accepted")]
@@ -181,7 +181,7 @@ async def test_many_at_once_fail_with_one_sentence(
         ]
         for operation, work in works:
             line.fate = partial(failing, operation)
-            with pytest.raises(LedgerError, match="is out of reach") as caught:
+            with pytest.raises(LedgerError, match="was unreachable") as caught:
                 await work()
             assert is_one_sentence(caught.value)
 

@@ -152,7 +152,7 @@ async def test_an_open_message_that_somebody_took_away_stops_the_run(
         intent = await ledger.make(Intend(ADA, NOW))
         (id_, _) = ledger._open[intent]
         client(moto_url).delete_item(TableName=name, Key={"id": {"S": id_}})
-        with pytest.raises(LedgerError, match="removed or changed by somebody else"):
+        with pytest.raises(LedgerError, match="removed or changed from outside"):
             await ledger.make(Settle(intent, Reason.ACCEPTED, NOW))
 
 

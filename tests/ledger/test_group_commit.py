@@ -133,7 +133,7 @@ async def test_unexpected_end_of_commits_leaves_no_caller_waiting() -> None:
             disk.go.release()
         await make()
     assert ended == ["a mistake of ours"]
-    assert told == ["The ledger's commits came to an end."] * 3
+    assert told == ["The ledger's commits have ended."] * 3
     assert disk.groups == [1]
 
 
@@ -143,5 +143,5 @@ async def test_step_after_the_end_raises_instead_of_waiting() -> None:
         around.start_soon(journal.commit_forever)
         await anyio.wait_all_tasks_blocked()
         around.cancel_scope.cancel()
-    with pytest.raises(LedgerError, match="came to an end"):
+    with pytest.raises(LedgerError, match="have ended"):
         await journal.make(STEP)

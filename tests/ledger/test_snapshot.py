@@ -150,7 +150,7 @@ def test_writer_that_is_always_faster_is_reported_as_the_holder(
 
     monkeypatch.setattr(shutil, "copyfile", overtaken)
     monkeypatch.setattr(module, "_TRIES", 3)
-    with pytest.raises(LedgerHeld, match="so fast that it cannot be looked at"), looking_at(path):
+    with pytest.raises(LedgerHeld, match="too fast to read it"), looking_at(path):
         pytest.fail("opened")
 
 
@@ -210,8 +210,8 @@ def test_a_ledger_that_is_not_there_is_said_and_not_made(tmp_path: Path) -> None
     [
         (lambda path: path.write_bytes(b""), "is empty"),
         (lambda path: path.write_text("username\nada\n" * 500), "not a database"),
-        (lambda path: path.mkdir(), "cannot be copied to look at it"),
-        (os.mkfifo, "cannot be copied to look at it"),
+        (lambda path: path.mkdir(), "cannot be copied to read it"),
+        (os.mkfifo, "cannot be copied to read it"),
     ],
 )
 def test_file_that_is_not_a_ledger_is_named_as_given(path: Path, make: Any, told: str) -> None:

@@ -139,7 +139,7 @@ def test_what_could_not_be_written_anew_is_said(
 
     monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: real(*a, **k, factory=Busy))
     with LedgerFile(path) as opened:
-        with pytest.raises(LedgerError, match="may still hold the names"):
+        with pytest.raises(LedgerError, match="may still hold them"):
             opened.records.forget(["ada"])
         assert opened.records.person("ada")[0].name is None
 

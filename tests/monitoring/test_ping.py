@@ -97,7 +97,7 @@ async def test_a_query_stays_behind_the_signal(check: Check) -> None:
         ([500], "HTTP status 500"),
         ([404], "HTTP status 404"),
         ([302], "HTTP status 302"),
-        ([0], "no answer within 0.5 s"),
+        ([0], "no response within 0.5 s"),
     ],
 )
 @pytest.mark.usefixtures("soon")
@@ -106,7 +106,7 @@ async def test_ping_is_attempted_twice_then_warned_of_without_its_url(
 ) -> None:
     check.answers = [200, *answers]
     warned = await pinged(check.url, summary())
-    assert warned == [f"A ping to 127.0.0.1 came to nothing ({told}). The run is not affected."]
+    assert warned == [f"A ping to 127.0.0.1 failed ({told}). The run is not affected."]
     assert check.signals == ["/start", "", ""]
 
 
