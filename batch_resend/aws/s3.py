@@ -333,7 +333,7 @@ def _in_words(doing: _Doing) -> Iterator[None]:
         raise doing.no_credentials(type(error).__name__) from error
     except (sdk.BotoCoreError, ResponseParserError, ValueError, TypeError, KeyError) as error:
         raise doing.cannot(
-            f"the response of S3 cannot be read ({type(error).__name__}); check the network,"
+            f"S3 sent no readable response ({type(error).__name__}); check the network,"
             " --region and S3's endpoint"
         ) from error
 

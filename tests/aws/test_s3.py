@@ -354,7 +354,9 @@ async def test_a_page_in_place_of_s3_is_told_in_one_sentence(
     failing = Failing()
     monkeypatch.setattr(failing, "get", page)
     async with at(failing, monkeypatch) as store:
-        with pytest.raises(InputError, match="cannot be read: S3 gives no answer") as caught:
+        with pytest.raises(
+            InputError, match="cannot be read: S3 sent no readable response"
+        ) as caught:
             await store.fetch("USERS", "s3://bucket/users.csv")
     assert is_one_sentence(caught.value)
 

@@ -178,7 +178,7 @@ async def test_missing_credentials_are_one_sentence(
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", world.url)
     for settings in (from_cognito(world), from_vault("plain")):
-        with pytest.raises(SettingsError, match=r"NoCredentialsError.*check credentials") as caught:
+        with pytest.raises(SettingsError, match=r"NoCredentialsError.*Check credentials") as caught:
             await client_secret(settings)
         assert is_one_sentence(caught.value)
 
