@@ -55,7 +55,7 @@ class InputError(BatchResendError):
 
 
 class StaleListing(InputError):
-    """A listing can no longer be continued: throw it away and begin again."""
+    """A listing can no longer be continued: discard it and start again."""
 
 
 class Refused(BatchResendError):

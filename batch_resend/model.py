@@ -1,9 +1,9 @@
-"""The vocabulary: what a username is called at each station of its way.
+"""The vocabulary: what a username is called at each step of its path.
 
-A value grows by being wrapped, and no station fills in a field that an earlier one
-left empty: `Candidate` (a row somebody gave us) -> `Planned` (with the decision) ->
-`Request` (what will be said to Cognito) -> `Reply` (what came back over the wire) ->
-`Result` (what became of the row, one line of the report).
+A value grows by being wrapped, and no step fills in a field that an earlier one left
+empty: `Candidate` (a row of the input) -> `Planned` (with the decision) -> `Request`
+(what will be sent to Cognito) -> `Reply` (what came back over the wire) -> `Result`
+(the outcome of the row, one line of the report).
 
 This module imports nothing of ours but the rules of masking, so that a `repr` in a
 log or a traceback never shows a whole address.
@@ -72,7 +72,7 @@ class Reason(StrEnum):
     BLOCKED = "blocked", Outcome.FAILED
     CONNECTION = "connection", Outcome.FAILED
 
-    # Unknown: the request left, and nobody can say whether a code went out.
+    # Unknown: the request left, and a code may have been sent, or not.
     NO_ANSWER = "no-answer", Outcome.UNKNOWN
     SERVER_ERROR = "server-error", Outcome.UNKNOWN
     TRIGGER_ERROR = "trigger-error", Outcome.UNKNOWN
@@ -88,10 +88,10 @@ REASONS = {str(reason): reason for reason in Reason}  #: by the text in the repo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunInfo:
-    """What a run is about: where its users come from, whom it asks, where its files are.
+    """What a run is about: where its users come from, which client it uses, its files.
 
     These are the last fields of the summary's JSON, in this order. `account`, `quota` and
-    `existence_hidden` are None where AWS was not asked, or did not say.
+    `existence_hidden` are None if AWS was not queried, or did not report them.
     """
 
     version: str
@@ -118,7 +118,7 @@ class RunInfo:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A row somebody gave us, or a user from the listing.
+    """A row of the input, or a user from the listing.
 
     `row` counts data rows (or listed users) from 1. `attributes` are the other CSV
     columns or the user's attributes, as text. `raw` is the row exactly as it stood in
@@ -147,7 +147,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A candidate with its decision: `reason` is ELIGIBLE, or why nobody is asked.
+    """A candidate with its decision: `reason` is ELIGIBLE, or why no request is made.
 
     Of the attributes only those are kept that the request will need.
     """
@@ -184,9 +184,9 @@ class Wire(Enum):
     """How a request and its answer fared on the wire."""
 
     ANSWERED = "answered"  #: an HTTP answer was read to its end
-    NOT_SENT = "not sent"  #: no connection came about: proved that nothing left
-    NO_ANSWER = "no answer"  #: it may have left, and silence or a broken connection followed
-    UNREADABLE = "unreadable"  #: it left, and what came back is no answer of Cognito's
+    NOT_SENT = "not sent"  #: no connection: it is proved that nothing left
+    NO_ANSWER = "no answer"  #: it may have left; a timeout or a broken connection followed
+    UNREADABLE = "unreadable"  #: it left, and the response is not from Cognito
 
 
 @dataclass(frozen=True, slots=True)

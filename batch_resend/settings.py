@@ -1,6 +1,6 @@
 """Settings: what the operator asked for, checked once, frozen from then on.
 
-Durations are seconds, rates requests a second. `Settings` holds no secret: where the
+Durations are seconds, rates requests per second. `Settings` holds no secret: where the
 client secret comes from is a setting, the secret itself is read when it is needed.
 """
 
@@ -244,7 +244,7 @@ class Settings:
 
     @property
     def needs_a_ledger(self) -> bool:
-        """Whether a run ends where it finds no ledger, for then it knows nobody."""
+        """Whether a run ends if it finds no ledger: then all users would count as new."""
         return not (self.create_ledger or self.dry_run or self.simulate)
 
     def outputs(self) -> Iterator[tuple[str, str]]:

@@ -16,7 +16,7 @@ from batch_resend.wording import duration, grouped, length, moment, per_second, 
         (23 * 86400 + 4 * 3600, "23 d 4 h"),
     ],
 )  # fmt: skip
-def test_a_span_is_told_in_the_units_that_matter(seconds: float, words: str) -> None:
+def test_duration_is_shown_in_the_units_that_matter(seconds: float, words: str) -> None:
     assert span(seconds) == words
 
 

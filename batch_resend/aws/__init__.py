@@ -1,1 +1,1 @@
-"""AWS, spoken to here: endpoints, clients, the transport, the sender, S3."""
+"""All communication with AWS: endpoints, clients, the transport, the sender, S3."""

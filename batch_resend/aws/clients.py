@@ -1,8 +1,8 @@
-"""Sessions and clients, made in one way for all that talk to AWS.
+"""Sessions and clients, made in one way for all modules that call AWS.
 
-Two kinds. The client for resending is unsigned (the operation takes no credentials),
-tries once, follows no redirect and validates nothing again. All others are signed and
-may retry, for they only read, or write what may be written twice.
+Two kinds. The client for resending is unsigned (the operation needs no credentials),
+makes one attempt, follows no redirect and validates nothing again. All others are signed
+and may retry, because they only read, or write what may be written twice.
 """
 
 from __future__ import annotations
@@ -67,24 +67,24 @@ STS: Service[STSClient] = Service("sts")
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """aioboto3's session, and aiobotocore's that it stands on."""
+    """aioboto3's session, and the session of aiobotocore below it."""
 
     sdk: Any  #: aioboto3 has no types; a client is typed where it is opened
     core: AioSession
 
 
-_COGNITO_ID = "Cognito Identity Provider"  #: the service's id in the SDK's models
+_COGNITO_ID = "Cognito Identity Provider"  #: the service's ID in the SDK's models
 _KEEP_ALIVE = 10.0  #: seconds; shorter than a server's, so that no stale connection is used
 
 _TAUGHT = Path(__file__).with_name("models")  #: operations that an older SDK does not know
 
 
 class NotAsked(SettingsError):
-    """AWS's own service is not asked while Cognito's endpoint is not AWS's."""
+    """AWS's own service is not queried while Cognito's endpoint is not AWS's."""
 
 
 def session(target: AwsTarget) -> Session:
-    """Make the SDK's session; raises `SettingsError` for an unknown profile or Region."""
+    """Create the SDK's session; raises `SettingsError` for an unknown profile or Region."""
     tls.check_key_log()
     import aioboto3
     from aiobotocore.session import AioSession
@@ -95,10 +95,10 @@ def session(target: AwsTarget) -> Session:
         made = aioboto3.Session(
             botocore_session=taught,
             profile_name=target.profile or None,
-            # As the AWS CLI has it; the SDK for Python does not know AWS_REGION.
+            # Like the AWS CLI; the SDK for Python ignores AWS_REGION.
             region_name=target.region or os.environ.get("AWS_REGION") or None,
         )
-        # The SDK's own way to add to its models; one that knows the operation loses nothing.
+        # The SDK's own way to extend its models; harmless for an SDK that has the operation.
         taught.get_component("data_loader").search_paths.append(str(_TAUGHT))
         taught.register_component("credential_provider", credentials.SharedCredentials(taught))
         region = made.region_name
@@ -112,7 +112,7 @@ def session(target: AwsTarget) -> Session:
         )
     if region.startswith("cn-"):
         raise SettingsError(
-            f"Region {region}: Cognito has no user pools in China, so there is nobody to write to."
+            f"Region {region}: Cognito has no user pools in China, so no codes can be sent."
         )
     if not target.cognito_endpoint:
         _check_region(taught, region)
@@ -125,7 +125,7 @@ def _check_region(sdk: AioSession, region: str) -> None:
     partitions = sdk.get_component("data_loader").load_data("partitions")["partitions"]
     known = [name for one in partitions for name in one["regions"] if not name.endswith("-global")]
     near = difflib.get_close_matches(region, [name for name in known if name[:3] != "cn-"])
-    # Of a partition that is new the SDK may know the form of the names alone.
+    # For a new partition the SDK may have only the pattern of the names.
     unlisted = [one["regionRegex"] for one in partitions if not set(one["regions"]) & set(known)]
     if region in known or any(re.match(form, region) for form in unlisted):
         return
@@ -137,7 +137,7 @@ def _check_region(sdk: AioSession, region: str) -> None:
 
 
 async def _doubt(sdk: Any) -> str:
-    """Say what is odd about the Region, if anything is; AWS may have one that is new."""
+    """Return a warning about the Region, or nothing; AWS may have a new one."""
     region = str(sdk.region_name)
     partition = sdk.get_partition_for_region(region)
     known = await sdk.get_available_regions("cognito-idp", partition)
@@ -156,9 +156,9 @@ async def resend_client(
     concurrency: int,
     note: Callable[[str], None] = lambda _: None,
 ) -> AsyncIterator[tuple[CognitoIdentityProviderClient, str, str]]:
-    """Open the client for resending; yield it with its Region and its endpoint's address.
+    """Open the client for resending; yield it with its Region and its endpoint URL.
 
-    `note` hears what is odd about the Region.
+    `note` is called with a warning about the Region.
     """
     tls.check_key_log()
     from aiobotocore.config import AioConfig
@@ -188,7 +188,7 @@ async def resend_client(
             )
         wire.attach(client)
         endpoint = str(client.meta.endpoint_url)
-        # An endpoint from elsewhere is held to the same rule.
+        # An endpoint from another source follows the same rule.
         check_endpoint(endpoint, origin_of(target, _COGNITO_ID))
         check_proxy(endpoint)
         if is_aws(endpoint) and (doubt := await _doubt(sdk)):
@@ -198,7 +198,7 @@ async def resend_client(
 
 @contextlib.contextmanager
 def _in_words(target: AwsTarget, region: str) -> Iterator[None]:
-    """Turn what stops Cognito's client from being made into a `SettingsError`."""
+    """Turn errors while Cognito's client is created into a `SettingsError`."""
     from botocore.exceptions import BotoCoreError, InvalidRegionError
 
     try:
@@ -228,8 +228,8 @@ async def signed_client(
 ) -> AsyncIterator[C]:
     """Open a signed client which may retry. `--endpoint-url` is Cognito's alone.
 
-    `made` is a session to share, `region` another one than the session's; `timeout` is for
-    one try, in seconds.
+    `made` is a session to share, `region` replaces the session's; `timeout` is for one
+    attempt, in seconds.
     """
     from aiobotocore.config import AioConfig
     from botocore.exceptions import BotoCoreError
@@ -264,7 +264,7 @@ async def signed_client(
 
 
 def _check_signed(client: Any, service: str, target: AwsTarget) -> None:
-    """Hold a signed client's endpoint to the rules; raises `SettingsError`, `NotAsked`."""
+    """Check a signed client's endpoint; raises `SettingsError` and `NotAsked`."""
     endpoint = str(client.meta.endpoint_url)
     service_id = client.meta.service_model.service_id
     check_endpoint(endpoint, origin_of(target, service_id))

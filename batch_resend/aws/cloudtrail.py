@@ -4,7 +4,7 @@ LookupEvents takes one filter and a time, and answers newest first, at most 50 e
 A token belongs to its parameters, so the times are fixed before the first page. AWS allows an
 account and Region 2 calls per second, for all lookups together; this takes 1, and
 where AWS throttles, the SDK waits and calls again. A listing whose token is no longer accepted
-is begun again: the same record twice does no harm.
+is restarted: the same record twice does no harm.
 
 No exception of the AWS SDK leaves this module.
 """
@@ -33,7 +33,7 @@ PAGE = 50
 #: https://repost.aws/questions/QU_pkYincJQBytmgwCE_CczQ
 _TIMEOUT = 60.0
 _ATTEMPTS = 10
-_LISTINGS = 3  #: how often a listing is begun
+_LISTINGS = 3  #: how often a listing is started
 _DENIED = refusals.FORBIDDEN | {"OperationNotPermittedException", "UnsupportedOperationException"}
 
 

@@ -1,8 +1,8 @@
-"""The credentials of a process: found once for all its clients, and what is wrong with them.
+"""The credentials of a process: loaded once for all its clients, with clear errors.
 
-The promises: a person is asked for an MFA code once, whatever the number of clients, and never
-where no terminal is there to ask at; what cannot work is said before a request needs it, with
-the profile, and with the file or the program that it names.
+The promises: a person is prompted for an MFA code once, whatever the number of clients, and
+never without a terminal; what cannot work is reported before a request needs it, with the
+profile, and with the file or the program that it names.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _LONGEST_CHAIN = 10  #: profiles that name each other as their source
 
 
 class BadCredentials(SettingsError):
-    """The profile's credentials cannot be got."""
+    """The profile's credentials cannot be loaded."""
 
 
 @dataclass(slots=True)
 class _Found:
-    """What was found in one event loop, by what it depends on."""
+    """The credentials loaded in one event loop, by what they depend on."""
 
     credentials: dict[object, AioCredentials] = field(default_factory=dict)
     turn: anyio.Lock = field(default_factory=anyio.Lock)
@@ -48,11 +48,11 @@ class SharedCredentials:
     """The SDK's component that finds credentials: one search for all sessions of a profile."""
 
     def __init__(self, session: AioSession) -> None:
-        """Search as this session would."""
+        """Search like this session."""
         self._session = session
 
     async def load_credentials(self) -> AioCredentials | None:
-        """Return the credentials that were found first, searching for them if there are none."""
+        """Return the credentials that were loaded first; load them if there are none."""
         from aiobotocore.credentials import create_credential_resolver
 
         found = _FOUND.setdefault(asyncio.get_running_loop(), _Found())
@@ -71,9 +71,9 @@ class SharedCredentials:
 
 
 async def ready(session: AioSession) -> None:
-    """Find the credentials now, as far as a person, a program or a file is needed for them.
+    """Load the credentials now, as far as a person, a program or a file is needed for them.
 
-    Raises `BadCredentials`. What only a request can show is left to the request.
+    Raises `BadCredentials`. Errors that only a request can show are left to the request.
     """
     from botocore.exceptions import BotoCoreError
 
@@ -101,7 +101,7 @@ def _is_of_program(error: Exception) -> bool:
 
 
 def _of_program(name: str, program: str, error: Exception) -> str:
-    """Say what is wrong with a credential_process; its arguments are not shown."""
+    """Describe the fault of a credential_process; its arguments are not shown."""
     try:
         first = printable(shlex.split(program)[0])
     except (ValueError, IndexError):
@@ -144,7 +144,7 @@ async def _ask_for_code(name: str, credentials: AioCredentials) -> None:
             " for it: run at a terminal, or use credentials that need no code."
         )
     try:
-        # A code works once: whoever has typed it must not have to do so again.
+        # A code works once: it must not be requested again.
         with anyio.CancelScope(shield=True):
             await credentials.get_frozen_credentials()
     except EOFError as error:

@@ -1,7 +1,7 @@
 """Where requests go: Region, profile and endpoint URL, and which endpoints are AWS's own.
 
-The promise: no endpoint, whatever it was set by, gets names and secret hashes over plain http,
-unless it is on this machine.
+The promise: names and secret hashes go over plain http only to an endpoint on this machine,
+whatever the endpoint was set by.
 """
 
 from __future__ import annotations
@@ -61,10 +61,10 @@ def check_endpoint(endpoint: str, origin: str) -> None:
         parts = urlsplit(endpoint)
         _ = parts.port
     except ValueError as error:
-        raise SettingsError(f"{origin} is no address ({error}).") from error
+        raise SettingsError(f"{origin} is not a valid URL ({error}).") from error
     if endpoint and (parts.scheme not in {"http", "https"} or not parts.hostname):
         raise SettingsError(
-            f"{origin} {endpoint!r} is no address: give it as"
+            f"{origin} {endpoint!r} is not a valid URL. Use"
             " https://host or, on this machine, http://127.0.0.1:PORT."
         )
     if parts.username or parts.password:
@@ -88,7 +88,7 @@ def check_proxy(endpoint: str) -> None:
     setting = str(get_environ_proxies(endpoint).get("https") or "")
     if not setting:
         return
-    # As the SDK reads it: without a scheme, http is meant.
+    # Like the SDK: without a scheme, http is assumed.
     address = setting if "://" in setting else f"http://{setting.removeprefix('//')}"
     try:
         parts = urlsplit(address)
@@ -107,7 +107,7 @@ def check_proxy(endpoint: str) -> None:
 
 
 def origin_of(target: AwsTarget, service_id: str) -> str:
-    """Return what the endpoint of a service was set by: option, variable, or AWS's own files."""
+    """Return the source of a service's endpoint: option, variable, or AWS's own files."""
     variable = variable_of(service_id)
     if target.endpoint_url and variable == _COGNITO_VARIABLE:
         return "--endpoint-url"
@@ -116,12 +116,12 @@ def origin_of(target: AwsTarget, service_id: str) -> str:
 
 
 def variable_of(service_id: str) -> str:
-    """Return the variable that sets a service's endpoint, as all of AWS's SDKs name it."""
+    """Return the variable that sets a service's endpoint in all AWS SDKs."""
     return "AWS_ENDPOINT_URL_" + service_id.upper().replace(" ", "_")
 
 
 def same_endpoint(endpoint: str) -> str:
-    """Return an endpoint URL in one spelling, however it was typed."""
+    """Return an endpoint URL in its canonical spelling."""
     parts = urlsplit(endpoint)
     host = (parts.hostname or "").rstrip(".")
     if host in LOOPBACK:
@@ -133,7 +133,7 @@ def same_endpoint(endpoint: str) -> str:
 def is_aws(endpoint: str) -> bool:
     """Whether an endpoint URL is one of AWS's own for Cognito user pools.
 
-    Not every host below amazonaws.com is AWS's: anybody can have one (EC2, API Gateway).
+    Not every host below amazonaws.com is AWS's: customers have such hosts (EC2, API Gateway).
     """
     return _COGNITO.fullmatch(urlsplit(endpoint).hostname or "") is not None
 

@@ -1,6 +1,6 @@
-"""What AWS's services answer when they refuse, by what it means.
+"""The error codes of AWS's services, by their meaning.
 
-The one list of codes for each meaning, and what the SDK itself raises before it asks.
+One list of codes for each meaning, and the exceptions that the SDK raises before a request.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from batch_resend.masking import printable
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
 
-#: The service has no room for the request now.
+#: The service throttles the request.
 THROTTLED = frozenset(
     {
         "TooManyRequestsException",
@@ -22,7 +22,7 @@ THROTTLED = frozenset(
     }
 )
 
-#: The credentials are valid, and lack a permission.
+#: The credentials are valid, but lack a permission.
 FORBIDDEN = frozenset(
     {"NotAuthorizedException", "AccessDeniedException", "AccessDenied", "AuthorizationError"}
 )
@@ -46,30 +46,30 @@ BAD_CREDENTIALS = frozenset(
     }
 )
 
-#: The same in S3's answers. (What others call `InvalidToken` is a token of a page.)
+#: The same in S3's responses. (In other services `InvalidToken` is a token of a page.)
 BAD_CREDENTIALS_IN_S3 = BAD_CREDENTIALS | {
     "InvalidAccessKeyId",
     "InvalidToken",
     "TokenRefreshRequired",
 }
 
-#: Codes and texts for a request whose time AWS does not accept. A wrong key has the same codes
-#: as some of these texts.
+#: Codes and texts for a request whose time AWS does not accept. A wrong key has some of the
+#: same codes.
 _OF_TIME = frozenset({"RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture"})
 _TIMES = ("signature expired", "signature not yet current")
 
-#: Operations by which the SDK gets credentials before it asks for what it was told to.
+#: Operations by which the SDK gets credentials before the actual request.
 _FOR_CREDENTIALS = ("AssumeRole", "GetRoleCredentials", "GetSessionToken", "CreateToken")
 
 
 def is_of_credentials(error: ClientError, *, in_s3: bool = False) -> bool:
-    """Whether an error says that the credentials cannot be used, or could not be fetched."""
+    """Whether an error means that the credentials cannot be used, or could not be fetched."""
     codes = BAD_CREDENTIALS_IN_S3 if in_s3 else BAD_CREDENTIALS
     return code_of(error) in codes or error.operation_name.startswith(_FOR_CREDENTIALS)
 
 
 def clock_is_off(error: ClientError) -> str:
-    """Return a sentence where AWS refuses the time of a request; else nothing."""
+    """Return a sentence if AWS refuses the time of a request; else an empty text."""
     message = str(error.response.get("Error", {}).get("Message") or "")
     of_time = code_of(error) in _OF_TIME or any(text in message.lower() for text in _TIMES)
     if not of_time:
@@ -79,7 +79,7 @@ def clock_is_off(error: ClientError) -> str:
 
 
 def no_credentials() -> tuple[type[Exception], ...]:
-    """Return what the SDK raises where it finds no valid credentials to ask with."""
+    """Return the exceptions that the SDK raises if it finds no valid credentials."""
     from botocore import exceptions as sdk
 
     return (
@@ -94,5 +94,5 @@ def no_credentials() -> tuple[type[Exception], ...]:
 
 
 def code_of(error: ClientError) -> str:
-    """Return the error code of an SDK's `ClientError`, empty where it has none."""
+    """Return the error code of an SDK's `ClientError`, empty if it has none."""
     return str(error.response.get("Error", {}).get("Code") or "")

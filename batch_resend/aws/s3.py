@@ -1,10 +1,10 @@
 """Objects in S3 as places for users and results: `s3://bucket/key`.
 
-The promises: an object is read whole, as one version of it, into a temporary file that
-has no name, a piece at a time; one that changes meanwhile or breaks off is not taken
-for a whole one. What is written appears whole or not at all, and replaces nothing
-unasked. Whether a place can be written to is found out before anybody is written to,
-without leaving anything there. No exception of the AWS SDK leaves this module.
+The promises: an object is read whole, as one version of it, into a temporary file without
+a name, a piece at a time; an object that changes while it is read, or breaks off, is
+refused. An object is written whole or not at all, and replaces another only with
+--overwrite. Write access is checked before the first message, without leaving anything
+there. No exception of the AWS SDK leaves this module.
 
 Encryption is the bucket's own default, checksums are the SDK's.
 """
@@ -42,13 +42,13 @@ if TYPE_CHECKING:
         GetObjectRequestTypeDef,
     )
 
-#: Bytes of a part that is uploaded; S3 takes at least 5 MiB and at most 10,000 of them.
+#: Bytes of a part of an upload; S3 accepts at least 5 MiB each and at most 10,000 parts.
 PART = 8 << 20
 
 _READ_AT_ONCE = 1 << 18
-_TRIES = 4  #: how often a download that broke off is begun or continued
+_TRIES = 4  #: how often a download that broke off is restarted or continued
 _TO_ABORT = 3.0  #: seconds
-_OURS = "batch-resend"  #: the metadata by which an upload knows its own object again
+_OURS = "batch-resend"  #: the metadata by which an upload recognizes its own object
 
 
 _DENIED = {"AccessDenied", "AllAccessDisabled", "403"}
@@ -57,7 +57,7 @@ _EXISTS = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 
 
 class _Upload(TypedDict):
-    """An upload in parts, as S3's calls name it."""
+    """A multipart upload, with the names of S3's parameters."""
 
     Bucket: str
     Key: str
@@ -72,16 +72,16 @@ async def open_store(target: AwsTarget) -> AsyncIterator[Store]:
 
 
 class Store:
-    """S3, for whoever reads and writes whole objects."""
+    """S3, for reading and writing whole objects."""
 
     def __init__(self, client: S3Client) -> None:
-        """Speak through this client of aioboto3's."""
+        """Use this aioboto3 client."""
         self._client = client
 
     async def fetch(self, option: str, path: str) -> IO[bytes]:
-        """Read an object into a temporary file, at its beginning.
+        """Read an object into a temporary file, positioned at its start.
 
-        Raises `InputError`, or `SettingsError` where the credentials are at fault.
+        Raises `InputError`, or `SettingsError` if the credentials are at fault.
         """
         where = address(option, path)
         try:
@@ -109,7 +109,7 @@ class Store:
                 answer = await self._client.get_object(**request)
                 request["IfMatch"] = answer["ETag"]
             if begun and answer["ResponseMetadata"]["HTTPStatusCode"] != 206:
-                file.seek(0)  # all of it came again
+                file.seek(0)  # the whole object was sent again
                 file.truncate()
             if await _pour(answer["Body"], file, where):
                 return
@@ -118,9 +118,9 @@ class Store:
         )
 
     async def names(self, path: str) -> list[str]:
-        """List the addresses that begin with this one, in their order.
+        """List the addresses that start with this one, in their order.
 
-        Raises `InputError`, or `SettingsError` where the credentials are at fault.
+        Raises `InputError`, or `SettingsError` if the credentials are at fault.
         """
         where, found = address("the prefix", path), []
         doing = _Doing(printable(str(where)), where, "listed", "s3:ListBucket", InputError)
@@ -133,9 +133,9 @@ class Store:
         return found
 
     async def check(self, option: str, path: str, *, overwrite: bool) -> None:
-        """Find out whether an object can be written there; leaves nothing behind.
+        """Check whether an object can be written there; leaves nothing behind.
 
-        Raises `ReportError`, or `SettingsError` where the credentials are at fault.
+        Raises `ReportError`, or `SettingsError` if the credentials are at fault.
         """
         where = address(option, path)
         with _in_words(_writing(option, where)):
@@ -147,7 +147,7 @@ class Store:
     async def put(
         self, option: str, path: str, pieces: Iterator[bytes], *, overwrite: bool
     ) -> None:
-        """Write an object whole; the pieces are made in a thread. Raises as `check` does."""
+        """Write an object whole; the pieces are made in a thread. Raises like `check`."""
         where = address(option, path)
         mark = {_OURS: secrets.token_hex(8)}
         with _in_words(_writing(option, where)):
@@ -157,7 +157,7 @@ class Store:
                 await self._complete(upload, known, overwrite=overwrite)
                 arrived = True
             except Exception as error:
-                # The answer to one that succeeded may have been lost.
+                # It may have succeeded, and its response was lost.
                 arrived = await self._is_marked(where, mark)
                 if not arrived and _code(error) in _EXISTS:
                     raise _exists(option, where) from error
@@ -173,13 +173,13 @@ class Store:
         return False
 
     async def _metadata(self, where: Address) -> dict[str, str] | None:
-        """Get an object's metadata; None where there is none, or S3 does not say."""
+        """Return an object's metadata; None if there is none, or S3 does not report it."""
         from botocore.exceptions import ClientError
 
         try:
             answer = await self._client.head_object(Bucket=where.bucket, Key=where.key)
         except ClientError:
-            return None  # an answer without words: what is wrong the next request will tell
+            return None  # a response without details: the next request shows the fault
         found: dict[str, str] = answer.get("Metadata", {})
         return found
 
@@ -195,11 +195,11 @@ class Store:
 
     async def _upload(self, upload: _Upload, pieces: Iterator[bytes]) -> list[CompletedPartTypeDef]:
         known: list[CompletedPartTypeDef] = []
-        # An object without a single byte has one part, too.
+        # An empty object has one part, too.
         while (part := await to_thread.run_sync(_part, pieces)) or not known:
             number = len(known) + 1
             answer = await self._client.upload_part(**upload, PartNumber=number, Body=part)
-            completed: Any = {"PartNumber": number}  # S3 chooses which checksums it gives
+            completed: Any = {"PartNumber": number}  # S3 chooses which checksums it returns
             completed |= {
                 name: value
                 for name, value in answer.items()
@@ -222,7 +222,7 @@ class Store:
             try:
                 await self._client.complete_multipart_upload(**request)
             except Exception as error:
-                if _code(error) != "NotImplemented":  # as some that speak S3's language have it
+                if _code(error) != "NotImplemented":  # as in some S3-compatible services
                     raise
             else:
                 return
@@ -230,7 +230,7 @@ class Store:
         await self._client.complete_multipart_upload(**request)
 
     async def _abort(self, upload: _Upload) -> None:
-        """Throw away what was uploaded; whoever may not leaves it to the bucket's rules."""
+        """Abort the upload; without the permission, the bucket's lifecycle rules remove it."""
         with anyio.move_on_after(_TO_ABORT, shield=True), contextlib.suppress(Exception):
             await self._client.abort_multipart_upload(**upload)
 
@@ -244,7 +244,7 @@ def _part(pieces: Iterator[bytes]) -> bytes:
 
 
 async def _pour(body: Any, file: IO[bytes], where: Address) -> bool:
-    """Write what comes to the file; say whether it came to its end."""
+    """Write the body to the file; return whether it is complete."""
     import aiohttp
     from botocore.exceptions import BotoCoreError
 
@@ -264,8 +264,8 @@ async def _pour(body: Any, file: IO[bytes], where: Address) -> bool:
 
 def _no_room(where: Address, error: OSError) -> InputError:
     return InputError(
-        f"{printable(str(where))} cannot be kept in a temporary file ({error.strerror}): make"
-        " room, or set TMPDIR to a folder that has some."
+        f"{printable(str(where))} cannot be kept in a temporary file ({error.strerror}). Free"
+        " disk space, or set TMPDIR to another directory."
     )
 
 
@@ -278,7 +278,7 @@ def _exists(option: str, where: Address) -> ReportError:
 
 @dataclass(frozen=True, slots=True)
 class _Doing:
-    """What is done with an object, and the words for where it fails."""
+    """An operation on an object, and the sentences for its errors."""
 
     what: str
     where: Address
@@ -287,7 +287,7 @@ class _Doing:
     error: type[BatchResendError]
 
     def refused(self, error: Any) -> BatchResendError:
-        """Say in words what S3's error means."""
+        """Return the error for a response in which S3 refuses."""
         code = _code(error)
         if off := clock_is_off(error):
             return SettingsError(off)
@@ -308,11 +308,11 @@ class _Doing:
         return self.cannot(f"{printable(code)}; check the address, --region and S3's endpoint")
 
     def cannot(self, why: str) -> BatchResendError:
-        """Say that it cannot be done."""
+        """Return the error for an operation that failed."""
         return self.error(f"{self.what} cannot be {self.done}: {why}.")
 
     def no_credentials(self, why: str) -> SettingsError:
-        """Say that nobody may ask."""
+        """Return the error for credentials that cannot be used."""
         return SettingsError(
             f"The AWS credentials for {self.what} are missing, invalid or expired"
             f" ({printable(why)}): renew them or choose others with --profile."
@@ -321,7 +321,7 @@ class _Doing:
 
 @contextlib.contextmanager
 def _in_words(doing: _Doing) -> Iterator[None]:
-    """Turn what goes wrong with S3 into a sentence for a person."""
+    """Turn errors of S3 into a sentence for a person."""
     from botocore import exceptions as sdk
     from botocore.parsers import ResponseParserError
 
@@ -333,7 +333,7 @@ def _in_words(doing: _Doing) -> Iterator[None]:
         raise doing.no_credentials(type(error).__name__) from error
     except (sdk.BotoCoreError, ResponseParserError, ValueError, TypeError, KeyError) as error:
         raise doing.cannot(
-            f"S3 gives no answer that can be read ({type(error).__name__}); check the network,"
+            f"S3 sent no readable response ({type(error).__name__}); check the network,"
             " --region and S3's endpoint"
         ) from error
 

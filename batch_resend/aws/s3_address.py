@@ -26,12 +26,12 @@ class Address:
     key: str
 
     def __str__(self) -> str:
-        """Write it as it is typed."""
+        """Return it as it is typed."""
         return f"s3://{self.bucket}/{self.key}"
 
 
 def is_address(path: str | None) -> bool:
-    """Whether a path means an object in S3."""
+    """Whether a path is the address of an object in S3."""
     return path is not None and path.lower().startswith("s3://")
 
 
@@ -40,7 +40,7 @@ def address(option: str, path: str) -> Address:
     found = _ADDRESS.fullmatch(path)
     if found is None or len(found[2].encode("utf-8", "replace")) > _LONGEST_KEY:
         raise UsageError(
-            f"{option} {printable(path)!r} is no object's address in S3: give it as"
+            f"{option} {printable(path)!r} is not a valid S3 address. Use"
             " s3://bucket/folder/name.csv."
         )
     return Address(found[1], found[2])

@@ -1,6 +1,6 @@
 """The calls that fetch an app client's secret: from Cognito, Secrets Manager or Parameter Store.
 
-The promise: a secret is returned and kept nowhere; what goes wrong is a `SettingsError` that
+The promise: a secret is returned and stored nowhere; every failure is a `SettingsError` that
 does not show it.
 """
 
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 async def client_secret(target: AwsTarget, user_pool_id: str, client_id: str) -> str | None:
-    """Ask Cognito for the app client's secret (DescribeUserPoolClient); None if it has none."""
+    """Fetch the app client's secret from Cognito (DescribeUserPoolClient); None if it has none."""
     async with signed_client(target, COGNITO) as client:
         answer = await _read(
             client.describe_user_pool_client(UserPoolId=user_pool_id, ClientId=client_id),
@@ -27,8 +27,8 @@ async def client_secret(target: AwsTarget, user_pool_id: str, client_id: str) ->
         )
     if not isinstance(described := answer.get("UserPoolClient"), dict):
         raise SettingsError(
-            "The endpoint that should know the client secret does not answer as Amazon Cognito"
-            " does: check --endpoint-url, the Region and any proxy."
+            "The endpoint that should know the client secret does not respond as Amazon Cognito"
+            " does. Check --endpoint-url, the Region and any proxy."
         )
     secret = described.get("ClientSecret")
     return str(secret) if secret else None
@@ -44,7 +44,7 @@ async def stored_secret(target: AwsTarget, secret_id: str) -> str:
         )
     text = answer.get("SecretString")
     if not text:
-        raise SettingsError(f"The secret {secret_id} holds no text: store the client secret as it.")
+        raise SettingsError(f"The secret {secret_id} holds no text. Store the secret as text.")
     return str(text)
 
 
@@ -76,11 +76,11 @@ async def _read(call: Awaitable[T], what: str, permission: str) -> T:
         if off := clock_is_off(error):
             raise SettingsError(off) from error
         raise SettingsError(
-            f"AWS does not give the {what} ({code_of(error)}): check the name and Region, and that"
-            f" the credentials allow {permission}."
+            f"AWS does not return the {what} ({code_of(error)}). Check the name and Region, and"
+            f" that the credentials allow {permission}."
         ) from error
     except BotoCoreError as error:
         raise SettingsError(
-            f"AWS cannot be asked for the {what} ({type(error).__name__}): check credentials,"
+            f"The {what} cannot be fetched from AWS ({type(error).__name__}). Check credentials,"
             " Region and network."
         ) from error

@@ -1,7 +1,7 @@
-"""The call itself, through aioboto3: one request goes out, a `Reply` comes back.
+"""The call itself, through aioboto3: one request is sent, a `Reply` is returned.
 
-What the SDK and the wire raise ends here. A request that left is never sent again, and
-an exception that nobody expected counts as "it left": the careful reading.
+No exception of the SDK or the network leaves this module. A request that left is never sent
+again, and an unexpected exception counts as "it left": the careful reading.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ class AwsSender:
     """Sends through an open aioboto3 client for `cognito-idp` (`aws.resend_client`)."""
 
     def __init__(self, client: Any) -> None:
-        """Send through this client."""
+        """Use this client."""
         self._client = client
 
     async def send(self, request: Request) -> Reply:
-        """Ask for one code. Never raises for a user; a cancellation passes through."""
+        """Request one code. Never raises for a user; a cancellation passes through."""
         MARK.set(request.mark)
         try:
             answer = await self._client.resend_confirmation_code(**request.parameters)
@@ -38,7 +38,7 @@ class AwsSender:
         except Unreadable as error:
             return Reply(Wire.UNREADABLE, message=str(error))
         except Exception as error:
-            return Reply(Wire.UNREADABLE, message=f"unreadable answer ({type(error).__name__})")
+            return Reply(Wire.UNREADABLE, message=f"unreadable response ({type(error).__name__})")
         metadata = _dict(answer.get("ResponseMetadata"))
         return Reply(
             Wire.ANSWERED,
@@ -54,7 +54,7 @@ def _refusal(response: Mapping[str, Any]) -> Reply:
     return Reply(
         Wire.ANSWERED,
         status=int(metadata.get("HTTPStatusCode", 0)),
-        code="" if code.isdigit() else code,  # the SDK puts the status where no code is
+        code="" if code.isdigit() else code,  # the SDK uses the status if there is no code
         message=_text(error.get("Message")),
         request_id=_text(metadata.get("RequestId")),
         retry_after=_retry_after(_dict(metadata.get("HTTPHeaders"))),
@@ -62,7 +62,7 @@ def _refusal(response: Mapping[str, Any]) -> Reply:
 
 
 def _without(secret_hash: str | None, reply: Reply) -> Reply:
-    """Remove the secret hash from what came back: who repeats the request repeats it too."""
+    """Remove the secret hash from the reply: a response that echoes the request contains it."""
     if not secret_hash:
         return reply
     code, message, request_id = (
@@ -72,7 +72,7 @@ def _without(secret_hash: str | None, reply: Reply) -> Reply:
 
 
 def _delivery(details: object) -> Delivery | None:
-    """Read CodeDeliveryDetails; evidence only if it says how or where to."""
+    """Read CodeDeliveryDetails; evidence only if it has a medium or a destination."""
     if not isinstance(details, dict):
         return None
     medium, destination = _text(details.get("DeliveryMedium")), _text(details.get("Destination"))
@@ -82,7 +82,7 @@ def _delivery(details: object) -> Delivery | None:
 
 
 def _retry_after(headers: dict[str, Any]) -> float:
-    """Seconds that the answer asks to wait: x-amz-retry-after is in milliseconds."""
+    """Seconds to wait according to the response: x-amz-retry-after is in milliseconds."""
     for name, unit in (("x-amz-retry-after", 0.001), ("retry-after", 1.0)):
         try:
             return max(0.0, float(_text(headers.get(name))) * unit)

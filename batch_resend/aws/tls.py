@@ -1,6 +1,6 @@
-"""Files that TLS needs on this machine, checked before a library trips over them.
+"""Files that TLS needs on this machine, checked before a library fails on them.
 
-Each is a setting of the environment, so each is refused by its name, in a sentence.
+Each is a setting of the environment, so an error names the setting, in a sentence.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ def check_key_log() -> None:
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or "not a valid path"
         raise SettingsError(
-            f"SSLKEYLOGFILE {printable(path)} cannot be written ({why}): unset it, or name a file"
+            f"SSLKEYLOGFILE {printable(path)} cannot be written ({why}). Unset it, or choose a file"
             " that can be written."
         ) from error
 
 
 def check_bundle(session: AioSession) -> None:
-    """Refuse a CA bundle that cannot be used, by its name, which the SDK does not tell.
+    """Refuse a CA bundle that cannot be used; name it, which the SDK's error does not.
 
     Raises `SettingsError`.
     """
@@ -49,5 +49,5 @@ def check_bundle(session: AioSession) -> None:
     except OSError as error:
         raise SettingsError(
             f"The CA bundle {path} (AWS_CA_BUNDLE, or ca_bundle in AWS's own settings) cannot be"
-            f" used ({error.strerror}): name a file of certificates in PEM form."
+            f" used ({error.strerror}). Choose a file of certificates in PEM format."
         ) from error

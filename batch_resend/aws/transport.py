@@ -1,19 +1,18 @@
-"""One request, one answer: the HTTP under the SDK's client for resending.
+"""One request, one response: the HTTP layer below the SDK's client for resending.
 
-The SDK builds the request and reads the answer. In between it asks, by its event
-`before-call`, whether somebody else has the answer (botocore's `Stubber` uses that), and this
-one does: so what the SDK would do there to sign a request, retry it and copy it about, which is
-two fifths of its work, is left out. The promises:
+The SDK builds the request and parses the response. In between, its event `before-call` lets
+a handler provide the response (botocore's `Stubber` uses that), and this module does so. The
+SDK then omits signing, retries and copies of the request, two fifths of its work. The
+promises:
 
   - A request is sent exactly once. No redirect is followed, which would hand name and secret
-    hash to another address. At most 1 MB of an answer is read, and the whole exchange is
+    hash to another host. At most 1 MB of a response is read, and the whole exchange is
     bounded in time.
-  - An answer is that of its own request: a connection on which something arrived unasked, or
-    which is about to close, is not used again.
-  - Where something breaks, the one thing is said that the SDK cannot: whether it is *proved*
-    that nothing was sent. It is proved until there is a connection, through the proxy where
-    there is one; the SDK reports a reset after the request arrived in the same words as a
-    refused connection.
+  - A response belongs to its own request: a connection on which data arrived before the
+    request, or which is about to close, is not used again.
+  - If something fails, the error shows what the SDK's does not: whether it is *proved* that
+    nothing was sent. It is proved until there is a connection, through the proxy if there is
+    one; the SDK reports a reset after the request arrived like a refused connection.
 """
 
 from __future__ import annotations
@@ -36,25 +35,25 @@ from batch_resend.aws.unreachable import NotSent, Route, explain
 from batch_resend.marks import with_mark
 
 #: The mark of the request that the current task is making. The SDK has no way to hand a header
-#: to one call of a client, and calls the transport in the task of whoever calls the client.
+#: to one call of a client, and calls the transport in the caller's task.
 MARK: ContextVar[str] = ContextVar("MARK", default="")
 
-LONGEST_ANSWER = 1_000_000  #: bytes; Cognito's answers are a few hundred
+LONGEST_ANSWER = 1_000_000  #: bytes; Cognito's responses have a few hundred
 
 _EVENT = "before-call.cognito-identity-provider.ResendConfirmationCode"
 
 
 class NoAnswer(Exception):
-    """The request may have left, and silence or a broken connection followed."""
+    """The request may have left; a timeout or a broken connection followed."""
 
 
 class Unreadable(Exception):
-    """The request left, and what came back broke off or is no answer of Cognito's."""
+    """The request left; the response broke off or did not come from Cognito."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Address:
-    """Where a request goes, and by way of whom."""
+    """Where a request goes, and through which proxy."""
 
     url: URL
     proxy: str | None = None
@@ -63,13 +62,13 @@ class _Address:
 
 @dataclass(frozen=True, slots=True)
 class _Answered:
-    """All that the SDK still asks of an answer."""
+    """The parts of a response that the SDK still reads."""
 
     status_code: int
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Opens connections and keeps them for the next request, but none that is in doubt."""
+    """Opens connections and reuses them, except those that may be broken."""
 
     def __init__(self, *, limit: int, tls: ssl.SSLContext | bool, keepalive: float) -> None:
         super().__init__(limit=limit, ssl=tls, keepalive_timeout=keepalive)
@@ -78,7 +77,7 @@ class _Connector(aiohttp.TCPConnector):
     async def connect(
         self, req: aiohttp.ClientRequest, traces: list[Any], timeout: aiohttp.ClientTimeout
     ) -> aiohttp.connector.Connection:
-        """Return a connection on which nothing has arrived yet; raises `NotSent`."""
+        """Return a connection on which no data has arrived yet; raises `NotSent`."""
         proxy = f"{req.proxy.host}:{req.proxy.port}" if req.proxy else ""
         route = Route(req.url.host or "", proxy)
         while True:
@@ -94,11 +93,11 @@ class _Connector(aiohttp.TCPConnector):
                 return connection
             connection.close()
             if not used:
-                raise NotSent(f"{route.host} sent something before it was asked, or hung up")
+                raise NotSent(f"{route.host} sent data before the request, or closed it")
 
 
 def _has_bytes_waiting(transport: asyncio.BaseTransport | None) -> bool:
-    """Whether something has arrived, or the other side has hung up, since the loop last read."""
+    """Whether data has arrived, or the peer has closed, since the loop last read."""
     socket = transport.get_extra_info("socket") if transport is not None else None
     if socket is None:
         return False
@@ -127,12 +126,12 @@ class SingleAttemptTransport:
         proxies_config: dict[str, Any] | None = None,
         connector_args: dict[str, Any] | None = None,
     ) -> SingleAttemptTransport:
-        """Take what aiobotocore found in settings, environment and files, and stand in."""
+        """Store aiobotocore's settings; return this object in place of its session."""
         del socket_options
         self._verify = verify
         self._proxies = ProxyConfiguration(proxies=proxies, proxies_settings=proxies_config)
-        # Half of the time to connect, so that whose time is up at the end has surely
-        # connected, and may have sent.
+        # Half of the time to connect, so that a request that times out at the end has
+        # certainly connected, and may have been sent.
         connect, total = timeout
         self._timeout = aiohttp.ClientTimeout(total=total, connect=connect)
         self._limit = max_pool_connections
@@ -141,11 +140,11 @@ class SingleAttemptTransport:
         return self
 
     def attach(self, client: Any) -> None:
-        """Answer in place of the client's own sending, from now on."""
+        """Replace the client's own sending from now on."""
         model = client.meta.service_model
-        # As the SDK itself chooses it: before botocore 1.39 there was no choice of protocols.
+        # Like the SDK: before botocore 1.39 there was no choice of protocols.
         protocol = getattr(model, "resolved_protocol", None) or model.metadata["protocol"]
-        self._parser = create_parser(protocol)  # which keeps nothing between answers
+        self._parser = create_parser(protocol)  # which stores nothing between responses
         client.meta.events.register_last(_EVENT, self._call)
 
     async def __aenter__(self) -> SingleAttemptTransport:
@@ -197,11 +196,11 @@ class SingleAttemptTransport:
             ) as response:
                 body = await self._read(response)
         except aiohttp.InvalidURL as error:
-            raise NotSent(_told(error), lasting=True) from error
+            raise NotSent(_description(error), lasting=True) from error
         except aiohttp.ClientPayloadError as error:
-            raise Unreadable("the answer broke off") from error
+            raise Unreadable("the response broke off") from error
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            raise NoAnswer(_told(error)) from error
+            raise NoAnswer(_description(error)) from error
         received = {
             name.decode("latin-1").lower(): value.decode("latin-1")
             for name, value in response.raw_headers
@@ -209,7 +208,7 @@ class SingleAttemptTransport:
         answer = {"status_code": response.status, "headers": received, "body": body}
         parsed = self._parser.parse(answer, model.output_shape)
         if not isinstance(parsed, dict):  # as `null` is
-            raise Unreadable("the answer is JSON of another kind than an object")
+            raise Unreadable("the response is JSON but not an object")
         return _Answered(response.status), parsed
 
     def _address(self, url: str) -> _Address:
@@ -230,22 +229,22 @@ class SingleAttemptTransport:
             size += len(piece)
             if size > LONGEST_ANSWER:
                 response.close()
-                raise Unreadable("the answer is longer than 1 MB")
+                raise Unreadable("the response is longer than 1 MB")
         return b"".join(pieces)
 
     def _tls(self) -> ssl.SSLContext | bool:
         if not self._verify:
             return False
-        given: Any = self._verify  # True, or a file's name, of which the SDK's types know nothing
-        context = ssl.create_default_context(cafile=get_cert_path(given))
+        verify: Any = self._verify  # True, or a file name, which the SDK's types omit
+        context = ssl.create_default_context(cafile=get_cert_path(verify))
         if self._client_cert:
             pair = self._client_cert
             context.load_cert_chain(*([pair] if isinstance(pair, str) else pair))
         return context
 
 
-def _told(error: BaseException) -> str:
-    # Never str(error): it can hold a proxy's password or the whole address.
+def _description(error: BaseException) -> str:
+    # Never str(error): it can hold a proxy's password or the whole URL.
     cause = getattr(error, "os_error", None) or error
     text = getattr(cause, "strerror", None)
     return f"{type(error).__name__}{f': {text}' if text else ''}"

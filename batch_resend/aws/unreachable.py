@@ -1,7 +1,7 @@
-"""Why no connection came about, in one sentence that says what to do.
+"""Why a connection failed, in one sentence with what to do.
 
-The promises: `NotSent` is raised only where it is proved that no byte of the request left, and
-neither a proxy's password nor anything of the request gets into its words.
+The promises: `NotSent` is raised only if it is proved that no byte of the request left, and
+its text contains neither a proxy's password nor anything of the request.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _CLOCK = {9: "is not valid yet", 10: "has expired"}
 _UNKNOWN_ISSUER = {18, 19, 20, 21}
 _OTHER_HOST = {62, 64}
 
-#: What a proxy answers where trying again may help; any other 4xx is its last word.
+#: Statuses of a proxy where another attempt may help; any other 4xx is final.
 _PASSING = {408, 421, 425, 429}
 
 
@@ -27,24 +27,24 @@ class NotSent(Exception):
     """Proved: no byte of the request left. `lasting`: waiting will not change that."""
 
     def __init__(self, message: str, *, lasting: bool = False) -> None:
-        """Say why."""
+        """Store the reason."""
         super().__init__(message)
         self.lasting = lasting
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """To which host a connection was to lead, and by way of which proxy, if any."""
+    """The host of a connection, and its proxy, if any."""
 
     host: str
     proxy: str = ""  #: host and port
 
 
 def explain(error: BaseException, route: Route) -> NotSent:
-    """Return what kept a connection from coming about, in words."""
+    """Return why a connection failed, in words."""
     certificate = _certificate_error(error)
     if certificate is not None:
-        # The proxy has one of its own, where it is spoken to by https.
+        # The proxy has its own certificate if it is an https proxy.
         whose = str(getattr(error, "host", route.host))
         return NotSent(_of_certificate(certificate, whose), lasting=True)
     if isinstance(error, aiohttp.ClientHttpProxyError):

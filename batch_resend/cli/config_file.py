@@ -1,14 +1,14 @@
 """The configuration file: TOML, read whole and checked whole before any of it counts.
 
-What stands above the tables is for every pool, and what a table `[pools.NAME]` says is for
-that pool and wins. A value is what would be typed after the option: a text or a number;
-true or false for a switch; a list for what can be given several times; a table in place of
-a list of `KEY=VALUE`. Paths are those of the working directory, as they are when typed,
-and `~` at their beginning is the home folder, as the shell would have it. `{pool}` in a text
-stands for the name of the pool that is chosen.
+Keys above the tables apply to every pool; a table `[pools.NAME]` applies to that pool and
+takes precedence. A value is what would be typed after the option: a text or a number; true
+or false for a switch; a list for a repeatable option; a table in place of a list of
+`KEY=VALUE`. Paths are relative to the working directory, as they are when typed, and `~` at
+their start is the home directory, as in the shell. `{pool}` in a text is replaced by the
+name of the chosen pool.
 
-The file decides who is written to, so a file that everybody may change is refused. It
-holds no secret, so everybody may read it.
+The file decides who is sent a code, so a world-writable file is refused. It holds no secret,
+so a world-readable file is accepted.
 """
 
 from __future__ import annotations
@@ -129,8 +129,8 @@ def _text(path: str) -> str:
         ) from None
     if stat.S_ISREG(mode) and mode & stat.S_IWOTH:
         raise UsageError(
-            f"--config {shown} can be changed by everybody on this machine, and it decides who"
-            " is written to: chmod o-w it."
+            f"--config {shown} can be changed by every user of this machine, and it decides"
+            " who is sent a code. Run chmod o-w on it."
         )
     if len(content) > _LARGEST:
         raise UsageError(f"--config {shown} is larger than a file of settings can be (1 MiB).")
@@ -153,7 +153,7 @@ def _checked(table: Mapping[str, Any], keys: Mapping[str, Kind], where: str) -> 
             near = _near(key, [*keys, _POOLS])
             if not near and isinstance(value, dict):
                 near = f": a table for a pool is written [{_POOLS}.{printable(key)}]."
-            raise UsageError(f"{where}: '{printable(key)}' is no option{near or '.'}")
+            raise UsageError(f"{where}: '{printable(key)}' is not an option{near or '.'}")
         try:
             found[key] = Found(_value(value, keys[key]), where)
         except TypeError:
@@ -180,7 +180,7 @@ def _value(value: Any, kind: Kind) -> Value:
 
 
 def _typed(value: Any) -> str:
-    """Write a value as it would be typed; raises `TypeError` where nobody could type it."""
+    """Write a value as it would be typed; raises `TypeError` if it cannot be typed."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise TypeError
     return value if isinstance(value, str) else repr(value)

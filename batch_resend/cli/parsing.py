@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw])", re.ASCII)
 _UNITS = {"w": 7 * 86400.0, "d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _HIGHEST_RATE = 100_000.0  #: per second; no quota is near it, and a typing mistake soon is
-_LONGEST_NUMBER = 12  #: digits; more are no count of users
+_LONGEST_NUMBER = 12  #: digits; a longer number is not a count of users
 
 
 def duration(option: str, text: str) -> float:

@@ -1,6 +1,6 @@
 """Steps 3 to 7 of the line for one user: build, wait, intend, send, settle.
 
-The order is the promise. A place in the pace comes first, so that nobody who waits has an
+The order is the promise. A place in the pace comes first, so that no waiting user has an
 open intent; the intent is durable before a byte of the request leaves; and the outcome is
 durable before it is reported. Between intend and settle nothing can be cancelled.
 """

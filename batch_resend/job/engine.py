@@ -42,7 +42,7 @@ _CLOCKS_DIFFER = 600.0  #: seconds that two clocks may differ before it is said
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How fast, how often, how long. Seconds and requests a second."""
+    """How fast, how often, how long. Seconds and requests per second."""
 
     rate: float = DEFAULT_QUOTA / 2
     concurrency: int = 64
@@ -56,7 +56,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """How the run stands, for whoever watches."""
+    """The progress of the run, for observers."""
 
     eligible: int  #: users to be sent a code
     done: int  #: of these, how many have their result
@@ -139,8 +139,8 @@ class Job:
     ) -> dict[Reason, int]:
         """Read the whole input (its source is open) into the spool, decided; count by reason.
 
-        `case` and `lists` are asked when all is read, and may take their time.
-        Raises `InputError` or `SettingsError`; nobody has been written to then.
+        `case` and `lists` are called when all is read, and may take their time.
+        Raises `InputError` or `SettingsError`, before any message.
         """
         if self.policy.behind > _CLOCKS_DIFFER:
             self._note_behind()
@@ -184,7 +184,7 @@ class Job:
         return self.schedule.sizes
 
     def set_rate(self, rate: float, *, quota: float | None = None) -> None:
-        """Set the ceiling, and the quota if AWS told it, per second; before `run` only."""
+        """Set the ceiling, and the quota if AWS reported it, per second; before `run` only."""
         self.gate.pace = Pace(rate, quota=quota)
 
     def set_concurrency(self, concurrency: int) -> None:
@@ -241,7 +241,7 @@ class Job:
     async def _commit_forever(self) -> None:
         try:
             await self._journal.commit_forever()
-        except Exception as error:  # whoever waits for a commit is released with a LedgerError
+        except Exception as error:  # callers that wait get a LedgerError
             self.stop(Stop.LEDGER, f"The ledger's commits broke off ({place_of(error)}).")
 
     async def _watch_time(self, deadline: float | None) -> None:

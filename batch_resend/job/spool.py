@@ -181,7 +181,7 @@ class Spool:
         )
 
     def decided(self, reasons: Sequence[Reason]) -> Iterator[list[Planned]]:
-        """Yield the rows with one of these reasons, in lists; they may be replaced meanwhile."""
+        """Yield the rows with one of these reasons, in lists; they may be replaced while read."""
         yield from self._rows(f"AND reason IN ({', '.join('?' * len(reasons))})", *reasons)
 
     def replace(self, planned: Planned) -> None:

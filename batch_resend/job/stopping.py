@@ -1,4 +1,4 @@
-"""How a run ends early: the first reason counts, and everybody who waits is released.
+"""How a run ends early: the first reason counts, and all that wait are released.
 
 To stop is to close the gate of the pace: no further user is requested, and what is in
 flight is settled. Time stops a run too: its deadline, too long without an accepted

@@ -22,7 +22,7 @@ class Tally:
 
     reasons: Counter[Reason] = field(default_factory=Counter)
     requests: int = 0  #: requests made
-    requested: int = 0  #: users for whom at least one request was made
+    requested: int = 0  #: users with at least one request
     failures: int = 0  #: of these, failed or unknown
 
     def add(self, result: Result) -> None:
@@ -132,7 +132,7 @@ class Summary:
     seconds: float
     started_at: float
     info: RunInfo
-    ceiling: float | None = None  #: of the pace, in requests a second
+    ceiling: float | None = None  #: of the pace, in requests per second
     stopped_by: Stop | None = None
     detail: str = ""  #: what stopped the run, in its own words
     unknown_in_ledger: int | None = 0  #: over all runs of this ledger; None: it could not be read

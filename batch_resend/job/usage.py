@@ -17,7 +17,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 MINUTE = 60  #: seconds
-MINUTES = 5  #: over which others' use is averaged: of 35 a second the mean errs by 1 % then
+MINUTES = 5  #: over which others' use is averaged: at 35 per second the mean errs by 1 % then
 STALE = 600.0  #: seconds after which a minute says nothing about now
 LEAST_ROOM = 0.1  #: of the quota: where others seem to leave less, feeling is the better guide
 BORNE = 60  #: accepted requests that make up for one throttle

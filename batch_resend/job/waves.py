@@ -20,7 +20,7 @@ Waves = tuple[int | None, ...]  #: users in each; None, in the last place, is th
 
 
 def divide(waves: Sequence[int | None], eligible: int) -> list[int]:
-    """Divide the eligible; whoever is left over goes with the last wave. No wave is empty."""
+    """Divide the eligible; the remainder joins the last wave. No wave is empty."""
     found = []
     left = eligible
     for size in waves[:-1]:

@@ -1,6 +1,6 @@
 """Who was sent what, when, over all runs: the memory that keeps the promise.
 
-The invariants, at any time, through any death of the process or the machine:
+The invariants, at any time, also after a crash of the process or the machine:
 
   1. No byte of a request for a user leaves before that user's intent is durable.
   2. Every input row ends in exactly one outcome; the counts add up to the input.
@@ -8,16 +8,16 @@ The invariants, at any time, through any death of the process or the machine:
      everything else is `unknown`, is not tried again in the run, and counts as sent for
      cap and cooldown.
   4. At most one open intent per user over all runs that share a ledger, under whichever
-     of their names. Which these are is learnt where a listing writes to the user; before
-     that no ledger can know it, and two names in a file are two people.
-  5. Open intents are only those truly in flight: whoever waits for the pace, or rests
-     after a throttle, has none.
+     of their names. These become known when a listing sends to the user; before that no
+     ledger can know them, and two names in a file are two people.
+  5. Open intents are only those truly in flight: a request that waits for the pace, or
+     pauses after a throttle, has none.
 
 From these follows the write order of `job`: wait for a place, make the intent durable,
 send, make the outcome durable, report it. An intent without an outcome means exactly
-one thing: we do not know. Exactly once is impossible, for Cognito has no idempotency
-token: nobody is sent a second code by ourselves, and those we are not sure about are
-named.
+one thing: we do not know. Exactly once is impossible, because Cognito has no idempotency
+token: the program never sends a second code on its own, and lists the users whose outcome
+it does not know.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ from batch_resend.model import Reason
 class Identity:
     """One user as the ledger sees them: the name sent, and other names from a listing.
 
-    A message notes the other names that a listing knew when it was sent. From then on all
-    these names are one person's, and what was sent to any of them is found under each,
-    also by a run that knows only one (a CSV). Two accounts that share an address are two
-    users: of another's messages to them only those sent *to* the address count; only
-    who is named by the address alone may be either, so that all of them count.
+    A message notes the other names that a listing had when it was sent. From then on all
+    these names belong to one person, and messages to any of them are found under each,
+    also by a run that has only one of the names (a CSV). Two accounts that share an address
+    are two users: of the other account's messages only those sent *to* the address count.
+    A row that has only the address may mean either account, so all messages count.
     """
 
     username: str
@@ -49,9 +49,9 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Intend:
-    """About to ask for a code. Answered by the number of the intent.
+    """A code is about to be requested; `make` returns the number of the intent.
 
-    `policy` is what must hold still, where others may have written since the plan.
+    `policy` must still allow the message: others may have written since the plan.
     """
 
     user: Identity
@@ -61,10 +61,10 @@ class Intend:
 
 @dataclass(frozen=True, slots=True)
 class Settle:
-    """What came of an intent; `reason` None takes it back: nothing was sent, try again.
+    """The outcome of an intent; `reason` None withdraws it: nothing was sent, try again.
 
-    `request_id` is Cognito's name for the request, where an answer gave one. It is kept where
-    the outcome is unknown, for it may settle that later.
+    `request_id` is Cognito's ID of the request, where a response had one. It is stored if
+    the outcome is unknown, because it may settle that later.
     """
 
     intent: int
@@ -99,7 +99,7 @@ class IntentRejected(Exception):
 class PastRun:
     """A run that the ledger remembers. Times in seconds since the epoch.
 
-    `finished_at` is None while it goes on, and for ever where it died; `summary` is the
+    `finished_at` is None while it is running, and remains None if it died; `summary` is the
     run's own, empty until it ends.
     """
 
@@ -111,10 +111,10 @@ class PastRun:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message, or what might have become one. Times in seconds since the epoch.
+    """One message, or an attempt at one. Times in seconds since the epoch.
 
-    `user` is the same in all messages to one user, and stays when the name is erased
-    (`name` None). `state` is an outcome, or `open`: no answer has been noted yet.
+    `user` is the same in all messages to one user, and remains when the name is erased
+    (`name` None). `state` is an outcome, or `open`: no response has been noted yet.
     """
 
     run: int
@@ -124,8 +124,8 @@ class Message:
     reason: str | None
     intended_at: float
     settled_at: float | None
-    request_id: str | None = None  #: of an unknown message whose answer gave one
-    evidence: str | None = None  #: what settled it later; None: the answer itself
+    request_id: str | None = None  #: of an unknown message whose response had one
+    evidence: str | None = None  #: what settled it later; None: the response
     reconciled_at: float | None = None  #: when it was settled by evidence
 
     @property
@@ -135,7 +135,7 @@ class Message:
 
     @property
     def is_unknown(self) -> bool:
-        """Whether nobody can prove or disprove that it was sent."""
+        """Whether it can be neither proved nor disproved that it was sent."""
         return self.state in {"open", "unknown"}
 
     def __repr__(self) -> str:
@@ -146,7 +146,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """What came of an erasure: messages that lost their name, names never heard of."""
+    """The result of an erasure: how many messages lost their name, and unknown names."""
 
     messages: int
     unknown: tuple[str, ...] = ()
@@ -157,7 +157,7 @@ class Extent:
     """What an erasure would reach: how many messages, and of what time.
 
     `unknown` are those whose outcome is unknown; times are in seconds since the epoch;
-    `missing` are names that the ledger knows nothing of.
+    `missing` are names without any record.
     """
 
     messages: int = 0
@@ -183,11 +183,11 @@ class Marked:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What evidence says of an unknown message.
+    """What evidence shows about an unknown message.
 
-    `reason` None says that nothing was sent. `at` is when it was settled by what the evidence
-    says; None leaves the time as it is. `evidence` names the record, or says that there is
-    none.
+    `reason` None means that nothing was sent. `at` is the time of settling according to the
+    evidence; None leaves the time as it is. `evidence` names the record, or states that there
+    is none.
     """
 
     handle: str

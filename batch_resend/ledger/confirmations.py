@@ -1,8 +1,8 @@
-"""Who has confirmed: the pool's listing laid beside the ledger.
+"""Which users have confirmed: the pool's listing compared with the ledger.
 
-The whole pool is listed, not only its unconfirmed users: only so is somebody who is not
-listed told from somebody who has confirmed. What is found lies in a temporary database
-that has no name, so memory stays flat however large the pool is.
+The whole pool is listed, not only its unconfirmed users: only then can a deleted user be
+distinguished from a confirmed one. The listing is stored in a temporary database without a
+name, so memory stays flat however large the pool is.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from batch_resend.ledger import Identity
 from batch_resend.ledger.sqlite.records import LedgerRecords
 from batch_resend.sources.cognito import Client, CognitoSource
 
-_EVERY = 10.0  #: seconds between two words about how far the listing is
+_EVERY = 10.0  #: seconds between two progress messages
 
 
 class Listed:
     """The status that the pool has for the users of a ledger. Use as a context manager."""
 
     def __init__(self) -> None:
-        """Know nobody yet."""
+        """Open an empty temporary database."""
         self._db = sqlite3.connect("", isolation_level=None)
         self._db.executescript(
             "PRAGMA synchronous = OFF; PRAGMA journal_mode = OFF;"
@@ -32,11 +32,11 @@ class Listed:
         self._db.execute("BEGIN")  # never committed: nothing to keep
 
     def __enter__(self) -> Listed:
-        """Use it."""
+        """Return the listing."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Forget everything."""
+        """Close the temporary database, which deletes it."""
         self._db.close()
 
     async def read(
@@ -44,12 +44,12 @@ class Listed:
         client: Client,
         user_pool_id: str,
         ledger: LedgerRecords,
-        tell: Callable[[str], None],
+        report: Callable[[str], None],
     ) -> None:
-        """List the pool; `tell` hears now and then how far it is.
+        """List the pool; `report` is called with a progress message now and then.
 
-        Where two accounts bear the name that was written to, one that has confirmed will
-        do. Raises what the listing raises.
+        If two accounts have the name that was sent to, one confirmed account is enough.
+        Raises what the listing raises.
         """
         source = CognitoSource(client, user_pool_id, filter="", keep=frozenset())
         await source.open()
@@ -65,10 +65,10 @@ class Listed:
                     )
                 if time.monotonic() - last >= _EVERY:
                     last = time.monotonic()
-                    tell(f"{batch[-1].row} users of {user_pool_id} listed so far")
+                    report(f"{batch[-1].row:,} users of {user_pool_id} listed so far")
         await source.aclose()
 
     def status(self, user: bytes) -> str | None:
-        """The pool's status of a `Message.user`; None where nobody like them is listed."""
-        found = self._db.execute("SELECT status FROM listed WHERE user = ?", (user,)).fetchone()
-        return None if found is None else str(found[0])
+        """The pool's status of a `Message.user`; None if no such user is listed."""
+        row = self._db.execute("SELECT status FROM listed WHERE user = ?", (user,)).fetchone()
+        return None if row is None else str(row[0])

@@ -1,10 +1,10 @@
-"""What the job asks of a ledger, whichever it is, without being held up by the waiting.
+"""What the job needs of a ledger of either kind, without waiting in the event loop.
 
 A ledger in one file is held by one run alone: what the plan has read of it stays true
-until the run itself writes. One that several machines share is written by others
-meanwhile. So a ledger judges once more as it makes an intent durable, and may say
-`Barred`; the file only where it knows other names of anybody, for then two rows of one
-input can be one person.
+until the run itself writes. A ledger that several machines share changes during the run.
+So a ledger judges again as it makes an intent durable, and may raise `IntentRejected`; a
+file does so only if it has other names of some user, because then two rows of one input
+can be one person.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ class ExclusiveLedger(StepWriter, Protocol):
         ...
 
     def latest(self) -> float:
-        """The newest time it knows, in seconds since the epoch."""
+        """The newest time in it, in seconds since the epoch."""
         ...
 
     def history(self, names: Identity) -> History:
-        """What it knows of a user."""
+        """Return the history of a user."""
         ...
 
     def begin(self, at: float) -> int:
@@ -37,11 +37,11 @@ class ExclusiveLedger(StepWriter, Protocol):
         ...
 
     def mark(self, intent: int, at: float) -> str:
-        """The mark that the request of an intent bears."""
+        """The mark that the request of an intent carries."""
         ...
 
     def unknown(self) -> int:
-        """How many messages nobody can prove or disprove."""
+        """How many messages are unknown, over all runs."""
         ...
 
     def finish(self, summary: str, at: float) -> None:
@@ -58,11 +58,11 @@ class Journal(Protocol):
         ...
 
     def latest(self) -> float:
-        """The newest time it knows, in seconds since the epoch."""
+        """The newest time in it, in seconds since the epoch."""
         ...
 
     async def histories(self, users: Sequence[Identity], now: float) -> list[History]:
-        """What it knows of each of these users."""
+        """Return the history of each of these users."""
         ...
 
     async def begin(self, at: float) -> int:
@@ -70,26 +70,26 @@ class Journal(Protocol):
         ...
 
     async def make(self, step: Step) -> int:
-        """Make one step durable; an intent is answered by its number.
+        """Make one step durable; return the number of an intent, 0 for other steps.
 
-        Raises `Barred` where an intent is not allowed any more.
+        Raises `IntentRejected` if an intent is not allowed any more.
         """
         ...
 
     def mark(self, intent: int, at: float) -> str:
-        """The mark that the request of an open intent bears; `at` is when it was intended.
+        """The mark that the request of an open intent carries; `at` is when it was intended.
 
-        A record of the request that others make, and that holds the mark, is one of this
-        intent's request and of no other.
+        A record by others (CloudTrail) that holds the mark is a record of this intent's
+        request.
         """
         ...
 
     async def commit_forever(self) -> None:
-        """Do what has to go on while steps are made, until cancelled."""
+        """Do the background work that steps need, until cancelled."""
         ...
 
     async def unknown(self) -> int:
-        """How many messages nobody can prove or disprove."""
+        """How many messages are unknown, over all runs."""
         ...
 
     async def finish(self, summary: str, at: float) -> None:
@@ -101,7 +101,7 @@ class OwnJournal:
     """The journal of a ledger that this run holds alone."""
 
     def __init__(self, ledger: ExclusiveLedger, *, threads: bool = True) -> None:
-        """Use a ledger that is open; `threads` as `GroupCommit` has it."""
+        """Wrap an open ledger; `threads` is that of `GroupCommit`."""
         self._ledger = ledger
         self._commits = GroupCommit(ledger, threads=threads)
 
@@ -110,7 +110,7 @@ class OwnJournal:
         return self._ledger.distinguish_case()
 
     def latest(self) -> float:
-        """The newest time it knows, in seconds since the epoch."""
+        """The newest time in it, in seconds since the epoch."""
         return self._ledger.latest()
 
     async def make(self, step: Step) -> int:
@@ -122,11 +122,11 @@ class OwnJournal:
         return self._ledger.mark(intent, at)
 
     async def commit_forever(self) -> None:
-        """Commit what gathers, until cancelled."""
+        """Commit the steps that gather, until cancelled."""
         await self._commits.commit_forever()
 
     async def histories(self, users: Sequence[Identity], now: float) -> list[History]:
-        """What it knows of each; nobody else is under way, so the time does not matter."""
+        """Return the history of each; no other run writes, so the time does not matter."""
         del now
         return [self._ledger.history(names) for names in users]
 
@@ -135,7 +135,7 @@ class OwnJournal:
         return self._ledger.begin(at)
 
     async def unknown(self) -> int:
-        """How many messages nobody can prove or disprove."""
+        """How many messages are unknown, over all runs."""
         return self._ledger.unknown()
 
     async def finish(self, summary: str, at: float) -> None:

@@ -2,18 +2,18 @@
 
 The reasons that come from the ledger:
 
-  interrupted      a run that died left this user's request open: said once
+  interrupted      a run that died left this user's request open: reported once
   cooling-down     a message was accepted less than the cooldown ago
   send-cap         as many messages were accepted as the cap allows
-  outcome-unknown  only because of messages that can be neither proved nor disproved would
-                   one of these two apply. --resend-unknown does not count such messages,
-                   but for those that another machine, or another row that names the same
-                   person, may be about to send this moment; and it never lets a user have
-                   more than one message beyond the cap, were all of them sent
+  outcome-unknown  one of the last two would apply, but only because of messages that can be
+                   neither proved nor disproved. --resend-unknown does not count such
+                   messages, except those that another machine, or another row for the same
+                   person, may be sending now; and it never allows a user more than one
+                   message beyond the cap, even if all of them were sent
 
-Two clocks are judged by, where they differ: this run's own, and the newest time in the
-ledger, which a clock that was wrong for a day may have put years ahead. The age of a message
-is that by this run's clock; of one from this run's future, that by the ledger's.
+Two clocks count where they differ: this run's own, and the newest time in the ledger, which
+a clock that was wrong for a day may have set years ahead. The age of a message is measured
+by this run's clock; that of a message from this run's future, by the ledger's.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Literal
 
 from batch_resend.model import Reason
 
-#: Whose unknown messages do not count: those for whom no record was found, or all.
+#: Which unknown messages do not count: those without a record, or all.
 ResendUnknown = Literal["not-recorded", "all"]
 
 
@@ -33,7 +33,7 @@ ResendUnknown = Literal["not-recorded", "all"]
 class SendPolicy:
     """How many messages a user may get. Seconds; `max_sends` 0 means no cap.
 
-    `behind` is how far this run's clock is behind the times that are judged and written down.
+    `behind` is how far this run's clock is behind the times that are judged and stored.
     """
 
     cooldown: float = 24 * 3600.0
@@ -44,12 +44,12 @@ class SendPolicy:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What the ledger knows of a user: times in seconds since the epoch.
+    """The messages to a user: times in seconds since the epoch.
 
-    `sent` are accepted messages, `unknown` requests whose answer was lost; of these
-    `not_recorded` are not among `unknown`: no record of them was found. `interrupted` says
-    that a run which died left a request open, `in_flight` that another machine, or this run
-    by another name, has one open and may be sending it.
+    `sent` are accepted messages, `unknown` requests whose response was lost. `not_recorded`
+    are those of which no record was found; they are not among `unknown`. `interrupted`: a
+    run that died left a request open. `in_flight`: another machine, or this run under
+    another name, has an open request and may be sending it.
     """
 
     sent: Sequence[float] = ()
@@ -66,7 +66,7 @@ ANYBODY = SendPolicy(cooldown=-math.inf, max_sends=0, resend_unknown="all")
 
 
 def judge_history(history: History, policy: SendPolicy, now: float) -> Reason | None:
-    """Say why a user is not to be written to for what they were sent; None if they may.
+    """Return why earlier messages rule out another one; None if they do not.
 
     `now` is never before the newest time in the ledger.
     """
@@ -83,7 +83,7 @@ def judge_history(history: History, policy: SendPolicy, now: float) -> Reason | 
         counted += history.not_recorded
     if _barred(counted, policy, now):
         return Reason.OUTCOME_UNKNOWN
-    # Were all of them sent: one more may go beyond the cap, however often a run is repeated.
+    # If all of them were sent: at most one beyond the cap, however often a run is repeated.
     most = len(history.sent) + len(history.unknown) + len(history.not_recorded)
     if policy.max_sends and most > policy.max_sends:
         return Reason.OUTCOME_UNKNOWN
@@ -100,5 +100,5 @@ def _barred(messages: Sequence[float], policy: SendPolicy, now: float) -> Reason
 
 def _age(at: float, policy: SendPolicy, now: float) -> float:
     own = now - policy.behind
-    # A message from the future is one from before a clock was set back: it cools too.
+    # A message from the future was sent before a clock was set back: its cooldown counts too.
     return own - at if at <= own else now - at

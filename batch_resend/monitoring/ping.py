@@ -1,6 +1,6 @@
 """Pings in the conventions of healthchecks.io (its documentation, "Pinging API").
 
-The address holds a secret: it is in no message, and it is not handed on by redirects.
+The URL holds a secret: it is in no message, and redirects do not pass it on.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from batch_resend.version import __version__
 
 ANSWER_WITHIN = 5.0  #: seconds for one ping
 TRIES = 2
-REST = 1.0  #: seconds between two tries
+REST = 1.0  #: seconds between two attempts
 START_WITHIN = 2.0  #: seconds that the last ping waits for the first to be answered
 
-#: What of the summary a ping tells: no names of files, for they may name a customer.
+#: The parts of the summary in a ping: no file names, because they may name a customer.
 _FIELDS = {
     *("schema", "counts", "reasons", "rows", "requests", "throttled", "seconds", "started_at"),
     *(
@@ -42,23 +42,23 @@ _FIELDS = {
 class Ping:
     """Pings in the conventions of healthchecks.io (its documentation, "Pinging API").
 
-    `/start` when the run begins. At its end the bare address for exit code 0, else
-    `/<exit code>`, with the summary as the body; `/fail`, with the sentence, where
-    the run ended before anybody could be written to.
+    `/start` when the run starts. At its end the bare URL for exit code 0, else
+    `/<exit code>`, with the summary as the body; `/fail`, with the sentence, if the
+    run ended before any message.
     """
 
     def __init__(self, url: str, warn: Warn) -> None:
-        """Check the address; raises `UsageError`, which does not show it."""
+        """Check the URL; raises `UsageError`, which does not show it."""
         try:
             self._url = urlsplit(url)
             _ = self._url.port
         except ValueError:
-            raise UsageError("--ping-url is no address: give it as https://HOST/PATH.") from None
+            raise UsageError("--ping-url is not a valid URL. Use https://HOST/PATH.") from None
         host, scheme = self._url.hostname, self._url.scheme
         if scheme not in {"http", "https"} or not host or not url.isprintable() or " " in url:
-            raise UsageError("--ping-url is no address: give it as https://HOST/PATH.")
+            raise UsageError("--ping-url is not a valid URL. Use https://HOST/PATH.")
         if scheme == "http" and host not in LOOPBACK:
-            raise UsageError("--ping-url is plain http, which everybody can read: give https.")
+            raise UsageError("--ping-url is plain http, which is not encrypted. Use https.")
         check_key_log()
         self._warn = warn
         self._end: RunEnd | BatchResendError | None = None
@@ -99,10 +99,10 @@ class Ping:
             if not why:
                 return
         host = self._url.hostname
-        self._warn(f"A ping to {host} came to nothing ({why}). The run is not affected.")
+        self._warn(f"A ping to {host} failed ({why}). The run is not affected.")
 
     async def _try(self, signal: str, body: dict[str, Any] | None) -> str:
-        """Ping once; return what went wrong, if anything did."""
+        """Ping once; return the failure, or an empty text."""
         import aiohttp
 
         url = self._url._replace(path=self._url.path.rstrip("/") + signal).geturl()
@@ -117,8 +117,8 @@ class Ping:
             ):
                 return "" if answer.status < 300 else f"HTTP status {answer.status}"
         except TimeoutError:
-            return f"no answer within {ANSWER_WITHIN:g} s"
-        except Exception as error:  # whatever it is: never its text, which may show the address
+            return f"no response within {ANSWER_WITHIN:g} s"
+        except Exception as error:  # of any kind: never its text, which may show the URL
             return type(error).__name__
 
 

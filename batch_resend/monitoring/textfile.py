@@ -21,9 +21,9 @@ EVERY = 30.0  #: seconds
 class Textfile:
     """A file for the textfile collector of Prometheus' node_exporter.
 
-    It is replaced as a whole, so that nobody ever reads half of it, and everybody may
-    read it: it holds numbers, Region and client, and the collector is another user. A
-    write that hung and was given up changes nothing when it goes on: the last one stays.
+    It is replaced as a whole, so that half of it is never read, and it is world-readable: it
+    holds numbers, Region and client, and the collector is another user. A write that hung
+    and was abandoned changes nothing when it resumes: the last one stays.
     """
 
     every = EVERY
@@ -32,8 +32,8 @@ class Textfile:
         """Check the name; raises `UsageError`."""
         if not path.endswith(".prom"):
             raise UsageError(
-                f"--metrics textfile:{path}: give a name that ends in .prom, for node_exporter"
-                " reads no other."
+                f"--metrics textfile:{path}: the file name must end in .prom, for node_exporter"
+                " to read it."
             )
         self.path = Path(path)
         self._clock = clock

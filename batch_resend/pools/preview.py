@@ -20,7 +20,7 @@ class OneQuota:
     """Pools that draw from the same quota."""
 
     pools: tuple[str, ...]
-    ceiling: float  #: requests a second for all of them together
+    ceiling: float  #: requests per second for all of them together
     users: int
 
     @property

@@ -1,1 +1,1 @@
-"""Preflight: what is learnt of pool, client and account, judged, and shown to approve."""
+"""Preflight: facts about pool, client and account, judged, and shown for approval."""

@@ -1,8 +1,8 @@
-"""What was learnt of pool, client and account. Pure values.
+"""Facts about pool, client and account. Pure values.
 
-`probe` fills them in, `check` judges them. What could not be learnt is an `Unknown`, with
-the permission that the question needs and the reason why there is no answer: never a guess.
-The client secret is no fact: only how the one that was given compares with it.
+`probe` determines them, `check` judges them. A fact that could not be determined is an
+`Unknown`, with the permission that the call needs and the reason of the failure: never a
+guess. The client secret itself is not a fact, only how the configured one compares with it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ELSEWHERE = "the SES identity belongs to another account"  #: why its SES is not
 
 
 class Why(StrEnum):
-    """Why something could not be learnt."""
+    """Why a fact could not be determined."""
 
     CREDENTIALS = "no valid AWS credentials"
     FORBIDDEN = "not allowed"
@@ -40,14 +40,14 @@ class Why(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """What could not be learnt: the permission that the question needs, and why not."""
+    """A fact that could not be determined: the permission that the call needs, and why."""
 
     permission: str
     why: Why
     detail: str = ""
 
     def __str__(self) -> str:
-        """Say why in a few words."""
+        """Return the reason in a few words."""
         return f"{self.why} ({self.detail})" if self.detail else str(self.why)
 
 
@@ -116,18 +116,18 @@ class ReachFacts:
 class Usage:
     """What CloudWatch counted in the last hour, for the whole account and Region."""
 
-    peak: float = 0.0  #: requests a second over the busiest five minutes
+    peak: float = 0.0  #: requests per second over the busiest five minutes
     throttled: int = 0
     dimensions: Mapping[str, str] = field(default_factory=dict, compare=False)  #: of the metric
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What was learnt of pool, client and account. `ses` is None where SES sends nothing."""
+    """Facts about pool, client and account. `ses` is None if SES sends nothing."""
 
     pool: PoolFacts | Unknown
     client: ClientFacts | Unknown
-    provisioned: float | Unknown  #: requests a second that Cognito enforces now
+    provisioned: float | Unknown  #: requests per second that Cognito enforces now
     applied: float | Unknown  #: Service Quotas' value: what may be provisioned at most
     ses: SesFacts | Unknown | None
     usage: Usage | Unknown
@@ -141,7 +141,7 @@ class Facts:
 
     @property
     def quota(self) -> float | None:
-        """The quota in requests a second, from the best source that answered."""
+        """The quota in requests per second, from the best source that responded."""
         for found in (self.provisioned, self.applied):
             if not isinstance(found, Unknown):
                 return found
@@ -149,7 +149,7 @@ class Facts:
 
     @property
     def enforced(self) -> float | None:
-        """The quota that Cognito enforces now, where Cognito itself told it."""
+        """The quota that Cognito enforces now, if Cognito itself reported it."""
         return None if isinstance(self.provisioned, Unknown) else self.provisioned
 
     @property
@@ -159,21 +159,21 @@ class Facts:
 
     @property
     def account_id(self) -> str | None:
-        """The AWS account, where anybody named it."""
+        """The AWS account, if some response named it."""
         if not isinstance(self.account, Unknown):
             return self.account
         return (isinstance(self.pool, PoolFacts) and self.pool.account) or None
 
     @property
     def by_ses(self) -> bool | None:
-        """Whether Amazon SES sends the mail; None where a function does, or nobody knows."""
+        """Whether Amazon SES sends the mail; None if a function does, or it is not known."""
         if isinstance(self.pool, Unknown) or CUSTOM_MAIL in self.pool.triggers:
             return None
         return self.pool.by_ses
 
     @property
     def mail_quota(self) -> MailQuota | None:
-        """What a day allows in mails; None where there is no quota, or nobody knows it."""
+        """What a day allows in mails; None if there is no quota, or it is not known."""
         if self.by_ses is False:
             return own_sender()
         if isinstance(self.ses, SesFacts) and self.ses.a_day >= 0:

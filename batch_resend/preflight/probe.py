@@ -75,7 +75,7 @@ async def probe(
     keep: reach.Keep = lambda _: None,
     thorough: bool = False,
 ) -> Facts:
-    """Learn what can be learnt; never raises.
+    """Determine the facts; never raises.
 
     Takes at most five times `within`, and as long as the lists of addresses that get nothing
     are; `keep` receives these. `thorough` asks also what only `check` shows.

@@ -1,6 +1,6 @@
-"""CloudTrail records from files: whatever lookup-events and a trail write.
+"""CloudTrail records from files: the output of lookup-events, and the files of a trail.
 
-Three shapes are known, and told apart by what they hold, not by their names:
+Three formats are supported, and recognized by their content, not by their names:
 
     {"Events": [{"CloudTrailEvent": "..."}, ...]}   `aws cloudtrail lookup-events > FILE`
     {"Records": [{...}, ...]}                       a trail's file in S3
@@ -190,7 +190,7 @@ class _Reader:
         return found
 
     def _next(self) -> str:
-        """Return the next character that is no whitespace; an empty text at the end."""
+        """Return the next character that is not whitespace; an empty text at the end."""
         while True:
             self._at = _BLANKS.match(self._held, self._at).end()  # type: ignore[union-attr]
             if self._at < len(self._held):

@@ -19,12 +19,12 @@ class Search:
     def __init__(self, doubts: Iterable[Doubt], controls: Iterable[str]) -> None:
         doubts = list(doubts)
         self._marks = {doubt.mark for doubt in doubts}
-        #: where a response told the ID of the request: also without the mark, as by a proxy
+        #: by the request ID, where a response had one: also without the mark, as with a proxy
         self._by_request = {one.request_id: one.mark for one in doubts if one.request_id}
         self._controls = frozenset(controls)
         self._found: dict[str, Record] = {}
         self.seen: set[str] = set()  #: marks of controls that have a record
-        self.read = 0  #: records of resends, of whomever
+        self.read = 0  #: records of resends, by any caller
 
     def take(self, record: Record | None) -> None:
         """Take one record; None is one of something else."""

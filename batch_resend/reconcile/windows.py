@@ -31,7 +31,7 @@ class Doubt:
 
     `id` is how its ledger knows it, `reason` None while it is open. `request_id` is empty
     where no response came. `names` are keyed hashes of a listed user's names, the `sub` among
-    them; empty where no listing told them. `recorded`: an earlier search has found a record. `name`
+    them; empty where no listing has them. `recorded`: an earlier search has found a record. `name`
     is the name sent to, if it has not been erased; for people only.
     """
 

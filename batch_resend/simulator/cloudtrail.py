@@ -134,9 +134,9 @@ class EventHistory:
         agent: str,
         now: float,
     ) -> None:
-        """Record one call: what was asked, what Cognito did, of whom, and by which agent.
+        """Record one call: the request, what Cognito did, the user, and the user agent.
 
-        `reply` is Cognito's own, whatever became of it on its way back.
+        `reply` is Cognito's own, even if it was lost on its way back.
         """
         keeping, chance = self.recording, self._random
         # Drawn whether needed or not, so that one knob does not change the fate by another.

@@ -1,7 +1,7 @@
-"""Quotas: so many requests a second, enforced in one of three ways.
+"""Quotas: requests per second, enforced in one of three ways.
 
-AWS says how many, not how they are counted. So there are the three common ways, and a
-client that gets along with all of them will get along with Cognito.
+AWS documents how many, not how they are counted. So there are the three common ways, and a
+client that works with all of them will work with Cognito.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-#: A clock that counts seconds from 1970 in a float is no finer than 0.24 microseconds.
-#: Whoever is so little early is on time.
+#: A clock that counts seconds from 1970 in a float has steps of 0.24 microseconds. A request
+#: that is early by so little is on time.
 _ON_TIME = 1e-6
 
 
@@ -27,9 +27,9 @@ class Style(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """So many requests a second.
+    """A number of requests per second.
 
-    `rate` may be a function of the time, for a quota that changes while a run goes on.
+    `rate` may be a function of the time, for a quota that changes during a run.
     `burst` is the size of the token bucket, by default one second's worth. The two
     seconds know whole requests only. A refusal asks to wait for `retry_after` seconds
     (0: it does not say).
@@ -41,7 +41,7 @@ class Quota:
     retry_after: float = 0.0
 
     def rate_at(self, now: float) -> float:
-        """Return the requests a second that are allowed now."""
+        """Return the requests per second that are allowed now."""
         return self.rate(now) if callable(self.rate) else self.rate
 
 

@@ -82,8 +82,8 @@ class Cognito:
     the resends arrived, if it was asked for. `history` records each call as AWS CloudTrail
     does, `undelivered` who gets nothing. `outages` may be changed at any time.
 
-    `keep_record=False` is for runs over millions: `deliveries` stays empty, and nobody
-    is tired after five codes.
+    `keep_record=False` is for runs over millions: `deliveries` stays empty, and no
+    user has a limit of five codes.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class Cognito:
         answer = self._answer(parameters, now)
         request_id = f"00000000-0000-4000-8000-{self.requests:012x}"
         if answer.reply.code or answer.reply.delivery or answer.fault is Kind.NODETAILS:
-            # Cognito itself answered, and nobody in its place.
+            # Cognito itself responded, and nothing in its place.
             answer = replace(answer, reply=replace(answer.reply, request_id=request_id))
         done = answer.done
         if done is None and answer.reply.request_id and answer.fault is not Kind.WAF:
@@ -154,8 +154,8 @@ class Cognito:
     def list_users(self, parameters: Mapping[str, Any], *, now: float) -> dict[str, Any]:
         """Answer ListUsers; the dates are in seconds since the epoch.
 
-        A token says after which user to go on, not after how many, so users who change
-        between two pages shift nobody. The order is that of the Usernames.
+        A token names the last user of a page, not a count, so users who change
+        between two pages do not shift others. The order is that of the Usernames.
 
         Raises:
             ApiError: what the service would answer.
@@ -248,7 +248,7 @@ class Cognito:
         kind = user.kind if user else Kind.of(name)
         if kind is Kind.BUSY:
             if name in self._met_busy:
-                return Kind.EMAIL  # being throttled for ever would keep a run from ending
+                return Kind.EMAIL  # a user who is always throttled would keep a run from ending
             self._met_busy.add(name)
         return kind
 

@@ -1,8 +1,8 @@
-"""The simulator in process: a sender, and a listing, that stand in for the real ones.
+"""The simulator in process: a sender, and a listing, that replace the real ones.
 
 Both wait by anyio and take the time from its loop, so that in virtual time hours pass at
-once. A request is judged when it arrives, after half of the latency, and answered after
-the other half: whoever is cancelled in between has been sent a code and does not know it.
+once. A request is judged when it arrives, after half of the latency, and the response comes
+after the other half: a request that is cancelled in between has sent a code all the same.
 """
 
 from __future__ import annotations

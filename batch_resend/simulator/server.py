@@ -4,8 +4,8 @@ It speaks JSON 1.1 at `POST /` with the operation in `X-Amz-Target`, as the SDKs
 the Cognito has an event history, CloudTrail's LookupEvents is answered there too. SES and
 SNS answer who gets nothing (`lists`).
 Connections are kept alive, broken on purpose where a user's kind says so, and may be
-broken by the other side at any time: a request counts once it has arrived, whether or
-not anybody is left to read the answer. `GET /_simulator` returns the record as JSON.
+broken by the client at any time: a request counts once it has arrived, whether or not the
+response can still be read. `GET /_simulator` returns the record as JSON.
 Nothing of a request is ever logged.
 """
 
@@ -66,7 +66,7 @@ async def running(
 async def serve_forever(
     cognito: Cognito, host: str, port: int, announce: Callable[[str], None]
 ) -> None:
-    """Serve until cancelled; `announce` is told the URL once connections are accepted."""
+    """Serve until cancelled; `announce` gets the URL once connections are accepted."""
     async with running(cognito, host=host, port=port) as url:
         announce(url)
         await anyio.sleep_forever()
@@ -196,7 +196,7 @@ def _json(status: int, body: object, headers: Mapping[str, str] | None = None) -
 
 
 async def _say_nothing(request: web.Request) -> web.StreamResponse:
-    # aiohttp tells nobody that the other side has gone, so we look.
+    # aiohttp does not report that the client has closed, so this checks.
     while request.transport is not None and not request.transport.is_closing():  # noqa: ASYNC110
         await asyncio.sleep(0.05)
     return web.Response()

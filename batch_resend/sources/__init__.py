@@ -1,10 +1,10 @@
 """Where the users come from: each source is a stream of `model.Candidate`.
 
-A source is opened (what cannot be read is said there, as far as it can be known), then
-gives its candidates in batches, in their order, never holding the whole input.
+`open` raises for an input that cannot be read, as far as that can be known early;
+`batches` then yields the candidates in their order and never holds the whole input.
 """
 
 from typing import Literal
 
-#: The formats of a file that can be given.
+#: The formats of an input file.
 Format = Literal["csv", "json", "jsonl", "xlsx"]

@@ -1,7 +1,7 @@
 """What a cell means: names as spreadsheets write them, and the columns of a listing. Pure.
 
-A cell that has lost what it meant is never guessed at: it raises a `ValueError` that says
-what is wrong with it, without its text.
+A cell whose value was lost is never guessed: it raises a `ValueError` that describes the
+fault, without the cell's text.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _TRUE, _FALSE = {"true", "1", "yes"}, {"false", "0", "no"}
 _MILLISECONDS = 1e11  #: a time above is in milliseconds: as seconds it is the year 5138
 
 
-def meant(name: str) -> str:
-    """Return a name as the spreadsheet meant it; raises `ValueError` where it is lost."""
+def restored(name: str) -> str:
+    """Return the name that was entered in the spreadsheet; raises `ValueError` if it is lost."""
     if _SHORTENED.fullmatch(name):
         raise ValueError(
             "is a number that a spreadsheet has shortened: its digits are lost. Format the"

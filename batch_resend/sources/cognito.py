@@ -1,13 +1,13 @@
 """Users from the user pool itself, by ListUsers.
 
-The promises: a page that is empty is not taken for the end, a listing that does not
-advance is not followed for ever, one that has become invalid half-way is not taken for
-a whole one, a page that does not come is waited for no longer than `FIRST_PAGE` or
-`ANY_PAGE` and never in silence, a user that is not what Cognito lists is refused and
-never guessed at, and no exception of the AWS SDK leaves this module.
+The promises: an empty page is not treated as the end; a listing that does not advance is
+given up; a listing that became invalid half-way is not treated as complete; a page is
+waited for at most `FIRST_PAGE` or `ANY_PAGE` seconds, and the wait is reported; a user
+that does not have the form of a listed user is refused; and no exception of the AWS SDK
+leaves this module.
 
-The pages are turned here by hand: the SDK's paginator can say neither on which page it
-failed nor that a page is none of Cognito's.
+The pages are requested one by one: the SDK's paginator reports neither the page on which
+it failed nor that a page did not come from Cognito.
 """
 
 from __future__ import annotations
@@ -50,14 +50,14 @@ from batch_resend.wording import some
 #: Cognito's own limit for one page.
 PAGE = 60
 
-#: Seconds that the first page is waited for, at most; then any other, with all its tries.
+#: Maximum seconds to wait for the first page, and for any other with all its attempts.
 FIRST_PAGE = 60.0
 ANY_PAGE = 120.0
 
 # Seconds after which a wait is reported, and then again.
 _REPORTED_AFTER = 10.0
 
-# 10 tries spread over about two minutes, beside those that the SDK makes by itself.
+# 10 attempts over about two minutes, besides those that the SDK makes itself.
 _TRIES = 10
 _LONGEST_WAIT = 20.0
 
@@ -66,8 +66,8 @@ _LONGEST_WAIT = 20.0
 _BAD_PAGE_TOKEN = {"InvalidParameterException", "InvalidToken"}
 
 _NO_CONNECTION = (ConnectionError, HTTPClientError)
-# What the SDK's parsers make of an answer that is no service's.
-# (RuntimeError and OverflowError: of a date that is none.)
+# What the SDK's parsers raise for a response that did not come from the service.
+# (RuntimeError and OverflowError: for an invalid date.)
 _UNREADABLE = (
     ResponseParserError,
     ValueError,
@@ -84,20 +84,20 @@ _MOST_PAGES = 700_000
 
 
 class Client(Protocol):
-    """What is needed of an SDK client for Cognito."""
+    """The part of an SDK client for Cognito that is used here."""
 
     @property
     def list_users(self) -> Callable[..., Awaitable[Any]]:
-        """Ask for one page of users; what the answer holds is checked where it is read."""
+        """Request one page of users; the response is checked where it is read."""
         ...
 
 
 class CognitoSource:
     """The users of a pool as candidates.
 
-    `filter` is ListUsers' own. `keep` names the attributes that the candidates bring
-    along; `username` among them is the Username. `note` is called where a page is waited
-    for. The listing begins anew with `open`.
+    `filter` is passed to ListUsers. `keep` names the attributes that the candidates carry;
+    `username` among them is the Username. `note` is called while a page is waited for.
+    `open` starts the listing again.
     """
 
     def __init__(
@@ -125,15 +125,15 @@ class CognitoSource:
         self._first: Mapping[str, Any] = {}
 
     async def open(self) -> None:
-        """Ask for the first page, whose errors are those of the settings."""
+        """Request the first page, whose errors are those of the settings."""
         self.rows = 0
         self._first = await self._page(None)
 
     async def batches(self) -> AsyncGenerator[list[Candidate], None]:
-        """Give the candidates in the order of the listing, a page at a time."""
+        """Yield the candidates in the order of the listing, a page at a time."""
         page = self._first
         empty = 0
-        seen: set[bytes] = set()
+        tokens: set[bytes] = set()
         while True:
             empty = 0 if page.get("Users") else empty + 1
             if users := page.get("Users"):
@@ -145,17 +145,17 @@ class CognitoSource:
                 return
             # A million users are 17,000 tokens of several hundred characters each.
             digest = hashlib.blake2b(token.encode(), digest_size=8).digest()
-            if digest in seen or empty > _MOST_PAGES:
-                why = "a page's token came back" if digest in seen else "its pages stay empty"
+            if digest in tokens or empty > _MOST_PAGES:
+                why = "a page's token came back" if digest in tokens else "its pages stay empty"
                 raise InputError(
-                    f"The listing of {self.name} does not advance, for {why}: check"
-                    " --endpoint-url, or give the users as a CSV file."
+                    f"The listing of {self.name} does not advance because {why}."
+                    " Check --endpoint-url, or pass the users as a CSV file."
                 )
-            seen.add(digest)
+            tokens.add(digest)
             page = await self._page(token)
 
     async def aclose(self) -> None:
-        """Let go of the first page; the client belongs to whoever made it."""
+        """Drop the first page; the client is closed by the caller that made it."""
         self._first = {}
 
     def _candidate(self, row: int, user: object) -> Candidate:
@@ -178,13 +178,13 @@ class CognitoSource:
         return page
 
     async def _within(self, limit: float, token: str | None) -> object:
-        """Ask for a page and report the wait; raises a `BatchResendError` after `limit`."""
+        """Request a page and report the wait; raises a `BatchResendError` after `limit`."""
         failure: BatchResendError | None = None
         page: object = None
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._report_wait, limit)
             try:  # inside: what leaves a task group is a group of errors
-                page = await self._asked(limit, token)
+                page = await self._request_page(limit, token)
             except BatchResendError as error:
                 failure = error
             tasks.cancel_scope.cancel()
@@ -201,12 +201,12 @@ class CognitoSource:
                 f" {limit - waited:.0f} s more at most ({some(self.rows, 'user')} so far)."
             )
 
-    async def _asked(self, limit: float, token: str | None) -> object:
+    async def _request_page(self, limit: float, token: str | None) -> object:
         arguments = self._arguments | ({"PaginationToken": token} if token else {})
         first = token is None
         tries = 0
         last: Exception | None = None
-        # Asking again for a page is harmless: it only reads.
+        # Requesting a page again is harmless: it only reads.
         patience = AsyncRetrying(
             sleep=anyio.sleep,
             stop=stop_after_attempt(_TRIES),
@@ -231,8 +231,8 @@ class CognitoSource:
             if isinstance(last, ClientError):
                 raise self._refused(last, first=first, tries=tries) from last
             raise SettingsError(
-                f"The endpoint that lists {self.name} did not send a page within {limit:.0f} s:"
-                " check --region, --endpoint-url and the network."
+                f"The endpoint that lists {self.name} did not send a page within {limit:.0f} s."
+                " Check --region, --endpoint-url and the network."
             ) from last
         except ClientError as error:
             raise self._refused(error, first=first, tries=tries) from error
@@ -242,86 +242,86 @@ class CognitoSource:
             raise self._not_cognito() from error
 
     def _refused(self, error: ClientError, *, first: bool, tries: int) -> BatchResendError:
-        """Say in words what Cognito's error means."""
+        """Return the error for a response in which Cognito refuses the listing."""
         code, message, status = _parts(error)
         if off := clock_is_off(error):
             return SettingsError(off)
         if error.operation_name != "ListUsers" or is_of_credentials(error):
-            # Another operation is one by which the SDK gets credentials, as AssumeRole.
+            # Another operation is one by which the SDK gets credentials, such as AssumeRole.
             operation = error.operation_name
             return self._bad_credentials(
                 code if operation == "ListUsers" else f"{operation}: {code}"
             )
         if not first and code in _BAD_PAGE_TOKEN:
             return StaleListing(
-                f"The listing of {self.name} became invalid half-way, for its users changed or"
-                " an hour went by: run again."
+                f"The listing of {self.name} became invalid half-way: its users changed, or an"
+                " hour passed. Run again."
             )
         if code == "ResourceNotFoundException":
             return SettingsError(
-                f"There is no {self.name} in this Region and account: check --user-pool-id,"
+                f"The {self.name} does not exist in this Region and account. Check --user-pool-id,"
                 " --region and the credentials."
             )
         if code in FORBIDDEN:
             return SettingsError(
-                f"The credentials may not list the users of {self.name}: allow them"
-                " cognito-idp:ListUsers, or give the users as a CSV file."
+                f"The credentials may not list the users of {self.name}."
+                " Allow them cognito-idp:ListUsers, or pass the users as a CSV file."
             )
         if code == "InvalidParameterException":
             option = "--user-pool-id" if "userpoolid" in message.lower() else "--filter"
             return InputError(
-                f"Cognito does not accept the listing of {self.name} ({mask_within(message)}):"
-                f" correct {option}."
+                f"Cognito does not accept the listing of {self.name} ({mask_within(message)})."
+                f" Correct {option}."
             )
         if code == "OperationNotEnabledException":
             return SettingsError(
-                f"This Region's copy of {self.name} does not list users: use the primary Region."
+                f"This Region's copy of {self.name} does not list users. Use the primary Region."
             )
         if code in THROTTLED or status >= 500:
-            why = "has no room for" if code in THROTTLED else "fails at"
+            why = "throttles" if code in THROTTLED else "fails at"
             return InputError(
-                f"Cognito {why} the listing of {self.name}, asked {some(tries, 'time')}: run again"
-                " later."
+                f"Cognito {why} the listing of {self.name} after {some(tries, 'attempt')}. Run"
+                " again later."
             )
         if code.isdigit() or not message:
-            return self._not_cognito()  # the SDK found no error of Cognito's in the answer
+            return self._not_cognito()  # the SDK found no Cognito error in the response
         return SettingsError(
-            f"Cognito does not list {self.name} ({printable(code)}: {mask_within(message)}):"
-            " check --user-pool-id, --region and --endpoint-url."
+            f"Cognito does not list {self.name} ({printable(code)}: {mask_within(message)})."
+            " Check --user-pool-id, --region and --endpoint-url."
         )
 
     def _unasked(self, error: BotoCoreError) -> BatchResendError:
-        """Say in words why the SDK got no answer of Cognito's, or did not ask."""
+        """Return the error for a request that the SDK could not make, or that had no response."""
         if isinstance(error, no_credentials()):
             return self._bad_credentials(type(error).__name__)
         if isinstance(error, _NO_CONNECTION):
-            where = error.kwargs.get("endpoint_url")  # the SDK may have asked for credentials first
-            told = f"{where}, {type(error).__name__}" if where else type(error).__name__
+            where = error.kwargs.get("endpoint_url")  # may be the one for credentials
+            reason = f"{where}, {type(error).__name__}" if where else type(error).__name__
             return SettingsError(
                 f"The endpoint that lists {self.name} cannot be reached"
-                f" ({printable(told)}): check --region, --endpoint-url and the network."
+                f" ({printable(reason)}). Check --region, --endpoint-url and the network."
             )
         if isinstance(error, ParamValidationError):
             return SettingsError(
-                f"The listing of {self.name} cannot be asked for: check --user-pool-id and"
+                f"The listing of {self.name} cannot be requested. Check --user-pool-id and"
                 " --filter."
             )
         return SettingsError(
-            f"The AWS SDK cannot list {self.name} ({type(error).__name__}): check the AWS"
+            f"The AWS SDK cannot list {self.name} ({type(error).__name__}). Check the AWS"
             " profile, --region and --endpoint-url."
         )
 
     def _bad_credentials(self, what: str) -> SettingsError:
         return SettingsError(
             f"The AWS credentials to list {self.name} are missing, invalid or expired"
-            f" ({printable(what)}): renew them or choose others with --profile, or give the"
-            " users as a CSV file, which needs none."
+            f" ({printable(what)}). Renew them or choose others with --profile, or pass the"
+            " users as a CSV file, which needs no credentials."
         )
 
     def _not_cognito(self, what: str = "") -> SettingsError:
         return SettingsError(
-            f"The endpoint that should list {self.name} does not answer as Amazon Cognito"
-            f" does{f' ({what})' if what else ''}: check --endpoint-url, the Region and any proxy."
+            f"The endpoint that should list {self.name} does not respond as Amazon Cognito"
+            f" does{f' ({what})' if what else ''}. Check --endpoint-url, the Region and any proxy."
         )
 
 
@@ -334,19 +334,19 @@ def _is_text(value: object) -> bool:
 
 
 def _passes(error: BaseException, *, first: bool) -> bool:
-    """Whether an error passes by itself: one that lasts must not be waited for."""
+    """Whether an error is temporary; one that lasts must not be waited for."""
     if isinstance(error, ClientError):
         code, _, status = _parts(error)
         return code in THROTTLED or status >= 500
-    # The endpoint has answered already, so its address is right.
+    # The endpoint has responded before, so its URL is right.
     return isinstance(error, _NO_CONNECTION) and not first
 
 
 def _parts(error: ClientError) -> tuple[str, str, int]:
-    told = error.response.get("Error", {})
+    details = error.response.get("Error", {})
     metadata = error.response.get("ResponseMetadata", {})
     return (
-        str(told.get("Code") or ""),
-        str(told.get("Message") or ""),
+        str(details.get("Code") or ""),
+        str(details.get("Message") or ""),
         int(metadata.get("HTTPStatusCode") or 0),
     )

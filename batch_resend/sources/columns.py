@@ -1,8 +1,8 @@
 """Which column is what, by the headings or by an option. Pure.
 
-The promise: no column is taken for the username's on a guess. A heading that may be a
-user, several columns without a heading, and names that stand twice are refused with the
-options that decide.
+The promise: the username's column is never guessed. A heading that may be a user, several
+columns without a heading, and duplicate headings are refused; the message names the options
+that decide.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ KNOWN = ("username", "cognito:username", "user_name", "user", "sub", "email")
 #: Other names of a user that a list of names may hold.
 OTHER_NAMES = ("sub", "email", "phone_number")
 
-#: Delimiters that are found by themselves.
+#: Delimiters that are detected.
 DELIMITERS = ",;\t|"
 _ODD_DELIMITERS = "^:~\x1f\uff0c\uff1b\u3001"
 
@@ -30,7 +30,7 @@ _STATUS = ("userstatus", "cognito:user_status")
 _ENABLED = ("enabled",)
 _CREATED = ("usercreatedate",)
 
-# What this program itself writes, a report or an export of the ledger, begins so.
+# How the program's own files, a report or an export of the ledger, start.
 _OWN = (["row", "username", "outcome", "reason"], ["run", "username", "state", "reason"])
 
 # In Cognito's own format for an import a comma within a value is written as `\,`.
@@ -50,7 +50,7 @@ class Columns:
     """The columns of an input; places are counted from 0."""
 
     names: tuple[str, ...]
-    headed: bool  #: whether the names stand in the input, as its first record
+    headed: bool  #: whether the first record of the input is the header
     username: int
     others: tuple[int, ...] = ()  #: other names of the user
     status: int | None = None
@@ -60,7 +60,7 @@ class Columns:
 
     @property
     def shown(self) -> str | None:
-        """The username's heading; None where it goes without saying."""
+        """The username's heading; None where it need not be shown."""
         if len(self.names) > 1 or (self.headed and not places_of_username(self.names)):
             return mask_within(self.names[self.username])
         return None
@@ -71,7 +71,7 @@ class Columns:
         return tuple(mask_within(self.names[place]) for place in places if place is not None)
 
     def kept(self, keep: frozenset[str] | None) -> list[tuple[str, int]]:
-        """The columns that become attributes: those asked for, or all but the username's."""
+        """The columns that become attributes: those wanted, or all but the username's."""
         places: dict[str, int] = {}
         for place, name in enumerate(self.names):
             if name:
@@ -108,7 +108,7 @@ def numbered(file: str, width: int, wanted: str | None) -> Columns:
     if wanted is None and width > 1:
         raise InputError(
             f"{file} has {width} columns and no header. Use --username-column 1 (or another"
-            " number), or give one name per line."
+            " number), or put one name on each line."
         )
     place = 0 if wanted is None else _username(file, names, wanted)
     return Columns(names=tuple(names), headed=False, username=place)
@@ -120,10 +120,10 @@ def of_a_list(file: str, names: Sequence[str]) -> Columns:
         own = places_of_username(names)
         return headed(file, names, None if own else _other(names))
     if len(names) > 1:
-        # Taken as a bare list, the wrong column would be read without a word.
+        # As a bare list, the wrong column would be read without any message.
         raise InputError(
-            f"{file} has several columns and none with a heading such as {KNOWN[0]!r}. Name"
-            " one so, or give one name per line."
+            f"{file} has several columns and none with a heading such as {KNOWN[0]!r}. Give"
+            " one column such a heading, or put one name on each line."
         )
     return Columns(names=("1",), headed=False, username=0)
 
@@ -143,7 +143,7 @@ def plain(name: str) -> str:
 
 
 def places_of_username(names: Iterable[str]) -> list[int]:
-    """Return where the first of the known headings stands, if any does."""
+    """Return the places of the first known heading that occurs, if any."""
     plains = [plain(name) for name in names]
     return next((places for known in KNOWN if (places := _places(plains, known))), [])
 
@@ -155,20 +155,19 @@ def _username(file: str, names: Sequence[str], wanted: str | None) -> int:
         places = _places(names, wanted.strip()) or _places(map(plain, names), plain(wanted))
     if len(places) > 1:
         raise InputError(
-            f"{file} has {len(places)} columns called {mask_within(names[places[0]])!r}: rename"
-            " all but one, or name another with --username-column."
+            f"{file} has {len(places)} columns called {mask_within(names[places[0]])!r}. Rename"
+            " all but one, or choose another column with --username-column."
         )
     if places:
         return places[0]
     if names[0].startswith("#TYPE"):
         raise InputError(
-            f"{file} begins with PowerShell's #TYPE line. Remove line 1, or export with"
+            f"{file} starts with PowerShell's #TYPE line. Remove line 1, or export with"
             " -NoTypeInformation."
         )
     if any(map(_LIKE_A_USER.search, names)):
         raise InputError(
-            f"{file} begins with a line that looks like a user and not like a header: use"
-            " --no-header."
+            f"{file} starts with a line that looks like a user, not like a header. Use --no-header."
         )
     if wanted is None and len(names) == 1:
         raise InputError(_one_unknown(file, names[0]))
@@ -176,7 +175,7 @@ def _username(file: str, names: Sequence[str], wanted: str | None) -> int:
     shown = ", ".join([repr(mask_within(name)) for name in names if name][:10])
     more = ", …" if len(names) > 10 else ""
     raise InputError(
-        f"{file} has {missing}: name one of its columns with --username-column ({shown}{more})."
+        f"{file} has {missing}. Choose one of its columns with --username-column ({shown}{more})."
     )
 
 
@@ -202,8 +201,8 @@ def _places(names: Iterable[str], wanted: str) -> list[int]:
     return [place for place, name in enumerate(names) if name == wanted]
 
 
-def _first(plains: Sequence[str], known: Sequence[str], but: int) -> int | None:
-    for name in known:
+def _first(plains: Sequence[str], headings: Sequence[str], but: int) -> int | None:
+    for name in headings:
         for place in _places(plains, name):
             if place != but:
                 return place

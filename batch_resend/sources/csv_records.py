@@ -1,8 +1,8 @@
-r"""The records of CSV lines, each with its text as it stood there.
+r"""The records of CSV lines, each with its text verbatim.
 
 The promises: a record that is quoted wrongly or is too long is refused and never repaired;
-a delimiter is found by the first record and never within a bare name; what Cognito's own
-import format writes as `\,` is a comma.
+the delimiter is detected in the first record and never within a bare name; `\,` in Cognito's
+own import format is a comma.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from batch_resend.sources.text_input import LONGEST_RECORD
 
 _SPELLED_OUT = {"\\t": "\t", "tab": "\t"}
 
-# Excel's own way to say what delimits: the first line, and no record.
+# Excel's own line that names the delimiter; it is not a record.
 _DECLARED = re.compile(r"sep=([^\"\r\n])[\r\n]*", re.IGNORECASE)
 
 # An ID may have a pipe within it, such as auth0|5f31.
 _IN_NAMES = "|"
 
-# Stands for an escaped comma meanwhile: no decoded text has a lone surrogate.
+# Replaces an escaped comma while the line is parsed: no decoded text has a lone surrogate.
 _COMMA = "\udc2c"
 
 
 class Records(Protocol):
     """Records of cells, one after another."""
 
-    line: int  #: the line that the present record begins with
+    line: int  #: the first line of the present record
     numbers: tuple[int, ...]  #: places of its cells that are not text but numbers
 
     def read(self) -> list[str] | None:
@@ -80,7 +80,7 @@ class CsvRecords:
         )
 
     def read(self) -> list[str] | None:
-        """Read the next record that is no blank line; None at the end. Raises `csv.Error`."""
+        """Read the next record that is not a blank line; None at the end. Raises `csv.Error`."""
         while True:
             self._raw.clear()
             self._size = 0
@@ -122,7 +122,7 @@ class CsvRecords:
 
 def csv_row(cells: Iterable[str], delimiter: str = ",") -> str:
     """Write cells as a line of CSV."""
-    # Up to Python 3.12 the writer quotes no line end but its own: not "\\r", were it "\\n".
+    # Up to Python 3.12 the writer quotes only its own line end, not "\\r" if that is "\\n".
     line = io.StringIO()
     csv.writer(line, delimiter=delimiter, lineterminator="\r\n").writerow(cells)
     return line.getvalue().removesuffix("\r\n") + "\n"
@@ -133,7 +133,7 @@ def first_record(lines: Iterator[str]) -> list[str]:
     ahead: list[str] = []
     size = quotes = 0
     for line in lines:
-        # An encoding given by hand can leave the byte order mark in the text.
+        # With an encoding of the user's choice the byte order mark can remain in the text.
         ahead.append(line if ahead else line.removeprefix("\ufeff"))
         size += len(line)
         quotes += line.count('"')
@@ -156,19 +156,19 @@ def as_delimiter(text: str | None) -> str | None:
 
 
 def _sniff(record: Iterable[str], header: bool | None, *, one_name: bool) -> str:
-    """Return what delimits the cells: the most frequent one outside quotes, or a comma.
+    """Return the delimiter: the most frequent one outside quotes, or a comma.
 
     `header` None: the record may be a header or a bare name. `one_name`: a record without
     a header is one name.
     """
     text = "".join(line for line in record if line.strip(AROUND_NAMES))
     count = re.sub(r'"[^"]*"?', "", text).count
-    found = max(DELIMITERS, key=count)
-    if found not in _IN_NAMES or header or (header is False and not one_name):
-        return found
-    names = [name.strip(AROUND_NAMES + '"') for name in text.split(found)]
+    delimiter = max(DELIMITERS, key=count)
+    if delimiter not in _IN_NAMES or header or (header is False and not one_name):
+        return delimiter
+    names = [name.strip(AROUND_NAMES + '"') for name in text.split(delimiter)]
     if header is None and (
         places_of_username(names) or any(plain(name) in OTHER_NAMES for name in names)
     ):
-        return found
+        return delimiter
     return max((one for one in DELIMITERS if one not in _IN_NAMES), key=count)

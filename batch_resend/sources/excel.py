@@ -38,7 +38,7 @@ class SheetRecords:
         self.numbers: tuple[int, ...] = ()  #: places of the present record that are numbers
         self._file = file
         sheet, *others = _sheets(file, data)
-        self.notes: tuple[str, ...] = ()  #: what a person should know of the workbook
+        self.notes: tuple[str, ...] = ()  #: sentences about the workbook, for a person
         if others:
             self.notes = (
                 f"Only the sheet {printable(sheet.name)!r} is read, and"
@@ -86,7 +86,7 @@ class SheetRecords:
 
 
 def _sheets(file: str, data: bytes) -> list[CalamineSheet]:
-    """Return the visible sheets that have rows; raises where there is none."""
+    """Return the visible sheets that have rows; raises if there are none."""
     try:
         from python_calamine import CalamineError, CalamineWorkbook, SheetVisibleEnum
     except ImportError:
@@ -103,9 +103,9 @@ def _sheets(file: str, data: bytes) -> list[CalamineSheet]:
         ]
     except CalamineError as error:
         raise InputError(
-            f"{file} cannot be read as an Excel workbook ({type(error).__name__}): is it"
-            " damaged, protected by a password or another ZIP file? Save it as CSV."
+            f"{file} cannot be read as an Excel workbook ({type(error).__name__}). It may be"
+            " damaged, protected by a password, or another ZIP file. Save it as CSV."
         ) from error
     if sheets := [sheet for sheet in sheets if sheet.height]:
         return sheets
-    raise InputError(f"{file} is empty: give a file with at least one user.")
+    raise InputError(f"{file} is empty. Pass a file with at least one user.")

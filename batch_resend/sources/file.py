@@ -1,11 +1,11 @@
 """Users from a file or from standard input: CSV, JSON, JSON Lines or an Excel workbook.
 
 The promises: memory stays flat however long the input is; every data row becomes one
-candidate or the reading fails, naming the row; all cells are text (`007`, `NA` and
+candidate, or the reading fails and names the row; all cells are text (`007`, `NA` and
 `1e5` stay as they are); and `heading` followed by the candidates' `raw`, written in
-`encoding`, is again an input that reads the same with the same options.
+`encoding`, is a valid input that reads the same with the same options.
 
-The reading happens in worker threads, a batch at a time, so that a slow pipe holds up
+The reading happens in worker threads, a batch at a time, so that a slow pipe delays
 neither a signal nor the end of the program.
 """
 
@@ -36,7 +36,7 @@ from batch_resend.wording import listed
 
 _BATCH = 1000
 
-# What a name ends in says the format; any other is recognized by how it begins.
+# The file's ending decides the format; a file with another ending is recognized by its start.
 _ENDINGS: tuple[tuple[str, Format], ...] = (
     (".json", "json"),
     (".jsonl", "jsonl"),
@@ -49,8 +49,8 @@ class FileSource:
 
     `path` "-" is standard input. `header` None means: the first record is a header if
     it has a known name, and there may be no rows. `keep` names the columns that become
-    attributes; without it, all but the username's do. `dates`: every user must say when
-    they signed up. `opener` opens a path that is not a file's.
+    attributes; without it, all but the username's do. `dates`: every user must have a
+    date of sign-up. `opener` opens a path that is not a local file.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class FileSource:
         self._input = TextInput(path, encoding=encoding, opener=opener)
         self.name = self._input.name
         self.columns: frozenset[str] | None = None  #: None where each user has their own
-        self.username_column: str | None = None  #: unless it goes without saying
+        self.username_column: str | None = None  #: None where it need not be shown
         self.heading = ""
         self.encoding = ""  #: of `heading` and of the rows; empty until it is known
 
@@ -90,30 +90,30 @@ class FileSource:
 
     @property
     def is_listing(self) -> bool:
-        """Whether the users stand there as Cognito itself lists them."""
+        """Whether the users have the form in which Cognito lists them."""
         return isinstance(self._reader, JsonUsers) and self._reader.listed
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a person should know of the rows read so far, in sentences."""
+        """Sentences for a person about the rows read so far."""
         used = () if self._reader is None else self._reader.as_in_a_listing
         decided = (f"Counts as in a listing: {listed(used)}.",) if used else ()
         return (*self._notes, *decided, *map(str, self._oddities.seen()))
 
     async def open(self) -> None:
-        """Open the input, find out its form and read the header; raises `InputError`."""
+        """Open the input, detect its form and read the header; raises `InputError`."""
         await self._input.away(self._open)
 
     async def batches(self) -> AsyncGenerator[list[Candidate], None]:
-        """Give the candidates in their order, about a thousand at a time."""
+        """Yield the candidates in their order, about a thousand at a time."""
         while batch := await self._input.away(lambda: list(islice(self._candidates, _BATCH))):
             yield batch
         if not self.rows and self._header is not None:
             if isinstance(self._reader, JsonUsers):
-                raise InputError(f"{self.name} is empty: give a file with at least one user.")
+                raise InputError(f"{self.name} is empty. Pass a file with at least one user.")
             raise InputError(
-                f"{self.name} has a header but no rows: give a file with at least one user,"
-                " or use --no-header if its only line is one."
+                f"{self.name} has a header but no rows. Pass a file with at least one user,"
+                " or use --no-header if its only line is a user."
             )
 
     async def aclose(self) -> None:
@@ -140,10 +140,10 @@ class FileSource:
     def _open_workbook(self) -> None:
         if self._format not in {None, "xlsx"}:
             raise InputError(
-                f"{self.name} is an Excel workbook or another ZIP file, and no text. Leave out"
+                f"{self.name} is an Excel workbook or another ZIP file, not text. Leave out"
                 f" --format {self._format}."
             )
-        # What is written of it is CSV, as the options say that CSV is.
+        # Its rows are written as CSV, with the delimiter and encoding of the options.
         sheet = SheetRecords(self.name, self._input.whole(), delimiter=self._delimiter or ",")
         self.encoding = self._input.encoding or "utf-8"
         self._notes = sheet.notes
@@ -177,7 +177,7 @@ class FileSource:
         while self._header and first is not None and not any(map(str.strip, first)):
             first = self._read(records)  # nothing but delimiters names no column
         if first is None:
-            raise InputError(f"{self.name} is empty: give a file with at least one user.")
+            raise InputError(f"{self.name} is empty. Pass a file with at least one user.")
         columns = self._columns(trimmed(first))
         if self._wanted.dates and columns.created is None:
             raise InputError(
@@ -215,6 +215,6 @@ class FileSource:
 
 
 def _by_ending(path: str) -> Format | None:
-    """Return the format that a name's ending says, None where the beginning must say it."""
+    """Return the format of a file's ending; None where its start must decide."""
     name = path.lower().removesuffix(".gz")
     return next((of for ending, of in _ENDINGS if name.endswith(ending)), None)

@@ -1,8 +1,8 @@
 """Users from JSON: what `aws cognito-idp list-users` prints, an array, or JSON Lines.
 
-The promises: memory stays flat, for one value is read at a time; a value that cannot be
-read, is too long or has a key twice is refused, naming the row; a name that is not text
-is never made one.
+The promises: memory stays flat, because one value is read at a time; a value that cannot
+be read, is too long or has a duplicate key is refused, and the message names the row; a
+name that is not text is never converted.
 
 A value is an object as Cognito lists it, an object whose keys are columns, or a name. An
 object with `Users` is a page: several may follow one another.
@@ -28,12 +28,12 @@ _BEGINS = re.compile(r'[ \t\r\n\ufeff]*(?:\{\s*(?:["}]|$)|\[\s*(?:[\[\]{"]|$))')
 
 
 def looks_like_json(first: str) -> bool:
-    """Whether a text begins as JSON does and as no header does."""
+    """Whether a text starts like JSON, and not like a header."""
     return _BEGINS.match(first) is not None
 
 
 class Malformed(ValueError):
-    """The text is no JSON, or none of users."""
+    """The text is not valid JSON, or does not hold users."""
 
 
 class Values:
@@ -96,7 +96,7 @@ class Values:
             yield _object(others)
 
     def _ahead(self) -> dict[str, Any] | None:
-        """Read an object that has been read into memory whole and is no page, or nothing."""
+        """Return the object if it is in memory whole and is not a page; else None."""
         try:
             value, end = self._decode(self._text, self._at)
         except (json.JSONDecodeError, RecursionError):
@@ -133,8 +133,8 @@ class Values:
     def _peek(self) -> str:
         """Skip whitespace and return the next character; empty at the end."""
         while True:
-            found = _BLANK.match(self._text, self._at)
-            self._advance(found.end() if found else self._at)
+            blank = _BLANK.match(self._text, self._at)
+            self._advance(blank.end() if blank else self._at)
             if self._at < len(self._text) or self._ended:
                 return self._text[self._at : self._at + 1]
             self._fill(self._at + _PIECE)
@@ -144,7 +144,7 @@ class Values:
         self._at = to
 
     def _fill(self, until: int) -> None:
-        """Read on until the text has so many characters, and drop what was decoded."""
+        """Read until the text has `until` characters, and drop what was decoded."""
         if until <= len(self._text) or self._ended:
             return
         pieces, size = [self._text[self._at :]], len(self._text) - self._at

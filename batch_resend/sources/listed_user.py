@@ -1,7 +1,7 @@
 """A user as Cognito lists it, as a candidate. Pure.
 
-The promise: a user that is not what ListUsers says it is raises `NotListed` and is never
-made up: no name that is not text, no state on a guess.
+The promise: a user without the form of ListUsers raises `NotListed`; no name and no state
+is ever guessed.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ USERNAME = "username"
 
 
 class NotListed(ValueError):
-    """What is wrong with a listed user, without any of its values."""
+    """The fault of a listed user, without any of its values."""
 
 
 def listed_user(row: int, user: object, *, keep: Sequence[str] | None, raw: str = "") -> Candidate:
     """Return a listed user as a candidate; raises `NotListed`.
 
-    `keep` names the attributes that the candidate brings along, `username` among them is
-    the Username; None means all attributes.
+    `keep` names the attributes that the candidate carries, `username` among them is the
+    Username; None means all attributes.
     """
     if not isinstance(user, Mapping):
         raise NotListed("is not an object")
@@ -34,7 +34,7 @@ def listed_user(row: int, user: object, *, keep: Sequence[str] | None, raw: str 
     attributes = _attributes(user.get("Attributes", user.get("UserAttributes", ())))
     others = dict.fromkeys(attributes[name] for name in OTHER_NAMES if attributes.get(name))
     others.pop(username, None)
-    known = attributes | {USERNAME: username}
+    values = attributes | {USERNAME: username}
     status, enabled = user.get("UserStatus"), user.get("Enabled")
     if status is not None and not isinstance(status, str):
         raise NotListed("has a UserStatus that is not text")
@@ -47,7 +47,7 @@ def listed_user(row: int, user: object, *, keep: Sequence[str] | None, raw: str 
     return Candidate(
         row,
         username,
-        attributes if keep is None else {name: known[name] for name in keep if name in known},
+        attributes if keep is None else {name: values[name] for name in keep if name in values},
         raw,
         tuple(others),
         status,

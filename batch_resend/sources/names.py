@@ -12,10 +12,10 @@ from batch_resend.sources.text_input import Opener
 async def read_names(
     path: str, opener: Opener | None = None
 ) -> AsyncGenerator[tuple[str, ...], None]:
-    """Give the names of each row of a list: the username, then `sub`, `email`, `phone_number`.
+    """Yield the names of each row of a list: the username, then `sub`, `email`, `phone_number`.
 
-    A header without rows is an empty list; a file with nothing in it is refused, for it
-    may be an export that failed.
+    A header without rows is an empty list; an empty file is refused, because it may be an
+    export that failed.
     """
     source = FileSource(path, header=None, keep=frozenset(), opener=opener)
     try:

@@ -1,4 +1,4 @@
-"""What was odd about an input and was read all the same, for a person to approve.
+"""Oddities of an input that was accepted, for a person to approve.
 
 Each kind keeps its count and the places of the first few, so that memory stays flat.
 """
@@ -50,14 +50,14 @@ class Odd(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Oddity:
-    """How often one kind was met, and where first."""
+    """How often one kind occurred, and its first places."""
 
     kind: Odd
     count: int
     places: tuple[int, ...]
 
     def __str__(self) -> str:
-        """Say it in a sentence."""
+        """Return a sentence."""
         one, many, place = self.kind.value
         first = [str(number) for number in self.places]
         places = f"{place}s" if self.count > 1 else place

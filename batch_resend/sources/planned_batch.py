@@ -1,8 +1,7 @@
 """Users who were planned elsewhere: a batch, one JSON array a line.
 
-The promise: what is read is what was planned, with the number of its row and the row
-verbatim, so that whoever works on a part of an input tells the same of each user as one
-who works on all of it.
+The promise: what is read is what was planned, with the row's number and its verbatim text,
+so that a part of an input yields the same results for its users as the whole input.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from batch_resend.model import Candidate, Planned
 
 
 def line(planned: Planned) -> bytes:
-    """Write a user as a line; what JSON cannot hold as it is, a lone surrogate, is escaped."""
+    """Return a user as a line of JSON; a lone surrogate is escaped."""
     return (
         json.dumps(
             [
@@ -39,7 +38,7 @@ def read(data: bytes) -> list[Candidate]:
 
 
 class BatchSource:
-    """Users who are known already; `name` says where they come from."""
+    """Users who are in memory already; `name` says where they come from."""
 
     columns: frozenset[str] | None = None
     username_column: str | None = None
@@ -54,11 +53,11 @@ class BatchSource:
         self._users = users
 
     async def open(self) -> None:
-        """Begin, or begin again."""
+        """Start, or start again."""
 
     async def batches(self) -> AsyncGenerator[list[Candidate], None]:
-        """Give them all."""
+        """Yield all users as one batch."""
         yield list(self._users)
 
     async def aclose(self) -> None:
-        """Let go of nothing."""
+        """Do nothing: no resource is open."""

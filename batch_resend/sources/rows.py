@@ -1,8 +1,8 @@
-"""Records as candidates: every row once, or the reading fails, naming the row.
+"""Records as candidates: every row once, or the reading fails and names the row.
 
-The promise: a row that is broken in two, cut off or shifted is not taken for users. A
-short row alone may only lack empty cells, as spreadsheets leave them out: it is read, and
-named in the plan.
+The promise: a row that is broken in two, cut off or shifted is not read as users. A short
+row on its own may only lack empty cells, which spreadsheets omit: it is accepted, and named
+in the plan.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ _LOOKS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What is wanted of each row."""
+    """Which columns and dates each row must provide."""
 
     keep: frozenset[str] | None = None  #: columns that become attributes; None: all
-    dates: bool = False  #: whether every row must say when the user signed up
+    dates: bool = False  #: whether every row must have a date of sign-up
 
 
 class Rows:
-    """The rows behind the header. `first` is a record that was read in place of one."""
+    """The rows after the header. `first` is a record that was read in place of a header."""
 
     def __init__(
         self,
@@ -146,13 +146,13 @@ class Rows:
             return True
         if len(names) > 1 and set(names) <= {*heading, *KNOWN, ""} and any(names[1:]):
             raise InputError(
-                f"{self._file}: line {self._records.line} is another header. Give files whose"
-                " columns differ one by one."
+                f"{self._file}: line {self._records.line} is another header. Pass files with"
+                " different columns one by one."
             )
         return False
 
     def _completed(self, record: list[str]) -> list[str]:
-        """Return a row that has another number of cells with as many as the header."""
+        """Return a row with as many cells as the header, where it has another number."""
         width, line = self._width, self._records.line
         where = f"{self._file}: row {self.count} (line {line})"
         if len(record) > width:
@@ -167,7 +167,7 @@ class Rows:
         fields = f"{where} has {len(record)} of {width} fields"
         if self._records.cut_off:
             raise InputError(
-                f"{fields} and no line end: the file seems to be cut off. Fetch it again, or"
+                f"{fields} and no line end: the file seems to be cut off. Download it again, or"
                 " complete the line."
             )
         alike = self._alike(record)
@@ -185,7 +185,7 @@ class Rows:
         return record + [""] * (width - len(record))
 
     def _alike(self, record: list[str]) -> bool | None:
-        """Whether cells look like those above; None where their looks say nothing."""
+        """Whether cells look like those above; None where that cannot be decided."""
         if not self._looks:
             self._looks = [_look(cells) for cells in zip(*self._full, strict=True)]
         alike = None
@@ -206,12 +206,12 @@ class Rows:
         if name[:1] not in "='#" and "E+" not in name:
             return name
         try:
-            meant = cells.meant(name)
+            restored = cells.restored(name)
         except ValueError as error:
             raise self._bad("the name", error) from None
-        if meant != name:
+        if restored != name:
             self._oddities.note(Odd.SPREADSHEET_FORM, self.count)
-        return meant
+        return restored
 
     def _status(self, record: list[str]) -> str | None:
         place = self._columns.status
@@ -261,13 +261,13 @@ class Rows:
 
 
 def _look(column: Iterable[str]) -> re.Pattern[str] | None:
-    """Return what all cells of a column look like, if anything."""
+    """Return the pattern that all cells of a column match, if any."""
     texts = [text for cell in column if (text := cell.strip(AROUND_NAMES))]
     return next((look for look in _LOOKS if texts and all(map(look.fullmatch, texts))), None)
 
 
 def wrongly_quoted(file: str, where: str, records: Records, error: csv.Error) -> InputError:
-    """Return the sentence for a record that is no CSV."""
+    """Return the error for a record that is not valid CSV."""
     what = "is too long" if "larger than" in str(error) else "is quoted wrongly"
     return InputError(
         f"{file}: {where} (line {records.line}) {what}: close every quote, and double the"

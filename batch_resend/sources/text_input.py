@@ -1,8 +1,8 @@
 """An input as lines of text: a file, plain or gzipped, or standard input.
 
-The promises: the encoding is recognized by its mark or is the one that was given, and is
+The promises: the encoding is recognized by its byte order mark or set by an option, and
 never guessed; memory stays flat, because a line without an end is cut; and a reader that
-waits for a slow pipe can be given up, so that it holds up neither a signal nor the end of
+waits for a slow pipe can be abandoned, so that it delays neither a signal nor the end of
 the program.
 
 The reading happens in worker threads, one piece of work at a time.
@@ -34,7 +34,7 @@ STANDARD_INPUT = "-"
 #: closing quote would be read into memory as a whole.
 LONGEST_RECORD = 1 << 20
 
-# UTF-32 stands first: its little-endian mark begins as that of UTF-16 does.
+# UTF-32 comes first: its little-endian mark starts like that of UTF-16.
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -43,7 +43,7 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 
-# How a workbook begins: of Excel (a ZIP file), and of Excel before 2007.
+# How a workbook starts: of Excel (a ZIP file), and of Excel before 2007.
 _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 _GZIP = b"\x1f\x8b"
 
@@ -53,14 +53,14 @@ _LARGEST_WORKBOOK = 1 << 28
 # How soon, in seconds, a thread that waits for input notices that nothing waits for it.
 _HEED = 0.2
 
-#: Gives an open file for a path, as that of `io.FileIO`.
+#: Returns an open file for a path, like `io.FileIO`.
 Opener = Callable[[str, int], int]
 
 _T = TypeVar("_T")
 
 
 class TextInput:
-    """One input. `path` "-" is standard input; `opener` opens a path that is not a file's.
+    """One input. `path` "-" is standard input; `opener` opens a path that is not a local file.
 
     `encoding` is empty until it is known.
     """
@@ -76,8 +76,8 @@ class TextInput:
         self._bytes: io.BufferedIOBase = io.BytesIO()
         self._start = b""
         self._lines_read = 0
-        self._busy = False  # a worker thread is reading
-        self._abandoned = False  # and nothing waits for it any more
+        self._busy = False  # whether a worker thread is reading
+        self._abandoned = False  # whether its result is no longer needed
 
     async def away(self, work: Callable[[], _T]) -> _T:
         """Do a piece of work on this input in a worker thread; raises `InputError`.
@@ -108,7 +108,7 @@ class TextInput:
             self._file.close()
 
     def open(self) -> None:
-        """Open the input and look at its first bytes; called in a worker thread."""
+        """Open the input and inspect its first bytes; called in a worker thread."""
         if self._path == STANDARD_INPUT:
             # Not sys.stdin: its lock, held by a waiting thread, crashes an interpreter
             # that wants to end.
@@ -117,14 +117,14 @@ class TextInput:
             try:
                 self._file = io.FileIO(self._path, opener=self._opener)
             except ValueError as error:  # a NUL, or what the file system cannot encode
-                raise InputError(f"{self.name} is no file's name: give another.") from error
+                raise InputError(f"{self.name} is not a valid file name.") from error
         patient = io.BufferedReader(_Patient(self._file, lambda: self._abandoned), 1 << 16)
         zipped = self._path.lower().endswith(".gz")
         self._bytes = gzip.GzipFile(fileobj=patient) if zipped else patient
         self._start = self._bytes.read(4)
         if self._start.startswith(_GZIP):
             raise InputError(
-                f"{self.name} is gzip, and its name does not say so: let it end in .gz, or"
+                f"{self.name} is gzip data, but its name does not end in .gz. Rename it, or"
                 " unpack it."
             )
 
@@ -138,14 +138,14 @@ class TextInput:
         rest = self._bytes.read(_LARGEST_WORKBOOK)
         if len(rest) >= _LARGEST_WORKBOOK:
             raise InputError(
-                f"{self.name} is larger than {_LARGEST_WORKBOOK >> 20} MB: save it as CSV."
+                f"{self.name} is larger than {_LARGEST_WORKBOOK >> 20} MB. Save it as CSV."
             )
         return self._start + rest
 
     def lines(self) -> Iterator[str]:
-        """Give the lines of text of the opened input; called in a worker thread.
+        """Yield the lines of text of the opened input; called in a worker thread.
 
-        A line that is longer than a record may be comes in several pieces.
+        A line that is longer than a record may be is yielded in several pieces.
         """
         if not self.encoding:
             self._refuse_unmarked()
@@ -179,33 +179,33 @@ class TextInput:
 
     @contextmanager
     def _in_words(self) -> Iterator[None]:
-        """Turn what goes wrong with the input into a sentence for a person."""
+        """Turn errors of the input into an `InputError` with a sentence for a person."""
         try:
             yield
         except UnicodeError as error:
-            # What cannot be decoded is a chunk that begins on the line after the last.
+            # The chunk that cannot be decoded starts on the line after the last.
             begun = error.object[: error.start] if isinstance(error, UnicodeDecodeError) else b""
             line = self._lines_read + begun.count(b"\n") + 1
             raise InputError(
-                f"{self.name} is not {printable(self.encoding)} near line {line}: give the"
+                f"{self.name} is not {printable(self.encoding)} near line {line}. Set the"
                 " file's encoding with --encoding, such as cp1252 or utf-16."
             ) from error
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise InputError(
-                f"{self.name} is cut off, damaged or not gzip at all: make or fetch it again."
+                f"{self.name} is cut off, damaged or not gzip at all. Create or download it again."
             ) from error
         except OSError as error:
             raise InputError(
-                f"{self.name} cannot be read ({error.strerror}): give a file that exists and"
-                " may be read."
+                f"{self.name} cannot be read ({error.strerror}). Pass a file that exists and"
+                " is readable."
             ) from error
 
 
 class _Patient(io.RawIOBase):
-    """A file that is waited for in such a way that the waiting can be given up.
+    """A file whose reader can stop waiting.
 
     A thread in the middle of `read` cannot be interrupted, and the interpreter waits for
-    its threads before it ends: Ctrl-C would have to be followed by the Enter key.
+    its threads before it ends: without this, Ctrl-C would need the Enter key after it.
     """
 
     def __init__(self, file: io.FileIO, abandoned: Callable[[], bool]) -> None:
@@ -223,11 +223,11 @@ class _Patient(io.RawIOBase):
                 read = self._file.readinto(buffer)
                 if read is not None:  # None: another reader of the same pipe was faster
                     return read
-        raise OSError("nothing waits for this input any more")
+        raise OSError("the reading was abandoned")
 
 
 class _Rejoined(io.BufferedIOBase):
-    """A stream with its start, read to recognize it, put back."""
+    """A stream whose start was read to recognize it, with that start put back."""
 
     def __init__(self, start: bytes, rest: io.BufferedIOBase) -> None:
         self._start = start
@@ -242,5 +242,5 @@ class _Rejoined(io.BufferedIOBase):
 
 
 def without_waiting(path: str, flags: int) -> int:
-    """Open a file, or a named pipe, on whose writer one would wait out of any signal's reach."""
+    """Open a file without waiting for the writer of a named pipe, which no signal could end."""
     return os.open(path, flags | os.O_NONBLOCK)

@@ -121,7 +121,7 @@ async def _all_told(
     for summary in summaries:
         sums.hear(summary)
     if left := [user for user in users if user.row not in told]:
-        # Whoever was to send died. The ledger has what it was about to do, and had done.
+        # The function that was to send died. The ledger has what it intended and settled.
         with tempfile.TemporaryDirectory() as folder:
             report = Path(folder, "report.csv")
             settings = settings_for_batch(plan, execution.batch(number))

@@ -5,11 +5,11 @@
   batches.json      the batches, for the Distributed Map
   batches/00001.jsonl
                     the users of one
-  tries/00001-*     for each time that it was begun, a report and a summary
+  tries/00001-*     for each attempt at it, a report and a summary
   report.csv, failed.csv, summary.json, report.html
                     the results
 
-Every object is written whole or not at all, and no try replaces what another one wrote.
+Every object is written whole or not at all, and no attempt replaces another's objects.
 Raises what `s3.Store` raises.
 """
 
@@ -55,7 +55,7 @@ class Execution:
         return planned_batch.read(await self._get(self.batch(number)))
 
     async def tries(self, number: int) -> tuple[dict[int, merge.Row], list[Mapping[str, Any]]]:
-        """What all tries of a batch have told: the row of each user, and their summaries."""
+        """Return the results of all attempts at a batch: each user's row, and the summaries."""
         reports, summaries = [], []
         for name in await self._store.names(self.at(f"tries/{number:05}-")):
             data = await self._get(name)

@@ -26,9 +26,9 @@ _TO_SETTLE = 20.0  #: seconds, beside those of a request, for what is left after
 
 
 async def send(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
-    """Run the job over those of a batch of whom no earlier try has told.
+    """Run the job over the users of a batch without a result from an earlier attempt.
 
-    Raises where nobody was written to, and never afterwards.
+    Raises only before the first message.
     """
     number = int(event["batch"])
     async with s3.open_store(HERE) as store:
@@ -56,7 +56,7 @@ async def send(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         "batch": number,
         "outcomes": outcomes,
         "stopped_by": None if stopped_by is None else str(stopped_by),
-        # Each time somebody is settled, so it comes to an end.
+        # Each time some user is settled, so it ends.
         "again": stopped_by is Stop.DEADLINE
         and any(reason is not Reason.STOPPED for reason in reasons.values()),
         "exit_code": int(code),
@@ -100,12 +100,12 @@ async def _try(
             kept = None if summary is None else summary.as_json()
             await execution.add_try(number, report, kept)
         except Exception as error:
-            problem = _sentence(error)  # the ledger knows, and so does whoever reads the answer
+            problem = _sentence(error)  # the ledger has it, and so does the response
     return summary, problem
 
 
 def _sentence(error: Exception) -> str:
-    """What may be told of an error: the text of one that is not ours may hold anything."""
+    """Return the text of our own errors, the type of others, whose text may hold anything."""
     if isinstance(error, ExceptionGroup):  # of what broke side by side
         return ", ".join(dict.fromkeys(map(_sentence, error.exceptions)))
     return str(error) if isinstance(error, BatchResendError) else type(error).__name__

@@ -54,7 +54,8 @@ async def test_a_resend_is_unsigned_though_there_are_credentials(
     assert "session-token" not in str(request.headers)
 
 
-async def test_who_repeats_a_request_does_not_get_its_secret_hash_into_the_report() -> None:
+async def test_echoed_secret_hash_never_reaches_the_report() -> None:
+    """A response that repeats the request does not put its SecretHash into the report."""
     said = {"__type": "InvalidHASHException", "message": "Wrong: SecretHash=HASH, Username=ada"}
     async with listening(json.dumps(said), "application/x-amz-json-1.1", 400) as listener:
         place = AwsTarget("us-east-1", endpoint_url=listener.url)
@@ -65,7 +66,7 @@ async def test_who_repeats_a_request_does_not_get_its_secret_hash_into_the_repor
     assert reply.code == "Invalid***Exception"
 
 
-async def test_a_region_that_is_none_is_told_in_one_sentence() -> None:
+async def test_invalid_region_is_one_sentence() -> None:
     place = AwsTarget("../x", endpoint_url="http://127.0.0.1:1")
     with pytest.raises(SettingsError, match=r"^'\.\./x' is not a Region. Check --region") as caught:
         async with clients.resend_client(place, timeout=1, concurrency=1):
@@ -156,7 +157,7 @@ def give(where: Where, monkeypatch: pytest.MonkeyPatch, folder: Path) -> AwsTarg
 
 
 @pytest.mark.parametrize("name", WHERE)
-async def test_the_region_is_found_as_the_aws_cli_finds_it_and_in_the_pools_id(
+async def test_region_is_found_like_the_aws_cli_or_in_the_pool_id(
     name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     place = give(WHERE[name], monkeypatch, tmp_path)
@@ -166,7 +167,7 @@ async def test_the_region_is_found_as_the_aws_cli_finds_it_and_in_the_pools_id(
     assert found == (expected, f"https://cognito-idp.{expected}.amazonaws.com")
 
 
-def test_an_unknown_region_is_told_in_one_sentence() -> None:
+def test_unknown_region_is_one_sentence() -> None:
     with pytest.raises(SettingsError, match="No Region is known: give --region") as caught:
         clients.session(AwsTarget())
     assert is_one_sentence(caught.value)
@@ -208,7 +209,7 @@ async def test_an_address_of_ones_own_is_asked_in_govcloud_too(
     assert cognito.requests == 1
 
 
-def test_an_unknown_profile_is_told_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_profile_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SettingsError, match=r"nosuchprofile.*check --profile") as caught:
         clients.session(AwsTarget("us-east-1", profile="nosuchprofile"))
     assert is_one_sentence(caught.value)
@@ -218,7 +219,7 @@ def test_an_unknown_profile_is_told_in_one_sentence(monkeypatch: pytest.MonkeyPa
     assert is_one_sentence(caught.value)
 
 
-def test_a_broken_config_file_is_told_in_one_sentence(
+def test_broken_config_file_is_one_sentence(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "config").write_text("[default\nregion = us-east-1\n")
@@ -231,7 +232,7 @@ def test_a_broken_config_file_is_told_in_one_sentence(
 @pytest.mark.parametrize(
     "variable", ["AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", "AWS_ENDPOINT_URL"]
 )
-async def test_an_address_from_the_environment_is_held_to_the_same_rule(
+async def test_endpoint_from_the_environment_follows_the_same_rule(
     variable: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(variable, "http://cognito.example.com")
@@ -335,9 +336,10 @@ async def test_a_ca_bundle_that_cannot_be_used_is_named(
     assert is_one_sentence(caught.value)
 
 
-async def test_endpoint_url_is_cognitos_alone_and_then_no_other_service_of_aws_is_asked(
+async def test_custom_endpoint_keeps_other_services_unrequested(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """`--endpoint-url` is Cognito's alone; no other service of AWS is requested then."""
     url = "http://127.0.0.1:4566"
     async with clients.signed_client(AwsTarget("us-east-1"), clients.SECRETS_MANAGER) as vault:
         assert vault.meta.endpoint_url == "https://secretsmanager.us-east-1.amazonaws.com"

@@ -216,7 +216,7 @@ def test_a_terminal_is_one_that_can_be_asked_at(has_terminal: bool) -> None:
         ("ExpiredTokenException", "The security token included in the request is expired", False),
     ],
 )
-def test_a_clock_that_is_off_is_told_from_a_wrong_key(code: str, message: str, off: bool) -> None:
+def test_wrong_clock_is_distinguished_from_a_wrong_key(code: str, message: str, off: bool) -> None:
     from botocore.exceptions import ClientError
 
     said = clock_is_off(ClientError({"Error": {"Code": code, "Message": message}}, "ListUsers"))

@@ -60,7 +60,7 @@ def test_an_address_is_a_bucket_and_a_key(path: str, bucket: str, key: str) -> N
 )  # fmt: skip
 def test_a_bucket_or_a_folder_is_no_object(path: str) -> None:
     assert s3_address.is_address(path)
-    with pytest.raises(UsageError, match=r"--report .* is no object's address in S3") as caught:
+    with pytest.raises(UsageError, match=r"--report .* is not a valid S3 address") as caught:
         s3_address.address("--report", path)
     assert is_one_sentence(caught.value)
 
@@ -137,7 +137,7 @@ MISSING = [
 
 @pytest.mark.usefixtures("bucket")
 @pytest.mark.parametrize(("path", "told"), MISSING)
-async def test_an_object_that_is_not_there_is_told(path: str, told: str) -> None:
+async def test_missing_object_is_reported(path: str, told: str) -> None:
     async with s3.open_store(PLACE) as store:
         with pytest.raises(InputError, match=told) as caught:
             await store.fetch("USERS", path)
@@ -152,7 +152,7 @@ async def test_a_bucket_that_is_not_there_takes_no_report() -> None:
     assert is_one_sentence(caught.value)
 
 
-async def test_what_the_credentials_may_not_do_is_told(
+async def test_missing_permission_is_reported(
     bucket: Any, moto_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bucket.put_object(Key="users.csv", Body=b"username\nada\n")
@@ -312,7 +312,7 @@ async def test_an_object_that_breaks_off_is_read_on(
                 assert file.read() == failing.text
 
 
-async def test_an_object_that_changes_meanwhile_is_not_taken_for_a_whole_one(
+async def test_object_that_changes_while_read_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     failing = Failing(text=b"0123456789" * 100, cut_after=400, changes=True)
@@ -335,7 +335,7 @@ async def test_a_lost_answer_is_not_taken_for_somebody_else_s_object(
     assert failing.aborted == 0
 
 
-async def test_where_the_condition_is_unknown_the_look_before_is_all_there_is(
+async def test_unsupported_condition_falls_back_to_a_check_before(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     failing = Failing(unknown_header=True)
@@ -354,7 +354,9 @@ async def test_a_page_in_place_of_s3_is_told_in_one_sentence(
     failing = Failing()
     monkeypatch.setattr(failing, "get", page)
     async with at(failing, monkeypatch) as store:
-        with pytest.raises(InputError, match="cannot be read: S3 gives no answer") as caught:
+        with pytest.raises(
+            InputError, match="cannot be read: S3 sent no readable response"
+        ) as caught:
             await store.fetch("USERS", "s3://bucket/users.csv")
     assert is_one_sentence(caught.value)
 
@@ -367,7 +369,7 @@ async def test_a_page_in_place_of_s3_is_told_in_one_sentence(
         ("NoSuchBucket", "cannot be written: there is no bucket bucket."),
     ],
 )
-async def test_an_upload_that_fails_half_way_leaves_nothing_and_is_told(
+async def test_failed_upload_leaves_nothing_and_is_reported(
     monkeypatch: pytest.MonkeyPatch, code: str, told: str
 ) -> None:
     failing = Failing(refuses_parts=code)
@@ -392,12 +394,14 @@ async def test_without_a_temporary_folder_nothing_is_fetched(
     assert is_one_sentence(caught.value)
 
 
-async def test_a_full_disk_is_told_with_what_to_do(
+async def test_full_disk_is_reported_with_a_fix(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     full = Path("/dev/full")
     monkeypatch.setattr("tempfile.TemporaryFile", lambda **_: full.open("wb", buffering=0))
     async with at(Failing(text=b"username\n"), monkeypatch) as store:
-        with pytest.raises(InputError, match=r"No space left on device\): make room") as caught:
+        with pytest.raises(
+            InputError, match=r"No space left on device\). Free disk space"
+        ) as caught:
             await store.fetch("USERS", "s3://bucket/users.csv")
     assert is_one_sentence(caught.value)

@@ -145,7 +145,7 @@ async def test_a_parameter_is_decrypted(name: str) -> None:
 
 @pytest.mark.usefixtures("credentials")
 @pytest.mark.parametrize("name", ["JSON of something else", "two words"])
-async def test_a_stored_text_that_is_no_secret_is_refused_and_not_shown(name: str) -> None:
+async def test_stored_text_that_is_not_a_secret_is_refused_unseen(name: str) -> None:
     with pytest.raises(InputError) as caught:
         await client_secret(from_vault(name))
     assert name in str(caught.value)
@@ -193,18 +193,18 @@ async def test_a_missing_permission_is_named_in_one_sentence(
         assert is_one_sentence(caught.value)
 
 
-async def test_missing_credentials_are_told_in_one_sentence(
+async def test_missing_credentials_are_one_sentence(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", world.url)
     for settings in (from_cognito(world), from_vault("plain")):
-        with pytest.raises(SettingsError, match=r"NoCredentialsError.*check credentials") as caught:
+        with pytest.raises(SettingsError, match=r"NoCredentialsError.*Check credentials") as caught:
             await client_secret(settings)
         assert is_one_sentence(caught.value)
 
 
 @pytest.mark.parametrize("named", ["", "BATCH_RESEND_CLIENT_SECRET"])
-async def test_without_an_option_the_secret_comes_from_the_environment_or_there_is_none(
+async def test_secret_defaults_to_the_environment_or_none(
     named: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if named:
@@ -214,9 +214,9 @@ async def test_without_an_option_the_secret_comes_from_the_environment_or_there_
 
 
 @pytest.mark.usefixtures("credentials")
-async def test_a_page_in_place_of_the_app_client_is_told_in_one_sentence(world: World) -> None:
+async def test_page_in_place_of_the_app_client_is_one_sentence(world: World) -> None:
     async with listening("<title>Please sign in</title>", "text/html") as listener:
-        with pytest.raises(SettingsError, match="does not answer as Amazon Cognito") as caught:
+        with pytest.raises(SettingsError, match="does not respond as Amazon Cognito") as caught:
             await secrets.client_secret(
                 AwsTarget("us-east-1", endpoint_url=listener.url),
                 world.pool,

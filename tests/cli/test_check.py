@@ -172,7 +172,7 @@ def test_a_check_that_makes_no_sense_is_refused_in_one_sentence(
 # -- the same inside a run -----------------------------------------------------------
 
 
-def test_a_run_stops_on_a_stop_before_anybody_is_asked_for(
+def test_stop_finding_ends_a_run_before_any_request(
     program: Program, elsewhere: BlockingPortal
 ) -> None:
     users = program.users(numbered(5))
@@ -286,7 +286,7 @@ def test_a_csv_run_without_credentials_goes_on_unchecked(
     assert told.err.count("Check: ") == 2  # no credentials, and another endpoint
 
 
-def test_input_that_cannot_be_read_is_told_and_not_the_check(
+def test_unreadable_input_is_reported_instead_of_the_check(
     program: Program, elsewhere: BlockingPortal
 ) -> None:
     (program.folder / "users.csv").write_text("username,locale\nada,de\nbob,en,\x00\n")

@@ -169,8 +169,8 @@ WRONG_FILES = {
         "limit = 1\nsample = 1",
         "--limit is set in my.toml [pools.shop]. --sample is set in my.toml [pools.shop].",
     ),
-    "an unknown key": ("max_sent = 1", "[pools.shop]: 'max_sent' is no option: did you mean"),
-    "a file in a file": ("config = 'x'", "'config' is no option"),
+    "an unknown key": ("max_sent = 1", "[pools.shop]: 'max_sent' is not an option: did you mean"),
+    "a file in a file": ("config = 'x'", "'config' is not an option"),
     "a secret": ("client-secret = 'x'", "client-secret-file"),
     "a text for a switch": ("yes = 'no'", "my.toml [pools.shop]: yes takes true or false."),
 }

@@ -116,16 +116,16 @@ def test_a_pool_that_is_not_there_is_named(read: Read, content: str, pool: str, 
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ("client_id = 'a'", "my.toml: 'client_id' is no option: did you mean client-id?"),
+        ("client_id = 'a'", "my.toml: 'client_id' is not an option: did you mean client-id?"),
         (
             "[pools.shop]\nlimt = 1",
-            "my.toml [pools.shop]: 'limt' is no option: did you mean limit?",
+            "my.toml [pools.shop]: 'limt' is not an option: did you mean limit?",
         ),
-        ("colour = 1", "my.toml: 'colour' is no option."),
+        ("colour = 1", "my.toml: 'colour' is not an option."),
         ("[shop]\nlimit = 1", "a table for a pool is written [pools.shop]."),
-        ("[pool.shop]\nlimit = 1", "'pool' is no option: did you mean pools?"),
-        ("[pools.shop.eu]\nlimit = 1", "my.toml [pools.shop]: 'eu' is no option"),
-        ('"\\u001b[31m" = 1', "'\\x1b[31m' is no option."),
+        ("[pool.shop]\nlimit = 1", "'pool' is not an option: did you mean pools?"),
+        ("[pools.shop.eu]\nlimit = 1", "my.toml [pools.shop]: 'eu' is not an option"),
+        ('"\\u001b[31m" = 1', "'\\x1b[31m' is not an option."),
         ('[pools."x\\u001b]0;y"]', "[pools.x\\x1b]0;y] has a name that cannot be shown"),
         ("pools = 3", "'pools' holds a table for each pool"),
         ("pools.shop = 3", "'pools' holds a table for each pool"),
@@ -183,7 +183,7 @@ def test_world_writable_file_is_refused_readable_is_not(
     path.chmod(0o664)
     config_file.read("my.toml", KEYS)
     path.chmod(path.stat().st_mode | stat.S_IWOTH)
-    with pytest.raises(UsageError, match=r"changed by everybody .* chmod o-w it"):
+    with pytest.raises(UsageError, match=r"changed by every user .* Run chmod o-w on it"):
         config_file.read("my.toml", KEYS)
 
 

@@ -41,7 +41,7 @@ async def _made() -> Check:
 
 
 @pytest.mark.parametrize("columns", [80, 120])
-def test_at_a_terminal_every_line_is_whole_and_the_display_is_gone_at_the_end(
+def test_terminal_lines_are_whole_and_the_display_is_removed(
     program: Program, columns: int
 ) -> None:
     users = program.users([*numbered(40), *numbered(20, Kind.DISABLED)])
@@ -169,13 +169,11 @@ def test_a_ping_that_hangs_delays_no_sending(program: Program, check: Check) -> 
     assert check.signals[0] == "/start"
     assert check.signals[-2:] == ["", ""]
     assert done.err.splitlines()[-1] == (
-        "A ping to 127.0.0.1 came to nothing (no answer within 5 s). The run is not affected."
+        "A ping to 127.0.0.1 failed (no response within 5 s). The run is not affected."
     )
 
 
-def test_a_signal_while_only_a_ping_is_under_way_leaves_with_the_code_of_the_run(
-    program: Program, check: Check
-) -> None:
+def test_signal_during_the_last_ping_keeps_the_exit_code(program: Program, check: Check) -> None:
     check.answers = [200, 0]
     users = program.users(["bob+missing"])
     process = program.start("run", users, *SIMULATED, "--ping-url", check.url)
@@ -185,7 +183,7 @@ def test_a_signal_while_only_a_ping_is_under_way_leaves_with_the_code_of_the_run
     process.send_signal(signal.SIGINT)
     left = ended(process)
     assert left.code == 1
-    assert "came to nothing" not in left.err
+    assert "A ping to" not in left.err
 
 
 def test_emf_is_on_standard_output_and_nothing_else_is(program: Program) -> None:
@@ -223,7 +221,7 @@ def test_metrics_are_written_whatever_comes_of_the_run(program: Program) -> None
         (("--ping-url", f"http://hc.example.com/{TOKEN}"), "--ping-url is plain http"),
         (("--metrics", "statsd"), "--metrics 'statsd'"),
         (("--metrics", "emf", "--summary", "-"), "so does --summary -"),
-        (("--metrics", "textfile:users.csv"), "ends in .prom"),
+        (("--metrics", "textfile:users.csv"), "must end in .prom"),
         (("--metrics", "textfile:r.prom", "--report", "r.prom"), "is --report too"),
     ],
 )

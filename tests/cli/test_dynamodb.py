@@ -83,7 +83,7 @@ def test_a_table_remembers_from_one_machine_to_the_next(
     assert [cognito.deliveries[name] for name in names] == [2, 2, 0], "as it was asked for"
 
 
-def test_what_is_wrong_with_a_table_is_one_sentence_before_anybody_is_written_to(
+def test_unusable_table_is_one_sentence_before_any_message(
     program: Program, ledger: tuple[str, str], at: tuple[str, ...], cognito: Cognito
 ) -> None:
     users = program.users(["ada@example.com"])
@@ -93,7 +93,7 @@ def test_what_is_wrong_with_a_table_is_one_sentence_before_anybody_is_written_to
             "There is no table no-such-table in us-east-1",
             ("--ledger", "dynamodb://no-such-table"),
         ),
-        (2, "names no table of DynamoDB", ("--ledger", "dynamodb://")),
+        (2, "is not a valid table", ("--ledger", "dynamodb://")),
         (2, "With this ledger the maximum is 2m", (*ledger, "--timeout", "10m")),
     ):
         ended = program("run", users, *at, *options, *REPORT)

@@ -38,7 +38,7 @@ RUN = ("run", "--user", "ada", "--client-id", "abc", "--region", "us-east-1", "-
     "arguments", [(*RUN, "--endpoint-url", "http://127.0.0.1:9", "--create-ledger"), ("status",)]
 )
 @pytest.mark.usefixtures("without_home")
-def test_user_without_home_is_told_to_name_the_ledger(
+def test_user_without_home_must_name_the_ledger(
     arguments: tuple[str, ...], capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert program(list(arguments)) == 4

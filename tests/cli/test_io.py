@@ -68,7 +68,7 @@ def test_ledger_of_another_client_is_named_before_sending(
     assert tallied(program.report()) == {"skipped/cooling-down": 3}
 
 
-def test_a_dry_run_asks_for_nobody_and_remembers_nothing(
+def test_dry_run_sends_and_remembers_nothing(
     program: Program, cognito: Cognito, at: tuple[str, ...]
 ) -> None:
     users = program.users([*numbered(3), "user1@example.com", "two words"])
@@ -93,7 +93,7 @@ def test_a_dry_run_asks_for_nobody_and_remembers_nothing(
 
 
 @pytest.mark.parametrize("stdin", ["", "username\nada\n"])
-def test_without_yes_and_without_a_terminal_nobody_is_written_to(
+def test_no_message_is_sent_without_yes_or_a_terminal(
     stdin: str, program: Program, cognito: Cognito, at: tuple[str, ...]
 ) -> None:
     before = {"home", "tmp", "users.csv"}

@@ -155,7 +155,7 @@ def test_the_embedded_simulator_needs_nothing(program: Program) -> None:
     assert not program.state.exists()
 
 
-def test_help_and_version_are_told_on_standard_output(program: Program) -> None:
+def test_help_and_version_go_to_standard_output(program: Program) -> None:
     version = program("--version")
     assert (version.code, version.out, version.err) == (
         0, f"batch-resend {batch_resend.__version__}\n", "",

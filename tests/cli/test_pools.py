@@ -66,9 +66,8 @@ def two(program: Program, elsewhere: BlockingPortal) -> Iterator[Two]:
         yield Two(program, shop, blog, cognitos)
 
 
-def test_each_pool_has_its_users_report_and_ledger_and_nobody_is_sent_two_codes(
-    program: Program, two: Two
-) -> None:
+def test_each_pool_has_its_report_and_ledger_and_sends_once(program: Program, two: Two) -> None:
+    """Each pool has its own users, report and ledger, and no user is sent two codes."""
     shop, blog = numbered(12), [*numbered(5, first=8), "eve+missing@example.com"]
     two.have(shop, blog)
     first = program(*RUN, "--yes", "--summary", "summary.json")
@@ -102,9 +101,7 @@ def test_each_pool_has_its_users_report_and_ledger_and_nobody_is_sent_two_codes(
     assert tallied(program.report("shop.out")) == {"skipped/cooling-down": 12}
 
 
-def test_the_exit_code_is_that_of_the_worst_and_some_can_be_chosen(
-    program: Program, two: Two
-) -> None:
+def test_worst_pool_sets_the_exit_code_and_pools_can_be_chosen(program: Program, two: Two) -> None:
     two.have(numbered(9), ["eve+missing@example.com"], of_shop="max-sent = 2\nrate = 1000")
     chosen = ("run", "--config", "pools.toml", "--pool", "blog", "--pool", "shop", "--yes")
     done = program(*chosen, "--report", "{pool}-report.csv")
@@ -132,9 +129,7 @@ def test_at_a_terminal_a_person_is_asked_once_for_all(program: Program, two: Two
     assert (len(two.shop.deliveries), len(two.blog.deliveries)) == (4, 30)
 
 
-def test_the_display_shows_the_total_and_a_line_for_each_pool_and_is_gone_at_the_end(
-    program: Program, two: Two
-) -> None:
+def test_display_has_a_total_and_a_line_per_pool_until_the_end(program: Program, two: Two) -> None:
     two.have(numbered(20), numbered(20), of_shop="rate = 10", of_blog="rate = 10")
     said, screen = seen(program, *RUN, "--yes")
     assert " of 40" in said
@@ -181,7 +176,7 @@ async def _made() -> Check:
     return Check()
 
 
-def test_one_check_hears_of_all_and_each_pool_has_metrics_of_its_own(
+def test_one_ping_covers_all_pools_and_each_has_its_metrics(
     program: Program, two: Two, check: Check
 ) -> None:
     two.have(numbered(3), ["eve+missing@example.com"], top=f'ping-url = "{check.url}"')
@@ -206,7 +201,7 @@ def test_metrics_for_cloudwatch_have_a_last_line_for_each_pool(program: Program,
     assert sorted((each["Sent"], each["ExitCode"]) for each in told) == [(0, 1), (3, 0)]
 
 
-def test_a_pool_that_cannot_be_run_keeps_all_from_being_written_to(
+def test_pool_that_cannot_run_stops_all_before_any_message(
     program: Program, two: Two, check: Check
 ) -> None:
     two.have(numbered(3), [], top=f'ping-url = "{check.url}"')
@@ -271,12 +266,12 @@ WRONG: dict[str, tuple[str, tuple[str, ...], str, str]] = {
     ),
     "a check of its own": ("ping-url is for all pools of a run", ALL, "",
                            "ping-url = 'https://hc.example/0'"),
-    "a mistyped key": ("'clientid' is no option: did you mean", ALL, "", "clientid = 'x'"),
+    "a mistyped key": ("'clientid' is not an option: did you mean", ALL, "", "clientid = 'x'"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_is_wrong_is_said_before_anybody_is_written_to(
+def test_mistakes_are_reported_before_any_message(
     name: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -296,7 +291,7 @@ def test_what_is_wrong_is_said_before_anybody_is_written_to(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["my.toml", "users.csv"]
 
 
-def test_without_a_terminal_and_without_yes_nobody_is_written_to(
+def test_pools_send_nothing_without_yes_or_a_terminal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -390,7 +385,7 @@ def a_pool(moto_url: str, account: str, users: int) -> tuple[str, str, set[str]]
     return pool, client["ClientId"], set(names)
 
 
-def test_pools_of_other_accounts_are_reached_by_roles_and_the_quota_is_each_accounts(
+def test_pools_of_other_accounts_use_roles_and_their_own_quota(
     program: Program, moto_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = Asked()

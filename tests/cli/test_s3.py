@@ -126,7 +126,7 @@ def test_2000_users_come_from_s3_and_everything_goes_there(
     assert tallied(report) == {"failed/attempt-limit": 10}
 
 
-def test_a_run_that_is_killed_leaves_the_report_so_far_and_is_resumed(
+def test_killed_run_leaves_its_partial_report_and_resumes(
     program: Program, cognito: Cognito, at: tuple[str, ...], shop: Shop
 ) -> None:
     names = numbered(2000)
@@ -175,7 +175,7 @@ def test_a_signal_delivers_what_there_is(
     assert kept(program) == []
 
 
-def test_what_cannot_be_delivered_stays_and_the_exit_code_says_so(
+def test_undeliverable_result_stays_and_sets_the_exit_code(
     program: Program, cognito: Cognito, at: tuple[str, ...], shop: Shop
 ) -> None:
     names = numbered(300)
@@ -236,7 +236,7 @@ def test_a_dry_run_and_a_simulation_use_the_places_too(program: Program, shop: S
 
 
 WRONG = {
-    "a folder": (("s3://shop/",), 2, "USERS 's3://shop/' is no object's address in S3"),
+    "a folder": (("s3://shop/",), 2, "USERS 's3://shop/' is not a valid S3 address"),
     "no such object": (("s3://shop/none.csv",), 2, "there is no such object in the bucket"),
     "no such bucket": (("s3://no-shop/u.csv",), 2, "there is no bucket no-shop"),
     "no such list": (
@@ -269,7 +269,7 @@ def test_what_cannot_be_done_in_s3_is_said_in_one_sentence(
     assert kept(program) == []
 
 
-def test_without_credentials_or_an_endpoint_of_its_own_s3_is_not_asked(
+def test_s3_is_not_requested_without_credentials_or_endpoint(
     program: Program, cognito: Cognito, at: tuple[str, ...], shop: Shop
 ) -> None:
     users = shop.put("users.csv", listed(["ada"]))

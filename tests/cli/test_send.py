@@ -124,7 +124,7 @@ def test_run_with_failures_exits_1_and_keeps_rows_to_retry(
     assert cognito.deliveries == once(MAILED)
 
 
-def test_whoever_failed_is_asked_for_again_by_the_next_run(
+def test_failed_users_are_requested_again_by_the_next_run(
     program: Program, cognito: Cognito, at: tuple[str, ...]
 ) -> None:
     names = numbered(4)

@@ -57,7 +57,7 @@ def export(program: Program, *options: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(done.out)))
 
 
-def test_status_tells_what_the_run_and_its_summary_told(used: Program) -> None:
+def test_status_agrees_with_the_run_and_its_summary(used: Program) -> None:
     shown = used("status", *LEDGER)
     assert (shown.code, shown.err) == (0, "")
     assert "Users 5\n  sent               2\n  unknown            1 (no-answer 1)\n" in shown.out
@@ -94,7 +94,7 @@ def test_status_page_shows_the_runs_of_the_ledger(used: Program) -> None:
     )  # fmt: skip
 
 
-def test_one_user_s_history_is_shown_and_who_is_not_known_exits_1(used: Program) -> None:
+def test_history_of_one_user_is_shown_and_unknown_users_exit_1(used: Program) -> None:
     shown = used("status", "BOB+rst@example.com", *LEDGER)
     assert (shown.code, shown.err) == (0, "")
     assert shown.out.splitlines()[0] == "B***@e*** in the ledger l.sqlite3: unknown"
@@ -129,7 +129,7 @@ def test_the_export_has_a_row_for_every_message_and_no_formula(used: Program) ->
     assert used("status", *LEDGER).code == 0
 
 
-def test_forgotten_people_are_in_no_file_and_are_not_written_to_again(
+def test_forgotten_users_are_in_no_file_and_get_no_message(
     used: Program, cognito: Cognito, at: tuple[str, ...]
 ) -> None:
     whole = (used.folder / "l.sqlite3").read_bytes()
@@ -166,13 +166,13 @@ def test_forgotten_people_are_in_no_file_and_are_not_written_to_again(
 
 
 @pytest.mark.parametrize("given", [(), ("ada", "--from", "erase.csv")])
-def test_forgetting_wants_to_know_whom(program: Program, given: tuple[str, ...]) -> None:
+def test_forget_requires_usernames(program: Program, given: tuple[str, ...]) -> None:
     done = program("ledger", "forget", *given, *LEDGER)
     assert done.code == 2
     assert "No usernames given" in done.err or "cannot be combined" in done.err
 
 
-def test_a_purge_erases_names_and_only_entirely_lets_people_be_written_to_again(
+def test_purge_erases_names_and_only_entirely_allows_messages(
     used: Program, cognito: Cognito, at: tuple[str, ...]
 ) -> None:
     kept = used("ledger", "purge", "--older-than", "1d", *LEDGER)
@@ -208,7 +208,7 @@ def test_a_purge_erases_names_and_only_entirely_lets_people_be_written_to_again(
     assert used(*purge, "--entirely", "--yes").code == 0
 
 
-def test_while_a_run_goes_on_it_can_be_looked_at_and_nothing_be_erased(
+def test_running_ledger_can_be_read_but_not_erased(
     program: Program, cognito: Cognito, at: tuple[str, ...]
 ) -> None:
     names = numbered(2000)
@@ -245,7 +245,7 @@ def test_of_a_run_that_was_killed_the_status_says_so(
     )
 
 
-def test_the_ledger_is_found_as_a_run_finds_it_or_because_it_is_the_only_one(
+def test_ledger_is_found_like_a_run_does_or_as_the_only_one(
     program: Program, at: tuple[str, ...], url: str
 ) -> None:
     none = program("status")

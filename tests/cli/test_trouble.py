@@ -61,7 +61,7 @@ def answering(status: int, body: bytes, kind: str) -> Iterator[tuple[str, list[b
         server.server_close()
 
 
-def test_an_endpoint_that_is_no_cognito_ends_the_run_after_five_users(program: Program) -> None:
+def test_foreign_endpoint_ends_the_run_after_five_users(program: Program) -> None:
     users = program.users(numbered(50))
     with answering(404, b"<title>Not here</title>", "text/html") as (url, heard):
         wrong = program(
@@ -132,12 +132,12 @@ def test_a_listing_with_a_date_that_is_none_exits_4(program: Program) -> None:
     assert wrong.code == 4
     assert wrong.errors == [
         "Error: The endpoint that should list user pool us-east-1_Pool does not answer as Amazon"
-        " Cognito does: check --endpoint-url, the Region and any proxy."
+        " Cognito does. Check --endpoint-url, the Region and any proxy."
     ]
     assert all(b"Username" not in body for body in heard), "nobody was asked for"
 
 
-def test_an_odd_region_is_said_before_it_looks_like_a_broken_network(program: Program) -> None:
+def test_odd_region_is_reported_before_it_looks_like_an_outage(program: Program) -> None:
     users = program.users(["ada"])
     dry = ("run", users, "--client-id", "web", "--dry-run", "--report", "/dev/null")
     odd = program(*dry, "--region", "eu-wset-1")
@@ -172,7 +172,7 @@ def test_a_number_that_the_simulator_cannot_use_is_refused(
     assert told in refused.errors[0]
 
 
-def test_a_summary_that_cannot_be_written_hides_nothing_of_the_run(program: Program) -> None:
+def test_unwritable_summary_hides_nothing_of_the_run(program: Program) -> None:
     users = program.users(numbered(3))
     full = program("run", users, "--simulate", *REPORT, "--summary", "/dev/full")
     assert full.code == 1

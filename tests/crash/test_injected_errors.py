@@ -136,7 +136,7 @@ def break_disk(
     assert (verdict.twice, verdict.lost) == (0, 0)
 
 
-def test_a_disk_that_fails_stops_the_sending_and_costs_nobody_a_second_mail(
+def test_failing_disk_stops_the_run_without_a_second_message(
     tmp_path: Path, tell: Callable[[str], None]
 ) -> None:
     break_disk(tmp_path, users(12), tell, most=20)
@@ -144,15 +144,16 @@ def test_a_disk_that_fails_stops_the_sending_and_costs_nobody_a_second_mail(
 
 @pytest.mark.long
 @pytest.mark.timeout(6 * 3600)
-def test_a_disk_that_fails_at_any_call_costs_nobody_a_second_mail(
+def test_disk_error_at_any_call_causes_no_second_message(
     tmp_path: Path, tell: Callable[[str], None]
 ) -> None:
     break_disk(tmp_path, users(USERS), tell)
 
 
-def test_a_ledger_that_cannot_take_down_the_beginning_leaves_no_report_without_rows(
+def test_ledger_that_cannot_note_the_start_leaves_no_report(
     tmp_path: Path,
 ) -> None:
+    """A run whose start cannot be noted leaves no report without rows."""
     place = Place(tmp_path, users(3))
     with Simulator() as simulator:
         first_sync_of_the_log = Point("fdatasync", 1, log=True, ledger=True)

@@ -95,7 +95,7 @@ def kill(folder: Path, kills: int, tell: Callable[[str], None]) -> None:
     assert verdict.in_doubt > 0, "no kill hit anybody in flight: nothing was tried"
 
 
-def test_nobody_is_sent_twice_or_lost_however_often_the_program_is_killed(
+def test_killed_runs_never_send_twice_or_lose_a_user(
     tmp_path: Path, tell: Callable[[str], None]
 ) -> None:
     kill(tmp_path, 25, tell)
@@ -103,7 +103,7 @@ def test_nobody_is_sent_twice_or_lost_however_often_the_program_is_killed(
 
 @pytest.mark.long
 @pytest.mark.timeout(6 * 3600)
-def test_nobody_is_sent_twice_or_lost_by_a_thousand_kills(
+def test_thousand_kills_never_send_twice_or_lose_a_user(
     tmp_path: Path, tell: Callable[[str], None]
 ) -> None:
     kill(tmp_path, KILLS, tell)

@@ -109,7 +109,7 @@ def prove(folder: Path, cuts: int, tell: Callable[[str], None]) -> None:
     assert verdict.in_doubt > 0, "no cut hit anybody in flight: nothing was tried"
 
 
-def test_nobody_is_sent_twice_or_lost_by_a_power_cut(
+def test_power_cut_never_sends_twice_or_loses_a_user(
     tmp_path: Path, tell: Callable[[str], None]
 ) -> None:
     prove(tmp_path, 20, tell)
@@ -117,13 +117,13 @@ def test_nobody_is_sent_twice_or_lost_by_a_power_cut(
 
 @pytest.mark.long
 @pytest.mark.timeout(6 * 3600)
-def test_nobody_is_sent_twice_or_lost_by_hundreds_of_power_cuts(
+def test_hundreds_of_power_cuts_never_send_twice_or_lose_users(
     tmp_path: Path, tell: Callable[[str], None]
 ) -> None:
     prove(tmp_path, CUTS, tell)
 
 
-def test_these_cuts_would_find_a_ledger_that_does_not_wait_for_the_disk(
+def test_ledger_that_does_not_wait_for_the_disk_is_caught(
     tmp_path: Path, tell: Callable[[str], None]
 ) -> None:
     cuts = [1, 3, 5]

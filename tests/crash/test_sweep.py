@@ -60,7 +60,7 @@ def sweep(
     assert (verdict.twice, verdict.lost) == (0, 0)
 
 
-def test_nobody_is_sent_twice_or_lost_wherever_the_program_dies(
+def test_death_anywhere_never_sends_twice_or_loses_a_user(
     tmp_path: Path, tell: Callable[[str], None]
 ) -> None:
     sweep(tmp_path, users(20), tell, most=30)
@@ -68,7 +68,7 @@ def test_nobody_is_sent_twice_or_lost_wherever_the_program_dies(
 
 @pytest.mark.long
 @pytest.mark.timeout(6 * 3600)
-def test_nobody_is_sent_twice_or_lost_by_a_death_at_any_call(
+def test_death_at_any_call_never_sends_twice_or_loses_a_user(
     tmp_path: Path, tell: Callable[[str], None]
 ) -> None:
     sweep(tmp_path, users(USERS), tell)

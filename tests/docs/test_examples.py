@@ -117,7 +117,7 @@ def test_the_users_are_fifty_and_most_of_them_are_plain() -> None:
     assert len({name.casefold() for name in names}) == 48
 
 
-def test_the_clean_up_writes_to_everybody_once(tmp_path: Path, environment: dict[str, str]) -> None:
+def test_clean_up_sends_to_every_user_once(tmp_path: Path, environment: dict[str, str]) -> None:
     settings = {"USERS": str(USERS), "OUT": "out", "AGAIN_AFTER": "0", "BATCH_RESEND_TIMEOUT": "1s"}
     script = str(EXAMPLES / "clean-up.sh")
     done = _run("bash", script, cwd=tmp_path, environment=environment | settings)
@@ -150,7 +150,7 @@ def test_the_clean_up_writes_to_everybody_once(tmp_path: Path, environment: dict
     assert len(sent) == len(set(sent)) == EXPECTED["sent/accepted"]
 
 
-def test_the_clean_up_writes_to_nobody_again_when_it_is_started_again(
+def test_clean_up_started_again_sends_no_second_message(
     tmp_path: Path, environment: dict[str, str]
 ) -> None:
     settings = {"USERS": str(USERS), "OUT": "out", "AGAIN_AFTER": "0", "BATCH_RESEND_TIMEOUT": "1s"}
@@ -163,7 +163,7 @@ def test_the_clean_up_writes_to_nobody_again_when_it_is_started_again(
         assert "sent/accepted" not in _reasons(tmp_path / "out" / f"{name}.csv")
 
 
-def test_the_clean_up_asks_again_for_the_one_who_failed_of_a_list_without_a_heading(
+def test_clean_up_retries_the_failed_user_of_a_bare_list(
     tmp_path: Path, environment: dict[str, str]
 ) -> None:
     (tmp_path / "names").write_text("ada@example.com\ngone+missing@example.com\n", "utf-8")
@@ -288,9 +288,7 @@ def test_the_line_of_the_crontab_that_erases_leaves_what_is_new(
     ]
 
 
-def test_the_command_of_the_crontab_says_on_standard_output_why_it_failed(
-    tmp_path: Path, environment: dict[str, str]
-) -> None:
+def test_crontab_command_prints_why_it_failed(tmp_path: Path, environment: dict[str, str]) -> None:
     command = _cron_lines()[0][1]
     wrong = environment | {"BATCH_RESEND_SHARE": "7"}
     done = _run("/bin/sh", "-c", command, cwd=tmp_path, environment=wrong)

@@ -223,7 +223,7 @@ def test_every_field_of_the_summary_of_all_pools_is_in_its_table() -> None:
     assert documented == set(PoolsSummary({"shop": ended()}).as_json())
 
 
-def test_the_check_that_the_readme_shows_is_what_the_facts_come_to() -> None:
+def test_check_of_the_readme_is_what_its_facts_lead_to() -> None:
     from tests.support.findings import WISH, own_sender
 
     assert block("check") == lines(check(own_sender(), WISH))
@@ -344,7 +344,7 @@ def _sentences() -> Iterator[str]:
                 )
 
 
-def test_what_the_program_says_in_trouble_is_what_it_says_in_the_code() -> None:
+def test_messages_quoted_in_the_readme_are_those_of_the_code() -> None:
     said = [text for row in table("the program says") for text in re.findall(r'"([^"]+)"', row[0])]
     assert len(said) > 20
     told = "\n".join(_sentences())
@@ -355,7 +355,7 @@ def test_nothing_in_the_readme_is_of_one_machine_only() -> None:
     assert re.findall(r"(?<![\w.~$])/(?:home|Users|root|tmp|work|opt|var|usr)\b\S*", ALL) == []
 
 
-def test_addresses_and_numbers_in_the_readme_and_the_examples_are_nobodys() -> None:
+def test_addresses_and_numbers_of_pages_are_reserved_ones() -> None:
     for path in (*(ROOT / page for page in PAGES), *(ROOT / "examples").rglob("*")):
         if path.is_dir() or path.suffix == ".png":
             continue

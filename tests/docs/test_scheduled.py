@@ -226,7 +226,7 @@ def test_no_role_may_do_anything_to_everything(resources: dict[str, Any]) -> Non
     ]
 
 
-def test_the_dry_run_by_hand_is_the_task_s_command_and_one_argument_more(
+def test_manual_dry_run_is_the_task_command_plus_one_argument(
     resources: dict[str, Any],
 ) -> None:
     found = re.search(r'--query \\\n# +"(.+)"', TEMPLATE.read_text("utf-8"))

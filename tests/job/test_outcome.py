@@ -179,14 +179,14 @@ def test_sent_is_said_only_with_delivery_details() -> None:
                 pytest.fail(f"{status} {code} without evidence")
 
 
-def test_only_answers_which_prove_that_nothing_was_sent_are_tried_again() -> None:
+def test_only_proof_that_nothing_was_sent_allows_a_retry() -> None:
     for reply, _ in ANSWERS:
         verdict = judge(reply)
         if verdict.again is not Again.NEVER:
             assert verdict.reason.outcome in {Outcome.FAILED, Outcome.NOT_ATTEMPTED}
 
 
-def test_every_reason_belongs_to_an_outcome_and_every_outcome_has_a_reason() -> None:
+def test_every_reason_has_an_outcome_and_the_reverse() -> None:
     assert {reason.outcome for reason in Reason} == set(Outcome)
 
 
@@ -228,7 +228,7 @@ HALF = Reply(Wire.UNREADABLE)
         ([PAGE, PAGE, PAGE, PAGE, SENT, *[PAGE] * 2 * IN_A_ROW], None, 0),
     ],
 )
-def test_the_run_ends_when_the_settings_and_not_the_users_are_to_blame(
+def test_run_ends_where_settings_and_not_users_are_at_fault(
     replies: list[Reply], stop: Stop | None, after: int
 ) -> None:
     hearing = Judge()
@@ -287,7 +287,7 @@ FIVE_IN_A_ROW = AT_FIRST | {
 }
 
 
-def test_one_user_s_trouble_ends_the_run_for_all_only_where_this_list_says_so() -> None:
+def test_only_listed_responses_for_one_user_end_the_run() -> None:
     at_once, at_first, in_a_row = set(), set(), set()
     for code, piece, _ in TABLE:
         verdict, name = judge(refused(code, piece)), f"{code}: {piece}".removesuffix(": ")

@@ -84,7 +84,7 @@ def test_three_processes_share_a_quota_fairly() -> None:
     assert throttled < 0.01
 
 
-def test_a_told_quota_is_used_to_the_full_without_a_throttle() -> None:
+def test_configured_quota_is_fully_used_without_a_throttle() -> None:
     value, throttled, _ = run(partial(goals.told, BUCKET), seeds=2)
     assert value < 1.005
     assert throttled == 0

@@ -27,7 +27,7 @@ def virtually(work: Callable[[], Any]) -> Any:
     return trio.run(work, clock=clock)
 
 
-def test_a_run_begins_with_one_at_a_time_until_an_answer_has_come() -> None:
+def test_run_starts_with_single_requests_until_a_response() -> None:
     health = Health(64)
     assert health.allowed == 1
     health.heard(0.0, 1.0, definite=False)
@@ -36,7 +36,8 @@ def test_a_run_begins_with_one_at_a_time_until_an_answer_has_come() -> None:
     assert health.allowed == 64
 
 
-def test_a_handful_in_a_row_without_an_answer_is_an_outage_and_an_answer_ends_it() -> None:
+def test_several_lost_responses_in_a_row_are_an_outage() -> None:
+    """A few requests in a row without a response are an outage, which a response ends."""
     health = Health(64)
     health.heard(0.0, 0.0, definite=True)
     for n in range(HANDFUL - 1):
@@ -124,7 +125,7 @@ def test_the_first_goes_alone() -> None:
     assert run.times == pytest.approx([0, 5, 5.1])
 
 
-def test_a_closed_gate_lets_nobody_pass_and_leaves_nobody_waiting() -> None:
+def test_closed_gate_lets_no_request_pass_or_wait() -> None:
     run = Run(users=100, stop_after=1.55)
     virtually(run)
     assert len(run.times) + run.closed == 100
@@ -160,7 +161,7 @@ def test_a_place_that_was_not_used_tells_nothing() -> None:
         (Signal.ANSWERED, 9999.0, "Cognito asked us to slow down", 300.0),
     ],
 )
-def test_a_pause_is_kept_by_everybody_and_said_aloud(
+def test_pause_applies_to_all_requests_and_is_reported(
     signal: Signal, retry_after: float, why: str, pause: float
 ) -> None:
     def heard(n: int, place: Place) -> None:

@@ -156,7 +156,7 @@ def test_cognitos_own_pattern_and_length_decide_what_a_name_is(name: str, valid:
     ),
     st.integers(0, 3),
 )
-def test_a_decision_never_sends_to_whom_the_ledger_bars(
+def test_plan_never_sends_to_users_that_the_ledger_bars(
     candidate: Candidate, excluded: bool, history: History, cap: int
 ) -> None:
     policy = SendPolicy(max_sends=cap)

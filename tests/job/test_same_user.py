@@ -109,7 +109,7 @@ def test_ledger_tells_such_names_apart_where_the_pool_does() -> None:
     ]
 
 
-def test_name_that_cognito_refuses_stays_refused_when_judged_again() -> None:
+def test_refused_name_stays_refused_when_judged_again() -> None:
     found, _ = reasons(Listed(["a b", "A B"]), sensitive, "a b")
     assert found == ["send-cap", "invalid-username"]
 

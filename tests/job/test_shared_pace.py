@@ -177,7 +177,7 @@ def test_a_pool_that_gets_no_answer_holds_up_no_other() -> None:
     assert outcomes(dead)[Reason.STOPPED] > 0
 
 
-def test_a_quota_below_the_ceiling_is_found_by_all_together_and_fails_nobody() -> None:
+def test_runs_find_a_shared_lower_quota_and_fail_no_user() -> None:
     cognito = Cognito(quota=Quota(12))
     pools = [Pool(300, rate=40) for _ in range(3)]
     go(cognito, 40, *pools)
@@ -188,7 +188,7 @@ def test_a_quota_below_the_ceiling_is_found_by_all_together_and_fails_nobody() -
     assert max(max(pool.left_at) for pool in pools) < 900 / 12 * 1.3
 
 
-def test_a_stop_of_all_leaves_nobody_waiting_for_a_turn() -> None:
+def test_stop_of_all_leaves_no_request_waiting_for_a_turn() -> None:
     pools = [Pool(200, rate=0.5), Pool(200, rate=0.5), Pool(200, rate=0.5)]
     go(Cognito(), 0.5, *pools, stop_at=9.0)
     for pool in pools:
@@ -203,7 +203,7 @@ def test_a_stop_of_all_leaves_nobody_waiting_for_a_turn() -> None:
     rates=st.lists(st.integers(1, 60), min_size=4, max_size=4),
     quota=st.integers(3, 80),
 )
-def test_whatever_they_are_the_ceilings_hold_and_everybody_is_sent_one_code(
+def test_ceilings_hold_and_each_user_is_sent_one_code(
     users: list[int], rates: list[int], quota: int
 ) -> None:
     pools = [Pool(count, rate=rate) for count, rate in zip(users, rates, strict=False)]
@@ -218,7 +218,7 @@ def test_whatever_they_are_the_ceilings_hold_and_everybody_is_sent_one_code(
     assert set(cognito.deliveries.values()) == {1}
 
 
-def test_a_throttle_in_one_slows_all_and_what_it_asks_to_wait_holds_for_all() -> None:
+def test_throttle_and_its_retry_after_apply_to_all_pools() -> None:
     async def work() -> None:
         waits: list[tuple[str, float]] = []
         shared = SharedPace(Pace(20))

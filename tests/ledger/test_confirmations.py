@@ -88,7 +88,7 @@ async def test_users_are_found_by_whatever_name_they_were_written_to(ledger: Sql
 
 
 @pytest.mark.parametrize("order", [1, -1])
-async def test_of_two_accounts_with_the_address_one_that_confirmed_will_do(
+async def test_one_confirmed_account_of_an_address_is_enough(
     ledger: SqliteLedger, order: int
 ) -> None:
     send(ledger, Identity("ada@example.com"))
@@ -99,7 +99,7 @@ async def test_of_two_accounts_with_the_address_one_that_confirmed_will_do(
     assert await statuses(ledger, Pool(*accounts[::order])) == {"ada@example.com": "CONFIRMED"}
 
 
-async def test_an_account_with_the_same_address_is_not_taken_for_the_one_written_to(
+async def test_account_with_the_same_address_is_another_user(
     ledger: SqliteLedger,
 ) -> None:
     send(ledger, Identity("id-1", ("ada@example.com",), listed=True))

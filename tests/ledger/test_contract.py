@@ -108,7 +108,7 @@ async def test_no_user_has_two_open_intents(ledger: Ledger) -> None:
     assert len(await ledger.messages()) == 1
 
 
-async def test_what_was_taken_back_leaves_no_name_and_can_be_intended_again(
+async def test_withdrawn_intent_leaves_no_name_and_can_be_repeated(
     ledger: Ledger,
 ) -> None:
     async with ledger.run() as run:
@@ -178,7 +178,7 @@ async def test_what_was_sent_to_any_name_of_a_person_counts_under_each(ledger: L
         assert sorted((await run.history("ada@example.com")).sent) == [*either, NOW + 4]
 
 
-async def test_names_of_a_person_are_followed_only_in_their_case_where_asked(
+async def test_case_sensitive_names_are_followed_in_their_case(
     ledger: Ledger,
 ) -> None:
     async with ledger.run(case_sensitive=True) as run:
@@ -216,7 +216,7 @@ async def test_two_rows_that_name_one_person_are_not_both_sent_to(
     assert len(await ledger.messages()) == 3
 
 
-async def test_what_a_dead_run_left_under_one_name_is_given_up_under_another(
+async def test_intent_left_under_one_name_is_closed_under_another(
     ledger: Ledger,
 ) -> None:
     async with ledger.run() as run:
@@ -237,7 +237,7 @@ async def test_a_name_that_is_its_own_other_name_counts_once(ledger: Ledger) -> 
         assert (await run.history("ada@example.com")).sent == [NOW]
 
 
-async def test_a_message_is_told_as_it_was_written_down(ledger: Ledger) -> None:
+async def test_message_is_read_as_it_was_written(ledger: Ledger) -> None:
     async with ledger.run() as run:
         sent = await run.intend("Ada", "ada@example.com", at=NOW + 0.125)
         lost = await run.intend("böb\u0130", at=NOW + 1)
@@ -256,7 +256,7 @@ async def test_a_message_is_told_as_it_was_written_down(ledger: Ledger) -> None:
     assert [m.name for m in await ledger.messages(unknown=True)] == ["böb\u0130", "ada"]
 
 
-async def test_runs_are_told_also_those_that_died(ledger: Ledger) -> None:
+async def test_runs_are_listed_including_those_that_died(ledger: Ledger) -> None:
     async with ledger.run() as run:
         await run.journal.finish('{"exit_code": 3}', NOW + 5)
     async with ledger.run():
@@ -287,12 +287,12 @@ async def test_a_new_ledger_can_be_forbidden(ledger: Ledger) -> None:
         assert not run.is_new
 
 
-async def test_a_simulation_never_touches_a_real_ledger_nor_the_other_way_round(
+async def test_simulations_and_real_runs_never_share_a_ledger(
     ledger: Ledger,
 ) -> None:
     async with ledger.run(simulated=True):
         pass
-    with pytest.raises(LedgerError, match=r"a simulation: name another (file|table)"):
+    with pytest.raises(LedgerError, match=r"a simulation. Choose another (file|table)"):
         async with ledger.run():
             pytest.fail("opened")
     async with looking(ledger.settings(), await ledger_of(ledger.settings())) as copy:

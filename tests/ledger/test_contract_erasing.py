@@ -20,7 +20,7 @@ from tests.support.ledgers import (
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_person_is_found_by_any_of_their_names_with_all_their_messages(
+async def test_any_name_of_a_person_finds_all_their_messages(
     ledger: Ledger,
 ) -> None:
     async with ledger.run() as run:
@@ -33,7 +33,7 @@ async def test_a_person_is_found_by_any_of_their_names_with_all_their_messages(
     assert await ledger.person("nobody") == []
 
 
-async def test_a_person_is_found_and_forgotten_with_what_files_sent_to_their_names(
+async def test_messages_from_files_are_found_and_forgotten_by_name(
     ledger: Ledger,
 ) -> None:
     async with ledger.run() as run:
@@ -80,7 +80,7 @@ async def test_names_that_are_old_are_erased_and_still_count(ledger: Ledger) -> 
         assert await run.journal.unknown() == 1
 
 
-async def test_a_message_that_nobody_settles_is_as_old_as_its_intent(ledger: Ledger) -> None:
+async def test_unsettled_message_is_as_old_as_its_intent(ledger: Ledger) -> None:
     async with ledger.run() as run:
         await run.journal.make(Intend(Identity("open@example.com"), NOW))
     assert await ledger.older(NOW) == (0, 0)

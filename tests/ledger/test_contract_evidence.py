@@ -55,7 +55,7 @@ async def test_the_mark_that_a_request_bore_is_found_again(ledger: Ledger) -> No
     assert set(await marked(ledger, since=NOW + 0.1, until=NOW + 0.2)) == {"lost"}
 
 
-async def test_an_intent_that_was_taken_back_leaves_its_mark_to_nobody(ledger: Ledger) -> None:
+async def test_mark_of_a_withdrawn_intent_is_not_reused(ledger: Ledger) -> None:
     async with ledger.run() as run:
         first = await run.intend("ada")
         mark = run.journal.mark(first, NOW)

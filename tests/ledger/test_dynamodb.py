@@ -48,26 +48,26 @@ def test_an_address_names_a_table() -> None:
 
 @pytest.mark.parametrize("text", ["dynamodb://", "dynamodb://ab", "dynamodb://a/b", "dynamodb://ä"])
 def test_what_cannot_be_a_table_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="names no table of DynamoDB") as caught:
+    with pytest.raises(UsageError, match="is not a valid table") as caught:
         Settings(users="u.csv", client_id="abc", ledger=text)
     assert is_one_sentence(caught.value)
 
 
-def test_a_request_that_could_outlast_the_patience_of_others_is_refused() -> None:
+def test_request_longer_than_the_patience_of_others_is_refused() -> None:
     with pytest.raises(UsageError, match="--timeout 10m is too long") as caught:
         Settings(users="u.csv", client_id="abc", ledger="dynamodb://table", timeout=600.0)
     assert is_one_sentence(caught.value)
     assert Settings(users="u.csv", client_id="abc", ledger="file", timeout=300.0).ledger == "file"
 
 
-async def test_a_table_that_is_not_there_is_not_made_but_said_how_to_make() -> None:
+async def test_missing_table_is_not_made_but_the_command_is_shown() -> None:
     with pytest.raises(LedgerError) as caught:
         async with opened("no-such-table"):
             pytest.fail("opened")
     said = str(caught.value)
     assert is_one_sentence(caught.value)
     assert f"There is no table no-such-table in {REGION}" in said
-    assert "If there was one, restore it: an empty table knows nobody who was written to." in said
+    assert "If there was one, restore it: an empty table does not know who was sent a code." in said
     for word in ("create-table", "PAY_PER_REQUEST", "--deletion-protection-enabled",
                  "PointInTimeRecoveryEnabled=true"):  # fmt: skip
         assert word in said
@@ -95,18 +95,20 @@ async def test_the_command_that_is_said_makes_a_table_that_serves(moto_url: str)
     client(moto_url).delete_table(TableName="made-as-said")
 
 
-async def test_of_a_table_that_is_lost_meanwhile_is_said_to_restore_it_and_not_to_make_one(
+async def test_missing_table_after_start_suggests_restoring_it(
     moto_url: str,
 ) -> None:
     name = "t" * 255
     create(moto_url, name)
     async with opened(name) as ledger:
         client(moto_url).delete_table(TableName=name)
-        with pytest.raises(LedgerError, match=f"The table {name} in {REGION} is gone") as caught:
+        with pytest.raises(
+            LedgerError, match=f"The table {name} in {REGION} no longer exists"
+        ) as caught:
             await ledger.make(Intend(ADA, NOW))
     said = str(caught.value)
     assert is_one_sentence(caught.value)
-    assert "an empty one knows nobody who was written to" in said
+    assert "an empty one does not know who was sent a code" in said
     assert "create-table" not in said
     assert len(said) <= stopping.LONGEST_MESSAGE  # with the longest name that a table can have
 
@@ -135,7 +137,7 @@ async def test_a_table_with_a_sort_key_is_refused(moto_url: str) -> None:
         KeySchema=[{"AttributeName": name, "KeyType": kind} for name, kind in keys.items()],
         BillingMode="PAY_PER_REQUEST",
     )
-    with pytest.raises(LedgerError, match="has another key than a ledger's"):
+    with pytest.raises(LedgerError, match="does not have the key of a ledger"):
         async with opened("sorted"):
             pytest.fail("opened")
     client(moto_url).delete_table(TableName="sorted")
@@ -152,7 +154,7 @@ async def test_a_table_of_somebody_else_is_refused_and_left_as_it_is(
     assert is_one_sentence(caught.value)
     assert client(moto_url).scan(TableName=name)["Items"] == [theirs]
     create(moto_url, "other-key", key="pk")
-    with pytest.raises(LedgerError, match="has another key than a ledger's"):
+    with pytest.raises(LedgerError, match="does not have the key of a ledger"):
         async with opened("other-key"):
             pytest.fail("opened")
     client(moto_url).delete_table(TableName="other-key")
@@ -186,7 +188,7 @@ async def test_aws_s_own_dynamodb_is_not_asked_for_a_simulated_cognito(
 @pytest.mark.parametrize(
     ("code", "said"),
     [
-        ("AccessDeniedException", "allow the credentials dynamodb:UpdateItem"),
+        ("AccessDeniedException", "Allow the credentials dynamodb:UpdateItem"),
         ("ExpiredTokenException", "missing, invalid or expired"),
         ("ValidationException", r"cannot be used \(ValidationException\)"),
     ],

@@ -62,7 +62,7 @@ async def test_an_intent_is_made_once_whatever_becomes_of_its_answer(
 
 
 @pytest.mark.parametrize("reason", [Reason.ACCEPTED, None], ids=["settled", "taken-back"])
-async def test_an_intent_is_settled_or_taken_back_whatever_becomes_of_the_answer(
+async def test_intent_is_settled_or_withdrawn_despite_lost_responses(
     name: str, line: Line, reason: Reason | None
 ) -> None:
     async with opened(name) as ledger:
@@ -84,9 +84,7 @@ async def test_an_intent_is_settled_or_taken_back_whatever_becomes_of_the_answer
             assert len(await messages(ledger)) == len(users)
 
 
-async def test_an_intent_that_arrives_after_it_was_taken_back_is_refused(
-    name: str, line: Line
-) -> None:
+async def test_intent_that_arrives_after_its_withdrawal_is_refused(name: str, line: Line) -> None:
     async with opened(name) as ledger:
         line.fate = once("late", WRITES)
         for _ in range(2):  # the second try arrives first, and is taken back
@@ -96,7 +94,7 @@ async def test_an_intent_that_arrives_after_it_was_taken_back_is_refused(
 
 
 @pytest.mark.parametrize("fate", ["before", "after", "late", "page"])
-async def test_a_ledger_is_begun_once_and_a_run_is_noted_whatever_becomes_of_the_answers(
+async def test_ledger_and_run_are_created_once_despite_lost_responses(
     name: str, line: Line, fate: str
 ) -> None:
     async with opened(name, begin=False) as ledger, opened(name, begin=False) as other:
@@ -146,7 +144,7 @@ async def test_on_a_bad_line_every_user_has_one_message_of_one_owner(
         assert sorted(found) == sorted((n.username, "sent", "accepted") for n in users)
 
 
-async def test_a_table_out_of_reach_stops_all_intents_and_tries_what_is_open(
+async def test_unreachable_table_stops_intents_but_settles_open_ones(
     name: str, line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with opened(name) as ledger:
@@ -154,13 +152,13 @@ async def test_a_table_out_of_reach_stops_all_intents_and_tries_what_is_open(
         monkeypatch.setattr(table, "PATIENCE", 0.4)
         line.fate = lambda _: "before"
         for broken in (Intend(Identity("bob"), NOW), Settle(intent, Reason.ACCEPTED, NOW)):
-            with pytest.raises(LedgerError, match="is out of reach") as caught:
+            with pytest.raises(LedgerError, match="was unreachable") as caught:
                 await ledger.make(broken)
             assert is_one_sentence(caught.value)
         line.fate = lambda _: "pass"
-        with pytest.raises(LedgerError, match="is out of reach"):
+        with pytest.raises(LedgerError, match="was unreachable"):
             await ledger.make(Intend(Identity("cid"), NOW))
-        with pytest.raises(LedgerError, match="is out of reach"):
+        with pytest.raises(LedgerError, match="was unreachable"):
             await ledger.unknown()
         await ledger.make(Settle(intent, Reason.ACCEPTED, NOW))
         assert await messages(ledger) == [("ada@example.com", "sent", "accepted")]
@@ -183,7 +181,7 @@ async def test_many_at_once_fail_with_one_sentence(
         ]
         for operation, work in works:
             line.fate = partial(failing, operation)
-            with pytest.raises(LedgerError, match="is out of reach") as caught:
+            with pytest.raises(LedgerError, match="was unreachable") as caught:
                 await work()
             assert is_one_sentence(caught.value)
 

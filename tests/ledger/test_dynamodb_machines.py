@@ -30,9 +30,7 @@ from tests.support.tables import (
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("credentials")]
 
 
-async def test_of_machines_that_race_for_a_user_under_any_name_one_wins(
-    name: str, line: Line
-) -> None:
+async def test_one_machine_wins_the_race_for_a_user_under_any_name(name: str, line: Line) -> None:
     assert line.url
     async with opened(name) as one, opened(name) as two, opened(name) as three:
         for turn in range(5):
@@ -58,9 +56,7 @@ async def test_of_machines_that_race_for_a_user_under_any_name_one_wins(
         assert sum(not isinstance(found, Reason) for found in results) == 1
 
 
-async def test_of_machines_that_race_for_a_user_under_names_known_long_since_one_wins(
-    name: str, line: Line
-) -> None:
+async def test_one_machine_wins_the_race_under_names_noted_earlier(name: str, line: Line) -> None:
     assert line.url
     async with opened(name) as one, opened(name) as two, opened(name) as three:
         for turn in range(5):
@@ -79,7 +75,7 @@ async def test_of_machines_that_race_for_a_user_under_names_known_long_since_one
             assert states.count("open") == turn + 1
 
 
-async def test_a_name_of_more_users_than_a_transaction_has_room_for_can_be_written_to(
+async def test_name_of_more_users_than_a_transaction_can_be_sent_to(
     name: str,
 ) -> None:
     async with opened(name) as ledger:
@@ -104,7 +100,7 @@ async def test_accounts_that_share_an_address_are_each_written_to(name: str, lin
         assert len((await ledger.histories([Identity("home@example.com")], NOW))[0].unknown) == 6
 
 
-async def test_an_intent_is_judged_again_by_what_was_written_since_the_plan(name: str) -> None:
+async def test_intent_is_judged_again_by_writes_since_the_plan(name: str) -> None:
     async with opened(name) as mine, opened(name) as theirs:
         (planned,) = await mine.histories([ADA], NOW)
         assert planned.sent == ()
@@ -120,7 +116,8 @@ async def test_an_intent_is_judged_again_by_what_was_written_since_the_plan(name
         assert await mine.make(Intend(ADA, NOW + 1, SendPolicy(cooldown=0.0, max_sends=2)))
 
 
-async def test_what_may_be_in_flight_elsewhere_is_not_sent_again_even_if_asked(name: str) -> None:
+async def test_message_in_flight_elsewhere_is_never_sent_again(name: str) -> None:
+    """Not even with --resend-unknown."""
     again = SendPolicy(resend_unknown="all")
     async with opened(name) as mine, opened(name) as theirs:
         intent = await theirs.make(Intend(ADA, NOW))
@@ -140,7 +137,7 @@ async def test_what_may_be_in_flight_elsewhere_is_not_sent_again_even_if_asked(n
             await mine.make(Intend(ADA, LATER + 2, again))
 
 
-async def test_what_was_called_interrupted_too_early_can_still_be_taken_back(name: str) -> None:
+async def test_intent_called_interrupted_can_still_be_withdrawn(name: str) -> None:
     async with opened(name) as mine, opened(name) as theirs:
         intent = await theirs.make(Intend(ADA, NOW))
         await mine.make(Interrupted(ADA, LATER))
@@ -155,7 +152,7 @@ async def test_an_open_message_that_somebody_took_away_stops_the_run(
         intent = await ledger.make(Intend(ADA, NOW))
         (id_, _) = ledger._open[intent]
         client(moto_url).delete_item(TableName=name, Key={"id": {"S": id_}})
-        with pytest.raises(LedgerError, match="removed or changed by somebody else"):
+        with pytest.raises(LedgerError, match="removed or changed from outside"):
             await ledger.make(Settle(intent, Reason.ACCEPTED, NOW))
 
 
@@ -166,7 +163,7 @@ async def test_a_run_s_time_is_never_before_dynamodb_s_own(name: str) -> None:
         assert ledger.latest() > 1_700_000_000  # the date in the answer's head
 
 
-async def test_what_is_purged_entirely_leaves_no_hash_and_what_is_needed_stays(
+async def test_entire_purge_leaves_no_hash_but_keeps_what_is_needed(
     name: str, moto_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def ids() -> set[str]:

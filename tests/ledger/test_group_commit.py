@@ -63,7 +63,7 @@ async def test_who_waits_while_the_disk_is_busy_shares_the_next_sync() -> None:
     assert sorted(answers) == list(range(21))
 
 
-async def test_after_a_failed_commit_everybody_is_told_and_the_disk_is_left_alone() -> None:
+async def test_failed_commit_reaches_all_callers_and_is_not_repeated() -> None:
     disk = Disk(fail_at=1)
     journal = GroupCommit(disk)
     told: list[str] = []
@@ -101,7 +101,7 @@ async def test_in_place_each_step_is_durable_when_its_maker_goes_on() -> None:
     assert disk.groups == [1, 1, 1]
 
 
-async def test_when_commits_end_unexpectedly_nobody_is_left_waiting() -> None:
+async def test_unexpected_end_of_commits_leaves_no_caller_waiting() -> None:
     class Odd(Disk):
         def commit(self) -> None:
             super().commit()
@@ -133,15 +133,15 @@ async def test_when_commits_end_unexpectedly_nobody_is_left_waiting() -> None:
             disk.go.release()
         await make()
     assert ended == ["a mistake of ours"]
-    assert told == ["The ledger's commits came to an end."] * 3
+    assert told == ["The ledger's commits have ended."] * 3
     assert disk.groups == [1]
 
 
-async def test_who_comes_after_the_end_is_told_and_not_left_waiting() -> None:
+async def test_step_after_the_end_raises_instead_of_waiting() -> None:
     journal = GroupCommit(Disk())
     async with anyio.create_task_group() as around:
         around.start_soon(journal.commit_forever)
         await anyio.wait_all_tasks_blocked()
         around.cancel_scope.cancel()
-    with pytest.raises(LedgerError, match="came to an end"):
+    with pytest.raises(LedgerError, match="have ended"):
         await journal.make(STEP)

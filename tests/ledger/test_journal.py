@@ -56,7 +56,7 @@ class Shared:
         self.ended = summary
 
 
-def test_who_was_written_to_by_another_machine_meanwhile_is_skipped_without_a_request() -> None:
+def test_user_sent_to_by_another_machine_is_skipped_unrequested() -> None:
     names = users(40)
     barred = {
         names[3]: Reason.COOLING_DOWN,
@@ -92,7 +92,7 @@ def test_who_is_barred_does_not_count_against_the_budget() -> None:
     assert world.report.reasons == {Reason.COOLING_DOWN: 3, Reason.ACCEPTED: 3}
 
 
-def test_who_was_left_open_by_a_dead_machine_meanwhile_is_unknown_and_noted() -> None:
+def test_user_left_open_by_a_dead_machine_is_noted_as_unknown() -> None:
     names = users(3)
     world, journal = World(), Shared({names[1]: Reason.INTERRUPTED})
     summary = world.go(names, ledger=journal)
@@ -102,7 +102,7 @@ def test_who_was_left_open_by_a_dead_machine_meanwhile_is_unknown_and_noted() ->
     assert summary.exit_code == 1
 
 
-def test_who_is_served_by_another_machine_while_we_rest_is_left_to_it() -> None:
+def test_user_taken_over_during_a_pause_is_left_to_that_machine() -> None:
     # Throttled at first; when we come back, somebody else has sent the code.
     names = users(60)
     world = World(Cognito(quota=Quota(20, burst=5)))

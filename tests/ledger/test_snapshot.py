@@ -107,7 +107,7 @@ def whole(path: Path, at_least: int) -> int:
         return len(found)
 
 
-def test_what_a_running_job_has_written_is_seen_and_the_job_is_not_disturbed(
+def test_snapshot_shows_a_running_job_without_disturbing_it(
     path: Path, writer: Writer, temporary: Path
 ) -> None:
     for _ in range(30):
@@ -139,7 +139,7 @@ def test_a_copy_that_the_writer_overtakes_is_made_again(
         assert copies == 3 * n
 
 
-def test_a_writer_that_is_always_faster_is_said_to_hold_the_ledger(
+def test_writer_that_is_always_faster_is_reported_as_the_holder(
     path: Path, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = shutil.copyfile
@@ -150,13 +150,11 @@ def test_a_writer_that_is_always_faster_is_said_to_hold_the_ledger(
 
     monkeypatch.setattr(shutil, "copyfile", overtaken)
     monkeypatch.setattr(module, "_TRIES", 3)
-    with pytest.raises(LedgerHeld, match="so fast that it cannot be looked at"), looking_at(path):
+    with pytest.raises(LedgerHeld, match="too fast to read it"), looking_at(path):
         pytest.fail("opened")
 
 
-def test_a_look_finds_what_a_killed_run_left_in_its_log_and_changes_nothing(
-    path: Path, writer: Writer
-) -> None:
+def test_snapshot_shows_the_log_of_a_killed_run_unchanged(path: Path, writer: Writer) -> None:
     writer.write(1)
     writer.end()
     log = path.with_name(path.name + "-wal")
@@ -212,11 +210,11 @@ def test_a_ledger_that_is_not_there_is_said_and_not_made(tmp_path: Path) -> None
     [
         (lambda path: path.write_bytes(b""), "is empty"),
         (lambda path: path.write_text("username\nada\n" * 500), "not a database"),
-        (lambda path: path.mkdir(), "cannot be copied to look at it"),
-        (os.mkfifo, "cannot be copied to look at it"),
+        (lambda path: path.mkdir(), "cannot be copied to read it"),
+        (os.mkfifo, "cannot be copied to read it"),
     ],
 )
-def test_what_is_no_ledger_is_told_by_its_own_name(path: Path, make: Any, told: str) -> None:
+def test_file_that_is_not_a_ledger_is_named_as_given(path: Path, make: Any, told: str) -> None:
     make(path)
     with pytest.raises(LedgerError, match=f"{path}.*{told}"), looking_at(path):
         pytest.fail("opened")

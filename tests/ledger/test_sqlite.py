@@ -64,7 +64,7 @@ def test_what_was_settled_is_known_to_the_next_run(path: Path) -> None:
         assert opened.history(Identity("open")) == History([], [NOW + 9], False)
 
 
-def test_a_ledger_that_does_not_say_for_whom_it_was_begun_is_taken(path: Path) -> None:
+def test_ledger_without_a_client_is_accepted(path: Path) -> None:
     with LedgerFile(path, client="client abc") as ledger:
         ledger.begin(NOW)
         ledger.finish("{}", NOW)
@@ -77,7 +77,7 @@ def test_a_ledger_that_does_not_say_for_whom_it_was_begun_is_taken(path: Path) -
         assert ledger.client == "client xyz"
 
 
-def test_a_throwaway_ledger_knows_its_own_run_and_nothing_of_another() -> None:
+def test_throwaway_ledger_knows_only_its_own_run() -> None:
     for _ in range(2):
         with opened_file(None) as opened:
             assert opened.name == "throwaway ledger"
@@ -233,9 +233,7 @@ def test_a_new_ledger_that_was_never_finished_is_begun_again(path: Path) -> None
 
 
 @pytest.mark.parametrize("replaced", [True, False])
-def test_a_ledger_that_is_taken_away_while_it_is_open_stops_the_run(
-    path: Path, replaced: bool
-) -> None:
+def test_ledger_removed_while_open_stops_the_run(path: Path, replaced: bool) -> None:
     with opened_file(path) as opened:
         apply(opened, [Intend(Identity("ada"), NOW)])
         path.rename(path.with_name("elsewhere"))
@@ -264,7 +262,7 @@ def test_the_lock_file_says_who_and_since_when(path: Path) -> None:
         os.close(descriptor)
 
 
-def test_a_message_is_told_as_it_was_written_down(path: Path) -> None:
+def test_message_is_read_as_it_was_written(path: Path) -> None:
     with opened_file(path) as opened:
         sent, lost = apply(
             opened,
@@ -295,7 +293,7 @@ def test_a_message_is_told_as_it_was_written_down(path: Path) -> None:
         ]  # fmt: skip
 
 
-def test_runs_are_told_also_those_that_died(path: Path) -> None:
+def test_runs_are_listed_including_those_that_died(path: Path) -> None:
     with LedgerFile(path) as opened:
         opened.begin(NOW)
         opened.finish('{"exit_code": 3}', NOW + 5)
@@ -306,7 +304,7 @@ def test_runs_are_told_also_those_that_died(path: Path) -> None:
         ]
 
 
-def test_a_person_is_found_by_any_of_their_names_with_all_their_messages(path: Path) -> None:
+def test_any_name_of_a_person_finds_all_their_messages(path: Path) -> None:
     with opened_file(path) as opened:
         listed = Identity("id-1", ("Ada@example.com",), listed=True)
         other = Identity("id-2", ("bob@example.com",), listed=True)

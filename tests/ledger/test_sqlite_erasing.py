@@ -29,7 +29,7 @@ from tests.support.ledgers import (
 )
 
 
-def test_a_forgotten_name_is_nowhere_in_the_files_and_still_counts_as_sent(path: Path) -> None:
+def test_forgotten_name_is_in_no_file_but_counts_as_sent(path: Path) -> None:
     # As a busy run writes them: pages are split and cells moved, and SQLite leaves copies
     # of some names between its rows, which secure_delete does not reach.
     rng = random.Random(4)
@@ -82,9 +82,10 @@ def test_a_forgotten_name_is_nowhere_in_the_files_and_still_counts_as_sent(path:
         assert opened.records.forget([sent, "nobody"]) == Forgotten(0, ("nobody",))
 
 
-def test_an_open_intent_of_a_dead_run_can_be_forgotten_and_is_named_all_the_same(
+def test_open_intent_of_a_dead_run_can_be_forgotten(
     path: Path,
 ) -> None:
+    """It is reported as interrupted all the same."""
     with opened_file(path) as opened:
         apply(opened, [Intend(Identity("ada"), NOW)])
     with opened_file(path) as opened:
@@ -138,7 +139,7 @@ def test_what_could_not_be_written_anew_is_said(
 
     monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: real(*a, **k, factory=Busy))
     with LedgerFile(path) as opened:
-        with pytest.raises(LedgerError, match="may still hold the names"):
+        with pytest.raises(LedgerError, match="may still hold them"):
             opened.records.forget(["ada"])
         assert opened.records.person("ada")[0].name is None
 
@@ -151,7 +152,7 @@ def test_forgetting_in_a_file_that_was_replaced_is_refused(path: Path) -> None:
                 erase()
 
 
-def test_either_kind_of_ledger_can_be_opened_to_look_and_to_erase(path: Path) -> None:
+def test_real_and_simulated_ledgers_can_be_read_and_erased(path: Path) -> None:
     with LedgerFile(path, simulated=True) as opened:
         opened.begin(NOW)
     with LedgerFile(path, simulated=None) as opened:

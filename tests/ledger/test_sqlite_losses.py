@@ -137,7 +137,7 @@ def flip_everywhere(tmp_path: Path, count: int) -> dict[str, list[int | None]]:
     return results
 
 
-def test_a_flipped_bit_forgets_nobody(tmp_path: Path) -> None:
+def test_flipped_bit_loses_no_user(tmp_path: Path) -> None:
     results = flip_everywhere(tmp_path, 12)
     assert set(results) == {
         "rest ledger",
@@ -154,7 +154,7 @@ def test_a_flipped_bit_forgets_nobody(tmp_path: Path) -> None:
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-def test_hundreds_of_flipped_bits_forget_nobody(tmp_path: Path) -> None:
+def test_hundreds_of_flipped_bits_lose_no_user(tmp_path: Path) -> None:
     results = flip_everywhere(tmp_path, 700)
     assert {outcome for each in results.values() for outcome in each} == {None, 0}
 
@@ -224,7 +224,7 @@ def test_a_hard_linked_ledger_is_held_as_any_other(path: Path, tmp_path: Path) -
         apply(ledger, [Intend(Identity("cid"), NOW)])
 
 
-def test_a_fifo_in_place_of_the_lock_holds_nobody_up(path: Path) -> None:
+def test_fifo_in_place_of_the_lock_does_not_block(path: Path) -> None:
     remember(path, "ada")
     lock = path.with_name(f"{path.name}.lock")
     lock.unlink()

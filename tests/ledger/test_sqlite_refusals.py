@@ -77,9 +77,7 @@ def foldered(path: Path) -> None:
         (lambda path: path.write_bytes(path.read_bytes()[:5000]), "damaged|malformed"),
     ],
 )
-def test_a_ledger_that_cannot_be_trusted_is_refused_and_left_as_it_is(
-    path: Path, harm: Any, told: str
-) -> None:
+def test_untrusted_ledger_is_refused_and_left_unchanged(path: Path, harm: Any, told: str) -> None:
     remember(path, *(f"user{n}" for n in range(300)))
     harm(path)
     before = path.read_bytes() if path.is_file() else b""
@@ -95,7 +93,7 @@ def test_a_ledger_of_another_user_is_refused(path: Path, monkeypatch: pytest.Mon
         pytest.fail("opened")
 
 
-def test_a_simulation_never_touches_a_real_ledger_nor_the_other_way_round(path: Path) -> None:
+def test_simulations_and_real_runs_never_share_a_ledger(path: Path) -> None:
     remember(path, "ada")
     with pytest.raises(LedgerError, match="real runs"), opened_file(path, simulated=True):
         pytest.fail("opened")
@@ -127,7 +125,7 @@ def test_a_network_file_system_is_refused(
         pytest.fail("opened")
 
 
-def test_where_the_system_lists_no_mounts_the_ledger_opens_all_the_same(
+def test_ledger_opens_where_the_system_lists_no_mounts(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = Path.read_bytes
@@ -149,7 +147,7 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
         pytest.fail("opened")
 
 
-def test_a_ledger_of_which_only_the_newest_part_is_left_is_not_begun_anew(path: Path) -> None:
+def test_ledger_with_only_its_wal_left_is_not_replaced(path: Path) -> None:
     path.parent.mkdir()
     path.with_name(path.name + "-wal").write_bytes(b"the newest part")
     with pytest.raises(LedgerError, match="only its newest part is left"), opened_file(path):

@@ -107,7 +107,7 @@ STATES = st.sampled_from(["sent", "open", "unknown", "failed", "skipped"])
 
 
 @given(st.lists(st.lists(STATES, min_size=1, max_size=4), max_size=20), st.integers(0, 3))
-def test_whatever_the_ledger_holds_every_user_and_message_is_counted(
+def test_every_user_and_message_of_any_ledger_is_counted(
     histories: list[list[str]], cap: int
 ) -> None:
     users = [
@@ -122,7 +122,7 @@ def test_whatever_the_ledger_holds_every_user_and_message_is_counted(
     assert found.in_doubt.total() == stock.in_state("unknown")
 
 
-def test_who_has_confirmed_is_counted_by_whole_days_since_the_last_message() -> None:
+def test_confirmed_users_are_counted_by_days_since_the_message() -> None:
     pool = {b"a": "CONFIRMED", b"b": "UNCONFIRMED", b"c": "CONFIRMED", b"d": "RESET_REQUIRED"}
     users = [
         [message("a", at=NOW - 9 * DAY), message("a", at=NOW - DAY + 1)],
@@ -201,7 +201,7 @@ def test_an_empty_ledger_and_one_without_messages_read_so() -> None:
     assert "no end" not in "\n".join(told)
 
 
-def test_a_run_without_an_end_goes_on_or_has_died_where_that_can_be_known() -> None:
+def test_run_without_an_end_is_running_or_dead_where_known() -> None:
     shown = "\n".join(lines(status(ADA, running=True), more=""))
     assert "  0  in progress\n\nUsers" in shown
     told = lines(status(ADA, running=False), more="")
@@ -262,7 +262,7 @@ def test_cap_is_that_of_the_last_run_that_noted_one() -> None:
     assert last_cap(runs) == 3
 
 
-def test_only_the_last_ten_runs_are_shown_and_the_rest_is_counted() -> None:
+def test_last_ten_runs_are_shown_and_the_rest_counted() -> None:
     runs = [PastRun(n, NOW, NOW + n * 3600, {"exit_code": 0}) for n in range(1, 14)]
     told = lines(status(ADA, runs=runs, max_sends=0), more="")
     assert told[2] == "Runs 13"
@@ -289,7 +289,7 @@ def test_every_line_fits_a_terminal_whatever_the_counts() -> None:
     assert [line for line in told if len(line) > 80] == []
 
 
-def test_names_are_masked_unless_asked_otherwise_and_never_reach_the_terminal_raw() -> None:
+def test_names_are_masked_by_default_and_escaped_always() -> None:
     hostile = "\x1b[2Jada\u202e@example.com"
     told = status([message(hostile, "unknown", "no-answer")])
     for masked in (True, False):
@@ -357,7 +357,7 @@ def test_programs_get_the_same_in_numbers() -> None:
     assert as_json(status())["confirmations"] is None
 
 
-def test_the_status_that_the_readme_shows_is_one_that_the_program_writes() -> None:
+def test_status_in_the_readme_is_what_the_program_writes() -> None:
     shown = "\n".join(block("status-output"))
 
     begun = 1_795_161_600.0  # 2026-11-20 08:00 UTC

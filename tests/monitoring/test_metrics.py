@@ -125,7 +125,7 @@ async def test_a_disk_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.anyio
-async def test_a_write_that_hung_and_goes_on_after_the_last_one_does_not_replace_it(
+async def test_write_that_hung_does_not_replace_a_later_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hanging, mended, gone_on = threading.Event(), threading.Event(), threading.Event()

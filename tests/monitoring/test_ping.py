@@ -56,7 +56,7 @@ async def pinged(url: str, end: RunEnd | BatchResendError) -> list[str]:
         (InputError("nope.csv cannot be read."), "/fail"),
     ],
 )
-async def test_the_start_and_then_the_exit_code_are_told(
+async def test_ping_reports_the_start_and_then_the_exit_code(
     check: Check, end: RunEnd | BatchResendError, signal: str
 ) -> None:
     assert await pinged(check.url, end) == []
@@ -76,7 +76,7 @@ async def test_the_body_is_the_summary_without_names_of_files(check: Check) -> N
 
 
 @pytest.mark.anyio
-async def test_what_ended_a_run_before_it_began_is_told_masked(check: Check) -> None:
+async def test_error_before_the_start_is_reported_masked(check: Check) -> None:
     await pinged(check.url, InputError("row 3 ada@example.com is broken: mend it."))
     assert check.heard[-1][2] == {
         "error": "row 3 a***@e*** is broken: mend it.",
@@ -97,16 +97,16 @@ async def test_a_query_stays_behind_the_signal(check: Check) -> None:
         ([500], "HTTP status 500"),
         ([404], "HTTP status 404"),
         ([302], "HTTP status 302"),
-        ([0], "no answer within 0.5 s"),
+        ([0], "no response within 0.5 s"),
     ],
 )
 @pytest.mark.usefixtures("soon")
-async def test_a_ping_is_tried_twice_and_then_warned_of_without_its_address(
+async def test_ping_is_attempted_twice_then_warned_of_without_its_url(
     check: Check, answers: list[int], told: str
 ) -> None:
     check.answers = [200, *answers]
     warned = await pinged(check.url, summary())
-    assert warned == [f"A ping to 127.0.0.1 came to nothing ({told}). The run is not affected."]
+    assert warned == [f"A ping to 127.0.0.1 failed ({told}). The run is not affected."]
     assert check.signals == ["/start", "", ""]
 
 
@@ -120,7 +120,7 @@ async def test_a_ping_that_succeeds_the_second_time_is_no_trouble(check: Check) 
 
 @pytest.mark.anyio
 @pytest.mark.usefixtures("soon")
-async def test_nobody_listening_is_no_trouble(check: Check, unused: int) -> None:
+async def test_unreachable_ping_url_does_not_fail_the_run(check: Check, unused: int) -> None:
     url = f"http://127.0.0.1:{unused}/{TOKEN}"
     warned = await pinged(url, summary())
     assert warned
@@ -151,7 +151,7 @@ async def test_a_start_that_hangs_is_given_up_for_the_end(
         "https://hc-ping.com/a b", "https://hc-ping.com/a\nb",
     ],
 )  # fmt: skip
-def test_an_address_that_cannot_be_pinged_is_refused_and_not_shown(url: str) -> None:
+def test_invalid_ping_url_is_refused_and_not_shown(url: str) -> None:
     with pytest.raises(UsageError, match=r"^--ping-url is .*\.$") as refused:
         Ping(url, print)
     assert "abc" not in str(refused.value)

@@ -59,7 +59,7 @@ def test_labels_cannot_break_out_of_their_quotes(tmp_path: Path) -> None:
     assert 'batch_resend_running{region="a\\"b\\\\c\\nd"} 1\n' in text
 
 
-def test_whoever_has_the_old_file_open_reads_the_old_one_to_its_end(tmp_path: Path) -> None:
+def test_open_reader_reads_the_old_file_to_its_end(tmp_path: Path) -> None:
     path = tmp_path / "resend.prom"
     form = Textfile(str(path))
     form.write(Standing(requests=1))

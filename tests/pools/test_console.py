@@ -38,7 +38,7 @@ def stands(eligible: int, done: int, **given: Any) -> Snapshot:
     return replace(snapshot(), eligible=eligible, done=done, tally=tally, **changed)
 
 
-def test_the_total_adds_up_and_the_rate_is_that_of_those_which_go_on() -> None:
+def test_total_adds_up_and_the_rate_is_that_of_running_pools() -> None:
     found = total([stands(50, 10), stands(30, 20, rate=4.0, seconds=5.0), stands(5, 5, rate=9.0)])
     assert (found.eligible, found.done, found.rate, found.seconds) == (85, 35, 14.0, 5.0)
     assert (found.throttled, found.in_flight, found.tally.requests) == (3, 6, 38)
@@ -70,7 +70,7 @@ def console(**given: Any) -> tuple[PoolsConsole, io.StringIO]:
     return PoolsConsole(yes=True, stream=stream, **given), stream
 
 
-def test_where_there_is_no_terminal_a_plain_line_comes_for_each_pool() -> None:
+def test_plain_line_for_each_pool_without_a_terminal() -> None:
     made, stream = console()
     for name, done in (("shop", 10), ("blog", 20)):
         standing = stands(40, done)

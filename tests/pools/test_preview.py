@@ -23,7 +23,7 @@ def test_the_quota_is_that_of_an_account_and_region() -> None:
     assert same_quota(infos) == [("a", "d"), ("c",), ("b",)]
 
 
-def test_where_an_account_is_not_known_it_may_be_any_of_the_region() -> None:
+def test_unknown_account_may_be_any_of_the_region() -> None:
     infos = {
         "a": known("eu-west-1", "111"), "b": known("eu-west-1", "222"),
         "c": known("eu-west-1", None), "d": known("us-east-1", None),

@@ -129,7 +129,7 @@ async def test_each_pool_has_its_report_and_all_have_one_summary() -> None:
     assert told["reasons"] == {"sent/accepted": 4, "failed/user-not-found": 1}
 
 
-async def test_the_one_summary_is_compressed_by_its_ending_like_other_results() -> None:
+async def test_summary_is_compressed_by_its_ending() -> None:
     pools, _ = together(
         summary="summary.json.gz", shop=pool("shop", "ada"), blog=pool("blog", "dan")
     )
@@ -138,7 +138,7 @@ async def test_the_one_summary_is_compressed_by_its_ending_like_other_results() 
     assert (told["rows"], list(told["pools"])) == (2, ["shop", "blog"])
 
 
-async def test_nobody_is_asked_for_before_all_are_planned_and_approved() -> None:
+async def test_no_request_before_all_pools_are_planned_and_approved() -> None:
     seen: list[PoolsPreview] = []
 
     async def ask(preview: PoolsPreview) -> bool:
@@ -191,7 +191,7 @@ async def test_a_shared_pace_has_the_quota_that_all_know(
     assert shared[0].pace.usage.quota == known
 
 
-async def test_where_it_is_not_approved_nobody_is_written_to_and_nothing_is_left() -> None:
+async def test_refused_plan_sends_nothing_and_leaves_nothing() -> None:
     async def no(_: PoolsPreview) -> bool:
         return False
 
@@ -298,7 +298,7 @@ async def test_reports_without_a_name_do_not_replace_each_other() -> None:
     assert len(list(Path().glob("resend-report-*.csv"))) == 2
 
 
-async def test_what_ends_one_lets_the_others_go_on_and_the_worst_code_counts() -> None:
+async def test_pool_that_ends_lets_others_continue_and_sets_the_code() -> None:
     pools, heard = together(
         shop=pool("shop", *(f"u{n}" for n in range(40)), max_sent=5),
         blog=pool("blog", "dan+missing", *(f"u{n}" for n in range(40))),
@@ -332,7 +332,7 @@ async def test_a_stop_is_for_all_and_every_row_is_reported() -> None:
         assert each.results[Reason.STOPPED] > 100
 
 
-async def test_a_stop_while_the_question_is_open_writes_to_nobody() -> None:
+async def test_stop_during_the_prompt_sends_nothing() -> None:
     async def ask(_: PoolsPreview) -> bool:
         pools.stops.stop(Stop.SIGINT)
         await anyio.sleep_forever()
@@ -347,7 +347,7 @@ async def test_a_stop_while_the_question_is_open_writes_to_nobody() -> None:
     assert reports() == []
 
 
-async def test_a_summary_that_exists_is_refused_before_anybody_is_written_to() -> None:
+async def test_existing_summary_is_refused_before_any_message() -> None:
     Path("summary.json").write_text("mine")
     pools, heard = together(shop=pool("shop", "ada"), blog=pool("blog", "dan"))
     with pytest.raises(BatchResendError, match=r"--summary summary.json exists already"):

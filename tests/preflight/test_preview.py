@@ -157,7 +157,7 @@ def test_preview_gives_the_numbers_to_observers() -> None:
     assert (PREVIEW.eligible, PREVIEW.rate, PREVIEW.seconds) == (1200, 25.0, 47.96)
 
 
-def test_plan_masks_names_unless_told_otherwise() -> None:
+def test_plan_masks_names_by_default() -> None:
     for said in (confirmation_lines, plan_lines):
         assert "ada@example.com" not in "\n".join(said(PREVIEW))
         assert "ada@example.com" in "\n".join(said(PREVIEW, masked=False))

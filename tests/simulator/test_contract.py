@@ -411,7 +411,7 @@ def hostile(name: str, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-async def test_one_call_is_one_request_whatever_breaks_and_whatever_the_machine_says(
+async def test_one_call_is_one_request_whatever_breaks(
     environment: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     hostile(environment, monkeypatch, tmp_path)

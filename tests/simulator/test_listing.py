@@ -80,7 +80,8 @@ def test_a_listing_goes_through_all_users_page_by_page() -> None:
     assert pages(Cognito(Pool())) == [[]]
 
 
-def test_nobody_is_skipped_when_the_first_of_the_next_page_is_confirmed_between_the_pages() -> None:
+def test_confirmation_between_pages_skips_no_user() -> None:
+    """The first user of the next page is confirmed between the pages."""
     pool = Pool(User(name) for name in "abcdef")
 
     def confirm(page: int) -> None:

@@ -29,7 +29,7 @@ async def not_sent(url: str) -> bool:
     return (reply.wire, judge(reply).reason) == (Wire.NOT_SENT, Reason.CONNECTION)
 
 
-async def test_by_the_sdk_a_refused_connection_proves_that_nothing_was_sent() -> None:
+async def test_sdk_refused_connection_proves_nothing_was_sent() -> None:
     async with running(Cognito()) as url:
         pass
     assert await not_sent(url)
@@ -45,9 +45,7 @@ async def test_by_the_sdk_an_unknown_name_proves_that_nothing_was_sent(
     assert await not_sent("https://cognito.invalid")
 
 
-async def test_by_the_sdk_a_connection_that_never_comes_about_proves_that_nothing_was_sent() -> (
-    None
-):
+async def test_sdk_connection_timeout_proves_nothing_was_sent() -> None:
     with socket.socket() as full, socket.socket() as first, socket.socket() as second:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
@@ -57,14 +55,14 @@ async def test_by_the_sdk_a_connection_that_never_comes_about_proves_that_nothin
         assert await not_sent(f"http://127.0.0.1:{full.getsockname()[1]}")
 
 
-async def test_by_the_sdk_a_failed_handshake_proves_that_nothing_was_sent() -> None:
+async def test_sdk_failed_handshake_proves_nothing_was_sent() -> None:
     cognito = Cognito()
     async with running(cognito) as url:
         assert await not_sent(url.replace("http:", "https:"))
     assert cognito.requests == 0
 
 
-async def test_by_the_sdk_a_proxy_that_refuses_proves_that_nothing_was_sent(
+async def test_sdk_refusing_proxy_proves_nothing_was_sent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked: list[bytes] = []
@@ -84,7 +82,7 @@ async def test_by_the_sdk_a_proxy_that_refuses_proves_that_nothing_was_sent(
     assert b"ada" not in head
 
 
-async def test_by_the_sdk_a_proxy_that_is_not_there_proves_that_nothing_was_sent(
+async def test_sdk_missing_proxy_proves_nothing_was_sent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async with running(Cognito()) as gone:
@@ -93,7 +91,7 @@ async def test_by_the_sdk_a_proxy_that_is_not_there_proves_that_nothing_was_sent
     assert await not_sent("https://cognito.invalid")
 
 
-async def test_by_the_sdk_plain_http_stays_on_this_machine_whatever_the_proxy(
+async def test_sdk_plain_http_stays_on_this_machine_despite_a_proxy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     cognito, eavesdropper = Cognito(), Cognito()

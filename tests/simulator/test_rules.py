@@ -99,7 +99,7 @@ def let_through(quota: Quota, arrivals: Iterable[float]) -> list[float]:
 
 
 @given(ARRIVALS, st.integers(1, 9), st.integers(1, 9))
-def test_a_bucket_never_gives_more_than_its_size_and_what_came_in(
+def test_bucket_never_gives_more_than_size_and_refill(
     arrivals: list[float], rate: int, burst: int
 ) -> None:
     accepted = let_through(Quota(rate=rate, burst=burst), arrivals)
@@ -122,7 +122,7 @@ def test_no_second_at_all_gives_more_than_a_sliding_rate(arrivals: list[float], 
         assert sum(start <= at < start + 1 for at in accepted) <= rate
 
 
-def test_over_the_quota_is_a_400_that_says_how_long_to_wait_and_is_counted() -> None:
+def test_request_over_the_quota_is_a_counted_400_with_a_wait() -> None:
     cognito = Cognito(quota=Quota(rate=1, retry_after=2.5))
     assert code_of(resend(cognito, ask("ada"), now=0)) == "sent"
     refused = resend(cognito, ask("bob"), now=0)
@@ -141,7 +141,7 @@ def test_other_traffic_draws_from_the_same_quota() -> None:
     assert cognito.requests == 2
 
 
-def test_without_a_quota_nobody_is_throttled() -> None:
+def test_no_request_is_throttled_without_a_quota() -> None:
     cognito = Cognito()
     assert all(resend(cognito, ask(f"user{i}"), now=0).delivery for i in range(500))
     assert cognito.spend(0)
@@ -150,7 +150,7 @@ def test_without_a_quota_nobody_is_throttled() -> None:
 # Limits
 
 
-def test_the_sixth_resend_within_an_hour_is_refused_and_the_hour_rolls() -> None:
+def test_sixth_resend_within_a_rolling_hour_is_refused() -> None:
     cognito = Cognito()
     answers = {
         minute: resend(cognito, ask("ada"), now=minute * 60)
@@ -232,7 +232,7 @@ def test_a_pool_that_verifies_nothing_has_nothing_to_send() -> None:
 
 
 @pytest.mark.parametrize("name", ["ada+missing@example.com", "ada+disabled@example.com"])
-def test_a_client_that_hides_who_exists_pretends_a_delivery_that_does_not_count(name: str) -> None:
+def test_client_that_hides_users_pretends_an_uncounted_delivery(name: str) -> None:
     cognito = Cognito(client=Client(prevent_user_existence_errors=True))
     reply = resend(cognito, ask(name), now=0)
     assert reply.delivery == Delivery("EMAIL", "a***@e***", "email")
@@ -282,7 +282,7 @@ def test_the_marker_in_a_name_says_what_happens(name: str, kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("kind", Kind)
-def test_every_kind_can_be_written_into_a_name_and_explains_itself(kind: Kind) -> None:
+def test_every_kind_can_be_part_of_a_name_and_is_explained(kind: Kind) -> None:
     assert Kind.of(f"ada+{kind.value}@example.com") is kind
     assert kind.sentence.endswith(".")
 
@@ -323,7 +323,7 @@ def test_a_busy_user_is_refused_once() -> None:
     assert code_of(second) == "sent"
 
 
-def test_an_outage_hits_everybody_for_its_time() -> None:
+def test_outage_affects_all_requests_while_it_lasts() -> None:
     cognito = Cognito(outages=[Outage(Kind.ERROR, 10, 20), Outage(Kind.LOST, 30, 40)])
     statuses = [resend(cognito, ask(f"u{now}"), now=now).status for now in (9, 10, 19, 20, 30)]
     assert statuses == [200, 500, 500, 200, 0]
@@ -336,7 +336,7 @@ def test_an_outage_hits_everybody_for_its_time() -> None:
 # The pool
 
 
-def test_a_listed_user_is_counted_by_username_whatever_name_was_used() -> None:
+def test_listed_user_is_counted_by_username_under_any_name() -> None:
     ada = User("u-1", {"sub": "u-1", "email": "ada@example.com", "phone_number": "+15550123"})
     cognito = Cognito(Pool([ada]))
     for name in ("u-1", "ada@example.com", "+15550123"):
@@ -358,7 +358,7 @@ def test_a_listed_user_is_treated_by_status_and_by_marker(user: User, code: str)
     assert code_of(resend(Cognito(Pool([user])), ask(user.username), now=0)) == code
 
 
-def test_a_user_with_a_number_gets_a_text_message_where_the_pool_verifies_numbers() -> None:
+def test_pool_that_verifies_numbers_sends_text_messages() -> None:
     users = [User("ada", {"email": "ada@e.org", "phone_number": "+15550123"}), User("bob")]
     cognito = Cognito(Pool(users), settings=PoolSettings(auto_verified=("email", "phone_number")))
     assert resend(cognito, ask("ada"), now=0).delivery == Delivery(
@@ -367,7 +367,7 @@ def test_a_user_with_a_number_gets_a_text_message_where_the_pool_verifies_number
     assert resend(cognito, ask("bob"), now=0).delivery == Delivery("EMAIL", "b***@e***", "email")
 
 
-def test_a_removed_user_and_a_changed_address_are_no_longer_found() -> None:
+def test_removed_user_and_changed_address_are_not_found() -> None:
     pool = Pool([User("u-1", {"email": "ada@e.org"}), User("u-2", {"email": "bob@e.org"})])
     pool.put(User("u-1", {"email": "new@e.org"}))
     pool.remove("u-2")

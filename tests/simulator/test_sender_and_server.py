@@ -171,7 +171,7 @@ async def test_users_and_settings_can_be_asked_for_over_http() -> None:
 
 @ON_ASYNCIO
 @pytest.mark.anyio
-async def test_the_record_tells_who_was_sent_what_and_who_followed_a_redirect() -> None:
+async def test_record_lists_deliveries_and_followed_redirects() -> None:
     async with running(Cognito()) as url:
         await post(url, "ResendConfirmationCode", ask("ada"))
         # aiohttp follows redirects, which a careful client does not.

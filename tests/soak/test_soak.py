@@ -15,9 +15,10 @@ def _breaks_the_promise(town: Town) -> bool:
     return max(town.written) > POLICY.max_sends or town.shortest_by_clock < POLICY.cooldown
 
 
-def test_hours_of_cron_with_everything_that_goes_wrong_write_to_nobody_too_often(
+def test_hours_of_faulty_cron_never_exceed_the_cap(
     tmp_path: Path,
 ) -> None:
+    """Hours of cron with everything that goes wrong send no user too many messages."""
     soak = Soak(tmp_path, sign_ups=50, seed=4)
     hours = list(soak.run(16))
     assert not _breaks_the_promise(soak.town)
@@ -36,7 +37,7 @@ def test_the_judge_notices_a_ledger_that_forgets(tmp_path: Path) -> None:
 
 @pytest.mark.long
 @pytest.mark.timeout(3 * 3600)
-def test_three_days_of_cron_write_to_nobody_too_often_and_take_no_more_room(
+def test_three_days_of_cron_stay_within_cap_and_disk_space(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     soak = Soak(tmp_path, sign_ups=500)

@@ -80,7 +80,7 @@ async def names(source: CognitoSource) -> list[str]:
     return [candidate.username for candidate in await read(source)]
 
 
-async def test_pages_are_turned_by_their_tokens_and_nothing_else_changes() -> None:
+async def test_pages_follow_by_token_and_nothing_else_changes() -> None:
     client = Pages(page("a", "b", token="1"), page("c", token="2"), page("d"))
     candidates = await read(listing(client))
     assert [(c.row, c.username) for c in candidates] == [(1, "a"), (2, "b"), (3, "c"), (4, "d")]
@@ -179,7 +179,7 @@ async def test_user_that_cognito_does_not_list_is_refused(user: Any, why: str) -
     ],
 )
 async def test_page_that_cognito_does_not_send_is_refused(answer: Any) -> None:
-    with pytest.raises(SettingsError, match="does not answer as Amazon Cognito"):
+    with pytest.raises(SettingsError, match="does not respond as Amazon Cognito"):
         await read(listing(Pages(answer)))
 
 
@@ -216,7 +216,7 @@ async def test_page_that_does_not_come_is_waited_for_aloud(pages: Any, limit: in
 
 async def test_first_page_that_is_throttled_is_given_up_in_time() -> None:
     began = trio.current_time()
-    with pytest.raises(InputError, match=r"has no room for .*, asked \d times: run again later"):
+    with pytest.raises(InputError, match=r"throttles .* after \d attempts. Run again later"):
         await read(listing(Pages(*[error("TooManyRequestsException", "Rate exceeded")] * 10)))
     assert trio.current_time() - began == 60
 
@@ -239,14 +239,14 @@ async def test_the_raw_rows_are_a_csv_file_of_the_same_users(tmp_path: Path) -> 
     assert again == listed
 
 
-async def test_a_listing_that_does_not_advance_is_not_followed_for_ever() -> None:
+async def test_listing_that_does_not_advance_is_given_up() -> None:
     client = Pages(page("a", token="1"), page("b", token="2"), page("a", token="1"))
     with pytest.raises(InputError, match="does not advance") as refused:
         await read(listing(client))
     assert not isinstance(refused.value, StaleListing)
 
 
-async def test_pages_that_stay_empty_are_followed_as_far_as_the_biggest_pool_could_need(
+async def test_empty_pages_are_followed_as_far_as_the_largest_pool(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert cognito._MOST_PAGES * cognito.PAGE > 40_000_000  # Cognito's quota of users in a pool
@@ -302,13 +302,13 @@ NOT_FOUND = error("ResourceNotFoundException", f"User pool {POOL} does not exist
         (error("InvalidToken", "x"), SettingsError, "InvalidToken: x"),
         (error("OperationNotEnabledException", "no"), SettingsError, "primary Region"),
         (error("SomethingNew", "odd\n"), SettingsError, r"SomethingNew: odd\\n"),
-        (error("403", "<html>", 403), SettingsError, "does not answer as Amazon Cognito"),
-        (error("UnknownOperationException"), SettingsError, "does not answer as Amazon Cognito"),
-        (ResponseParserError("<html>"), SettingsError, "does not answer as Amazon Cognito"),
-        (ValueError("Invalid timestamp"), SettingsError, "does not answer as Amazon Cognito"),
-        (RuntimeError("offset for 1e300"), SettingsError, "does not answer as Amazon Cognito"),
-        (OverflowError("too large"), SettingsError, "does not answer as Amazon Cognito"),
-        ({"ResponseMetadata": {}}, SettingsError, "does not answer as Amazon Cognito"),
+        (error("403", "<html>", 403), SettingsError, "does not respond as Amazon Cognito"),
+        (error("UnknownOperationException"), SettingsError, "does not respond as Amazon Cognito"),
+        (ResponseParserError("<html>"), SettingsError, "does not respond as Amazon Cognito"),
+        (ValueError("Invalid timestamp"), SettingsError, "does not respond as Amazon Cognito"),
+        (RuntimeError("offset for 1e300"), SettingsError, "does not respond as Amazon Cognito"),
+        (OverflowError("too large"), SettingsError, "does not respond as Amazon Cognito"),
+        ({"ResponseMetadata": {}}, SettingsError, "does not respond as Amazon Cognito"),
         (
             botocore.exceptions.EndpointConnectionError(endpoint_url="https://x"),
             SettingsError,
@@ -322,7 +322,7 @@ NOT_FOUND = error("ResourceNotFoundException", f"User pool {POOL} does not exist
         (
             botocore.exceptions.ParamValidationError(report="x"),
             SettingsError,
-            "cannot be asked for",
+            "cannot be requested",
         ),
         (botocore.exceptions.NoRegionError(), SettingsError, "NoRegionError"),
     ],
@@ -338,7 +338,7 @@ async def test_what_fails_at_the_first_page_is_said_in_a_sentence(
     assert str(refused.value).isprintable()
 
 
-async def test_a_message_of_cognitos_shows_nobodys_address() -> None:
+async def test_cognito_message_is_shown_without_addresses() -> None:
     client = Pages(error("InvalidParameterException", "bad filter: email = ada@example.com"))
     with pytest.raises(InputError) as refused:
         await listing(client).open()
@@ -386,7 +386,7 @@ async def test_trouble_that_does_not_pass_ends_the_listing(
     assert client.answers == []
 
 
-async def test_expired_credentials_half_way_are_not_taken_for_a_stale_listing() -> None:
+async def test_expired_credentials_are_not_a_stale_listing() -> None:
     client = Pages(page("a", token="1"), error("ExpiredTokenException", "expired"))
     with pytest.raises(SettingsError, match="credentials"):
         await read(listing(client))
@@ -462,7 +462,7 @@ async def test_every_user_of_a_real_listing_comes_exactly_once(moto: str) -> Non
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_a_real_listing_whose_users_confirm_meanwhile_is_stale(moto: str) -> None:
+async def test_real_listing_whose_users_confirm_is_stale(moto: str) -> None:
     pool = await asyncio.to_thread(Pool, moto, 80)
     async with real_client(moto) as client:
         source = listing(client, pool.id)
@@ -481,7 +481,7 @@ async def test_the_real_clients_errors_are_said_in_a_sentence(
     pool = await asyncio.to_thread(Pool, moto, 0)
     async with real_client(moto) as client:
         assert await names(listing(client, pool.id)) == []
-        with pytest.raises(SettingsError, match="no user pool eu-west-1_Pool in this Region"):
+        with pytest.raises(SettingsError, match="eu-west-1_Pool does not exist in this Region"):
             await listing(client).open()
         with pytest.raises(SettingsError, match="--user-pool-id"):
             await listing(client, "").open()

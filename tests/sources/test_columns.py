@@ -48,15 +48,15 @@ async def test_the_username_column_can_be_given(
     assert await names(users, username_column=wanted) == ["ab"[column]]
 
 
-async def test_a_missing_username_column_is_told_with_those_there_are(users: Path) -> None:
+async def test_missing_username_column_lists_the_existing_ones(users: Path) -> None:
     users.write_text(",".join(f"c{n}" for n in range(12)) + ",\x1b,\n" + "x\n")
     assert await refusal(users, username_column="login\n") == (
-        " has no column 'login\\\\n': name one of its columns with --username-column"
+        " has no column 'login\\\\n'. Choose one of its columns with --username-column"
         " ('c0', 'c1', 'c2', 'c3', 'c4', 'c5', 'c6', 'c7', 'c8', 'c9', …)."
     )
     users.write_text("id,\x1bmail\n1,2\n")
     assert await refusal(users) == (
-        " has no username column: name one of its columns with --username-column"
+        " has no username column. Choose one of its columns with --username-column"
         " ('id', '\\\\x1bmail')."
     )
 
@@ -79,9 +79,7 @@ async def test_of_other_columns_called_the_same_the_first_counts(users: Path) ->
     "first",
     ["ada@example.com", "+15551234567", "258145af-20f1-41da-bd80-533b52c67516"],
 )
-async def test_a_header_that_looks_like_a_user_is_refused_and_not_shown(
-    users: Path, first: str
-) -> None:
+async def test_header_that_looks_like_a_user_is_refused_unseen(users: Path, first: str) -> None:
     users.write_text(f"{first}\nbob@example.com\n")
     sentence = await refusal(users)
     assert "--no-header" in sentence
@@ -101,7 +99,7 @@ async def test_without_a_header_the_columns_are_numbered(users: Path) -> None:
     assert rows[0].raw == "ada@example.com;de\n"
 
 
-async def test_without_a_header_another_column_can_be_the_username_by_its_number(
+async def test_username_column_can_be_a_number_without_a_header(
     users: Path,
 ) -> None:
     users.write_text("1,ada\n2,bob\n")
@@ -136,7 +134,7 @@ async def test_single_unknown_heading_is_refused_with_both_ways_out(users: Path)
 async def test_names_on_one_line_are_refused(users: Path, text: str) -> None:
     users.write_text(text)
     assert "has no username column" in await refusal(users)
-    assert "or give one name per line" in await refusal(users, header=False)
+    assert "or put one name on each line" in await refusal(users, header=False)
 
 
 async def test_pipe_within_a_bare_name_delimits_nothing(users: Path) -> None:

@@ -116,7 +116,7 @@ def test_what_delimits_nothing_is_wrong_usage(given: str) -> None:
 
 @pytest.mark.parametrize("header", [True, False])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
-async def test_excel_s_own_word_on_the_delimiter_is_honoured_and_handed_on(
+async def test_excels_sep_line_sets_the_delimiter_and_is_kept(
     users: Path, header: bool, encoding: str
 ) -> None:
     heading = "SEP=;\r\n" + ("username;a,b,c\r\n" if header else "")
@@ -138,7 +138,7 @@ async def test_behind_excel_s_own_word_lines_are_counted_as_they_stand(users: Pa
     users.write_text('sep=;\nusername;a\nada;1\n"x"y;1')
     assert "row 2 (line 4) is quoted wrongly" in await refusal(users)
     users.write_text("sep=;\n")
-    assert await refusal(users) == " is empty: give a file with at least one user."
+    assert await refusal(users) == " is empty. Pass a file with at least one user."
     users.write_text("username\nada\nsep=;\n")
     assert await names(users) == ["ada", "sep=;"]
 
@@ -189,15 +189,15 @@ async def test_an_empty_file_is_refused(users: Path, text: str) -> None:
     users.write_text(text)
     for header in (True, False):
         assert (
-            await refusal(users, header=header) == " is empty: give a file with at least one user."
+            await refusal(users, header=header) == " is empty. Pass a file with at least one user."
         )
 
 
 async def test_a_header_alone_is_refused(users: Path) -> None:
     users.write_text("username,a\n\n \n")
     assert await refusal(users) == (
-        " has a header but no rows: give a file with at least one user,"
-        " or use --no-header if its only line is one."
+        " has a header but no rows. Pass a file with at least one user,"
+        " or use --no-header if its only line is a user."
     )
 
 

@@ -65,7 +65,7 @@ FUZZED = int(os.environ.get("BATCH_RESEND_EXAMPLES", "1000"))
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-def test_what_csv_writes_is_read_back_and_the_raw_rows_are_the_same_input(
+def test_written_csv_reads_back_and_raw_rows_are_equivalent(
     tmp_path: Path,
     table: tuple[list[str], list[list[str]]],
     delimiter: str,

@@ -110,7 +110,7 @@ async def test_hidden_sheet_is_not_read(book: Path) -> None:
 @pytest.mark.parametrize("sheets", [[[]], [[["username"]]]])
 async def test_workbook_without_users_is_refused(book: Path, sheets: Any) -> None:
     write(book, *sheets)
-    assert "give a file with at least one user" in await refusal(book)
+    assert "Pass a file with at least one user" in await refusal(book)
 
 
 @pytest.mark.parametrize(

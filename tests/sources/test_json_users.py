@@ -145,7 +145,7 @@ async def test_object_of_columns_is_a_row(users: Path) -> None:
         ('{"Users": [{"Username": "ada"}]', "is not valid JSON"),
         ("[" * 100_000, "is nested too deeply"),
         ('{"a": "' + "x" * (3 << 20) + '"}', "is not valid JSON, or is too long"),
-        ("[]", "is empty: give a file with at least one user."),
+        ("[]", "is empty. Pass a file with at least one user."),
         ('{"Users": []}', "is empty"),
         ('{"username": "a", "Enabled": "maybe"}', "a date or an Enabled that is neither"),
     ],

@@ -64,7 +64,7 @@ async def test_a_gzipped_file_is_known_by_its_ending(tmp_path: Path) -> None:
     [
         (
             gzip.compress(b"username\n", mtime=0),
-            "gzip, and its name does not say so: let it end in .gz",
+            "gzip data, but its name does not end in .gz. Rename it",
         ),
     ],
 )
@@ -81,7 +81,7 @@ async def test_what_cannot_be_opened_is_named(
 ) -> None:
     assert "No such file or directory" in await refusal(users)
     assert "Is a directory" in await refusal(tmp_path)
-    with pytest.raises(InputError, match=r"a\\x00b is no file's name"):
+    with pytest.raises(InputError, match=r"a\\x00b is not a valid file name"):
         await read("a\0b")
 
     def denied(*_: object) -> int:  # the tests may run as root, whom nothing is denied
@@ -92,11 +92,11 @@ async def test_what_cannot_be_opened_is_named(
     assert "Permission denied" in await refusal(users)
 
 
-async def test_undecodable_bytes_are_told_with_their_line_and_the_way_out(users: Path) -> None:
+async def test_undecodable_bytes_are_reported_with_line_and_fix(users: Path) -> None:
     users.write_bytes(b"username\n" + b"ada\n" * 5000 + b"zo\xeb\n" + b"bob\n" * 5000)
     sentence = await refusal(users)
     assert sentence == (
-        " is not utf-8 near line 5002: give the file's encoding with --encoding, such as"
+        " is not utf-8 near line 5002. Set the file's encoding with --encoding, such as"
         " cp1252 or utf-16."
     )
     assert (await names(users, encoding="cp1252"))[5000] == "zoë"
@@ -161,7 +161,7 @@ async def test_an_empty_standard_input_is_named(standard_input: int) -> None:
         await read("-")
 
 
-async def test_nobody_waits_for_a_silent_pipe_longer_than_wanted(standard_input: int) -> None:
+async def test_silent_pipe_is_not_waited_for_longer_than_wanted(standard_input: int) -> None:
     source = FileSource("-", header=False)
     with anyio.move_on_after(0.1) as scope:
         await source.open()
@@ -171,9 +171,7 @@ async def test_nobody_waits_for_a_silent_pipe_longer_than_wanted(standard_input:
 
 
 @pytest.mark.parametrize("how", ["standard input", "named pipe"])
-def test_a_program_that_waits_for_input_ends_at_once_when_interrupted(
-    tmp_path: Path, how: str
-) -> None:
+def test_program_that_waits_for_input_ends_on_interrupt(tmp_path: Path, how: str) -> None:
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     program = (

@@ -95,7 +95,7 @@ def cloud(
 # -- settings --------------------------------------------------------------------------
 
 
-def test_arguments_mean_what_they_mean_to_the_command_and_beat_the_variables(
+def test_arguments_are_the_options_and_beat_the_variables(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("BATCH_RESEND_CLIENT_ID", "fromthevariable")
@@ -159,7 +159,7 @@ def test_an_action_that_is_none_is_refused() -> None:
         ("TOLERATED_FAILURE_PERCENTAGE", "many", "from 0 to 100"),
     ],
 )
-def test_a_number_out_of_bounds_is_refused_before_anything_is_read(
+def test_number_out_of_bounds_is_refused_before_reading(
     cloud: Cloud, variable: str, value: str, told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(variable, value)
@@ -175,9 +175,7 @@ def test_an_input_that_cannot_be_read_fails_the_plan(cloud: Cloud) -> None:
         cloud.plan("s3://clean-up/nothing.csv")
 
 
-def test_a_ledger_that_cannot_be_used_fails_a_batch_before_anybody_is_asked_for(
-    cloud: Cloud, cognito: Cognito
-) -> None:
+def test_unusable_ledger_fails_a_batch_before_any_request(cloud: Cloud, cognito: Cognito) -> None:
     plan = cloud.plan(cloud.put(numbered(3)), "--ledger", "/dev/null/ledger")
     with pytest.raises(LedgerError):
         cloud.send(plan)
@@ -208,9 +206,10 @@ def test_nothing_is_raised_once_somebody_was_written_to(
     assert cognito.deliveries == once(numbered(3))
 
 
-def test_a_batch_whose_job_breaks_while_it_sends_fails_and_its_users_are_accounted_for(
+def test_broken_batch_fails_and_its_users_are_accounted_for(
     cloud: Cloud, cognito: Cognito, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The job breaks while it sends."""
     plan = cloud.plan(cloud.put(numbered(3)))
     inner, told = Job._tell, []
 
@@ -230,9 +229,10 @@ def test_a_batch_whose_job_breaks_while_it_sends_fails_and_its_users_are_account
     assert cognito.deliveries == once(numbered(3))
 
 
-def test_a_report_that_does_not_arrive_is_told_and_the_ledger_stands_in_for_it(
+def test_undelivered_report_is_reported_and_the_ledger_used(
     cloud: Cloud, cognito: Cognito, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The ledger takes the place of a report that does not arrive."""
     plan = cloud.plan(cloud.put(numbered(3)))
 
     async def lose(*_: Any) -> None:
@@ -250,7 +250,7 @@ def test_a_report_that_does_not_arrive_is_told_and_the_ledger_stands_in_for_it(
     assert cognito.deliveries == once(numbered(3))
 
 
-def test_without_time_nobody_is_asked_for_and_the_state_machine_does_not_ask_for_ever(
+def test_batch_without_time_sends_nothing_and_is_not_repeated(
     cloud: Cloud, cognito: Cognito
 ) -> None:
     plan = cloud.plan(cloud.put(numbered(3)))
@@ -262,9 +262,7 @@ def test_without_time_nobody_is_asked_for_and_the_state_machine_does_not_ask_for
     assert (end["stopped_by"], end["exit_code"]) == ("deadline", 3)
 
 
-def test_what_stopped_an_earlier_try_is_not_told_of_a_batch_that_was_finished_since(
-    cloud: Cloud, cognito: Cognito
-) -> None:
+def test_finished_batch_does_not_report_an_earlier_stop(cloud: Cloud, cognito: Cognito) -> None:
     cognito.settings = PoolSettings(mail_quota=2)
     plan = cloud.plan(cloud.put(numbered(5)))
     assert cloud.send(plan)["stopped_by"] == "mail-quota"
@@ -293,9 +291,7 @@ def test_a_page_that_cannot_be_made_harms_nothing(
     assert len(cloud.report()) == 3
 
 
-def test_a_batch_that_was_begun_twice_at_a_time_tells_of_each_row_what_says_most(
-    cloud: Cloud, cognito: Cognito
-) -> None:
+def test_batch_started_twice_reports_the_best_known_result(cloud: Cloud, cognito: Cognito) -> None:
     names = [*numbered(2), *numbered(1, Kind.TIRED)]
     plan = cloud.plan(cloud.put(names))
     cloud.send(plan)
@@ -326,7 +322,7 @@ def test_a_report_of_another_version_is_refused() -> None:
         list(merge.read(["row,username\n"], "x"))
 
 
-def test_the_outcomes_of_the_largest_batch_fit_into_a_state_s_output() -> None:
+def test_outcomes_of_the_largest_batch_fit_into_an_output() -> None:
     rows = list(range(99_000_000, 99_000_000 + LARGEST_BATCH))
     assert len(json.dumps({"sent/accepted": rows})) < 200_000
 

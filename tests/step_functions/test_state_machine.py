@@ -242,7 +242,7 @@ def told_by(answers: list[dict[str, Any]]) -> dict[int, str]:
     return dict(found)
 
 
-def test_users_of_whom_some_fail_are_each_accounted_for(cloud: Cloud, cognito: Cognito) -> None:
+def test_every_user_is_accounted_for_when_some_fail(cloud: Cloud, cognito: Cognito) -> None:
     whole = USERS - 70
     names = [*numbered(whole), *numbered(20, Kind.TIRED), *numbered(10, Kind.NODETAILS),
              *numbered(10, Kind.CONFIRMED), *numbered(10, Kind.MISSING), *["two words"] * 10,
@@ -315,9 +315,10 @@ def test_users_of_whom_some_fail_are_each_accounted_for(cloud: Cloud, cognito: C
     )
 
 
-def test_of_a_batch_whose_function_was_killed_the_ledger_tells_and_a_redrive_sends_nobody_two(
+def test_killed_batch_is_read_from_the_ledger_and_never_resent(
     cloud: Cloud, cognito: Cognito, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The ledger has the results of a killed function; a redrive sends no second code."""
     names = numbered(60)
     users = cloud.put("in/users.csv", listed(names))
     cloud.function.environment["WORKERS"] = "1"
@@ -388,9 +389,7 @@ def test_batch_longer_than_the_function_may_take_is_continued(
     assert cloud.summary(name)["stopped_by"] is None
 
 
-def test_a_run_that_is_stopped_by_what_cognito_says_ends_as_failed_with_its_results_in_place(
-    cloud: Cloud, cognito: Cognito
-) -> None:
+def test_run_stopped_by_cognito_fails_with_its_results_kept(cloud: Cloud, cognito: Cognito) -> None:
     users = cloud.put("in/users.csv", listed(numbered(30, Kind.UNDELIVERABLE)))
     told = cloud.run(users, "--max-failures", "3", "--concurrency", "1")
     assert (told["status"], told["error"]) == ("FAILED", "Unfinished")
@@ -407,7 +406,7 @@ def test_a_run_that_is_stopped_by_what_cognito_says_ends_as_failed_with_its_resu
         ({"exit_code": 4, "why": "RuntimeError"}, "batch 7: RuntimeError"),
     ],
 )
-def test_a_batch_that_was_stopped_or_broke_fails_and_its_cause_says_why(
+def test_stopped_or_broken_batch_fails_with_its_cause(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any], cause: str
 ) -> None:
     # The answers are those of the handler, in the tests of which they are made.
@@ -417,9 +416,7 @@ def test_a_batch_that_was_stopped_or_broke_fails_and_its_cause_says_why(
 
 
 @pytest.mark.usefixtures("strict")
-def test_a_run_whose_mail_quota_is_used_up_leaves_its_whole_report(
-    cloud: Cloud, cognito: Cognito
-) -> None:
+def test_run_without_mail_quota_leaves_its_whole_report(cloud: Cloud, cognito: Cognito) -> None:
     names = numbered(120)
     users = cloud.put("in/users.csv", listed(names))
     cloud.function.environment["WORKERS"] = "1"
@@ -447,7 +444,7 @@ def test_a_run_whose_mail_quota_is_used_up_leaves_its_whole_report(
 
 
 @pytest.mark.usefixtures("strict")
-def test_a_run_whose_functions_die_leaves_its_whole_report_and_says_why_the_map_failed(
+def test_run_with_dead_functions_leaves_its_report_and_cause(
     cloud: Cloud, cognito: Cognito, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = numbered(60)
@@ -463,7 +460,7 @@ def test_a_run_whose_functions_die_leaves_its_whole_report_and_says_why_the_map_
     assert [row["username"] for row in report] == names
 
 
-def test_a_dry_run_writes_its_report_and_asks_for_nobody(cloud: Cloud, cognito: Cognito) -> None:
+def test_dry_run_writes_its_report_without_any_request(cloud: Cloud, cognito: Cognito) -> None:
     users = cloud.put("in/users.csv", listed([*numbered(30), "two words"]))
     told = cloud.run(users, "--dry-run")
     assert told["status"] == "SUCCEEDED"

@@ -26,7 +26,7 @@ def test_only_a_call_that_was_not_made_is_tried_again_by_itself() -> None:
     assert "Retry" not in machine["States"]["Batches"]
 
 
-def test_however_the_batches_end_all_is_merged_when_no_function_is_at_work_any_more() -> None:
+def test_batches_are_merged_after_every_function_has_ended() -> None:
     states = json.loads(DEFINITION)["States"]
     (caught,) = states["Batches"]["Catch"]
     assert caught["ErrorEquals"] == ["States.ALL"]
@@ -47,7 +47,7 @@ def test_cfn_lint_finds_nothing_wrong_with_the_template() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_the_template_gives_the_function_and_the_state_machine_what_they_ask_for(
+def test_template_provides_what_function_and_machine_need(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     resources = TEMPLATE["Resources"]
@@ -76,7 +76,7 @@ def test_the_template_gives_the_function_and_the_state_machine_what_they_ask_for
     assert all(call["TimeoutSeconds"] > function["Timeout"] for call in calls)
 
 
-def test_what_must_last_outlives_the_stack_and_what_is_allowed_is_named() -> None:
+def test_retained_resources_and_permissions_are_named() -> None:
     resources = TEMPLATE["Resources"]
     for name in ("Ledger", "Bucket"):
         assert resources[name]["DeletionPolicy"] == "Retain"
@@ -94,7 +94,7 @@ def test_what_must_last_outlives_the_stack_and_what_is_allowed_is_named() -> Non
                 assert set(allowed["Action"]) == ACTIONS
 
 
-def test_every_file_of_the_example_and_every_parameter_is_explained() -> None:
+def test_every_file_and_parameter_of_the_example_is_explained() -> None:
     readme = (EXAMPLE / "README.md").read_text("utf-8")
     tracked = [path.name for path in EXAMPLE.iterdir() if path.name in {"template.yaml",
                "statemachine.asl.json"}]  # fmt: skip

@@ -14,12 +14,12 @@ _TABLE = re.compile(r"[A-Za-z0-9_.-]{3,255}")
 
 @dataclass(frozen=True, slots=True)
 class TableAddress:
-    """Which table is meant."""
+    """The address of a table."""
 
     table: str
 
     def __str__(self) -> str:
-        """Write it as it is typed."""
+        """Return it as it is typed."""
         return f"{_BEGINNING}{self.table}"
 
 
@@ -33,7 +33,7 @@ def table_address(ledger: str) -> TableAddress:
     table = ledger[len(_BEGINNING) :]
     if not _TABLE.fullmatch(table):
         raise UsageError(
-            f"--ledger {printable(ledger)!r} names no table of DynamoDB: give it as"
-            " dynamodb://TABLE, of 3 to 255 letters, digits, dots, dashes and underscores."
+            f"--ledger {printable(ledger)!r} is not a valid table. Use"
+            " dynamodb://TABLE, with 3 to 255 letters, digits, dots, dashes and underscores."
         )
     return TableAddress(table)

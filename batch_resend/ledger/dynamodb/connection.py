@@ -31,22 +31,22 @@ from batch_resend.marks import make_mark
 
 @contextlib.asynccontextmanager
 async def connected(
-    place: AwsTarget, address: TableAddress, *, connections: int = 10, **given: Any
+    place: AwsTarget, address: TableAddress, *, connections: int = 10, **options: Any
 ) -> AsyncIterator[DynamoConnection]:
-    """Open a table with the usual credentials; `given` is for `DynamoConnection`.
+    """Open a table with the usual credentials; `options` is for `DynamoConnection`.
 
     Raises `LedgerError`, or `SettingsError` where no client can be made.
     """
     async with clients.signed_client(
         place, clients.DYNAMODB, attempts=1, timeout=ONE_TRY, connections=connections
     ) as client:
-        connection = DynamoConnection(Table(client, address), **given)
+        connection = DynamoConnection(Table(client, address), **options)
         await connection.open()
         yield connection
 
 
 class DynamoConnection:
-    """An open table that has been found to hold a ledger, or to be free for one."""
+    """An open table that holds a ledger, or is free for one."""
 
     def __init__(
         self,
@@ -58,12 +58,12 @@ class DynamoConnection:
         must_exist: bool = False,
         read_only: bool = False,
     ) -> None:
-        """Name the ledger; the rest as `LedgerFile` has it."""
+        """Prepare to open the ledger; the parameters are those of `LedgerFile`."""
         del read_only  # nothing is written before `make_ready` anyway
         self.table = table
         self.address = table.address
         self.name = f"ledger {table.address}"
-        self.is_new = False  #: there was none
+        self.is_new = False  #: whether there was no ledger
         self.is_there = False
         self.client = client
         self.secret = b""  #: the key of the hashes of names
@@ -77,11 +77,11 @@ class DynamoConnection:
 
     @property
     def is_simulated(self) -> bool:
-        """Whether it belongs to simulations."""
+        """Whether it is a ledger of simulations."""
         return bool(self._simulated)
 
     async def open(self) -> None:
-        """Read what it is; a new one is begun by `make_ready`."""
+        """Read the ledger's identity; a new ledger is created by `make_ready`."""
         meta = await self.table.get_one(META)
         if meta is None:
             if self._must_exist:
@@ -93,7 +93,7 @@ class DynamoConnection:
             self._refuse_new()
 
     async def make_ready(self) -> None:
-        """Let a new ledger come into being, and bring an old one up to date."""
+        """Create a new ledger, or migrate an old one."""
         if not self.is_there:
             self._read_meta(await self._begin_new())
         if self._version != kept.SCHEMA:
@@ -102,24 +102,24 @@ class DynamoConnection:
     def _read_meta(self, meta: Mapping[str, Any]) -> None:
         if "secret" not in meta:
             raise LedgerError(
-                f"The {self.name} is not a ledger of batch-resend: name another table with"
+                f"The {self.name} is not a ledger of batch-resend. Choose another table with"
                 " --ledger."
             )
         version = int(meta["schema"]["N"])
         if version not in kept.READABLE:
             raise LedgerError(
                 f"The {self.name} was written by another version of batch-resend (schema {version},"
-                f" this one knows {kept.SCHEMA}): use that version."
+                f" this one supports {kept.SCHEMA}). Use that version."
             )
         simulated = bool(meta["simulated"]["BOOL"])
         if self._simulated not in {None, simulated}:
             other = "a simulation" if simulated else "real runs"
             raise LedgerError(
-                f"The {self.name} belongs to {other}: name another table with --ledger."
+                f"The {self.name} belongs to {other}. Choose another table with --ledger."
             )
         self.is_there = True
         self._version, self._simulated = version, simulated
-        self.client = meta.get("client", {"S": self.client})["S"]  # ledgers did not always say
+        self.client = meta.get("client", {"S": self.client})["S"]  # not stored by early versions
         self.secret = bytes(meta["secret"]["B"])
         if "mark_key" in meta:
             self.mark_key = bytes(meta["mark_key"]["B"])
@@ -127,7 +127,7 @@ class DynamoConnection:
         self.latest = max(float(meta["latest"]["N"]), _seconds(self.table.now_there))
 
     async def _begin_new(self) -> Mapping[str, Any]:
-        """Begin it, or let another machine have begun it."""
+        """Create the ledger, unless another machine has created it."""
         item = {
             "id": {"S": META},
             "schema": {"N": str(kept.SCHEMA)},
@@ -151,7 +151,7 @@ class DynamoConnection:
             await patience.pause()
 
     async def _bring_up_to_date(self) -> None:
-        """Add what version 2 has more; of several machines one does it."""
+        """Add what version 2 added; of several machines, one does it."""
         meta = await self.table.get_one(META) or {}
         runs = int(meta.get("runs", {"N": "0"})["N"])
         change = Change(
@@ -170,32 +170,32 @@ class DynamoConnection:
         self._read_meta(await self.table.get_one(META) or {})
 
     def mark(self, token: str) -> str:
-        """The mark of a message's request; tells nothing of the token."""
+        """The mark of a message's request; the token cannot be derived from it."""
         return make_mark(self.mark_key, f"{token}".encode())
 
     def _refuse_new(self) -> NoReturn:
         raise LedgerError(
-            f"The {self.name} is empty or has no runs, and without the old one users may be sent a"
-            " second message. Restore it; or allow a new one with --create-ledger."
+            f"The {self.name} is empty or has no runs. Without the old one, users may be sent a"
+            " second message. Restore it, or allow a new one with --create-ledger."
         )
 
     # -- reading -------------------------------------------------------------------
 
     async def read(self, users: Sequence[Hashed]) -> dict[str, Item]:
-        """Read all names of these users, given and noted."""
+        """Read the items of all names of these users, including names noted earlier."""
         items = await self.fetch({id_: None for user in users for id_ in user.ids}, {})
         owners = {other: None for user in users for other in sorted(items[user.own[0]].users)}
         items = await self.fetch(owners, items)
         noted = {id_: None for user in users for id_, _ in self.names_of(user, items)}
         return await self.fetch(noted, items)
 
-    async def fetch(self, ids: dict[str, None], known: dict[str, Item]) -> dict[str, Item]:
-        """Read what is not known yet of these items; return all that is known then."""
-        wanted = [id_ for id_ in ids if id_ not in known]
+    async def fetch(self, ids: dict[str, None], cached: dict[str, Item]) -> dict[str, Item]:
+        """Read the items that are not cached yet; return all of them."""
+        wanted = [id_ for id_ in ids if id_ not in cached]
         if wanted:
-            known |= {id_: Item(id_) for id_ in wanted}
-            known |= {item.id: item for item in kept.read_all(await self.table.get(wanted))}
-        return known
+            cached |= {id_: Item(id_) for id_ in wanted}
+            cached |= {item.id: item for item in kept.read_all(await self.table.get(wanted))}
+        return cached
 
     def look_up(self, user: Hashed, items: dict[str, Item]) -> list[Found]:
         """Find the messages to a user, each once; `items` as `read` has returned them."""
@@ -204,7 +204,7 @@ class DynamoConnection:
     def names_of(
         self, user: Hashed, items: dict[str, Item]
     ) -> list[tuple[str, tuple[bytes, bytes]]]:
-        """A user's names, each once; `items` as `read` has returned them."""
+        """A user's names, each once; `items` are those that `read` returned."""
         return kept.names_of(user, items, case_sensitive=self.case_sensitive)
 
     async def items(self) -> AsyncIterator[Item]:
@@ -214,7 +214,7 @@ class DynamoConnection:
                 yield item
 
     async def person(self, name: str) -> list[Found]:
-        """All messages to whoever bears the name, under any of their names."""
+        """All messages to the users with this name, under any of their names."""
         user = kept.hashed(self.secret, Identity(name))
         return self.look_up(user, await self.read([user]))
 
@@ -230,7 +230,7 @@ def _seconds(date: str) -> float:
 def unchanged(
     item: Item, stamp: str, update: str, values: dict[str, Any], names: dict[str, str]
 ) -> Change:
-    """A change of an item that is as it was read."""
+    """A change on condition that the item is still as it was read."""
     values = {":v": {"S": stamp}, **values}
     if item.stamp is None:
         return Change(item.id, update, "attribute_not_exists(v)", values, names)
@@ -243,10 +243,10 @@ def new_stamp() -> dict[str, str]:
 
 
 def must_have_begun(connection: DynamoConnection) -> DynamoConnection:
-    """Refuse a table in which there is no ledger yet; raises `InputError`."""
+    """Raise `InputError` if the table holds no ledger yet."""
     if connection.is_new:
         raise InputError(
-            f"There is no ledger in {connection.address}: nobody was written to through it, or it"
-            " lies elsewhere; name it with --ledger."
+            f"There is no ledger in {connection.address}. If the ledger is elsewhere, specify it"
+            " with --ledger."
         )
     return connection

@@ -1,16 +1,16 @@
-"""What lies in the table, and what it says of a user. Pure.
+"""The items of the table, and what they mean for a user. Pure.
 
-One item for each name that was written to, and for each other name of a listed user:
+One item for each name that was sent to, and for each other name of a listed user:
 
   id     `user#` and the keyed hash of the name, case folded
   v      a stamp, new with every intent that concerns the name: the condition of a write
          is the stamp that was read, so of two machines one is refused
   m#...  a message to this name; what follows `m#` is its owner's token
-  of     ids of users to whom something was sent that also bear this name
+  of     ids of users with sent messages who also have this name
 
 `meta` holds the schema, the keys of the hashes and of the marks, the first run whose
-requests bear marks, for which client the ledger was begun, whether it is a simulation's,
-the number of the newest run and the newest time; `run#...` is a run.
+requests carry marks, the client for which the ledger was created, whether it is a
+simulation's, the number of the newest run and the newest time; `run#...` is a run.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ USER = "user#"
 RUN = "run#"
 MESSAGE = "m#"
 
-#: Seconds after which an open intent is taken for one that a dead run left. Longer than
-#: any request, and than clocks can differ: DynamoDB refuses a signature from a clock that
-#: is 5 minutes late ("... - 5 min.") or 15 early ("... + 15 min.").
+#: Seconds after which an open intent is treated as left by a dead run. Longer than any
+#: request, and than clocks can differ: DynamoDB refuses a signature from a clock that is
+#: 5 minutes late ("... - 5 min.") or 15 early ("... + 15 min.").
 #: https://github.com/aws/aws-sdk-js/issues/527, https://github.com/aws/aws-sdk-js/issues/2565
 IN_FLIGHT = 1800.0
 
@@ -44,12 +44,12 @@ MOST_USERS = 2000
 #: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
 MOST_NAMES = 100
 
-Raw = Mapping[str, Any]  #: an item as the SDK's client has it
+Raw = Mapping[str, Any]  #: an item as the SDK's client returns it
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A message as it lies in the table; `others` are the hashes of the user's other names."""
+    """A message as stored in the table; `others` are the hashes of the user's other names."""
 
     message: Message
     exact: bytes
@@ -58,7 +58,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """All that lies under one name. `stamp` None: nothing does."""
+    """All that is stored under one name. `stamp` None: nothing is."""
 
     id: str
     stamp: str | None = None
@@ -68,7 +68,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A message, and where it was found."""
+    """A message and its place in the table."""
 
     id: str
     token: str
@@ -118,7 +118,7 @@ def names_of(
 ) -> list[tuple[str, tuple[bytes, bytes]]]:
     """A user's names, each once, as `ledger.Identity` has it: id and hashes.
 
-    `items` hold those of `Hashed.ids`, and of whoever else bears the name sent to.
+    `items` hold those of `Hashed.ids`, and of all other users with the name sent to.
     """
     own, name = user.own
     owners = [user.own]
@@ -128,21 +128,21 @@ def names_of(
         for kept in items[other].messages.values()
         if any(_same(name, noted, case_sensitive) for noted in kept.others)
     ]
-    known = [*owners, *(user.others if user.listed else ())]
+    names = [*owners, *(user.others if user.listed else ())]
     for id_, owner in dict.fromkeys(owners):
         for kept in _sent_to(owner, items[id_], case_sensitive).values():
-            known += [(id_of(noted[0]), noted) for noted in sorted(kept.others)]
-    return list(dict.fromkeys(known))
+            names += [(id_of(noted[0]), noted) for noted in sorted(kept.others)]
+    return list(dict.fromkeys(names))
 
 
 def look_up(user: Hashed, items: Mapping[str, Item], *, case_sensitive: bool) -> list[Found]:
     """Find the messages to a user, each once; `items` hold those of all `names_of`."""
-    found = {
+    matches = {
         token: Found(id_, token, kept)
         for id_, name in names_of(user, items, case_sensitive=case_sensitive)
         for token, kept in _sent_to(name, items[id_], case_sensitive).items()
     }
-    return list(found.values())
+    return list(matches.values())
 
 
 def _sent_to(name: tuple[bytes, bytes], item: Item, case_sensitive: bool) -> Mapping[str, Kept]:
@@ -155,13 +155,13 @@ def _same(one: tuple[bytes, bytes], two: tuple[bytes, bytes], case_sensitive: bo
     return one == two if case_sensitive else one[0] == two[0]
 
 
-def history(found: Iterable[Found], now: float) -> History:
-    """Say what these messages mean to a plan; `now` in seconds since the epoch."""
+def history(matches: Iterable[Found], now: float) -> History:
+    """Return what these messages mean to a plan; `now` in seconds since the epoch."""
     sent: list[float] = []
     unknown: list[float] = []
     not_recorded: list[float] = []
     interrupted = in_flight = False
-    for message in (one.kept.message for one in found):
+    for message in (one.kept.message for one in matches):
         if message.state == "sent":
             sent.append(message.at)
         elif message.is_unknown:
@@ -175,16 +175,16 @@ def history(found: Iterable[Found], now: float) -> History:
 
 
 def is_in_flight(message: Message, now: float) -> bool:
-    """Whether another machine may be sending it this moment."""
+    """Whether another machine may be sending it now."""
     return message.state == "open" and now - message.intended_at < IN_FLIGHT
 
 
 def is_left(message: Message, now: float) -> bool:
-    """Whether a run that died has left it."""
+    """Whether it was left by a run that died."""
     return message.state == "open" and not is_in_flight(message, now)
 
 
-# -- as the table has it ---------------------------------------------------------------
+# -- as stored in the table------------------------------------------------------------
 
 
 def intended(run: int, user: Hashed, name: str, at: float) -> dict[str, Any]:
@@ -214,7 +214,7 @@ def read(raw: Raw) -> Item:
         id_,
         raw["v"]["S"] if "v" in raw else None,
         {
-            name.removeprefix(MESSAGE): _kept(user, value["M"])
+            name.removeprefix(MESSAGE): _stored(user, value["M"])
             for name, value in raw.items()
             if name.startswith(MESSAGE)
         },
@@ -227,7 +227,7 @@ def read_all(raws: Iterable[Raw]) -> Iterator[Item]:
     return (read(raw) for raw in raws if raw["id"]["S"].startswith(USER))
 
 
-def _kept(user: bytes, value: Raw) -> Kept:
+def _stored(user: bytes, value: Raw) -> Kept:
     name = value.get("name")
     return Kept(
         Message(

@@ -1,8 +1,8 @@
 """The ledger in a DynamoDB table, written by any number of machines at once.
 
-No run holds it alone, and there is no lock that somebody could die with. What decides is
-the write of the intent itself: it is made under the condition that nobody has made one
-for this user, under any of their names, since what is known of them was read.
+No run holds it alone, and there is no lock that a crash could leave behind. The write of
+the intent itself decides: its condition is that no intent for this user, under any of their
+names, was written since the user's items were read.
 
     nothing  -- intend ------------------------------------------------>  open
        ^                                                                   |
@@ -13,22 +13,22 @@ for this user, under any of their names, since what is known of them was read.
                                                                            ^
     open, for longer than any request takes  -- another run -->  interrupted
 
-  - An intent has an owner: a token that nobody else knows. Whether a write whose answer
-    was lost has been made is found out by reading: the token is there, or it is not. If
-    it arrives after that, its condition refuses it, or its token says whose it is.
-  - Nothing turns an open intent back into "not sent" but its owner, with proof. There is
-    no lease and no TTL. `interrupted` counts as sent, so it does no harm to say it of an
-    owner who lives, and what the owner settles later still holds.
-  - While an intent may be in flight on another machine the user is `outcome-unknown`, even for
-    who wants unknown ones sent again: no user has two open intents.
-  - A table out of reach means that no intent is made, and therefore nothing sent.
+  - An intent has an owner: the run that knows its token. Whether a write whose response
+    was lost has happened is decided by reading: the token is there, or it is not. If the
+    write arrives after that, its condition refuses it, or its token shows the owner.
+  - Only its owner, with proof, turns an open intent back into "not sent". There is no
+    lease and no TTL. `interrupted` counts as sent, so a wrong guess about a living owner
+    does no harm, and what the owner settles later still applies.
+  - While an intent may be in flight on another machine the user is `outcome-unknown`, also
+    with --resend-unknown: no user has two open intents.
+  - If the table cannot be reached, no intent is made, and therefore nothing is sent.
 
-A user with one name costs a read and two writes. Where a listing knows other names, or an
+A user with one name costs a read and two writes. Where a listing has other names, or an
 earlier one noted them, every name is part of the condition too, so the intent is a
-transaction over all of them: of machines that write to one person at the same moment,
-each under another name, one is refused. What this cannot do: a transaction has room for a
-hundred names, so two names that are each shared by more users than that could both be
-sent to at once; and names that no listing has written to yet are not known to be one's.
+transaction over all of them: if machines send to one person at the same moment, each under
+another name, all but one are refused. The limits: a transaction has room for a hundred
+names, so two names that are each shared by more users than that could both be sent to at
+the same time; and names to which no listing has sent yet are not known to be one person's.
 """
 
 from __future__ import annotations
@@ -61,25 +61,25 @@ _OPEN = {":open": {"S": "open"}}
 
 @contextlib.asynccontextmanager
 async def open_ledger(
-    place: AwsTarget, address: TableAddress, *, connections: int = 10, **given: Any
+    place: AwsTarget, address: TableAddress, *, connections: int = 10, **options: Any
 ) -> AsyncIterator[DynamoLedger]:
-    """Open a ledger with the usual credentials; `given` is for `DynamoConnection`.
+    """Open a ledger with the usual credentials; `options` is for `DynamoConnection`.
 
     Raises `LedgerError`, or `SettingsError` where no client can be made.
     """
-    async with connected(place, address, connections=connections, **given) as connection:
+    async with connected(place, address, connections=connections, **options) as connection:
         yield DynamoLedger(connection)
 
 
 class DynamoLedger:
     """An open ledger in a table, as one run writes it. Every method raises `LedgerError`."""
 
-    path = None  #: it is no file
+    path = None  #: it is not a file
 
     def __init__(self, connection: DynamoConnection) -> None:
         self._connection = connection
         self._table = connection.table
-        self.records = DynamoRecords(connection)  #: to look back, and to erase
+        self.records = DynamoRecords(connection)  #: to read and to erase messages
         self._run = 0
         self._intents = 0
         self._open: dict[int, tuple[str, str]] = {}  #: id and token of our open intents
@@ -87,40 +87,40 @@ class DynamoLedger:
 
     @property
     def address(self) -> TableAddress:
-        """Which table it is."""
+        """The table's address."""
         return self._connection.address
 
     @property
     def name(self) -> str:
-        """How messages call the ledger."""
+        """The ledger's name in messages."""
         return self._connection.name
 
     @property
     def is_new(self) -> bool:
-        """Whether there was none; it comes into being as the run begins."""
+        """Whether there was no ledger; it is created when the run starts."""
         return self._connection.is_new
 
     @property
     def client(self) -> str:
-        """For which client it was begun."""
+        """The client for which it was created."""
         return self._connection.client
 
     def distinguish_case(self) -> bool:
-        """Tell names apart that differ only in case; return whether that changes anything."""
+        """Distinguish names that differ only in case; return whether that changes anything."""
         changes = not self._connection.case_sensitive
         self._connection.case_sensitive = True
         return changes
 
     def latest(self) -> float:
-        """The newest time that a run has begun or ended, or DynamoDB's own time, if later.
+        """The newest start or end of a run, or DynamoDB's own time, if later.
 
-        So a run's time does not begin before that of a run on another machine, though its
-        own clock may be late. In seconds since the epoch.
+        So a run never starts before a run on another machine, even if its own clock is late.
+        In seconds since the epoch.
         """
         return self._connection.latest
 
     async def begin(self, at: float) -> int:
-        """Write down that a run begins; return its number."""
+        """Note the start of a run; return its number."""
         await self._connection.make_ready()
         self._run = await self._table.count_up(META, "runs")
         await self._note_run(
@@ -132,7 +132,7 @@ class DynamoLedger:
         return self._run
 
     async def finish(self, summary: str, at: float) -> None:
-        """Write down how the run ended; `summary` is JSON."""
+        """Note how the run ended; `summary` is JSON."""
         update = "SET finished_at = :at, summary = :s"
         await self._note_run(at, update, {":s": {"S": summary}}, {})
 
@@ -146,15 +146,15 @@ class DynamoLedger:
         await self._table.change_in_the_end(Change(META, "SET latest = :at", "latest < :at", when))
 
     async def histories(self, users: Sequence[Identity], now: float) -> list[History]:
-        """What is known of each of these users."""
+        """Return the history of each of these users."""
         if not self._connection.is_there:
             return [NOBODY for _ in users]
         hashed = [kept.hashed(self._connection.secret, names) for names in users]
-        found = await self._connection.read(hashed)
-        return [kept.history(self._connection.look_up(user, found), now) for user in hashed]
+        items = await self._connection.read(hashed)
+        return [kept.history(self._connection.look_up(user, items), now) for user in hashed]
 
     async def make(self, step: Step) -> int:
-        """Make a step durable. Returns an intent's number, for the others 0.
+        """Make a step durable; return the number of an intent, 0 for other steps.
 
         Raises `IntentRejected` where the policy does not allow the intent any more, or another
         machine has one open.
@@ -167,20 +167,20 @@ class DynamoLedger:
             else:
                 await self._settle(step)
         except LedgerError as error:
-            self._broken = error  # no intent from now on
+            self._broken = error  # no more intents
             raise
         return 0
 
     def mark(self, intent: int, at: float) -> str:
-        """The mark that the request of an intent bears."""
+        """The mark that the request of an intent carries."""
         del at
         return self._connection.mark(self._open[intent][1])
 
     async def commit_forever(self) -> None:
-        """Nothing goes on by itself."""
+        """Return at once: every step is committed by itself."""
 
     async def unknown(self) -> int:
-        """How many messages nobody can prove or disprove, over all runs: reads the table."""
+        """How many messages are unknown, over all runs: reads the whole table."""
         if self._broken:
             raise self._broken
         count = 0
@@ -200,13 +200,13 @@ class DynamoLedger:
                 raise self._broken
             items = await self._connection.read([user])
             if token in items[user.own[0]].messages:
-                break  # a try whose answer was lost
-            found = self._connection.look_up(user, items)
-            history = kept.history(found, step.at)
+                break  # an attempt whose response was lost
+            messages = self._connection.look_up(user, items)
+            history = kept.history(messages, step.at)
             if reason := judge_history(history, step.policy, step.at):
                 raise IntentRejected(reason)
             if history.interrupted:
-                await self._give_up(found, step.at)
+                await self._give_up(messages, step.at)
                 continue
             try:
                 await self._table.change(*self._intent(user, items, token, step))
@@ -223,8 +223,8 @@ class DynamoLedger:
     def _intent(
         self, user: Hashed, items: dict[str, Item], token: str, step: Intend
     ) -> list[Change]:
-        known = self._connection.names_of(user, items)
-        own, *others = dict.fromkeys([*user.ids, *(id_ for id_, _ in known)])
+        noted = self._connection.names_of(user, items)
+        own, *others = dict.fromkeys([*user.ids, *(id_ for id_, _ in noted)])
         theirs = set(user.ids)
         message = kept.intended(self._run, user, step.user.username, step.at)
         changes = [
@@ -237,7 +237,7 @@ class DynamoLedger:
             )
         ]
         for id_ in others[: kept.MOST_NAMES - 1]:
-            # Where thousands share a name, those noted are enough to bar who is sent to by it.
+            # If thousands share a name, those noted are enough to bar a message to it.
             users = items[id_].users
             room = id_ in theirs and (own in users or len(users) < kept.MOST_USERS)
             update = "SET v = :v" + " ADD #of :of" * room
@@ -267,17 +267,17 @@ class DynamoLedger:
             if step.request_id and step.reason.outcome is Outcome.UNKNOWN:
                 update += ", #m.request_id = :q"
                 values[":q"] = {"S": step.request_id}
-        # Whoever said `interrupted` of it has guessed; this is its owner, who knows.
+        # `interrupted` was another run's guess; this is the owner, who has the response.
         condition = "#m.#s = :open OR #m.#r IN (:interrupted, :not_recorded)"
         if not await self._table.change_in_the_end(Change(id_, update, condition, values, names)):
             raw = await self._table.get_one(id_)
-            found = None if raw is None else kept.read(raw).messages.get(token)
+            stored = None if raw is None else kept.read(raw).messages.get(token)
             reason = None if step.reason is None else str(step.reason)
-            # Refused, for an earlier try has done it; or somebody took the message away.
-            if (found.message.reason if found else None) != reason:
+            # Refused because an earlier attempt was written, or the message was removed.
+            if (stored.message.reason if stored else None) != reason:
                 raise LedgerError(
-                    f"In the {self.name} an open message was removed or changed by somebody else:"
-                    " nobody is written to without a ledger that can be trusted."
+                    f"An open message in the {self.name} was removed or changed from outside."
+                    " No messages are sent without a trusted ledger."
                 )
         del self._open[step.intent]
 
@@ -287,8 +287,8 @@ class DynamoLedger:
             self._connection.look_up(user, await self._connection.read([user])), step.at
         )
 
-    async def _give_up(self, found: Iterable[Found], at: float) -> None:
-        for one in found:
+    async def _give_up(self, messages: Iterable[Found], at: float) -> None:
+        for one in messages:
             if kept.is_left(one.kept.message, at):
                 values = {
                     **_OPEN,

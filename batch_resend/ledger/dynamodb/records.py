@@ -1,4 +1,4 @@
-"""Looking back at a ledger in a table, and erasing in it."""
+"""Reading and erasing the records of a ledger in a table."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from batch_resend.ledger.hashing import hashes
 from batch_resend.ledger.sqlite.records import LedgerRecords
 
 _SETTLED_AT = "if_not_exists(#m.settled_at, #m.intended_at)"
-_TOGETHER = 16  #: changes at a time, where many people are erased
+_TOGETHER = 16  #: concurrent changes while many people are erased
 
 
 class DynamoRecords:
-    """What a ledger in a table remembers. Every method raises `LedgerError`."""
+    """The records of a ledger in a table. Every method raises `LedgerError`."""
 
     def __init__(self, connection: DynamoConnection) -> None:
         self._connection = connection
@@ -38,11 +38,11 @@ class DynamoRecords:
 
     @property
     def name(self) -> str:
-        """How messages call the ledger."""
+        """The ledger's name in messages."""
         return self._connection.name
 
     async def copy_into(self, copy: LedgerRecords, *, only: str | None = None) -> None:
-        """Copy it into a throwaway ledger: all of it, or what is known of one person."""
+        """Copy it into a throwaway ledger: all of it, or the records of one person."""
         if only is not None:
             copy.gather(_parts(one.kept) for one in await self._connection.person(only))
             copy.arrange(self._connection.secret, [], simulated=self._connection.is_simulated)
@@ -60,7 +60,7 @@ class DynamoRecords:
     async def marked(
         self, now: float, *, since: float = 0.0, until: float = math.inf, unknown: bool = False
     ) -> AsyncIterator[Marked]:
-        """Yield the messages intended in a span of time that bear a mark, in any order.
+        """Yield the messages intended in a span of time that carry a mark, in any order.
 
         `unknown` leaves out those whose outcome is known, or that may be in flight now.
         """
@@ -82,10 +82,10 @@ class DynamoRecords:
         return hashes(self._connection.secret, name)[0]
 
     async def settle_unknown(self, findings: Sequence[Finding], now: float) -> int:
-        """Write down what evidence says of unknown messages, one by one; count the changes.
+        """Note what evidence shows about unknown messages, one by one; return the changes.
 
-        No message is changed whose outcome is known, or that may be in flight, and the same
-        finding changes nothing a second time.
+        Messages with a known outcome, or that may be in flight, are not changed, and the
+        same finding changes nothing when it is repeated.
         """
         await self._connection.make_ready()
         return sum([await self._settle(finding, now) for finding in findings])
@@ -121,7 +121,7 @@ class DynamoRecords:
                 values[":at"] = kept.number(finding.at)
         if await self._table.change_in_the_end(Change(id_, update, condition, values, names)):
             return True
-        # Refused, for an earlier try has done it; or because nothing is to be done.
+        # Refused because an earlier attempt was written, or nothing is to be done.
         raw = await self._table.get_one(id_)
         return raw is not None and raw.get("v") == values[":v"]
 
@@ -131,10 +131,10 @@ class DynamoRecords:
         """Erase people, under any of their names; what they were sent still counts."""
         count, unknown = 0, []
         for name in names:
-            found = await self._connection.person(name)
-            if not found:
+            matches = await self._connection.person(name)
+            if not matches:
                 unknown.append(name)
-            for one in found:
+            for one in matches:
                 count += await self._erase(one)
         return Forgotten(count, tuple(unknown))
 
@@ -143,10 +143,10 @@ class DynamoRecords:
         missing: list[str] = []
         messages: dict[str, Message] = {}
         for name in names:
-            found = await self._connection.person(name)
-            if not found:
+            matches = await self._connection.person(name)
+            if not matches:
                 missing.append(name)
-            messages |= {one.token: one.kept.message for one in found if one.kept.message.name}
+            messages |= {one.token: one.kept.message for one in matches if one.kept.message.name}
         return _extent(messages.values(), missing)
 
     async def older(self, before: float, *, entirely: bool = False) -> Extent:
@@ -181,7 +181,7 @@ class DynamoRecords:
         )
 
     async def _remove(self, one: Found) -> bool:
-        # Not one that its owner has settled meanwhile: it is younger now.
+        # Unless its owner has settled it in the meantime: then it is newer.
         names = {"#m": kept.message_name(one.token), "#s": "state"}
         values = {":s": {"S": one.kept.message.state}, ":v": new_stamp()}
         return await self._table.change_in_the_end(
@@ -189,7 +189,7 @@ class DynamoRecords:
         )
 
     async def _sweep(self) -> None:
-        """Delete the hashes of names under which nothing lies any more."""
+        """Delete the hashes of names under which nothing is stored any more."""
         async for page in self._table.pages():
             bare = [item for item in kept.read_all(page) if not item.messages]
             theirs = await self._connection.fetch(
@@ -207,14 +207,14 @@ class DynamoRecords:
                 }
                 if not mine and item.stamp is not None:
                     await self._table.delete(item.id, item.stamp)
-                elif gone := item.users - mine:
-                    # Only as it was read: whoever writes to one of these now needs them here.
+                elif unused := item.users - mine:
+                    # Only if unchanged: a run that sends to one of these now needs them here.
                     await self._table.change_in_the_end(
                         unchanged(
                             item,
                             secrets.token_hex(12),
                             "SET v = :v DELETE #of :of",
-                            {":of": {"SS": sorted(gone)}},
+                            {":of": {"SS": sorted(unused)}},
                             {"#of": "of"},
                         )
                     )

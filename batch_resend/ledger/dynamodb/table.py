@@ -1,13 +1,13 @@
-"""One table of DynamoDB: it is asked again for a while, and then said to be out of reach.
+"""One table of DynamoDB: requests are repeated for a while, then it is unreachable.
 
-A read is repeated until it is answered. A write is tried once, for only its author can
-tell what a lost answer means:
+A read is repeated until it has a response. A write is attempted once, because only its
+author can decide what a lost response means:
 
   it returns            it is written
-  raises `Refused`      its condition does not hold: it, and no part of it, is written now;
-                        an earlier try of the same may be, whose answer was lost
+  raises `Refused`      its condition does not hold, so no part of it is written now; an
+                        earlier attempt whose response was lost may have been
   raises `Unclear`      it may be written, now or a little later
-  raises `LedgerError`  it never will be: what is wrong does not pass
+  raises `LedgerError`  it will never be written: the fault is permanent
 
 The SDK repeats nothing. No exception of the AWS SDK leaves this module.
 """
@@ -36,8 +36,8 @@ from batch_resend.ledger.dynamodb.address import TableAddress
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
 
-PATIENCE = 20.0  #: seconds in all, after which the table is out of reach
-ONE_TRY = 5.0  #: seconds for one answer
+PATIENCE = 20.0  #: seconds in all, after which the table is unreachable
+ONE_TRY = 5.0  #: seconds for one response
 _FIRST_PAUSE = 0.05  #: seconds
 _LONGEST_PAUSE = 2.0
 _AT_ONCE = 100  #: items that DynamoDB reads in one request
@@ -59,31 +59,31 @@ class Refused(Exception):
 
 
 class Unclear(Exception):
-    """Nobody knows whether the table has it; says what went wrong."""
+    """Whether the table has it is unknown; the text describes the failure."""
 
 
 class Patience:
-    """How long something may be tried."""
+    """The pauses between attempts, and their end."""
 
     def __init__(self, table: Table) -> None:
-        """Begin now."""
+        """Start the clock."""
         self._table = table
         self._end = anyio.current_time() + PATIENCE
         self._pause = _FIRST_PAUSE
         self.why: BaseException | None = None
 
     async def pause(self) -> None:
-        """Wait a little before the next try; raises `LedgerError` after too many."""
+        """Wait before the next attempt; raises `LedgerError` after `PATIENCE` seconds."""
         if anyio.current_time() + self._pause > self._end:
             raise self._table.unreachable(self.why) from self.why
-        # Different from one machine to the next, or they would meet again and again.
+        # Random, or machines would collide again and again.
         await anyio.sleep(self._pause * random.uniform(0.5, 1.0))  # noqa: S311
         self._pause = min(_LONGEST_PAUSE, 2 * self._pause)
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A conditional change of one item, in DynamoDB's words."""
+    """A conditional change of one item, in DynamoDB's terms."""
 
     id: str
     update: str
@@ -92,7 +92,7 @@ class Change:
     names: Mapping[str, str] = field(default_factory=dict)
 
     def as_json(self, table: str) -> dict[str, Any]:
-        """Write it as a request has it."""
+        """Return it in the form of a request."""
         request: dict[str, Any] = {
             "TableName": table,
             "Key": {"id": {"S": self.id}},
@@ -107,37 +107,37 @@ class Change:
 
 
 class Table:
-    """A table, through a client of aioboto3's that repeats nothing."""
+    """A table, through an aioboto3 client that repeats nothing."""
 
     def __init__(self, client: DynamoDBClient, address: TableAddress) -> None:
-        """Nothing is asked yet."""
+        """Make no request yet."""
         self._client = client
         self.address = address
-        self._was_there = False  #: it has answered
-        self.now_there = ""  #: the date of DynamoDB's newest answer to `get_one`
+        self._was_there = False  #: whether it has responded before
+        self.now_there = ""  #: the date of DynamoDB's newest response to `get_one`
 
     # -- reading -------------------------------------------------------------------
 
     async def get_one(self, id_: str) -> Mapping[str, Any] | None:
-        """Read one item as it is now."""
+        """Read one item, strongly consistent."""
         answer = await self._until_answered("get_item", Key={"id": {"S": id_}}, ConsistentRead=True)
         self.now_there = str(answer["ResponseMetadata"]["HTTPHeaders"].get("date", ""))
-        found: Mapping[str, Any] | None = answer.get("Item")
-        return found
+        item: Mapping[str, Any] | None = answer.get("Item")
+        return item
 
     async def get(self, ids: Sequence[str]) -> list[Mapping[str, Any]]:
-        """Read the items of these ids (each once) as they are now; some may not be there."""
+        """Read the items of these ids (each once), strongly consistent; omit missing ones."""
         if len(ids) == 1:
             one = await self.get_one(ids[0])
             return [] if one is None else [one]
-        found: list[Mapping[str, Any]] = []
+        items: list[Mapping[str, Any]] = []
         failed: list[LedgerError] = []
         room = anyio.Semaphore(_TOGETHER)
 
         async def get_some(some: Sequence[str]) -> None:
             async with room:
                 try:  # inside: what leaves a task group is a group of errors
-                    found.extend(await self._get_some(some))
+                    items.extend(await self._get_some(some))
                 except LedgerError as error:
                     failed.append(error)
                     tasks.cancel_scope.cancel()
@@ -147,21 +147,21 @@ class Table:
                 tasks.start_soon(get_some, ids[start : start + _AT_ONCE])
         if failed:
             raise failed[0]
-        return found
+        return items
 
     async def _get_some(self, ids: Sequence[str]) -> list[Mapping[str, Any]]:
-        left: Any = [{"id": {"S": id_}} for id_ in ids]
-        found: list[Mapping[str, Any]] = []
+        keys: Any = [{"id": {"S": id_}} for id_ in ids]
+        items: list[Mapping[str, Any]] = []
         patience = Patience(self)
         while True:
             name = self.address.table
             answer = await self._until_answered(
-                "batch_get_item", RequestItems={name: {"Keys": left, "ConsistentRead": True}}
+                "batch_get_item", RequestItems={name: {"Keys": keys, "ConsistentRead": True}}
             )
-            found += answer["Responses"].get(name, [])
-            left = answer.get("UnprocessedKeys", {}).get(name, {}).get("Keys")
-            if not left:
-                return found
+            items += answer["Responses"].get(name, [])
+            keys = answer.get("UnprocessedKeys", {}).get(name, {}).get("Keys")
+            if not keys:
+                return items
             await patience.pause()
 
     async def pages(self) -> AsyncIterator[list[Mapping[str, Any]]]:
@@ -174,11 +174,11 @@ class Table:
                 return
             begin = {"ExclusiveStartKey": last}
 
-    async def _until_answered(self, operation: str, **given: Any) -> Any:
+    async def _until_answered(self, operation: str, **arguments: Any) -> Any:
         patience = Patience(self)
         while True:
             try:
-                return await self._ask(operation, **given)
+                return await self._ask(operation, **arguments)
             except Unclear as why:
                 patience.why = why
                 await patience.pause()
@@ -193,9 +193,9 @@ class Table:
         """Make changes, all or none."""
         name = self.address.table
         if len(changes) == 1:
-            given = changes[0].as_json(name)
-            given.pop("TableName")
-            await self._ask("update_item", **given)
+            arguments = changes[0].as_json(name)
+            arguments.pop("TableName")
+            await self._ask("update_item", **arguments)
         else:
             await self._ask(
                 "transact_write_items",
@@ -203,7 +203,7 @@ class Table:
             )
 
     async def change_in_the_end(self, change: Change) -> bool:
-        """Make a change that may be made twice; say whether its condition held at last."""
+        """Make a change that may be made twice; return whether its condition held at last."""
         patience = Patience(self)
         while True:
             try:
@@ -233,7 +233,7 @@ class Table:
         return int(answer["Attributes"][attribute]["N"])
 
     async def delete(self, id_: str, stamp: str) -> None:
-        """Delete an item that is as it was read; one that is not stays."""
+        """Delete an item unless it has changed since it was read."""
         with contextlib.suppress(Refused):
             await self._until_answered(
                 "delete_item",
@@ -244,12 +244,12 @@ class Table:
 
     # -- the wire ------------------------------------------------------------------
 
-    async def _ask(self, operation: str, **given: Any) -> Any:
+    async def _ask(self, operation: str, **arguments: Any) -> Any:
         if operation not in {"batch_get_item", "transact_write_items"}:
-            given["TableName"] = self.address.table
+            arguments["TableName"] = self.address.table
         with self._in_words():
-            answer = await getattr(self._client, operation)(**given)
-            # A proxy's page, which the SDK takes for an answer that says nothing.
+            answer = await getattr(self._client, operation)(**arguments)
+            # A proxy's page, which the SDK accepts as an empty response.
             kind = str(answer["ResponseMetadata"]["HTTPHeaders"].get("content-type", ""))
             if not kind.startswith(_ANSWER):
                 raise ValueError(kind)
@@ -269,7 +269,7 @@ class Table:
         except no_credentials() as error:
             raise self._no_credentials(type(error).__name__) from error
         except sdk.ParamValidationError as error:
-            raise self._cannot("is asked for what DynamoDB does not know") from error
+            raise self._cannot("got a request that DynamoDB does not support") from error
         except (sdk.BotoCoreError, ResponseParserError, OSError, ValueError, KeyError) as error:
             raise Unclear(type(error).__name__) from error
 
@@ -286,7 +286,7 @@ class Table:
                 return Refused(code)
             if reasons <= _PASSES:
                 return Unclear(code)
-            return self._cannot(f"refuses what is written ({', '.join(sorted(reasons))})")
+            return self._cannot(f"refuses the write ({', '.join(sorted(reasons))})")
         if code in _NOT_YET or status >= 500:
             return Unclear(code)
         if is_of_credentials(error):
@@ -295,20 +295,20 @@ class Table:
             # A transaction of ours consists of updates, and is allowed as these are.
             action = error.operation_name.replace("TransactWriteItems", "UpdateItem")
             return LedgerError(
-                f"The ledger {self.address} may not be used ({code}): allow the credentials"
+                f"The ledger {self.address} may not be used ({code}). Allow the credentials"
                 f" dynamodb:{action} on the table."
             )
         if code == "ResourceNotFoundException":
-            return self._gone() if self._was_there else self._missing()
-        told = str(error.response.get("Error", {}).get("Message", ""))
-        # To ask for one item by its `id` is valid wherever that is the whole key. What is said
-        # differs for another name, another type and a sort key.
-        if "key element does not match the schema" in told or (
+            return self._lost() if self._was_there else self._missing()
+        message = str(error.response.get("Error", {}).get("Message", ""))
+        # A request for one item by its `id` is valid wherever that is the whole key. The
+        # message differs for another name, another type and a sort key.
+        if "key element does not match the schema" in message or (
             code == "ValidationException" and error.operation_name == "GetItem"
         ):
             return LedgerError(
-                f"The table of the ledger {self.address} has another key than a ledger's, which is"
-                " one partition key `id` of type S: name another table with --ledger."
+                f"The table of the ledger {self.address} does not have the key of a ledger: one"
+                " partition key `id` of type S. Choose another table with --ledger."
             )
         return self._cannot(f"cannot be used ({code})")
 
@@ -317,8 +317,8 @@ class Table:
         where = f"--table-name {table} --region {region}"
         return LedgerError(
             f"There is no table {table} in {region}, so there is no ledger. If there was one,"
-            " restore it: an empty table knows nobody who was written to. Else make it with `aws"
-            f" dynamodb create-table {where} --attribute-definitions"
+            " restore it: an empty table does not know who was sent a code. Else create it with"
+            f" `aws dynamodb create-table {where} --attribute-definitions"
             " AttributeName=id,AttributeType=S --key-schema AttributeName=id,KeyType=HASH"
             " --billing-mode PAY_PER_REQUEST --deletion-protection-enabled && aws dynamodb wait"
             f" table-exists {where} && aws dynamodb update-continuous-backups {where}"
@@ -326,33 +326,33 @@ class Table:
             " another Region."
         )
 
-    def _gone(self) -> LedgerError:
-        # An empty one in its place would have everybody written to again. Of a deleted table
-        # with point-in-time recovery a backup is kept for 35 days:
+    def _lost(self) -> LedgerError:
+        # With an empty one in its place, all users would be sent a code again. A deleted table
+        # with point-in-time recovery has a backup for 35 days:
         # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/PointInTimeRecovery_Howitworks.html
         table, region = self.address.table, self._client.meta.region_name
         return LedgerError(
-            f"The table {table} in {region} is gone: restore it before the next run, for an empty"
-            " one knows nobody who was written to. Where it had point-in-time recovery, `aws"
-            f" dynamodb list-backups --backup-type SYSTEM --region {region}` names its backup."
+            f"The table {table} in {region} no longer exists. Restore it before the next run: an"
+            " empty one does not know who was sent a code. If it had point-in-time recovery, `aws"
+            f" dynamodb list-backups --backup-type SYSTEM --region {region}` lists its backup."
         )
 
     def _no_credentials(self, why: str) -> LedgerError:
         return LedgerError(
             f"The AWS credentials for the ledger {self.address} are missing, invalid or expired"
-            f" ({why}): renew them, choose others with --profile, and set this machine's clock."
+            f" ({why}). Renew them, choose others with --profile, and set this machine's clock."
         )
 
     def _cannot(self, what: str) -> LedgerError:
         return LedgerError(
-            f"The ledger {self.address} {what}: nobody is written to without it. Check the table"
+            f"The ledger {self.address} {what}. No messages are sent without it. Check the table"
             " and the Region."
         )
 
     def unreachable(self, why: BaseException | None) -> LedgerError:
-        """Say that it did not answer, or was written by others all the time."""
+        """Return the error for a table that did not respond, or that others wrote all the time."""
         return LedgerError(
-            f"The ledger {self.address} is out of reach for {PATIENCE:.0f} seconds"
-            f" ({why or 'others write to the same user'}): nobody is written to without it. Check"
+            f"The ledger {self.address} was unreachable for {PATIENCE:.0f} seconds"
+            f" ({why or 'others write to the same user'}). No messages are sent without it. Check"
             " the network, the Region and the table's capacity, then run again."
         )

@@ -1,1 +1,1 @@
-"""A ledger in a file: the rows, many steps under one sync, and a look at it meanwhile."""
+"""A ledger in a file: the rows, many steps with one sync, and snapshots of a ledger in use."""

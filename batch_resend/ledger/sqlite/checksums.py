@@ -1,16 +1,16 @@
-"""A checksum of every page of a ledger file, beside it: a bit that flips is noticed.
+"""A checksum of every page of a ledger file, in a file beside it: flipped bits are noticed.
 
-A flipped bit in a row, in an index or in the key of the hashes would make the ledger forget
-somebody without any error. So `<ledger>.sums` holds the CRC-32 of each page as the file was
+A flipped bit in a row, in an index or in the key of the hashes would make the ledger lose a
+user without any error. So `<ledger>.sums` holds the CRC-32 of each page as the file was
 after its last checkpoint. At the next start every page must have its sum, or be replaced by
 a valid frame of the `-wal`:
 
     pages copied into the file  ->  synced  ->  sums renamed into place  ->  `-wal` emptied
 
-A death anywhere in this order leaves either the old sums and a `-wal` that replaces all that
-has changed since, or the new sums. Reading all pages once costs less than SQLite's own
-`quick_check`, which it stands for. Where the sums are missing, or were taken of another
-state of the file (it was restored from a backup), SQLite's full `integrity_check` is made.
+A crash at any point leaves either the old sums and a `-wal` that replaces all that has
+changed since, or the new sums. Reading all pages once costs less than SQLite's own
+`quick_check`, which it replaces. If the sums are missing, or belong to another state of the
+file (it was restored from a backup), SQLite's full `integrity_check` runs.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _NO_SUM = array("I")
 
 
 def sums_of(ledger: Path) -> Path:
-    """Where the checksums of a ledger lie."""
+    """Return the path of a ledger's checksums."""
     return ledger.with_name(f"{ledger.name}.sums")
 
 
@@ -49,7 +49,7 @@ class PageSums:
 
     @classmethod
     def taken(cls, file: int, run: int) -> PageSums:
-        """Take the sums of all pages of an open file."""
+        """Compute the sums of all pages of an open file."""
         page_size = _page_size(os.pread(file, 100, 0))
         sums = array("I")
         at_once = page_size * _AT_ONCE
@@ -62,7 +62,7 @@ class PageSums:
 
     @classmethod
     def read(cls, ledger: Path) -> PageSums | None:
-        """Read the sums that lie beside a ledger; None where there are none that can be used."""
+        """Read the sums beside a ledger; None if there are no usable ones."""
         try:
             data = sums_of(ledger).read_bytes()
         except FileNotFoundError:
@@ -75,7 +75,7 @@ class PageSums:
         return cls(run, page_size, _words(data[_HEAD.size : -4]))
 
     def update(self, file: int, pages: Iterable[int], run: int) -> None:
-        """Take the sums of these pages anew, after they were copied into the file."""
+        """Compute the sums of these pages again, after they were copied into the file."""
         size = os.fstat(file).st_size // self.page_size
         del self.sums[size:]
         self.sums.extend([0] * (size - len(self.sums)))
@@ -86,7 +86,7 @@ class PageSums:
                 self.sums[page - 1] = zlib.crc32(data)
 
     def write(self, ledger: Path) -> None:
-        """Put the sums in place, durably, all or none."""
+        """Write the sums durably, all or none."""
         data = _HEAD.pack(_MAGIC, self.run, self.page_size, len(self.sums)) + _bytes(self.sums)
         data += zlib.crc32(data).to_bytes(4, "big")
         aside = sums_of(ledger).with_name(f"{ledger.name}.sums.new")
@@ -103,21 +103,20 @@ class PageSums:
         lockfile.sync(ledger.parent)
 
     def fit(self, file: int, wal: Wal) -> bool:
-        """Whether every page has the content it had, but for those that a frame replaces."""
-        found = PageSums.taken(file, self.run)
-        if found == self and not wal.pages:
+        """Whether every page is unchanged, except those that a frame replaces."""
+        now = PageSums.taken(file, self.run)
+        if now == self and not wal.pages:
             return True
-        if found.page_size != self.page_size or (not wal.size and len(found.sums) > len(self.sums)):
+        if now.page_size != self.page_size or (not wal.size and len(now.sums) > len(self.sums)):
             return False
         return all(
-            page in wal.pages
-            or self.sums[page - 1 : page] == found.sums[page - 1 : page] != _NO_SUM
+            page in wal.pages or self.sums[page - 1 : page] == now.sums[page - 1 : page] != _NO_SUM
             for page in range(1, (wal.size or len(self.sums)) + 1)
         )
 
 
 def drop(ledger: Path) -> None:
-    """Remove the sums, for SQLite may change the file without our doing."""
+    """Remove the sums, because SQLite may change the file on its own."""
     with contextlib.suppress(OSError):
         sums_of(ledger).unlink()
 

@@ -1,8 +1,8 @@
 """An open ledger file: its identity, its transactions, and how a user is found in it.
 
-`SqliteLedger` writes through it and `LedgerRecords` reads and erases through it, so what
-one of them changes the other knows. A ledger that does not exist yet is an empty database
-without a name, until something is to be written: then the file comes into being.
+`SqliteLedger` writes through it and `LedgerRecords` reads and erases through it, so each
+sees the other's changes. A ledger that does not exist yet is an empty database without a
+name; the file is created with the first write.
 """
 
 from __future__ import annotations
@@ -39,19 +39,19 @@ Hashes = tuple[bytes, bytes]  #: of a name: case folded, and as it is
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class LedgerConnection:
-    """An open database that has been found to be a ledger.
+    """An open database that holds a ledger.
 
-    `path` is the file; None of a throwaway one, a copy, or one that is not made yet. `inode`
-    is known only of a file that nothing but this connection may replace. `file` is a second
-    descriptor of the file, for the checksums, closed after the database: closing one earlier
-    would free SQLite's own lock. `make` makes a ledger that does not exist yet.
+    `path` is the file; None for a throwaway one, a copy, or one that does not exist yet.
+    `inode` is set only for a file that nothing but this connection may replace. `file` is
+    another descriptor of the file, for the checksums, closed after the database: closing it
+    earlier would free SQLite's own lock. `make` creates a ledger that does not exist yet.
     """
 
     db: sqlite3.Connection
     name: str
     client: str
     case_sensitive: bool
-    address: Path | None = None  #: where the ledger lies, or will
+    address: Path | None = None  #: the ledger's path, also before the file exists
     path: Path | None = None
     secret: bytes = b""  #: the key of the hashes of names
     mark_key: bytes = b""  #: the key of the marks of requests
@@ -63,13 +63,13 @@ class LedgerConnection:
     file: int = -1
     sums: PageSums | None = None
     make: Callable[[LedgerConnection], None] | None = None
-    broken: bool = field(default=False, init=False)  #: something has failed
+    broken: bool = field(default=False, init=False)  #: whether something has failed
     empty: bool = field(default=True, init=False)
     all_settled: bool = field(default=True, init=False)
     no_aliases: bool = field(default=True, init=False)
 
     def look(self) -> None:
-        """See what can be left out: most runs find nothing open, many find nothing at all."""
+        """Find out which look-ups can be skipped: most ledgers have no open message."""
         anything = "SELECT 1 FROM messages LIMIT 1"
         anything_open = "SELECT 1 FROM messages WHERE state = 'open' LIMIT 1"
         any_alias = "SELECT 1 FROM aliases LIMIT 1"
@@ -78,7 +78,7 @@ class LedgerConnection:
         self.no_aliases = self.db.execute(any_alias).fetchone() is None
 
     def make_ready(self) -> None:
-        """Let a new ledger come into being, and bring an old one up to date; raises errors."""
+        """Create a new ledger, or migrate an old one; raises errors."""
         if self.make is not None:
             self.make(self)
             self.make = None
@@ -91,7 +91,7 @@ class LedgerConnection:
             self.read_meta()
 
     def read_meta(self) -> dict[str, Any]:
-        """Read what the ledger says of itself."""
+        """Read the ledger's version and metadata."""
         (self.version,) = self.db.execute("PRAGMA user_version").fetchone()
         meta = dict(self.db.execute("SELECT key, value FROM meta").fetchall())
         self.secret, self.mark_key = meta["secret"], meta.get("mark_key", b"")
@@ -99,7 +99,7 @@ class LedgerConnection:
         return meta
 
     def checkpoint(self) -> None:
-        """Copy the `-wal` into the file, write down the pages' checksums, empty the `-wal`.
+        """Copy the `-wal` into the file, write the pages' checksums, empty the `-wal`.
 
         In this order: see `checksums`.
         """
@@ -133,8 +133,8 @@ class LedgerConnection:
     def close(self) -> None:
         """Close the database; what the file holds and its checksums go together.
 
-        Beside a ledger whose last run has no end an empty `-wal` is left, for SQLite removes
-        it: one that is missing then was lost, and with it whom that run has sent codes to.
+        If the ledger's last run has no end, an empty `-wal` is created, because SQLite removes
+        it: if it is missing later it was lost, and with it the record of codes that were sent.
         """
         unfinished = False
         try:
@@ -143,7 +143,7 @@ class LedgerConnection:
                 self.checkpoint()
         finally:
             if self.path is not None and self.broken:
-                drop(self.path)  # for SQLite may still copy the `-wal` into the file
+                drop(self.path)  # SQLite may still copy the `-wal` into the file
                 unfinished = True
             self.db.close()
             if self.file >= 0:
@@ -164,23 +164,23 @@ class LedgerConnection:
     def find(self, user: Identity) -> dict[int, Row]:
         """Find the messages to a user, each once, as `Identity` has it."""
         own = self.hashes(user.username)
-        found = self._sent_to(own)
+        rows = self._sent_to(own)
         others = [self.hashes(alias) for alias in user.aliases] if user.listed else []
         if not self.no_aliases:
             owners = self._linked(_OWNERS, own)
             others += owners
-            for owner in [own, *owners] if found else owners:
+            for owner in [own, *owners] if rows else owners:
                 others += self._linked(_OTHERS, owner)
         for other in dict.fromkeys(others):
-            found |= self._sent_to(other)
-        return found
+            rows |= self._sent_to(other)
+        return rows
 
     def hashes(self, name: str) -> Hashes:
         """Hash a name under this ledger's key."""
         return hashes(self.secret, name)
 
     def mark(self, message: int, intended_at: float) -> str:
-        """The mark of a message's request; the time too, for a number can be used again."""
+        """The mark of a message's request; it includes the time, as numbers can be reused."""
         return make_mark(self.mark_key, f"{message} {intended_at!r}".encode())
 
     def _sent_to(self, name: Hashes) -> dict[int, Row]:
@@ -210,8 +210,8 @@ class LedgerConnection:
             if self.path.stat().st_ino == self.inode:
                 return
         raise LedgerError(
-            f"The {self.name} was removed or replaced while this run had it open: restore it"
-            " before anybody else is written to."
+            f"The {self.name} was removed or replaced while this run had it open. Restore it"
+            " before the next run."
         )
 
     @contextlib.contextmanager
@@ -228,14 +228,14 @@ class LedgerConnection:
         try:
             yield
         except BaseException as error:
-            # What a failed commit left behind is unknown: never repeat it, only let go.
+            # What a failed commit has written is unknown: never repeat it, only roll back.
             self.broken = self.broken or isinstance(error, (sqlite3.Error, OSError))
             with contextlib.suppress(sqlite3.Error):
                 self.db.execute("ROLLBACK")
             raise
 
     def errors(self, what: str) -> contextlib.AbstractContextManager[None]:
-        """Say what goes wrong in the block as a `LedgerError`."""
+        """Turn errors in the block into a `LedgerError`."""
         return ledger_errors(self.name, what)
 
 
@@ -249,7 +249,7 @@ def ledger_errors(name: str, what: str) -> Iterator[None]:
             refuse_damaged(name)
         text = str(error) if isinstance(error, sqlite3.Error) else error.strerror
         raise LedgerError(
-            f"The {name} {what} ({text}): nobody is written to without it. Make it"
+            f"The {name} {what} ({text}). No messages are sent without it. Make it"
             " writable, free disk space or restore it, then run again."
         ) from error
 
@@ -261,9 +261,9 @@ def has_unfinished_run(db: sqlite3.Connection) -> bool:
 
 
 def refuse_damaged(name: str, sums: Path | None = None) -> NoReturn:
-    """Raise `LedgerError`: the file is damaged, or is not what the checksums were taken of."""
+    """Raise `LedgerError`: the file is damaged, or does not match its checksums."""
     restored = "" if sums is None else f" If it is a backup already, remove {sums}."
     raise LedgerError(
-        f"The {name} is damaged: restore it from a backup. A new one would not know who"
-        f" has been written to.{restored}"
+        f"The {name} is damaged. Restore it from a backup: a new one would not know who"
+        f" was sent a code.{restored}"
     )

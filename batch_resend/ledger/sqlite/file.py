@@ -1,13 +1,13 @@
 """Opening a ledger file: locked, checked, and durable from the first byte.
 
-Durable means: WAL with `synchronous=FULL`, read back and compared, since a switch that
+Durable means: WAL with `synchronous=FULL`, read back and compared, since a setting that
 failed unnoticed would cost people a second message; a new ledger is built aside, synced,
-renamed into place, and its folder synced. One connection with `locking_mode=EXCLUSIVE`,
+renamed into place, and its directory synced. One connection with `locking_mode=EXCLUSIVE`,
 set before WAL is (SQLite before 3.51.3 can lose a WAL reset between two connections).
 
-A ledger that is not there comes into being with the first run that writes to it, not with
-one that is only planned. Checked is what could have been lost or changed since: see
-`checksums` and `wal`, and the `-wal` of a run that has no end.
+A ledger that does not exist is created by the first run that writes to it, not by a dry
+run. At the start it is checked for what could have been lost or changed: see `checksums`
+and `wal`, and the `-wal` of a run that has no end.
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ class LedgerFile:
         read_only: bool = False,
         copy_of: Path | None = None,
     ) -> None:
-        """Name the ledger; None is a throwaway one in a temporary file.
+        """Prepare to open a ledger; path None is a throwaway one in a temporary file.
 
-        `simulated` None takes either kind. `client` says for which client a new one is
-        begun. `must_exist` refuses to begin a new ledger; `read_only` is for looking only.
+        `simulated` None accepts either kind. `client` is the client for which a new one is
+        created. `must_exist` refuses to create a new ledger; `read_only` only reads.
         `copy_of` is the ledger that this is a copy of, for messages.
         """
         self._path = path
@@ -98,10 +98,10 @@ class LedgerFile:
 
     def _unlock(self) -> None:
         if self._lock is not None:
-            os.close(self._lock)  # frees the lock; the file stays, for ever
+            os.close(self._lock)  # frees the lock; the file is never removed
             self._lock = None
 
-    # -- a ledger that is not there ------------------------------------------------
+    # -- a ledger that does not exist ----------------------------------------------
 
     def _prepare(self, path: Path) -> None:
         lockfile.refuse_network(path)
@@ -110,14 +110,14 @@ class LedgerFile:
                 self._refuse_new()
             if os.path.lexists(wal_of(path)):
                 raise LedgerError(
-                    f"The {self._name} is gone and only its newest part is left ({wal_of(path)}):"
-                    " restore both, or remove that too if you are sure that nobody was written to."
+                    f"The {self._name} is missing; only its newest part is left ({wal_of(path)})."
+                    " Restore both, or remove that too if you are sure that no messages were sent."
                 )
         lockfile.make_durably(path.parent)
         self._lock = lockfile.hold(path, self._name)
 
     def _throwaway(self) -> LedgerConnection:
-        """An empty ledger without a file; one that may be written gets its file later."""
+        """Return an empty ledger without a file; a writable one gets its file later."""
         db = sqlite3.connect(_THROWAWAY, isolation_level=None, check_same_thread=False)
         schema.create(db, self._client, simulated=bool(self._simulated))
         connection = self._described(db)
@@ -127,7 +127,7 @@ class LedgerFile:
         return connection
 
     def _make(self, connection: LedgerConnection) -> None:
-        """Make the file of a new ledger, and let the connection be to it from now on."""
+        """Create the file of a new ledger, and switch the connection to it."""
         assert self._path is not None  # noqa: S101 - for the type checker: it is what is made
         path = self._path
         aside = path.with_name(f"{path.name}.new")
@@ -149,7 +149,7 @@ class LedgerFile:
         connection.inode, connection.sums = opened.inode, opened.sums
         connection.read_meta()
 
-    # -- a ledger that is there ----------------------------------------------------
+    # -- a ledger that exists ------------------------------------------------------
 
     def _opened(self, path: Path) -> LedgerConnection:
         inode = lockfile.inspect(path, self._name)
@@ -175,14 +175,14 @@ class LedgerFile:
 
     def _configure(self, db: sqlite3.Connection) -> None:
         try:
-            # Whose file it is comes first: nothing of anybody else's is changed.
+            # The format is checked first: no file of another program is changed.
             db.execute("PRAGMA locking_mode = EXCLUSIVE").fetchall()
             schema.check_format(db, self._name)
             schema.make_durable(db)
         except sqlite3.OperationalError as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY:
                 raise
-            # The same file by another name, whose lock is another one.
+            # The same file under another name, which has another lock.
             raise LedgerHeld(
                 f"Another run holds the {self._name} under another name of the file (a hard"
                 " link): this run made no request. Wait for it to end, then run again, and give"
@@ -198,7 +198,7 @@ class LedgerFile:
             refuse_damaged(self._name)
 
     def _verify(self, db: sqlite3.Connection, path: Path, file: int, wal: Wal) -> PageSums | None:
-        """Find what was changed by anything but a run; return the checksums that hold."""
+        """Detect changes that no run has made; return the checksums that match."""
         if self._is_copy:
             self._check(db, "quick_check")
             return None
@@ -230,12 +230,12 @@ class LedgerFile:
         if self._simulated not in {None, simulated}:
             other = "a simulation" if simulated else "real runs"
             raise LedgerError(
-                f"The {self._name} belongs to {other}: name another file with --ledger."
+                f"The {self._name} belongs to {other}. Choose another file with --ledger."
             )
         if self._must_exist and not db.execute("SELECT 1 FROM runs LIMIT 1").fetchone():
             self._refuse_new()
         connection.simulated = simulated
-        connection.client = meta.get("client", self._client)  # ledgers did not always say
+        connection.client = meta.get("client", self._client)  # not stored by early versions
         connection.look()
         return connection
 
@@ -243,12 +243,12 @@ class LedgerFile:
         raise LedgerError(
             f"The newest part of the {self._name} is missing ({wal_of(path)}), and its last run has"
             " no end: codes that this run has sent would be sent again. Restore both files. If the"
-            " part is lost for good and you accept second messages, make an empty file in its"
+            " part is lost and you accept second messages, create an empty file in its"
             f" place: touch {shlex.quote(str(wal_of(path)))}"
         )
 
     def _refuse_new(self) -> NoReturn:
         raise LedgerError(
-            f"The {self._name} does not exist or has no runs, and without the old one users may be"
-            " sent a second message. Restore it; or allow a new one with --create-ledger."
+            f"The {self._name} does not exist or has no runs. Without the old one, users may be"
+            " sent a second message. Restore it, or allow a new one with --create-ledger."
         )

@@ -1,9 +1,8 @@
 """Group commit: the steps of all waiting workers share one sync.
 
-Whoever calls `make` returns when their step is durable. While one commit is on its way
-to the disk the others' steps gather, so a slow disk makes larger groups, not a queue.
-After a failed commit every caller, then and later, gets the same error: a commit is
-never repeated.
+`make` returns when the step is durable. While one commit is on its way to the disk, other
+steps gather, so a slow disk makes larger groups, not a queue. After a failed commit every
+caller, then and later, gets the same error: a commit is never repeated.
 """
 
 from __future__ import annotations
@@ -18,14 +17,14 @@ import anyio.to_thread
 from batch_resend.errors import LedgerError
 from batch_resend.ledger import IntentRejected, Step
 
-APART = 0.005  #: seconds between the beginnings of two commits; a request takes ten times that
+APART = 0.005  #: seconds between the starts of two commits; a request takes ten times that
 
 
 class StepWriter(Protocol):
     """A ledger that makes steps durable, synchronously."""
 
     def write(self, steps: Sequence[Step]) -> Sequence[int | IntentRejected]:
-        """Take the steps in; one answer for each. Nothing is durable yet."""
+        """Write the steps; return one result for each. Nothing is durable yet."""
         ...
 
     def commit(self) -> None:
@@ -35,7 +34,7 @@ class StepWriter(Protocol):
 
 @dataclass(slots=True, eq=False)
 class _Group:
-    """Steps that become durable together, and those who wait for it."""
+    """Steps that become durable together, and the event that reports it."""
 
     steps: list[Step] = field(default_factory=list)
     answers: Sequence[int | IntentRejected] = field(default_factory=list)
@@ -45,14 +44,14 @@ class _Group:
 class GroupCommit:
     """Commits for all workers, one commit at a time.
 
-    What waits for the disk does so in a thread, so that it holds up nobody; or
-    (`threads=False`) in place, for virtual time, whose clock would run on while a thread
-    works. The writing before it is done in place: it is quick, and in a thread each
-    statement would have to fight for the interpreter with a busy event loop.
+    The wait for the disk happens in a thread, so that the event loop is not blocked; or
+    (`threads=False`) in place, for virtual time, whose clock would advance while a thread
+    works. The writing before it happens in place: it is quick, and in a thread each
+    statement would compete with a busy event loop for the interpreter.
     """
 
     def __init__(self, ledger: StepWriter, *, threads: bool = True) -> None:
-        """Stand before a ledger that is open."""
+        """Wrap an open ledger."""
         self._ledger = ledger
         self._threads = threads
         self._gathering = _Group()
@@ -61,7 +60,7 @@ class GroupCommit:
         self._began = -APART  # when the last commit began
 
     async def make(self, step: Step) -> int:
-        """Make one step durable, together with whatever else waits.
+        """Make one step durable, together with all others that wait.
 
         `commit_forever` must be running. Raises `LedgerError`; then nothing may be sent
         any more; or `IntentRejected`, where this intent alone is not allowed.
@@ -96,8 +95,8 @@ class GroupCommit:
                 else:
                     group.done.set()
         finally:
-            # Whatever ended it: nobody may be left waiting for a commit that never comes.
-            self._break(LedgerError("The ledger's commits came to an end."), group)
+            # Whatever ended it, no caller may wait for a commit that never happens.
+            self._break(LedgerError("The ledger's commits have ended."), group)
 
     async def _gather(self) -> None:
         """Let a few milliseconds pass between commits: fewer and larger groups cost less."""

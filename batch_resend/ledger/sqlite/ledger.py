@@ -1,10 +1,10 @@
 """A ledger file as one run writes it.
 
-Synchronous: every method returns when the file has it. `write` takes in any number of
-steps, and `commit` makes them durable with one sync, all or none of them.
+Synchronous: every method returns when the file has it. `write` writes any number of steps,
+and `commit` makes them durable with one sync, all or none of them.
 
-Names are looked up by a keyed hash (the key lies in the ledger), so that a person can
-be erased and the promise kept.
+Names are looked up by a keyed hash (the key is in the ledger), so that a person can be
+erased and the promise kept.
 """
 
 from __future__ import annotations
@@ -25,46 +25,46 @@ from batch_resend.model import Outcome, Reason
 class SqliteLedger:
     """An open ledger, held by this run.
 
-    Every method raises `LedgerError` where the file cannot be trusted or written; after
-    a failed commit nothing is tried again.
+    Every method raises `LedgerError` if the file cannot be trusted or written; after a
+    failed commit nothing is attempted again.
     """
 
     def __init__(self, connection: LedgerConnection) -> None:
         self._connection = connection
         self._run = 0
-        self.records = LedgerRecords(connection)  #: to look back, and to erase
+        self.records = LedgerRecords(connection)  #: to read and to erase messages
 
     @property
     def _db(self) -> sqlite3.Connection:
-        return self._connection.db  # another one, once a new ledger has come into being
+        return self._connection.db  # changes when a new ledger gets its file
 
     @property
     def path(self) -> Path | None:
-        """Where the file lies, or will; None for a throwaway one."""
+        """The file's path, also before it exists; None for a throwaway one."""
         return self._connection.address
 
     @property
     def address(self) -> Path | None:
-        """Where it lies, or will; None for a throwaway one."""
+        """The ledger's path, also before it exists; None for a throwaway one."""
         return self._connection.address
 
     @property
     def name(self) -> str:
-        """How messages call the ledger."""
+        """The ledger's name in messages."""
         return self._connection.name
 
     @property
     def is_new(self) -> bool:
-        """Whether there was none; it comes into being as the run begins."""
+        """Whether there was no ledger; it is created when the run starts."""
         return self._connection.is_new
 
     @property
     def client(self) -> str:
-        """For which client it was begun."""
+        """The client for which it was created."""
         return self._connection.client
 
     def distinguish_case(self) -> bool:
-        """Tell names apart that differ only in case; return whether that changes anything."""
+        """Distinguish names that differ only in case; return whether that changes anything."""
         changes = not self._connection.case_sensitive
         self._connection.case_sensitive = True
         return changes
@@ -72,8 +72,8 @@ class SqliteLedger:
     def latest(self) -> float:
         """The newest time in the ledger, in seconds since the epoch (0 if empty).
 
-        A clock that was set back since must not shorten a cooldown, so a run's time
-        never begins before this.
+        A clock that was set back since must not shorten a cooldown, so a run never starts
+        before this time.
         """
         with self._connection.errors("cannot be read"):
             (latest,) = self._db.execute(
@@ -83,10 +83,10 @@ class SqliteLedger:
         return float(latest)
 
     def begin(self, at: float) -> int:
-        """Write down that a run begins; return its number.
+        """Note the start of a run; return its number.
 
-        The file itself has it then, not only its `-wal`: where that is lost, the next run
-        knows that something is missing.
+        The file itself has it then, not only its `-wal`: if that is lost, the next run
+        detects that something is missing.
         """
         with self._connection.errors("cannot be written"):
             self._connection.make_ready()
@@ -97,14 +97,14 @@ class SqliteLedger:
                 self._run = cursor.lastrowid or 0
                 self._connection.look()
             if self._connection.path is not None:
-                # SQLite overlooks it where this fails for the new log.
+                # SQLite ignores a failure of this for the new log.
                 lockfile.sync(self._connection.path.parent)
             with self._connection.or_rolled_back():
                 self._connection.checkpoint()
         return self._run
 
     def finish(self, summary: str, at: float) -> None:
-        """Write down how the run ended; `summary` is JSON."""
+        """Note how the run ended; `summary` is JSON."""
         with self._connection.errors("cannot be written"), self._connection.transaction():
             self._db.execute(
                 "UPDATE runs SET finished_at = ?, summary = ? WHERE id = ?",
@@ -112,7 +112,7 @@ class SqliteLedger:
             )
 
     def history(self, user: Identity) -> History:
-        """What is known of a user, under each of their names."""
+        """Return the history of a user, under each of their names."""
         if self._connection.empty:
             return NOBODY
         with self._connection.errors("cannot be read"):
@@ -123,10 +123,10 @@ class SqliteLedger:
         return self._connection.count_unknown()
 
     def write(self, steps: Sequence[Step]) -> list[int | IntentRejected]:
-        """Take the steps in; nothing is durable before `commit`, and then all or none.
+        """Write the steps; nothing is durable before `commit`, and then all or none.
 
-        The answer to an `Intend` is the number of the intent, or `IntentRejected` where it
-        is not allowed any more and was left out; to the others it is 0.
+        The result of an `Intend` is the number of the intent, or `IntentRejected` if it is
+        not allowed any more and was omitted; for other steps it is 0.
         """
         self._connection.check_place()
         with self._connection.errors("cannot be written"):
@@ -135,13 +135,13 @@ class SqliteLedger:
                 return [self._apply(step) for step in steps]
 
     def commit(self) -> None:
-        """Make durable what was written; all that waits for the disk waits here."""
+        """Make durable what was written; only this method waits for the disk."""
         with self._connection.errors("cannot be written"), self._connection.or_rolled_back():
             self._db.execute("COMMIT")
             self._connection.checkpoint_if_long()
 
     def mark(self, intent: int, at: float) -> str:
-        """The mark that the request of an intent bears; `at` is when it was intended."""
+        """The mark that the request of an intent carries; `at` is when it was intended."""
         return self._connection.mark(intent, at)
 
     # -- steps ---------------------------------------------------------------------
@@ -159,10 +159,10 @@ class SqliteLedger:
         return 0
 
     def _intend(self, step: Intend) -> int | IntentRejected:
-        # Two rows of one input may name one person, to whom the plan saw neither sent.
+        # Two rows of one input may be one person; when both were planned, neither was sent.
         if not self._connection.no_aliases:
-            known = _history(self._connection.find(step.user), self._run)
-            if reason := judge_history(known, step.policy, step.at):
+            history = _history(self._connection.find(step.user), self._run)
+            if reason := judge_history(history, step.policy, step.at):
                 return IntentRejected(reason)
         self._interrupted(step.user, step.at)
         self._connection.empty = False
@@ -182,11 +182,11 @@ class SqliteLedger:
         return intent
 
     def _settle(self, intent: int, reason: Reason, at: float, request_id: str = "") -> None:
-        kept = request_id if request_id and reason.outcome is Outcome.UNKNOWN else None
+        stored_id = request_id if request_id and reason.outcome is Outcome.UNKNOWN else None
         self._db.execute(
             "UPDATE messages SET state = ?, reason = ?, settled_at = ?, request_id = ?"
             " WHERE id = ?",
-            (str(reason.outcome), str(reason), at, kept, intent),
+            (str(reason.outcome), str(reason), at, stored_id, intent),
         )
 
     def _interrupted(self, user: Identity, at: float) -> None:
@@ -197,13 +197,13 @@ class SqliteLedger:
                 self._settle(message, Reason.INTERRUPTED, at)
 
 
-def _history(found: Mapping[int, Row], this_run: int | None = None) -> History:
-    """Say what these messages mean; what this run has open is in flight, not interrupted."""
+def _history(rows: Mapping[int, Row], this_run: int | None = None) -> History:
+    """Return what these messages mean; an open one of this run is in flight."""
     sent: list[float] = []
     unknown: list[float] = []
     not_recorded: list[float] = []
     interrupted = in_flight = False
-    for run, state, reason, intended_at, settled_at in found.values():
+    for run, state, reason, intended_at, settled_at in rows.values():
         if state == "sent":
             sent.append(settled_at)
         elif state == "unknown":

@@ -1,7 +1,7 @@
 """The files of a ledger: held by one run at a time, checked, and made durably.
 
-The lock is a file beside the ledger that stays for ever: removing it could let two runs
-each hold a lock of their own. Any death of the process frees it.
+The lock is a file beside the ledger that is never removed: otherwise two runs could each
+hold a lock of their own. Any end of the process frees it.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from batch_resend.errors import LedgerError, LedgerHeld
 _GLANCES, _GLANCE = 5, 0.02  #: times, seconds apart: `is_held` has the lock for a moment
 _NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "fuse"}
 _FUSE = "fuse."
-#: File systems in user space that lie on a disk of this machine; all others are taken for
-#: network file systems (s3fs, rclone, sshfs, gcsfuse and the like).
+#: File systems in user space on a disk of this machine; all others are treated as network
+#: file systems (s3fs, rclone, sshfs, gcsfuse and the like).
 _LOCAL_FUSE = {
     *("bindfs", "cryfs", "encfs", "gocryptfs", "securefs", "mergerfs", "unionfs", "overlayfs"),
     *("fuse-overlayfs", "ext2", "fuse-ext2", "exfat", "ntfs", "ntfs-3g", "lxcfs", "zfs", "apfs"),
@@ -29,13 +29,13 @@ _LOCAL_FUSE = {
 
 
 def files_of(ledger: Path) -> list[Path]:
-    """Name the files that a ledger consists of, or may."""
+    """Return the files that a ledger may consist of."""
     ends = ("", "-wal", "-shm", ".lock", ".new", ".sums", ".sums.new", ".schema-1")
     return [ledger.with_name(ledger.name + end) for end in ends]
 
 
 def hold(ledger: Path, name: str) -> int:
-    """Lock a ledger and return the lock's descriptor; raises `LedgerHeld` where it is held."""
+    """Lock a ledger and return the lock's descriptor; raises `LedgerHeld` if it is held."""
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     lock = os.open(_lock_of(ledger), flags | os.O_NONBLOCK, 0o600)
     try:
@@ -48,7 +48,7 @@ def hold(ledger: Path, name: str) -> int:
 
 def _take(lock: int, name: str) -> None:
     if not stat.S_ISREG(os.fstat(lock).st_mode):
-        raise LedgerError(f"The lock file of the {name} is not a regular file: remove it.")
+        raise LedgerError(f"The lock file of the {name} is not a regular file. Remove it.")
     for _ in range(_GLANCES):
         with contextlib.suppress(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -66,7 +66,7 @@ def _take(lock: int, name: str) -> None:
 
 
 def is_held(ledger: Path) -> bool:
-    """Whether a run holds the ledger now; raises `OSError` where that cannot be seen."""
+    """Whether a run holds the ledger now; raises `OSError` if that cannot be determined."""
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a FIFO would wait
     try:
         lock = os.open(_lock_of(ledger), flags)
@@ -89,29 +89,29 @@ def _lock_of(ledger: Path) -> Path:
 
 def inspect(path: Path, name: str) -> int:
     """Raise `LedgerError` if the file cannot be a ledger of this user; return its inode."""
-    found = path.lstat()
-    if not stat.S_ISREG(found.st_mode):
+    status = path.lstat()
+    if not stat.S_ISREG(status.st_mode):
         raise LedgerError(
-            f"The {name} is not a regular file (a link, folder or device): name the"
-            " file itself with --ledger."
+            f"The {name} is not a regular file (a link, directory or device). Pass the"
+            " file itself to --ledger."
         )
-    if found.st_uid != os.geteuid():
+    if status.st_uid != os.geteuid():
         raise LedgerError(
-            f"The {name} belongs to another user of this machine: run as that user, or"
-            " name another file with --ledger."
+            f"The {name} belongs to another user of this machine. Run as that user, or"
+            " choose another file with --ledger."
         )
-    if found.st_size == 0:
+    if status.st_size == 0:
         raise LedgerError(
-            f"The {name} is empty, which no ledger ever is: restore it, or remove the"
-            " file if you are sure that nobody was written to."
+            f"The {name} is empty and therefore not a valid ledger. Restore it, or remove the"
+            " file if you are sure that no messages were sent."
         )
-    if found.st_mode & 0o077:
+    if status.st_mode & 0o077:
         path.chmod(0o600)
-    return found.st_ino
+    return status.st_ino
 
 
 def make_durably(folder: Path) -> None:
-    """Make a folder, and those above it, so that a power cut does not take them back."""
+    """Create a directory and its parents so that they survive a power cut."""
     if folder.is_dir():
         return
     make_durably(folder.parent)
@@ -120,7 +120,7 @@ def make_durably(folder: Path) -> None:
 
 
 def sync(folder: Path) -> None:
-    """Make the names in a folder durable."""
+    """Make the names in a directory durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -138,14 +138,14 @@ def refuse_network(path: Path) -> None:
     best, kind = "", ""
     for line in mounts:
         left, _, right = line.partition(" - ")
-        # Blanks and backslashes are written as three octal digits.
-        mount = re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), left.split(" ")[4])
+        # Spaces and backslashes are written as three octal digits.
+        mount = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), left.split(" ")[4])
         if len(mount) >= len(best) and os.path.commonpath([mount, where]) == mount:
             best, kind = mount, right.split(" ")[0]
     if kind in _NETWORK_FILE_SYSTEMS or (
         kind.startswith(_FUSE) and kind.removeprefix(_FUSE) not in _LOCAL_FUSE
     ):
         raise LedgerError(
-            f"The ledger {path} would lie on a network file system ({kind}), whose locks and syncs"
-            " cannot be trusted: name a file on a local disk with --ledger."
+            f"The ledger {path} would be on a network file system ({kind}), whose locks and syncs"
+            " cannot be trusted. Choose a file on a local disk with --ledger."
         )

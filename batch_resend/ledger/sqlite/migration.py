@@ -1,8 +1,9 @@
 """A ledger of an older version becomes one of this version, in place and durably.
 
-It happens when a run begins to write, never for a look. A copy of the old file is put beside
-it first, durable before anything is changed; the change itself is one transaction, so a death
-leaves the old ledger or the new one. Older programs refuse the new one by its version.
+It happens when a run starts to write, never when a ledger is only read. First a copy of the
+old file is made beside it, durable before anything is changed; the change itself is one
+transaction, so a crash leaves the old ledger or the new one. Older programs refuse the new
+one by its version.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ SELECT id, run, key, exact, name, state, reason, intended_at, settled_at FROM me
 
 
 def copy_of(ledger: Path, version: int) -> Path:
-    """Where the copy of a ledger of an older version lies."""
+    """Return the path of the copy of a ledger of an older version."""
     return ledger.with_name(f"{ledger.name}.schema-{version}")
 
 
@@ -42,7 +43,7 @@ def keep_copy(ledger: Path, file: int, version: int) -> None:
 
 
 def to_version_2(db: sqlite3.Connection) -> None:
-    """Change the tables, inside a transaction of the caller's."""
+    """Change the tables inside the caller's transaction."""
     for index in ("messages_by_key", "one_open_intent_a_user", "unsettled"):
         db.execute(f"DROP INDEX {index}")
     db.execute("ALTER TABLE messages RENAME TO messages_1")

@@ -1,7 +1,7 @@
-"""Looking back at a ledger file, and erasing in it.
+"""Reading and erasing the records of a ledger file.
 
-What is erased is gone from the file, not only from its rows: the file is written anew,
-and the `-wal` emptied.
+What is erased is removed from the file, not only from its rows: the file is rewritten, and
+the `-wal` emptied.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _ARRIVED = (
 )
 _OTHERS_ARRIVED = "CREATE TEMP TABLE IF NOT EXISTS others (key, message, exact)"
 _ARRANGE = (
-    "DROP INDEX one_open_intent_a_user",  # a copy tells what is there, whatever it is
+    "DROP INDEX one_open_intent_a_user",  # a copy shows what is there, even if it is wrong
     _ARRIVED,
     _OTHERS_ARRIVED,
     "CREATE TEMP TABLE place AS SELECT rowid AS message,"
@@ -71,7 +71,7 @@ _ARRANGE = (
 
 
 class LedgerRecords:
-    """What an open ledger remembers. Every method raises `LedgerError`."""
+    """The records of an open ledger. Every method raises `LedgerError`."""
 
     def __init__(self, connection: LedgerConnection) -> None:
         self._connection = connection
@@ -82,12 +82,12 @@ class LedgerRecords:
 
     @property
     def name(self) -> str:
-        """How messages call the ledger."""
+        """The ledger's name in messages."""
         return self._connection.name
 
     @property
     def is_simulated(self) -> bool:
-        """Whether it belongs to simulations."""
+        """Whether it is a ledger of simulations."""
         return self._connection.simulated
 
     # -- looking back --------------------------------------------------------------
@@ -120,8 +120,8 @@ class LedgerRecords:
     def users(self) -> Iterator[list[Message]]:
         """Yield the messages to each user, the oldest first."""
         order = "key, exact, id" if self._connection.case_sensitive else "key, id"
-        found = self._messages(f"ORDER BY {order}")
-        for _, messages in itertools.groupby(found, key=lambda message: message.user):
+        matches = self._messages(f"ORDER BY {order}")
+        for _, messages in itertools.groupby(matches, key=lambda message: message.user):
             yield list(messages)
 
     def find(self, user: Identity) -> set[bytes]:
@@ -129,11 +129,11 @@ class LedgerRecords:
         if self._connection.empty:
             return set()
         with self._connection.errors("cannot be read"):
-            found = self._connection.find(user)
-        return {message.user for n in found for message in self._messages("WHERE id = ?", (n,))}
+            matches = self._connection.find(user)
+        return {message.user for n in matches for message in self._messages("WHERE id = ?", (n,))}
 
     def person(self, name: str) -> list[Message]:
-        """All messages to whoever bears the name, under any of their names, oldest first."""
+        """All messages to the users with this name, under any of their names, oldest first."""
         with self._connection.errors("cannot be read"), self._chosen([name]):
             return list(self._messages("WHERE id IN (SELECT message FROM chosen) ORDER BY id"))
 
@@ -141,15 +141,15 @@ class LedgerRecords:
         """How many messages are unknown, over all runs."""
         return self._connection.count_unknown()
 
-    def _messages(self, rest: str, given: tuple[float, ...] = ()) -> Iterator[Message]:
-        return (message for _, _, message in self._rows(rest, given))
+    def _messages(self, rest: str, arguments: tuple[float, ...] = ()) -> Iterator[Message]:
+        return (message for _, _, message in self._rows(rest, arguments))
 
     def _rows(
-        self, rest: str, given: tuple[float, ...] = ()
+        self, rest: str, arguments: tuple[float, ...] = ()
     ) -> Iterator[tuple[int, bytes, Message]]:
         exactly, query = self._connection.case_sensitive, _MESSAGES[self._connection.version]
         with self._connection.errors("cannot be read"):
-            for id_, run, key, exact, *others in self._db.execute(query + rest, given):
+            for id_, run, key, exact, *others in self._db.execute(query + rest, arguments):
                 yield id_, key, Message(run, exact if exactly else key, *others)
 
     # -- settling by evidence ------------------------------------------------------
@@ -157,7 +157,7 @@ class LedgerRecords:
     def marked(
         self, *, since: float = 0.0, until: float = math.inf, unknown: bool = False
     ) -> Iterator[Marked]:
-        """Yield the messages intended in a span of time that bear a mark, the oldest first.
+        """Yield the messages intended in a span of time that carry a mark, the oldest first.
 
         `unknown` leaves out those whose outcome is known.
         """
@@ -179,10 +179,11 @@ class LedgerRecords:
         return self._connection.hashes(name)[0]
 
     def settle_unknown(self, findings: Sequence[Finding], now: float) -> int:
-        """Write down what evidence says of unknown messages, all or none; count the changes.
+        """Note what evidence shows about unknown messages, all or none; return the changes.
 
-        No message is changed whose outcome is known, and the same finding changes nothing a
-        second time. This ledger must be held: an open message is one that a dead run left.
+        Messages with a known outcome are not changed, and the same finding changes nothing
+        when it is repeated. This ledger must be held: an open message is then one that a dead
+        run left.
         """
         self._connection.check_place()
         with self._connection.errors("cannot be written"):
@@ -204,12 +205,12 @@ class LedgerRecords:
         values = (str(finding.reason.outcome), reason, finding.at, evidence, now)
         return self._db.execute(_SETTLE_UNKNOWN, (*values, *message, reason, evidence)).rowcount
 
-    # -- as a copy of a ledger that is no file -------------------------------------
+    # -- as a copy of a ledger that is not a file ----------------------------------
 
     def gather(
         self, messages: Iterable[tuple[Message, bytes, Iterable[tuple[bytes, bytes]]]]
     ) -> None:
-        """Take messages in any order, each with its exact hash and its other names' hashes."""
+        """Add messages in any order, each with its exact hash and its other names' hashes."""
         with self._connection.errors("cannot be filled"), self._connection.transaction():
             self._db.execute(_ARRIVED)
             self._db.execute(_OTHERS_ARRIVED)
@@ -228,7 +229,7 @@ class LedgerRecords:
                 )
 
     def arrange(self, secret: bytes, runs: Iterable[PastRun], *, simulated: bool) -> None:
-        """Put what was gathered in order: from now on this is the copy."""
+        """Put the gathered messages in order: from now on this is the copy."""
         with self._connection.errors("cannot be filled"), self._connection.transaction():
             for statement in _ARRANGE:
                 self._db.execute(statement)
@@ -267,14 +268,14 @@ class LedgerRecords:
         with self._connection.errors("cannot be read"):
             return self._extent(_OLDER, before, entirely)
 
-    def _extent(self, where: str, *given: float, missing: Sequence[str] = ()) -> Extent:
-        count, unknown, oldest, newest = self._db.execute(_EXTENT + where, given).fetchone()
+    def _extent(self, where: str, *arguments: float, missing: Sequence[str] = ()) -> Extent:
+        count, unknown, oldest, newest = self._db.execute(_EXTENT + where, arguments).fetchone()
         return Extent(count, unknown, oldest, newest, tuple(missing))
 
     def purge(self, before: float, *, entirely: bool = False) -> None:
         """Erase the names in messages settled before then, or intended if never settled.
 
-        `entirely` forgets that they were sent, too: they count no more.
+        `entirely` also removes the messages, which no longer count.
         """
         self._connection.check_place()
         with self._connection.errors("cannot be written"), self._connection.transaction():
@@ -289,9 +290,9 @@ class LedgerRecords:
         unknown = []
         self._db.execute(_CHOSEN)
         for name in names:
-            found = self._connection.find(Identity(name))
-            self._db.executemany(_CHOOSE, [(message,) for message in found])
-            if not found:
+            matches = self._connection.find(Identity(name))
+            self._db.executemany(_CHOOSE, [(message,) for message in matches])
+            if not matches:
                 unknown.append(name)
         try:
             yield unknown
@@ -300,7 +301,7 @@ class LedgerRecords:
                 self._db.execute("DROP TABLE chosen")
 
     def _scrub(self) -> None:
-        """Write the file anew, for erased names may be left between its rows."""
-        with self._connection.errors("has forgotten them, but its file may still hold the names"):
+        """Rewrite the file, because erased names may be left between its rows."""
+        with self._connection.errors("has erased the names, but its file may still hold them"):
             self._db.execute("VACUUM")
             self._connection.checkpoint()

@@ -8,8 +8,8 @@ import sqlite3
 from batch_resend.errors import LedgerError
 
 SCHEMA = 2
-READABLE = (1, 2)  #: version 1 is brought up to date by the next run that writes
-APPLICATION_ID = 0x42525344  # "BRSD": tells a ledger from any other SQLite file
+READABLE = (1, 2)  #: version 1 is migrated by the next run that writes
+APPLICATION_ID = 0x42525344  # "BRSD": distinguishes a ledger from other SQLite files
 
 _META = "CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
 _RUNS = """
@@ -17,7 +17,7 @@ CREATE TABLE runs (
     id INTEGER PRIMARY KEY,
     started_at REAL NOT NULL,    -- seconds since the epoch, like every time here
     process INTEGER NOT NULL,
-    finished_at REAL,            -- NULL: it runs, or it died
+    finished_at REAL,            -- NULL: it is running, or it died
     summary TEXT                 -- JSON
 );
 """
@@ -33,8 +33,8 @@ CREATE TABLE messages (
     reason TEXT CHECK ((reason IS NULL) = (state = 'open')),
     intended_at REAL NOT NULL,
     settled_at REAL CHECK ((settled_at IS NULL) = (state = 'open')),
-    request_id TEXT,             -- Cognito's, of an unknown one whose answer gave it
-    evidence TEXT,               -- what settled it later; NULL: the answer itself
+    request_id TEXT,             -- Cognito's, of an unknown one whose response had it
+    evidence TEXT,               -- what settled it later; NULL: the response
     reconciled_at REAL           -- when it did
 );
 """,
@@ -56,8 +56,8 @@ CREATE INDEX aliases_by_message ON aliases (message);
 def create(db: sqlite3.Connection, client: str, *, simulated: bool) -> None:
     """Make an empty ledger in an empty file, in one transaction.
 
-    `secret` is the key of the hashes of names, `mark_key` that of the marks of requests, which
-    those of runs before `first_marked_run` do not bear.
+    `secret` is the key of the hashes of names, `mark_key` that of the marks of requests;
+    requests of runs before `first_marked_run` do not carry marks.
     """
     db.executescript(
         f"BEGIN; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA};"
@@ -77,23 +77,23 @@ def create(db: sqlite3.Connection, client: str, *, simulated: bool) -> None:
 
 
 def check_format(db: sqlite3.Connection, name: str) -> int:
-    """Return the version of a ledger; raise `LedgerError` if it is none or not to be read."""
+    """Return the version of a ledger; raise `LedgerError` if it is not a readable ledger."""
     (application_id,) = db.execute("PRAGMA application_id").fetchone()
     (schema,) = db.execute("PRAGMA user_version").fetchone()
     if application_id != APPLICATION_ID:
         raise LedgerError(
-            f"The {name} is not a ledger of batch-resend: name another file with --ledger."
+            f"The {name} is not a ledger of batch-resend. Choose another file with --ledger."
         )
     if schema not in READABLE:
         raise LedgerError(
             f"The {name} was written by another version of batch-resend (schema {schema},"
-            f" this one knows {SCHEMA}): use that version."
+            f" this one supports {SCHEMA}). Use that version."
         )
     return int(schema)
 
 
 def make_durable(db: sqlite3.Connection) -> None:
-    """Set what durability needs, and read it back; raises `sqlite3.OperationalError`."""
+    """Make the settings that durability needs, and verify them; raises `OperationalError`."""
     for name, value, wanted in (
         ("locking_mode", "EXCLUSIVE", "exclusive"),
         ("journal_mode", "WAL", "wal"),
@@ -109,6 +109,6 @@ def make_durable(db: sqlite3.Connection) -> None:
 def pragma(db: sqlite3.Connection, name: str, value: str, wanted: str | int) -> None:
     """Set one pragma; raises `sqlite3.OperationalError` if it does not hold."""
     db.execute(f"PRAGMA {name} = {value}").fetchall()
-    (found,) = db.execute(f"PRAGMA {name}").fetchone()
-    if found != wanted:
-        raise sqlite3.OperationalError(f"{name} is {found}, and must be {wanted}")
+    (actual,) = db.execute(f"PRAGMA {name}").fetchone()
+    if actual != wanted:
+        raise sqlite3.OperationalError(f"{name} is {actual}, and must be {wanted}")

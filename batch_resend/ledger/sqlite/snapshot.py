@@ -1,17 +1,17 @@
-"""A look at a ledger that nobody is kept waiting by: on a copy, whoever writes meanwhile.
+"""A snapshot of a ledger, read from a copy, so that a run that writes to it is not delayed.
 
-The copy is made file by file, without a lock, and is whole all the same. A run appends
-to the `-wal` file; now and then it copies what stands there into the ledger's own file,
-and only after that begins the `-wal` anew, with another header. So as long as the header
-stays the same, whatever changed in the ledger's own file, be it half a page, stands in
-the `-wal` too, which is copied after it and which SQLite prefers. A part that is being
-appended has no valid checksum yet, and is left out as after a crash. Where the header
-did change, the copy is made again.
+The copy is made file by file, without a lock, and is consistent all the same. A run appends
+to the `-wal` file; now and then it copies its content into the ledger's own file, and only
+then starts the `-wal` again, with another header. So as long as the header stays the same,
+all that changed in the ledger's own file, even half a page, is in the `-wal` too, which is
+copied after it and takes precedence in SQLite. A part that is being appended has no valid
+checksum yet, and is ignored as after a crash. If the header did change, the copy is made
+again.
 
 (https://www.sqlite.org/fileformat2.html#walformat: the header's salts change with each
 reset; https://www.sqlite.org/wal.html: a checkpoint never overtakes the `-wal`.)
 
-The copy has no name any more as soon as it is open: it vanishes with the process.
+The copy is unlinked as soon as it is open: it vanishes with the process.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ _WAL_HEADER = 32  #: bytes
 
 @contextlib.contextmanager
 def looking_at(path: Path, *, case_sensitive: bool = False) -> Iterator[LedgerRecords]:
-    """Open a copy of a ledger, real or simulated, for looking only.
+    """Open a copy of a ledger, real or simulated, for reading.
 
-    Not from the process that writes to it: closing the file would free its own locks.
-    Raises `InputError` where there is no ledger, `LedgerError` where it cannot be read,
-    `LedgerHeld` where a run writes too fast to be copied.
+    Not for the process that writes to it: closing the file would free its own locks.
+    Raises `InputError` if there is no ledger, `LedgerError` if it cannot be read,
+    `LedgerHeld` if a run writes too fast to copy it.
     """
     with contextlib.ExitStack() as stack:
         try:
@@ -51,18 +51,17 @@ def looking_at(path: Path, *, case_sensitive: bool = False) -> Iterator[LedgerRe
                 )
         except OSError as error:
             raise LedgerError(
-                f"The ledger {path} cannot be copied to look at it ({error.strerror or error}):"
-                " make it readable, and room in the folder of temporary files (TMPDIR)."
+                f"The ledger {path} cannot be copied to read it ({error.strerror or error}). Make"
+                " it readable, and free space in the temporary directory (TMPDIR)."
             ) from error
         yield ledger.records
 
 
 def must_exist(path: Path) -> Path:
-    """Refuse a ledger that is not there; raises `InputError`."""
+    """Raise `InputError` if there is no ledger at the path."""
     if not os.path.lexists(path):
         raise InputError(
-            f"There is no ledger {path}: nobody was written to through it, or it lies elsewhere;"
-            " name it with --ledger."
+            f"There is no ledger {path}. If the ledger is elsewhere, specify it with --ledger."
         )
     return path
 
@@ -80,19 +79,18 @@ def _copy(path: Path, copy: Path) -> None:
             return
         time.sleep(_PAUSE)
     raise LedgerHeld(
-        f"A run is writing to the ledger {path} so fast that it cannot be looked at: try again"
-        " when it has ended."
+        f"A run is writing to the ledger {path} too fast to read it. Try again when it has ended."
     )
 
 
 def _generation(path: Path) -> tuple[bytes, tuple[int, ...]]:
-    """What stays the same while a copy would be whole."""
+    """What stays the same while a copy is consistent."""
     header = b""
     with contextlib.suppress(FileNotFoundError), _wal(path).open("rb") as file:
         header = file.read(_WAL_HEADER)
-    found = path.stat()
-    changes = () if header else (found.st_size, found.st_mtime_ns)
-    return header, (found.st_ino, *changes)
+    status = path.stat()
+    changes = () if header else (status.st_size, status.st_mtime_ns)
+    return header, (status.st_ino, *changes)
 
 
 def _wal(path: Path) -> Path:

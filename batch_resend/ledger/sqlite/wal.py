@@ -1,13 +1,13 @@
 """The newest part of a ledger, the `-wal`, as SQLite will read it after a crash. Pure.
 
-SQLite takes the frames up to the first one whose checksum does not fit, and silently drops
-the rest. That is right for what a power cut has torn: only the last commit can be, for each
-commit is synced before the next begins. It is wrong for a bit that flipped later, which
-would drop commits that were durable, and with them the people they name. So the file is
-read here first, and refused where
+SQLite reads the frames up to the first one whose checksum does not match, and silently
+drops the rest. That is right after a power cut: only the last commit can be torn, because
+each commit is synced before the next starts. It is wrong for a bit that flipped later, which
+would drop commits that were durable, and with them the users they name. So the file is
+read here first, and refused if
 
-  - two or more commits follow the first frame that does not fit, or
-  - that frame, or the header, would fit but for one bit.
+  - two or more commits follow the first frame that does not match, or
+  - that frame, or the header, would match except for one bit.
 
 Format: https://www.sqlite.org/fileformat2.html#walformat
 """
@@ -35,14 +35,14 @@ class DamagedWal(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Wal:
-    """What SQLite will take: the pages that frames replace, and the size after the last one."""
+    """What SQLite will use: the pages that frames replace, and the size after the last one."""
 
     pages: frozenset[int] = frozenset()
     size: int = 0  #: of the database, in pages; 0: no commit
 
 
 def wal_of(ledger: Path) -> Path:
-    """Where the newest part of a ledger lies."""
+    """Return the path of the newest part of a ledger."""
     return ledger.with_name(f"{ledger.name}-wal")
 
 
@@ -52,8 +52,8 @@ def read_wal(data: bytes) -> Wal:
         return Wal()
     magic, _, page_size, _, salt, salt2, *stored = _HEADER.unpack_from(data)
     big = bool(magic & 1)
-    seen = data[:24]
-    sums = _add((0, 0), seen, big=big)
+    header = data[:24]
+    sums = _add((0, 0), header, big=big)
     if magic & ~1 != _MAGIC or list(sums) != stored:
         if any(_is_header(flipped) for flipped in _flips(data[: _HEADER.size])):
             raise DamagedWal
@@ -84,16 +84,16 @@ def pages_in(data: bytes) -> set[int]:
         return set()
     _, _, page_size, _, salt, salt2, *_ = _HEADER.unpack_from(data)
     step = _FRAME.size + page_size
-    found = set()
+    pages = set()
     for start in range(_HEADER.size, len(data) - step + 1, step):
         page, _, *salts, _, _ = _FRAME.unpack_from(data, start)
-        if salts == [salt, salt2]:  # else it is left from before the file was begun anew
-            found.add(page)
-    return found
+        if salts == [salt, salt2]:  # else it is left from before the file was restarted
+            pages.add(page)
+    return pages
 
 
 def _check_tail(tail: bytes, step: int, salts: Sums, sums: Sums, *, big: bool) -> None:
-    """Raise `DamagedWal` if what begins with a frame that does not fit was durable once."""
+    """Raise `DamagedWal` if the frames after the first invalid one were durable once."""
     commits = 0
     for start in range(0, len(tail) - step + 1, step):
         _, commit, *theirs, _, _ = _FRAME.unpack_from(tail, start)
@@ -103,18 +103,18 @@ def _check_tail(tail: bytes, step: int, salts: Sums, sums: Sums, *, big: bool) -
 
 
 def _is_one_bit_off(frame: bytes, salts: Sums, sums: Sums, *, big: bool) -> bool:
-    """Whether the frame would fit but for one bit."""
+    """Whether the frame would match except for one bit."""
     _, _, *theirs, one, two = _FRAME.unpack_from(frame)
     wrong_salts = _bits(theirs[0] ^ salts[0]) + _bits(theirs[1] ^ salts[1])
     content = frame[:8] + frame[_FRAME.size :]
-    found = _add(sums, content, big=big)
-    wrong_sums = _bits(found[0] ^ one) + _bits(found[1] ^ two)
+    actual = _add(sums, content, big=big)
+    wrong_sums = _bits(actual[0] ^ one) + _bits(actual[1] ^ two)
     if wrong_salts + wrong_sums <= 1:
         return True
     if wrong_salts:
         return False
     # A flipped bit moves the sums by plus or minus that bit times a factor of its word.
-    missing = ((one - found[0]) & _ONES, (two - found[1]) & _ONES)
+    missing = ((one - actual[0]) & _ONES, (two - actual[1]) & _ONES)
     for factor in _factors(len(content) // 4):
         for bit in range(32):
             moved = (factor[0] << bit & _ONES, factor[1] << bit & _ONES)
@@ -124,17 +124,17 @@ def _is_one_bit_off(frame: bytes, salts: Sums, sums: Sums, *, big: bool) -> bool
 
 
 def _factors(words: int) -> Iterator[Sums]:
-    """How much one more in each word, from the last to the first, moves the two sums."""
+    """How much an increment of each word, from the last to the first, moves the two sums."""
     one, two = (1, 1), (0, 1)  # of the last two words: the first of a pair, the second
     for _ in range(words // 2):
         yield two
         yield one
-        # A pair further to the front is carried on by the pair behind it.
+        # A change in an earlier pair is carried by the pair after it.
         one, two = _carried(one), _carried(two)
 
 
 def _carried(moved: Sums) -> Sums:
-    """What becomes of a change of the sums when one more pair of words is added."""
+    """Return a change of the sums after one more pair of words."""
     first = (moved[0] + moved[1]) & _ONES
     return first, (moved[1] + first) & _ONES
 

@@ -67,11 +67,7 @@ def context(
         "shown": len(rows),
         "left_out": left_out(figures.outcomes, rows),
         "labels": _labels(reasons),
-        "outcomes": [
-            (str(outcome), OUTCOME_TITLES[outcome])
-            for outcome in Outcome
-            if figures.outcomes[outcome]
-        ],
+        "outcomes": [(str(o), OUTCOME_TITLES[o]) for o in Outcome if figures.outcomes[o]],
         "embedded": embedded,
         "first_rows": FIRST_ROWS,
         "masked": masked,
