@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +16,11 @@ from batch_resend.cli.command import check_variables
 from batch_resend.cli.event_loop import in_loop
 from batch_resend.cli.option import Option, Values, taking
 from batch_resend.errors import Exit, UsageError
+from batch_resend.masking import printable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from batch_resend.ledger.sqlite.records import LedgerRecords
     from batch_resend.ledger.status import Confirmations
     from batch_resend.settings import LedgerTarget
@@ -33,6 +38,12 @@ STATUS = (
         options.MAX_SENDS, panel=options.RESULTS,
         help="The maximum to compare users with; by default the last run's.",
     ),
+    Option(
+        flag="--exhausted", panel=options.RESULTS, environment=False,
+        help="List users with the maximum of messages who have not confirmed, as CSV.",
+    ),
+    options.OUTPUT,
+    options.OVERWRITE,
     options.JSON,
     options.NO_MASK,
 )
@@ -53,6 +64,13 @@ def status(context: typer.Context, typed: Values) -> int:
         raise UsageError(f"--max-sends {max_sends} is too low. The minimum is 0.")
     target = options.ledger_target(typed)
     json, masked, username = typed["json"], not typed["no_mask"], typed["username"]
+    if typed["exhausted"]:
+        from batch_resend.cli.exhausted import write_exhausted
+
+        output, overwrite = typed["output"] or "-", typed["overwrite"]
+        return in_loop(
+            lambda: write_exhausted(target, max_sends, output=output, overwrite=overwrite)
+        )
     if username is None:
         return in_loop(lambda: _status(target, max_sends, json=json, masked=masked))
     return in_loop(lambda: _history(target, username, json=json, masked=masked))
@@ -79,9 +97,14 @@ async def _status(target: LedgerTarget, max_sends: int | None, *, json: bool, ma
 
     from batch_resend.ledger import status as told
     from batch_resend.ledger.next_step import last_cap
-    from batch_resend.run.open_ledger import is_held, ledger_of, looking
+    from batch_resend.run.open_ledger import SeveralLedgers, is_held, ledger_of, looking
 
-    path = await ledger_of(target)
+    try:
+        path = await ledger_of(target)
+    except SeveralLedgers as several:
+        for line in _candidates(several.ledgers):
+            _say(line)
+        raise
     before = is_held(path)
     async with looking(target, path) as ledger:
         runs = ledger.runs()
@@ -119,6 +142,25 @@ async def _confirmations(target: LedgerTarget, ledger: LedgerRecords) -> Confirm
         async with clients.signed_client(place, clients.COGNITO) as client:
             await listed.read(client, target.user_pool_id, ledger, _say)
         return told.confirmations(ledger.users(), listed.status, target.user_pool_id, time.time())
+
+
+def _candidates(ledgers: Sequence[Path]) -> list[str]:
+    """Return a table of ledgers of which one is to be chosen; one that is damaged has no runs."""
+    from datetime import UTC, datetime
+
+    from batch_resend.errors import BatchResendError
+    from batch_resend.ledger.sqlite.snapshot import looking_at
+
+    lines = ["runs  last run (UTC)    ledger"]
+    for path in ledgers:
+        count, last = "", ""
+        with contextlib.suppress(BatchResendError), looking_at(path) as ledger:
+            runs = ledger.runs()
+            count = f"{len(runs):,}"
+            if runs:
+                last = f"{datetime.fromtimestamp(runs[-1].started_at, UTC):%Y-%m-%d %H:%M}"
+        lines.append(f"{count:>4}  {last:<16}  {printable(str(path))}")
+    return lines
 
 
 def _say(text: str) -> None:
