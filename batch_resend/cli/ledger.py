@@ -39,10 +39,7 @@ EXPORT = (
         flag="--unknown", panel=options.RESULTS, environment=False,
         help="Only messages with an unknown outcome.",
     ),
-    Option(
-        flag="--output", metavar="PATH", panel=options.RESULTS, environment=False, default="-",
-        help="Where to write; - for standard output.",
-    ),
+    options.OUTPUT,
     options.OVERWRITE,
 )
 FORGET = (

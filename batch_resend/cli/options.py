@@ -251,6 +251,10 @@ RESEND_UNKNOWN = Option(
     " not-recorded or all.", complete=completion.UNKNOWN,
 )
 
+OUTPUT = Option(
+    flag="--output", metavar="PATH", panel=RESULTS, environment=False, default="-",
+    help="Where to write; - for standard output.",
+)
 OVERWRITE = Option(flag="--overwrite", panel=RESULTS, help="Replace files that exist.")
 FAILED = Option(
     flag="--failed", metavar="PATH", panel=RESULTS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +16,11 @@ from batch_resend.cli.command import check_variables
 from batch_resend.cli.event_loop import in_loop
 from batch_resend.cli.option import Option, Values, taking
 from batch_resend.errors import Exit, UsageError
+from batch_resend.masking import printable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from batch_resend.ledger.days import Days
     from batch_resend.ledger.sqlite.records import LedgerRecords
     from batch_resend.ledger.status import Confirmations, Status
@@ -36,13 +39,18 @@ STATUS = (
         options.MAX_SENDS, panel=options.RESULTS,
         help="The maximum to compare users with; by default the last run's.",
     ),
+    Option(
+        flag="--exhausted", panel=options.RESULTS, environment=False,
+        help="List users with the maximum of messages who have not confirmed, as CSV.",
+    ),
+    options.OUTPUT,
+    options.OVERWRITE,
     options.JSON,
     Option(
         flag="--html", metavar="PATH", panel=options.RESULTS, environment=False,
         help="A page over all runs: sent and confirmed by day, unknown outcomes, how each run"
         " ended; - for standard output.",
     ),
-    options.OVERWRITE,
     options.NO_MASK,
 )
 # fmt: on
@@ -63,6 +71,13 @@ def status(context: typer.Context, typed: Values) -> int:
     target = options.ledger_target(typed)
     json, masked, username = typed["json"], not typed["no_mask"], typed["username"]
     html, overwrite = typed["html"], typed["overwrite"]
+    if typed["exhausted"]:
+        from batch_resend.cli.exhausted import write_exhausted
+
+        output = typed["output"] or "-"
+        return in_loop(
+            lambda: write_exhausted(target, max_sends, output=output, overwrite=overwrite)
+        )
     if username is None:
         return in_loop(
             lambda: _status(
@@ -104,9 +119,14 @@ async def _status(
     from batch_resend.ledger import status as told
     from batch_resend.ledger.days import count_days
     from batch_resend.ledger.next_step import last_cap
-    from batch_resend.run.open_ledger import is_held, ledger_of, looking
+    from batch_resend.run.open_ledger import SeveralLedgers, is_held, ledger_of, looking
 
-    path = await ledger_of(target)
+    try:
+        path = await ledger_of(target)
+    except SeveralLedgers as several:
+        for line in _candidates(several.ledgers):
+            _say(line)
+        raise
     before = is_held(path)
     async with looking(target, path) as ledger, _pool(target, ledger) as status_of:
         runs = ledger.runs()
@@ -182,6 +202,25 @@ def _write_page(status: Status, days: Days, path: str, *, overwrite: bool, maske
             raise
     if path != "-":
         _say(f"Page: {path} ({len(data) / 1000:,.0f} kB)")
+
+
+def _candidates(ledgers: Sequence[Path]) -> list[str]:
+    """Return a table of ledgers of which one is to be chosen; one that is damaged has no runs."""
+    from datetime import UTC, datetime
+
+    from batch_resend.errors import BatchResendError
+    from batch_resend.ledger.sqlite.snapshot import looking_at
+
+    lines = ["runs  last run (UTC)    ledger"]
+    for path in ledgers:
+        count, last = "", ""
+        with contextlib.suppress(BatchResendError), looking_at(path) as ledger:
+            runs = ledger.runs()
+            count = f"{len(runs):,}"
+            if runs:
+                last = f"{datetime.fromtimestamp(runs[-1].started_at, UTC):%Y-%m-%d %H:%M}"
+        lines.append(f"{count:>4}  {last:<16}  {printable(str(path))}")
+    return lines
 
 
 def _say(text: str) -> None:

@@ -41,6 +41,19 @@ if TYPE_CHECKING:
 Where = Path | TableAddress
 
 
+class SeveralLedgers(UsageError):
+    """More than one ledger could be meant."""
+
+    def __init__(self, folder: Path, ledgers: Sequence[Path]) -> None:
+        names = ", ".join(printable(file.name) for file in ledgers[:10])
+        more = f" and {len(ledgers) - 10} more" if len(ledgers) > 10 else ""
+        super().__init__(
+            f"{len(ledgers)} ledgers are in {folder}: {names}{more}. Choose one with --ledger, or"
+            " with --client-id and --region."
+        )
+        self.ledgers = tuple(ledgers)
+
+
 class Erasable(Protocol):
     """A ledger, open for erasing; every method raises `LedgerError`."""
 
@@ -123,12 +136,7 @@ async def ledger_of(target: LedgerTarget) -> Where:
             + ". If you keep it elsewhere, use --ledger."
         )
     if len(found) > 1:
-        names = ", ".join(printable(file.name) for file in found[:10])
-        more = f" and {len(found) - 10} more" if len(found) > 10 else ""
-        raise UsageError(
-            f"Which of the {len(found)} ledgers in {folder}? {names}{more}: choose with"
-            " --client-id and the Region, or with --ledger."
-        )
+        raise SeveralLedgers(folder, found)
     return found[0]
 
 

@@ -269,7 +269,9 @@ def test_ledger_is_found_like_a_run_does_or_as_the_only_one(
     several = program("status")
     assert several.code == 2
     assert len(several.errors) == 1
-    assert "Which of the 2 ledgers" in several.err
+    assert "2 ledgers are in " in several.err
+    table = [line.split() for line in several.err.splitlines()[1:3]]
+    assert [(cells[0], cells[-1].endswith(".sqlite3")) for cells in table] == [("1", True)] * 2
     assert program("status", "--region", "eu-west-1").code == 0
     far = program("status", "--region", "ap-south-1")
     assert (far.code, "for the Region ap-south-1" in far.err) == (2, True)
@@ -360,6 +362,14 @@ def test_who_has_confirmed_since_is_counted_at_the_pool(
         ],
         "unknown": nobody,
     }  # fmt: skip
+    listed = program("status", *options, "--exhausted", "--output", "left.csv", env=keys)
+    assert (listed.code, listed.out) == (0, "")
+    left = (program.folder / "left.csv").read_text().splitlines()
+    assert (left[0], sorted(left[1:])) == ("username", sorted(written_to[30:]))
+    more = program("status", *options, "--exhausted", "--max-sends", "2", env=keys)
+    assert (more.code, more.out) == (0, "username\n")
+    alone = program("status", "--exhausted", "--client-id", client["ClientId"])
+    assert (alone.code, "needs --user-pool-id" in alone.err) == (2, True)
     # Without a name they are counted all the same, by their hash.
     for name in written_to[:3]:
         assert program("ledger", "forget", name, *options, "--yes").code == 0
