@@ -155,4 +155,4 @@ def test_page_of_a_pipe_is_refused_in_a_sentence(program: Program) -> None:
     reading = subprocess.PIPE
     ended = program("report", "/dev/stdin", "--html", "page.html", stdin="row\n", stdout=reading)
     assert ended.code == 2
-    assert "is a pipe, and a report is read twice: name a file." in ended.err
+    assert "is a pipe. A report is read twice: use a file." in ended.err
