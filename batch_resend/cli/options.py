@@ -330,13 +330,10 @@ RUN = (
     *(ANALYTICS_ENDPOINT_ID, RATE, SHARE, CONCURRENCY, MAX_ATTEMPTS, TIMEOUT, DEADLINE, MAX_SENT),
     *(MAX_FAILURES, GIVE_UP_AFTER, LEDGER, CREATE_LEDGER, MAX_SENDS, COOLDOWN),
     *(RESEND_UNKNOWN, OVERWRITE, FAILED, SUMMARY, RUN_JSON, PING_URL, METRICS, QUIET, VERBOSE),
-    *(DEBUG, LOG_FORMAT),
-    *(NO_PROGRESS, NO_MASK, PROFILE, ENDPOINT_URL, CONFIG, POOL, ALL_POOLS),
+    *(DEBUG, LOG_FORMAT, NO_PROGRESS, NO_MASK, PROFILE, ENDPOINT_URL, CONFIG, POOL, ALL_POOLS),
 )
 
-WHOSE_LEDGER = replace(
-    CLIENT_ID, panel=MEMORY, help="App client ID: whose ledger is meant.", note=""
-)
+WHOSE_LEDGER = replace(CLIENT_ID, panel=MEMORY, help="App client ID: whose ledger it is.", note="")
 ANY_CASE = replace(CASE_SENSITIVE, panel=USERS_PANEL, otherwise="they are the same user")
 ONE_POOL = replace(POOL, help="Table pools.NAME of the file.", note="")
 #: Which ledger a command is about.
@@ -351,7 +348,6 @@ TARGET = (
     *(replace(REGION, panel=AWS), PROFILE, ENDPOINT_URL, CONFIG, ONE_POOL),
 )  # fmt: skip
 JSON = Option(flag="--json", panel=RESULTS, help="One JSON object in place of text.")
-
 
 FILES = tuple(row for row in RUN if row.is_path and row is not CONFIG)
 
@@ -397,7 +393,6 @@ def read_settings(typed: Values) -> Settings:
 
     fields = Settings.__dataclass_fields__
     rows = [row for row in RUN if row.setting in fields]
-    given: dict[str, Any] = read(rows, typed)
-    settings = Settings(**given)
+    settings = Settings(**read(rows, typed))
     settings.check_users()
     return settings
