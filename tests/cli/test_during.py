@@ -56,7 +56,7 @@ def test_terminal_lines_are_whole_and_the_display_is_removed(
     assert shown[0].startswith("Plan for users.csv")
     end = next(n for n, line in enumerate(shown) if line.startswith("60 rows in "))
     assert shown[end - 1] == failed[-1]
-    assert not any(line.startswith(("sending", "done", "pace", "now")) for line in shown)
+    assert not any(line.startswith(("sending", "done", "rate", "now")) for line in shown)
     assert not screen.cursor.hidden
 
 
@@ -82,7 +82,7 @@ def test_without_progress_nothing_is_drawn(
     program: Program, given: tuple[str, ...], term: str
 ) -> None:
     users = program.users(numbered(30))
-    said, _ = seen(program, "run", users, *SIMULATED, *given, term=term)
+    said, _ = seen(program, "run", users, *SIMULATED, *given, term=term, NO_COLOR="1")
     assert "\x1b" not in said
     assert " of 30" not in said
     assert "30 rows in " in said

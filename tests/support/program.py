@@ -124,15 +124,18 @@ def ended(process: Any, stdin: str | None = None) -> Ended:
     return Ended(process.returncode, out, without_times(err))
 
 
+_UTC = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ ", re.MULTILINE)
+_OF_A_LOG = re.compile(
+    r"^(?:batch-resend \S+ started, .*|Ended with exit code \d+\."
+    r"|(?:\S+: )?(?:Reading|Listing users of) .* \.\.\. .*"
+    r"|(?:\S+: )?Checking the pool, .* \.\.\.)\n",
+    re.MULTILINE,
+)
+
+
 def without_times(log: str) -> str:
-    """A log as a person at a terminal sees it: no times, and neither first nor last line."""
-    lines = re.sub(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ ", "", log, flags=re.MULTILINE)
-    return re.sub(
-        r"^(batch-resend \S+ started, .*|Ended with exit code \d+\.)\n",
-        "",
-        lines,
-        flags=re.MULTILINE,
-    )
+    """A log without times, first and last line, and what a slow machine says before the plan."""
+    return _OF_A_LOG.sub("", _UTC.sub("", log))
 
 
 def until(condition: Callable[[], bool], process: Any = None) -> None:
