@@ -68,8 +68,8 @@ class NotConfirmed(Refused):
     """The answer to the question was not yes."""
 
     def __init__(self) -> None:
-        """Say so."""
-        super().__init__("Nobody was written to: the run was not confirmed.")
+        """Set the message."""
+        super().__init__("No messages were sent: the run was not confirmed.")
 
 
 class ReportError(BatchResendError):

@@ -145,13 +145,14 @@ class Probe:
                 await credentials.ready(self._session.core)
             return True
 
-        found = await self._ask("", find)
-        if found is not None and not isinstance(found, Unknown):
-            found = await self._ask("", ask_for_code, within=math.inf)  # a person takes their time
-        if found is None:
+        result = await self._ask("", find)
+        if result is not None and not isinstance(result, Unknown):
+            # A person may need any time to type the code.
+            result = await self._ask("", ask_for_code, within=math.inf)
+        if result is None:
             self._none = Unknown("", Why.CREDENTIALS)
-        elif isinstance(found, Unknown):
-            self._none = found
+        elif isinstance(result, Unknown):
+            self._none = result
 
     async def account(self) -> str | Unknown:
         """Ask whose credentials these are."""
@@ -227,12 +228,12 @@ class Probe:
                         raise
                     answer = await client.get_aws_default_service_quota(**which)
             quota = answer["Quota"]
-            told = (quota.get("UsageMetric") or {}).get("MetricDimensions")
-            dimensions = told or dimensions
+            measured = (quota.get("UsageMetric") or {}).get("MetricDimensions")
+            dimensions = measured or dimensions
             return _positive(quota["Value"])
 
-        found = await self._ask("servicequotas:GetServiceQuota", ask)
-        return found, dimensions
+        quota = await self._ask("servicequotas:GetServiceQuota", ask)
+        return quota, dimensions
 
     async def _ses(self, pool: PoolFacts | Unknown) -> SesFacts | Unknown | None:
         if isinstance(pool, Unknown) or not pool.by_ses or "email" not in pool.verifies:
@@ -280,7 +281,7 @@ class Probe:
                     StartTime=now - timedelta(hours=1),
                     EndTime=now,
                 )
-            counted = {found["Id"]: found["Values"] for found in answer["MetricDataResults"]}
+            counted = {metric["Id"]: metric["Values"] for metric in answer["MetricDataResults"]}
             return Usage(
                 peak=max(counted["callcount"], default=0.0) / _FIVE_MINUTES,
                 throttled=round(sum(counted["throttlecount"])),
@@ -337,27 +338,28 @@ def _refusal(error: ClientError) -> tuple[Why, str]:
     return Why.FAILED, printable(code)
 
 
-def _pool(told: Mapping[str, Any]) -> PoolFacts:
-    mail = told.get("EmailConfiguration") or {}
+def _pool(response: Mapping[str, Any]) -> PoolFacts:
+    mail = response.get("EmailConfiguration") or {}
     return PoolFacts(
-        account=_of_arn(told.get("Arn") or "", 4),
-        verifies=tuple(map(str, told.get("AutoVerifiedAttributes") or ())),
-        aliases=tuple(map(str, told.get("AliasAttributes") or ())),
+        account=_of_arn(response.get("Arn") or "", 4),
+        verifies=tuple(map(str, response.get("AutoVerifiedAttributes") or ())),
+        aliases=tuple(map(str, response.get("AliasAttributes") or ())),
         by_ses=mail.get("EmailSendingAccount") == "DEVELOPER",
         source_arn=str(mail.get("SourceArn") or ""),
         triggers=tuple(
-            sorted(name for name, value in (told.get("LambdaConfig") or {}).items() if value)
+            sorted(name for name, value in (response.get("LambdaConfig") or {}).items() if value)
         ),
-        sms_failure=printable(str(told.get("SmsConfigurationFailure") or "")),
+        sms_failure=printable(str(response.get("SmsConfigurationFailure") or "")),
         # Absent in pools made before 2020-02-12, or by other means than the console: sensitive.
-        case_sensitive=(told.get("UsernameConfiguration") or {}).get("CaseSensitive") is not False,
-        users=int(told.get("EstimatedNumberOfUsers") or 0),
-        tier=str(told.get("UserPoolTier") or ""),
+        case_sensitive=(response.get("UsernameConfiguration") or {}).get("CaseSensitive")
+        is not False,
+        users=int(response.get("EstimatedNumberOfUsers") or 0),
+        tier=str(response.get("UserPoolTier") or ""),
     )
 
 
-def _app_client(told: Mapping[str, Any], given: str | None) -> ClientFacts:
-    needed = told.get("ClientSecret")
+def _app_client(response: Mapping[str, Any], given: str | None) -> ClientFacts:
+    needed = response.get("ClientSecret")
     if needed:
         if given is None:
             secret = Secret.MISSING
@@ -367,7 +369,7 @@ def _app_client(told: Mapping[str, Any], given: str | None) -> ClientFacts:
     else:
         secret = Secret.NOT_NEEDED if given is None else Secret.SUPERFLUOUS
     return ClientFacts(
-        secret=secret, hides_existence=told.get("PreventUserExistenceErrors") == "ENABLED"
+        secret=secret, hides_existence=response.get("PreventUserExistenceErrors") == "ENABLED"
     )
 
 

@@ -176,10 +176,10 @@ class Cognito:
                 "Users": [],
                 "PaginationToken": self._token(_Place(text, now, place.after, True)),
             }
-        found = list(islice(filter(fits, self.pool.after(place.after)), limit + 1))
-        page: dict[str, Any] = {"Users": [_described(user) for user in found[:limit]]}
-        if len(found) > limit:
-            page["PaginationToken"] = self._token(_Place(text, now, found[limit - 1].username))
+        users = list(islice(filter(fits, self.pool.after(place.after)), limit + 1))
+        page: dict[str, Any] = {"Users": [_described(user) for user in users[:limit]]}
+        if len(users) > limit:
+            page["PaginationToken"] = self._token(_Place(text, now, users[limit - 1].username))
         return page
 
     def describe_user_pool(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
