@@ -68,8 +68,8 @@ class NotConfirmed(Refused):
     """The answer to the question was not yes."""
 
     def __init__(self) -> None:
-        """Set the message."""
-        super().__init__("No messages were sent: the run was not confirmed.")
+        """Say so."""
+        super().__init__("Cancelled; nothing was sent.")
 
 
 class ReportError(BatchResendError):

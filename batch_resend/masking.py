@@ -17,6 +17,7 @@ _FORMULA = r"[=+\-@\uff1d\uff0b\uff0d\uff20]"
 _AFTER_SEMICOLON = re.compile(rf""";(?=["'\s]*{_FORMULA})""")
 _AT_START = re.compile(rf"(?=['\s]*{_FORMULA})")
 _GUARDS = re.compile(rf"""^'(?=['\s]*{_FORMULA})|(?<=;)'(?=["'\s]*{_FORMULA})""")
+_LONGEST_DOMAIN = 40  #: characters of a domain that are shown
 _NUMBER = re.compile(r"\+[0-9](?:[ ().-]{0,2}[0-9]){5,}")
 
 
@@ -24,6 +25,14 @@ def mask(name: str) -> str:
     """Hide all but the first character of each part, as Cognito does: a***@e***."""
     local, at, domain = name.partition("@")
     return _initial(local) + "***" + (f"@{_initial(domain)}***" if at else "")
+
+
+def mask_destination(name: str) -> str:
+    """Hide a person, but not the domain or the country: a***@example.com, +15***."""
+    local, at, domain = name.partition("@")
+    if at:
+        return f"{_initial(local)}***@{printable(domain[:_LONGEST_DOMAIN])}"
+    return f"{name[:3]}***" if _TELEPHONE.fullmatch(name) else mask(name)
 
 
 def _initial(text: str) -> str:

@@ -57,6 +57,7 @@ class Reason(StrEnum):
     COOLING_DOWN = "cooling-down", Outcome.SKIPPED
     SEND_CAP = "send-cap", Outcome.SKIPPED
     OUTCOME_UNKNOWN = "outcome-unknown", Outcome.SKIPPED
+    SUPPRESSED = "suppressed", Outcome.SKIPPED
     OVER_LIMIT = "over-limit", Outcome.SKIPPED
     ALREADY_CONFIRMED = "already-confirmed", Outcome.SKIPPED
 
@@ -106,10 +107,12 @@ class RunInfo:
     existence_hidden: bool | None = None  #: PreventUserExistenceErrors of the app client
     simulated: bool = False
     dry_run: bool = False
+    max_sends: int = 1  #: maximum messages per user over all runs; 0 for no maximum
     ledger: str | None = None
-    report: str
+    report: str | None = None
     failed: str | None = None
     html: str | None = None
+    summary: str | None = None
     next_command: str | None = None
 
 
@@ -122,7 +125,8 @@ class Candidate:
     the input, line end included. `aliases` are the user's other names (sub, email,
     phone_number) as a listing knows them; `contacts` are those that a file's columns claim,
     which only an exclude list is matched with. `status`, `enabled` and `created`, in seconds
-    since the epoch, come from a listing or from columns that are called as in one.
+    since the epoch, come from a listing or from columns that are called as in one. `found` is
+    False where the pool was searched for the user in vain.
     """
 
     row: int
@@ -134,6 +138,7 @@ class Candidate:
     enabled: bool | None = None
     created: float | None = None
     contacts: tuple[str, ...] = ()
+    found: bool = True
 
     def __repr__(self) -> str:
         """Show the row and a masked name, never an address."""

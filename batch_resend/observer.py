@@ -27,6 +27,13 @@ class Noted:
 
 
 @dataclass(frozen=True, slots=True)
+class Preparing:
+    """The input is read and the pool is checked, until the run is planned."""
+
+    text: Callable[[], str]  #: how far it has come, whenever it is called
+
+
+@dataclass(frozen=True, slots=True)
 class Planned:
     """All is read and decided; nothing has been sent."""
 
@@ -64,7 +71,7 @@ class Ended:
     end: RunEnd | BatchResendError
 
 
-Event = Noted | Planned | Began | Waiting | Settled | Ended
+Event = Noted | Preparing | Planned | Began | Waiting | Settled | Ended
 Observe = Callable[[Event], None]
 
 

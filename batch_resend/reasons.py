@@ -84,6 +84,11 @@ ADVICE: dict[Reason, Advice] = {
         _ASK,
         few="an earlier request may have sent a code",
     ),
+    Reason.SUPPRESSED: Advice(
+        "on Amazon SES's suppression list, or opted out of text messages: nothing would arrive",
+        "ask the user for another address; to send all the same, remove the address from the list",
+        few="nothing would arrive: suppressed by SES or SNS",
+    ),
     Reason.OVER_LIMIT: Advice(
         "beyond `--limit` or the last of `--waves`, or not drawn by `--sample`",
         "run again",

@@ -11,10 +11,19 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from batch_resend.aws import s3_address
-from batch_resend.errors import SettingsError, UsageError
+from batch_resend.conversion import (
+    Failures,
+    MaybeMoment,
+    MaybePath,
+    MaybeSeconds,
+    MaybeSecret,
+    Pairs,
+    Patterns,
+    Seconds,
+)
+from batch_resend.errors import UsageError
 from batch_resend.job.engine import Limits
 from batch_resend.job.pace import DEFAULT_QUOTA
 from batch_resend.job.plan import Eligibility
@@ -31,15 +40,16 @@ UNCONFIRMED_FILTER = 'cognito:user_status = "UNCONFIRMED"'
 
 _POOL_ID = re.compile(r"([a-z]{2,}(?:-[a-z]+)+-\d+)_[0-9A-Za-z]+")
 HOW_WAVES = "use the number of users in each wave, such as 10,100,rest; rest comes last."
-_LONGEST_TIMEOUT = 120.0  #: seconds, where others must know when a request has ended
+#: Seconds, with a ledger in a file (as far as its records are looked for) and with one in a table.
+_LONGEST_TIMEOUTS = (300.0, 120.0)
 _CLIENT_ID = re.compile(r"[\w+]{1,128}")  # service model of cognito-idp, `ClientIdType`
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """One run. The names are those of the options of `batch-resend run`."""
 
-    users: str | None = None
+    users: MaybePath = MaybePath(None)
     user: tuple[str, ...] = ()  #: named one by one, in place of `users`
     format: Format | None = None  #: None is found out
     client_id: str = ""
@@ -49,20 +59,22 @@ class Settings:
     header: bool = True
     case_sensitive: bool | None = None  #: None is the pool's own setting, where it can be read
     one_per_address: bool = False
+    resolve: bool = False
     delimiter: str | None = None
     encoding: str | None = None
-    older_than: float | None = None
-    newer_than: float | None = None
-    since: float | None = None  #: a moment, in seconds since 1970
-    match: tuple[tuple[str, re.Pattern[str]], ...] = ()
-    exclude: str | None = None
+    older_than: MaybeSeconds = MaybeSeconds(None)
+    newer_than: MaybeSeconds = MaybeSeconds(None)
+    since: MaybeMoment = MaybeMoment(None)  #: in seconds since 1970
+    match: Patterns = Patterns(())
+    exclude: MaybePath = MaybePath(None)
     limit: int | None = None
     sample: int | None = None
     waves: Waves = ()  #: users in each; None, in the last place, is the rest
-    client_secret_file: str | None = None
+    client_secret: MaybeSecret = MaybeSecret(None)  #: from Python only
+    client_secret_file: MaybePath = MaybePath(None)
     client_secret_id: str | None = None
     fetch_client_secret: bool = False
-    metadata: tuple[tuple[str, str], ...] = ()
+    metadata: Pairs = Pairs(())
     ip_address: str = ""
     encoded_data: str = ""
     analytics_endpoint_id: str = ""
@@ -70,22 +82,22 @@ class Settings:
     share: float = 0.5
     concurrency: int = 64
     max_attempts: int = 5
-    timeout: float = 10.0
-    deadline: float | None = None
+    timeout: Seconds = Seconds(10.0)
+    deadline: MaybeSeconds = MaybeSeconds(None)
     dry_run: bool = False
     max_sent: int | None = None
-    max_failures: MaxFailures = MaxFailures(part=0.5)  # noqa: RUF009 - frozen
-    give_up_after: float = 300.0
-    ledger: str | None = None
+    max_failures: Failures = Failures(MaxFailures(part=0.5))
+    give_up_after: Seconds = Seconds(300.0)
+    ledger: MaybePath = MaybePath(None)
     create_ledger: bool = False
     max_sends: int = 1
-    cooldown: float = 24 * 3600.0
+    cooldown: Seconds = Seconds(24 * 3600.0)
     resend_unknown: ResendUnknown | None = None
-    report: str | None = None
+    report: MaybePath = MaybePath(None)
     overwrite: bool = False
-    failed: str | None = None
-    html: str | None = None
-    summary: str | None = None
+    failed: MaybePath = MaybePath(None)
+    html: MaybePath = MaybePath(None)
+    summary: MaybePath = MaybePath(None)
     mask: bool = True
     profile: str = ""
     region: str = ""
@@ -109,20 +121,21 @@ class Settings:
         ):
             if value is not None and value < least:
                 raise UsageError(f"{option} {value} is too low. The minimum is {least}.")
-        for option, seconds in (
-            ("--timeout", self.timeout),
-            ("--give-up-after", self.give_up_after),
-        ):
+        limits = {"--timeout": self.timeout, "--give-up-after": self.give_up_after}
+        for option, seconds in limits.items():
             if not 0 < seconds < math.inf:
                 raise UsageError(f"{option} {seconds:g}s is not valid. Use a duration above 0.")
-        for option, age in (
-            ("--cooldown", self.cooldown),
-            ("--deadline", self.deadline),
-            ("--older-than", self.older_than),
-            ("--newer-than", self.newer_than),
-        ):
+        ages = {"--cooldown": self.cooldown, "--deadline": self.deadline}
+        ages |= {"--older-than": self.older_than, "--newer-than": self.newer_than}
+        for option, age in ages.items():
             if age is not None and not 0 <= age < math.inf:
                 raise UsageError(f"{option} {age:g}s is not a valid duration.")
+        longest = _LONGEST_TIMEOUTS[self.ledger is not None and is_table(self.ledger)]
+        if self.timeout > longest:
+            raise UsageError(
+                f"--timeout {duration(self.timeout)} is too long. With this ledger the maximum is"
+                f" {duration(longest)}: a later response cannot be told from a lost one."
+            )
         if self.rate is not None and not 0 < self.rate < math.inf:
             raise UsageError(f"--rate {self.rate:g} is not a valid rate. It must be above 0.")
         if not 0 < self.share <= 1:
@@ -131,14 +144,19 @@ class Settings:
             )
 
     def _check_who(self) -> None:
+        _check_ids(self.user_pool_id, self.client_id)
+        if not self.client_id and not self.simulate:
+            raise UsageError("--client-id is missing. Use the ID of the pool's app client.")
+
+    def check_users(self) -> None:
+        """Check that there are users; raises `UsageError`. From Python they can come later."""
+        if self.resolve and self.is_listing:
+            raise UsageError("--resolve looks up the addresses of a file. Name one, or use --user.")
         if self.is_listing and not self.user_pool_id and not self.simulate:
             raise UsageError(
                 "No users given. Pass a CSV file (or - for standard input), or --user-pool-id to"
                 " list the pool's unconfirmed users."
             )
-        _check_ids(self.user_pool_id, self.client_id)
-        if not self.client_id and not self.simulate:
-            raise UsageError("--client-id is missing. Use the ID of the pool's app client.")
 
     def _check_names(self) -> None:
         if self.users is not None and self.user:
@@ -147,6 +165,8 @@ class Settings:
             raise UsageError("--format describes a file. Leave it out with --user.")
         if not all(name.strip() for name in self.user):
             raise UsageError("--user is empty. Use a username.")
+        if self.resolve and not self.user_pool_id and not self.simulate:
+            raise UsageError("--resolve needs --user-pool-id.")
         if self.is_listing:
             return
         if self.filter is not None and self.users is not None:
@@ -158,7 +178,7 @@ class Settings:
             ("--older-than", self.older_than),
             ("--newer-than", self.newer_than),
             ("--since", self.since),
-            ("--one-per-address", self.one_per_address or None),
+            ("--one-per-address", (self.one_per_address and not self.resolve) or None),
         ):
             if value is not None and self.user:
                 raise UsageError(f"{option} needs a listing or a file. Leave it out with --user.")
@@ -167,7 +187,8 @@ class Settings:
     def needs_dates(self) -> bool:
         """Whether every user must come with the date of their sign-up."""
         ages = (self.older_than, self.newer_than, self.since)
-        return self.one_per_address or any(age is not None for age in ages)
+        wanted = self.one_per_address or any(age is not None for age in ages)
+        return wanted and not self.resolve  # else the pool has them
 
     def _check_choice(self) -> None:
         if (self.older_than or 0.0) >= (math.inf if self.newer_than is None else self.newer_than):
@@ -201,13 +222,6 @@ class Settings:
 
     def _check_files(self) -> None:
         _check_ledger(self.ledger)
-        shared = self.ledger is not None and is_table(self.ledger)
-        if shared and self.timeout > _LONGEST_TIMEOUT:
-            raise UsageError(
-                f"--timeout {duration(self.timeout)} is too long for a shared ledger. The maximum"
-                f" is {duration(_LONGEST_TIMEOUT)}; beyond that, an abandoned request cannot be"
-                " distinguished from a slow one."
-            )
         if self.html is not None and self.report == "-":
             raise UsageError("--html is made of the report, so --report cannot be -. Use a file.")
         seen: dict[str, str] = {}
@@ -384,17 +398,3 @@ def _place(option: str, path: str) -> str:
     if s3_address.is_address(path) and option != "--client-secret-file":
         return str(s3_address.address("USERS" if option == "the input" else option, path))
     return path if path == "-" else os.path.realpath(path)
-
-
-def state_folder() -> Path:
-    """Return the folder of the user's own state, where ledgers lie; raises `SettingsError`."""
-    home = os.environ.get("XDG_STATE_HOME", "")
-    if home.startswith("/"):
-        return Path(home, "batch-resend")
-    try:
-        return Path("~/.local/state/batch-resend").expanduser()
-    except RuntimeError:
-        raise SettingsError(
-            "This user has no home directory to keep a ledger in. Name the ledger with --ledger,"
-            " or set HOME or XDG_STATE_HOME."
-        ) from None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 
 def some(count: int, thing: str) -> str:
-    """Count things: `1 user`, `2 users`."""
-    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+    """Count things: `1 user`, `2,400 users`."""
+    return f"{count} {thing}" if count == 1 else f"{count:,} {thing}s"
 
 
 def grouped(count: float, thing: str) -> str:
@@ -40,6 +42,33 @@ def duration(seconds: float) -> str:
     if seconds:
         parts.append(f"{seconds:.10f}".rstrip("0").rstrip(".") + "s")
     return "".join(parts) or "0s"
+
+
+def per_second(rate: float) -> str:
+    """Write a rate as people read it: `25/s`, `0.5/s`, `1,000/s`."""
+    digits = 0 if rate >= 100 else 1 if rate >= 10 else 2
+    number = f"{rate:,.{digits}f}"
+    return (number.rstrip("0").rstrip(".") if "." in number else number) + "/s"
+
+
+_LONG_UNITS = {"d": "day", "h": "h", "m": "min", "s": "s", "ms": "ms"}
+
+
+def length(seconds: float) -> str:
+    """Write a duration in a sentence: `24 h`, `14 days`, `90 min`."""
+    parts = re.findall(r"([\d.]+)([a-z]+)", duration(seconds))
+    return " ".join(
+        f"{number} {_LONG_UNITS[unit]}{'s' if unit == 'd' and number != '1' else ''}"
+        for number, unit in parts
+    )
+
+
+def moment(at: float, now: float) -> str:
+    """Write a time in UTC, by the day as seen from now: `today 16:04 UTC`."""
+    then, today = (datetime.fromtimestamp(seconds, UTC) for seconds in (at, now))
+    days = (today.date() - then.date()).days
+    day = {0: "today", 1: "yesterday"}.get(days, f"{then:%Y-%m-%d}")
+    return f"{day} {then:%H:%M} UTC"
 
 
 def span(seconds: float) -> str:

@@ -3,14 +3,15 @@
     python examples/embed.py [USERS]
 
 It writes to nobody: the run is simulated. For a real one leave `simulate` out and give
-`client_id`; a client secret comes from the place that `client_secret_file` names, or from
-the variable BATCH_RESEND_CLIENT_SECRET, never from the code.
+`client_id`; a client secret comes from what `client_secret` calls, from the file that
+`client_secret_file` names, or from the variable BATCH_RESEND_CLIENT_SECRET.
 """
 
 from __future__ import annotations
 
 import sys
 from collections import Counter
+from datetime import timedelta
 from pathlib import Path
 
 import anyio
@@ -25,9 +26,8 @@ async def main(users: str) -> int:
     settings = Settings(
         users=users,
         simulate=True,
-        metadata=(("locale", "@locale"), ("source", "embedded")),
-        timeout=1.0,  # seconds, as all durations are
-        report="/dev/null",  # the results come to us
+        metadata={"locale": "@locale", "source": "embedded"},
+        timeout=timedelta(seconds=1),
     )
     found: Counter[Outcome] = Counter()
     try:

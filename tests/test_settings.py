@@ -10,7 +10,9 @@ import pytest
 from batch_resend.cli import parsing
 from batch_resend.errors import UsageError
 from batch_resend.job.summary import MaxFailures
-from batch_resend.settings import Settings, state_folder
+from batch_resend.reconcile.ledger_books import FLIGHT
+from batch_resend.run.open_ledger import state_folder
+from batch_resend.settings import Settings
 
 CSV: dict[str, Any] = {"users": "users.csv", "client_id": "abc"}
 LISTING: dict[str, Any] = {"user_pool_id": "eu-west-1_AbC", "client_id": "abc"}
@@ -137,6 +139,16 @@ def test_no_more_are_chosen_than_the_waves_have_room_for(
     assert (selection.limit, selection.sample) == (limit, sample)
 
 
+def test_timeout_is_no_longer_than_a_record_is_looked_for() -> None:
+    assert Settings(**CSV, timeout=FLIGHT).timeout == FLIGHT
+    with pytest.raises(
+        UsageError, match=r"--timeout 5m1s is too long. With this ledger the maximum is 5m"
+    ):
+        Settings(**CSV, timeout=FLIGHT + 1)
+    with pytest.raises(UsageError, match="the maximum is 2m"):
+        Settings(**CSV, ledger="dynamodb://table", timeout=121.0)
+
+
 def test_pairs_are_split_at_the_first_equals_sign() -> None:
     assert [parsing.key_value("--metadata", text) for text in ("a=1", "b=x=y", "c=")] == [
         ("a", "1"), ("b", "x=y"), ("c", ""),
@@ -157,7 +169,6 @@ def test_conditions_are_a_name_and_a_pattern() -> None:
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ({"client_id": "abc"}, "No users given"),
         ({"users": "users.csv"}, "--client-id is missing"),
         (CSV | {"client_id": "bad-id!"}, "--client-id"),
         (CSV | {"user_pool_id": "AbC"}, "--user-pool-id"),

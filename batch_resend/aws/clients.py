@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import logging
 import os
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from types_aiobotocore_secretsmanager import SecretsManagerClient
     from types_aiobotocore_service_quotas import ServiceQuotasClient
     from types_aiobotocore_sesv2 import SESV2Client
+    from types_aiobotocore_ssm import SSMClient
     from types_aiobotocore_sts import STSClient
 
 C = TypeVar("C")
@@ -60,6 +60,8 @@ S3: Service[S3Client] = Service("s3")
 SECRETS_MANAGER: Service[SecretsManagerClient] = Service("secretsmanager")
 SERVICE_QUOTAS: Service[ServiceQuotasClient] = Service("service-quotas")
 SES: Service[SESV2Client] = Service("sesv2")
+SNS: Service[Any] = Service("sns")
+SSM: Service[SSMClient] = Service("ssm")
 STS: Service[STSClient] = Service("sts")
 
 
@@ -81,13 +83,6 @@ class NotAsked(SettingsError):
     """AWS's own service is not queried while Cognito's endpoint is not AWS's."""
 
 
-def quiet() -> None:
-    """Raise the SDK's log level to INFO: its debug log shows names and secret hashes."""
-    for name in ("boto3", "botocore", "aiobotocore", "aioboto3", "aiohttp", "urllib3"):
-        logger = logging.getLogger(name)
-        logger.setLevel(max(logger.level, logging.INFO))
-
-
 def session(target: AwsTarget) -> Session:
     """Create the SDK's session; raises `SettingsError` for an unknown profile or Region."""
     tls.check_key_log()
@@ -95,7 +90,6 @@ def session(target: AwsTarget) -> Session:
     from aiobotocore.session import AioSession
     from botocore.exceptions import BotoCoreError
 
-    quiet()
     try:
         taught = AioSession()
         made = aioboto3.Session(

@@ -23,7 +23,9 @@ THROTTLED = frozenset(
 )
 
 #: The credentials are valid, but lack a permission.
-FORBIDDEN = frozenset({"NotAuthorizedException", "AccessDeniedException", "AccessDenied"})
+FORBIDDEN = frozenset(
+    {"NotAuthorizedException", "AccessDeniedException", "AccessDenied", "AuthorizationError"}
+)
 
 #: The credentials are missing, invalid or expired.
 BAD_CREDENTIALS = frozenset(

@@ -1,4 +1,4 @@
-"""The two calls that fetch an app client's secret: from Cognito, and from Secrets Manager.
+"""The calls that fetch an app client's secret: from Cognito, Secrets Manager or Parameter Store.
 
 The promise: a secret is returned and stored nowhere; every failure is a `SettingsError` that
 does not show it.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import TypeVar
 
-from batch_resend.aws.clients import COGNITO, SECRETS_MANAGER, signed_client
+from batch_resend.aws.clients import COGNITO, SECRETS_MANAGER, SSM, signed_client
 from batch_resend.aws.endpoints import AwsTarget
 from batch_resend.aws.refusals import clock_is_off, code_of
 from batch_resend.errors import SettingsError
@@ -45,6 +45,25 @@ async def stored_secret(target: AwsTarget, secret_id: str) -> str:
     text = answer.get("SecretString")
     if not text:
         raise SettingsError(f"The secret {secret_id} holds no text. Store the secret as text.")
+    return str(text)
+
+
+def is_parameter(secret_id: str) -> bool:
+    """Whether an ID names a parameter of Systems Manager: `ssm:NAME`, or its ARN."""
+    return secret_id.startswith("ssm:") or secret_id.split(":")[2:3] == ["ssm"]
+
+
+async def stored_parameter(target: AwsTarget, parameter_id: str) -> str:
+    """Fetch the text of a parameter from Systems Manager, decrypted."""
+    async with signed_client(target, SSM) as client:
+        answer = await _read(
+            client.get_parameter(Name=parameter_id.removeprefix("ssm:"), WithDecryption=True),
+            f"parameter {parameter_id}",
+            "ssm:GetParameter, and kms:Decrypt for a key of your own",
+        )
+    text = answer.get("Parameter", {}).get("Value")
+    if not text:
+        raise SettingsError(f"The parameter {parameter_id} is empty. Store the secret as it.")
     return str(text)
 
 

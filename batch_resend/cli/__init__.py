@@ -5,7 +5,6 @@ Anything that counts, decides or formats stands below this module and is tested 
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,6 +18,7 @@ from batch_resend.cli.ledger import ledger
 from batch_resend.cli.reconcile import reconcile
 from batch_resend.cli.report import report
 from batch_resend.cli.run import run
+from batch_resend.cli.sdk_logs import quiet
 from batch_resend.cli.simulate import simulate
 from batch_resend.cli.status import status
 from batch_resend.errors import BatchResendError, Exit, UsageError, place_of
@@ -42,8 +42,7 @@ app = typer.Typer(
 
 def program(arguments: Sequence[str]) -> int:
     """Run the program; return its exit code, whatever happens."""
-    for name in ("aiobotocore", "botocore"):  # what they have to say ends in a sentence of ours
-        logging.getLogger(name).addHandler(logging.NullHandler())
+    quiet()
     try:
         code = app(list(arguments), prog_name=_NAME, standalone_mode=False)
     except BatchResendError as error:
@@ -84,7 +83,10 @@ def _complain(text: str, arguments: Sequence[str]) -> None:
 
         Console(yes=True, json_lines=True).error(text)
     else:
-        sys.stderr.write(f"Error: {text}\n")
+        from batch_resend.console.colour import coloured, shows_colour
+
+        line = f"Error: {text}"
+        sys.stderr.write(f"{coloured(line) if shows_colour(sys.stderr) else line}\n")
 
 
 def _version(wanted: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -61,6 +62,10 @@ def check(context: typer.Context, typed: Values) -> int:
 
 
 def _told(checked: CheckResult, *, as_json: bool) -> str:
+    from batch_resend.console.colour import coloured, shows_colour
     from batch_resend.preflight import render
 
-    return json.dumps(render.as_json(checked)) if as_json else "\n".join(render.lines(checked))
+    if as_json:
+        return json.dumps(render.as_json(checked))
+    lines = render.lines(checked)
+    return "\n".join(map(coloured, lines) if shows_colour(sys.stdout) else lines)

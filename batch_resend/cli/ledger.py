@@ -6,7 +6,6 @@ a question: variables that were set for `run` must not decide about that here.
 
 from __future__ import annotations
 
-import contextlib
 import sys
 import time
 from dataclasses import replace
@@ -205,7 +204,7 @@ def _shown(reach: Extent) -> str:
 
 def _goes_on(question: str, *, dry_run: bool, yes: bool) -> bool:
     """Whether to erase; asks at a terminal, and raises `Refused` where the answer is no."""
-    from batch_resend.console.console import can_ask
+    from batch_resend.console.console import can_ask, forget_typed_ahead
 
     if dry_run or yes:
         return not dry_run
@@ -220,14 +219,6 @@ def _goes_on(question: str, *, dry_run: bool, yes: bool) -> bool:
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
         raise Refused("Nothing was erased: it was not confirmed.")
     return True
-
-
-def forget_typed_ahead() -> None:
-    """Drop what was typed before the prompt was shown: it does not answer it."""
-    import termios
-
-    with contextlib.suppress(termios.error, OSError):
-        termios.tcflush(sys.stdin, termios.TCIFLUSH)
 
 
 def _say(text: str) -> None:

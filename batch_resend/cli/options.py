@@ -111,6 +111,11 @@ ONE_PER_ADDRESS = Option(
     help="Only the newest account of each address.",
     note="From a listing, or a file with `UserCreateDate`.",
 )
+RESOLVE = Option(
+    flag="--resolve", panel=USERS_PANEL,
+    help="USERS holds email addresses or telephone numbers: look each up in the pool first.",
+    note="Needs `--user-pool-id`; see [addresses](../sources/README.md#addresses).",
+)
 DELIMITER = Option(
     flag="--delimiter", metavar="CHAR", panel=USERS_PANEL,
     help="Delimiter of the CSV; tab for a tab.", otherwise="detected",
@@ -155,7 +160,8 @@ WAVES = Option(
 
 CLIENT_SECRET_ID = Option(
     flag="--client-secret-id", metavar="ID", panel=MESSAGE,
-    help="ARN or name of the app client's secret in Secrets Manager.",
+    help="The app client's secret: ARN or name in Secrets Manager, or ssm:NAME, a parameter.",
+    note="A parameter of AWS Systems Manager; its ARN will do too.",
 )
 FETCH_CLIENT_SECRET = Option(
     flag="--fetch-client-secret", panel=MESSAGE,
@@ -198,7 +204,7 @@ MAX_ATTEMPTS = Option(
 )
 TIMEOUT = Option(
     flag="--timeout", metavar="DURATION", panel=SPEED, parse=parsing.duration,
-    help="Maximum time for one request.",
+    help="Maximum time for one request; at most 5m, and 2m with a ledger in DynamoDB.",
 )
 DEADLINE = Option(
     flag="--deadline", metavar="DURATION", panel=SPEED, parse=parsing.duration,
@@ -272,6 +278,11 @@ VERBOSE = Option(
     flag="--verbose", short="-v", panel=DISPLAY,
     help="Show a line for each row that is not sent a code.",
 )
+DEBUG = Option(
+    flag="--debug", panel=DISPLAY,
+    help="Show a line for each request: status, milliseconds, request ID and rate.",
+    note="Names are masked. Not with several pools.",
+)
 LOG_FORMAT = Option(
     flag="--log-format", metavar="text|json", panel=DISPLAY, default="text",
     parse=parsing.log_format, complete=completion.LOG_FORMATS,
@@ -310,22 +321,12 @@ RUN = (
     USERS,
     *(CLIENT_ID, USER_POOL_ID, CLIENT_SECRET_FILE, REGION, DRY_RUN, YES, LIMIT, REPORT, HTML),
     *(SIMULATE, USER, FORMAT, FILTER, USERNAME_COLUMN, NO_HEADER, CASE_SENSITIVE),
-    *(ONE_PER_ADDRESS, DELIMITER, ENCODING, OLDER_THAN, NEWER_THAN, SINCE, MATCH, EXCLUDE),
+    *(ONE_PER_ADDRESS, RESOLVE, DELIMITER, ENCODING, OLDER_THAN, NEWER_THAN, SINCE, MATCH, EXCLUDE),
     *(SAMPLE, WAVES, CLIENT_SECRET_ID, FETCH_CLIENT_SECRET, METADATA, IP_ADDRESS, ENCODED_DATA),
     *(ANALYTICS_ENDPOINT_ID, RATE, SHARE, CONCURRENCY, MAX_ATTEMPTS, TIMEOUT, DEADLINE, MAX_SENT),
     *(MAX_FAILURES, GIVE_UP_AFTER, LEDGER, CREATE_LEDGER, MAX_SENDS, COOLDOWN),
-    *(
-        RESEND_UNKNOWN,
-        OVERWRITE,
-        FAILED,
-        SUMMARY,
-        RUN_JSON,
-        PING_URL,
-        METRICS,
-        QUIET,
-        VERBOSE,
-        LOG_FORMAT,
-    ),
+    *(RESEND_UNKNOWN, OVERWRITE, FAILED, SUMMARY, RUN_JSON, PING_URL, METRICS, QUIET, VERBOSE),
+    *(DEBUG, LOG_FORMAT),
     *(NO_PROGRESS, NO_MASK, PROFILE, ENDPOINT_URL, CONFIG, POOL, ALL_POOLS),
 )
 
@@ -393,4 +394,6 @@ def read_settings(typed: Values) -> Settings:
     fields = Settings.__dataclass_fields__
     rows = [row for row in RUN if row.setting in fields]
     given: dict[str, Any] = read(rows, typed)
-    return Settings(**given)
+    settings = Settings(**given)
+    settings.check_users()
+    return settings

@@ -115,17 +115,9 @@ def rate(option: str, text: str) -> float | None:
 
 def max_failures(option: str, text: str) -> MaxFailures:
     """Return a number of users, or a part such as 5%."""
-    from batch_resend.job.summary import MaxFailures
+    from batch_resend.conversion import max_failures
 
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)%", text, re.ASCII)
-    if found and float(found[1]) <= 100:
-        return MaxFailures(part=float(found[1]) / 100)
-    if text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER:
-        return MaxFailures(number=int(text))
-    raise UsageError(
-        f"{option} {text!r} is not a valid limit. Use a number of users, or a percentage such"
-        " as 5%."
-    )
+    return max_failures(option, text)
 
 
 def waves(option: str, text: str) -> Waves:
@@ -154,9 +146,6 @@ def match(option: str, text: str) -> tuple[str, re.Pattern[str]]:
     name, equals, pattern = text.partition("=")
     if not name or not equals:
         raise UsageError(f"{option} {text!r} is not a valid condition. Use ATTR=REGEX.")
-    try:
-        return name, re.compile(pattern)
-    except re.error as error:
-        raise UsageError(
-            f"{option} {name}: {pattern!r} is not a valid pattern ({error})."
-        ) from None
+    from batch_resend.conversion import compiled
+
+    return name, compiled(option, name, pattern)

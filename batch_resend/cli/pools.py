@@ -68,6 +68,7 @@ def side_by_side(
             must_ask(*(each.users for each in settings.values()))
             # A person sees which ledgers are new, and is asked.
             settings = {name: replace(each, create_ledger=True) for name, each in settings.items()}
+        console.starts("of each pool")
         return await run_pools(
             settings,
             observers=observers,

@@ -19,9 +19,10 @@ from batch_resend.masking import printable
 
 if TYPE_CHECKING:
     from batch_resend.aws.s3 import Store
+    from batch_resend.reconcile.deliveries import Deliveries
     from batch_resend.reconcile.ledger_books import LedgerBooks
     from batch_resend.reconcile.settle import Evidence, Files, Progress, Watch
-    from batch_resend.run.open_ledger import Where
+    from batch_resend.run.open_ledger import Reconcilable, Where
     from batch_resend.settings import LedgerTarget
 
 EVIDENCE = "Evidence"
@@ -55,6 +56,11 @@ RECONCILE = (
         help="Maximum lookups per second; AWS allows an account 2.",
     ),
     Option(
+        flag="--deliveries", panel=EVIDENCE, environment=False,
+        help="Also list who bounced or complained since they were sent a code, by the suppression"
+        " list of the account's own Amazon SES.",
+    ),
+    Option(
         flag="--dry-run", short="-n", panel=options.GUARDS, environment=False,
         help="Preview: show the findings, without writing them to the ledger.",
     ),
@@ -72,6 +78,7 @@ class _Wanted:
     older_than: float
     controls: int
     rate: float
+    deliveries: bool
     dry_run: bool
     json: bool
     masked: bool
@@ -99,6 +106,7 @@ def reconcile(context: typer.Context, typed: Values) -> int:
         older_than=older_than,
         controls=controls,
         rate=rate,
+        deliveries=typed["deliveries"],
         dry_run=typed["dry_run"],
         json=typed["json"],
         masked=not typed["no_mask"],
@@ -112,7 +120,7 @@ async def _reconcile(target: LedgerTarget, wanted: _Wanted) -> int:
     import time
 
     from batch_resend.aws.cloudtrail import NotPermitted
-    from batch_resend.reconcile import render
+    from batch_resend.reconcile import deliveries, render
     from batch_resend.reconcile.findings import Rules
     from batch_resend.reconcile.ledger_books import LedgerBooks
     from batch_resend.reconcile.settle import reconcile
@@ -134,13 +142,37 @@ async def _reconcile(target: LedgerTarget, wanted: _Wanted) -> int:
                 raise SettingsError(
                     f"{error} Add it to their policy, or use the commands above."
                 ) from error
+        undelivered, failed = None, None
+        if wanted.deliveries:
+            try:
+                undelivered = await _undelivered(target, opened, now)
+            except SettingsError as error:
+                failed = error  # once it is shown what has been settled
     code = Exit.SOME_FAILED if any(found.unknown()) else Exit.DONE
     if wanted.json:
         told = render.as_json(scene, found, exit_code=int(code), masked=wanted.masked)
+        if undelivered:
+            told["deliveries"] = deliveries.as_json(undelivered, masked=wanted.masked)
         _print(json.dumps(told))
     else:
         _print(*render.lines(scene, found))
+        if undelivered:
+            _print(*deliveries.lines(undelivered, masked=wanted.masked))
+    if failed:
+        raise failed
     return int(code)
+
+
+async def _undelivered(target: LedgerTarget, opened: Reconcilable, now: float) -> Deliveries:
+    """Ask the suppression list; in the Region of the pool's own SES identity, if it is known."""
+    from batch_resend.aws import reach
+    from batch_resend.reconcile.deliveries import find_undelivered
+    from batch_resend.run.backends import target_of
+
+    place = target_of(target)
+    region = await reach.ses_region(place, target.user_pool_id) if target.user_pool_id else ""
+    async with reach.open_list(place, region) as listed:
+        return await find_undelivered(opened, listed, now)
 
 
 @contextlib.asynccontextmanager

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from batch_resend.job.summary import RunEnd
     from batch_resend.monitoring.monitor import Monitor
     from batch_resend.run.stops import Stops
+    from batch_resend.settings import Settings
 
 _LAST_WORDS = 5.0  #: seconds in which what was said last must be written
 
@@ -47,6 +48,8 @@ def run(context: typer.Context, typed: Values) -> int:
     }
     pools = option_sources.pools(context)
     if len(pools) > 1:
+        if typed["debug"]:
+            raise UsageError("--debug is for one pool. Choose it with --pool.")
         from batch_resend.cli.pools import side_by_side
 
         several = side_by_side(context, speech)
@@ -63,11 +66,13 @@ def _one_run(
     context: typer.Context, given: Mapping[str, Any], speech: Mapping[str, Any]
 ) -> tuple[Callable[[Stops], Awaitable[RunEnd]], Console, list[Monitor]]:
     """Make what `supervise` needs for one run."""
-    from batch_resend.console.console import Console, must_ask
+    from batch_resend.console.console import Console
     from batch_resend.monitoring import options as monitoring
     from batch_resend.monitoring.metrics import Metrics
     from batch_resend.monitoring.ping import Ping
     from batch_resend.observer import noting, together
+    from batch_resend.run.open_ledger import ledger_words
+    from batch_resend.run.outputs import failure_summarized
     from batch_resend.run.prepare import prepare
 
     console = Console(**speech)
@@ -82,25 +87,39 @@ def _one_run(
     observe = together(console.observe, *(monitor.observe for monitor in monitors))
 
     async def work(stops: Stops) -> RunEnd:
-        check_variables(context)
-        try:
-            settings = options.read_settings(given)
-        except UsageError as error:
-            raise UsageError(f"{error}{option_sources.origins(context, str(error))}") from None
-        if not speech["yes"]:
-            must_ask(settings.users)
-            settings = replace(settings, create_ledger=True)  # a person sees it and is asked
-        with stops.before_sending():
+        summary = "-" if given["json"] else given["summary"]
+        with failure_summarized(summary, overwrite=given["overwrite"]), stops.before_sending():
+            settings = _settings(context, given, ask=not speech["yes"])
+            console.starts(ledger_words(settings))
             async with prepare(settings, observe=observe, stops=stops) as prepared:
                 if not await console.approve(prepared.preview):
                     raise NotConfirmed
+                if given["debug"]:
+                    prepared.debug()
                 return await prepared.carry_out()
 
     return work, console, monitors
 
 
+def _settings(context: typer.Context, given: Mapping[str, Any], *, ask: bool) -> Settings:
+    """Read the settings, and make sure that a person can be asked; raises `UsageError`."""
+    from batch_resend.console.console import must_ask
+
+    check_variables(context)
+    try:
+        settings = options.read_settings(given)
+    except UsageError as error:
+        raise UsageError(f"{error}{option_sources.origins(context, str(error))}") from None
+    if not ask:
+        return settings
+    must_ask(settings.users)
+    return replace(settings, create_ledger=True)  # a person sees it and is asked
+
+
 def _watched(
-    work: Callable[[Stops], Awaitable[RunEnd]], console: Console, monitors: Sequence[Monitor]
+    work: Callable[[Stops], Awaitable[RunEnd]],
+    console: Console,
+    monitors: Sequence[Monitor],
 ) -> int:
     try:
         return in_loop(lambda: supervise(work, console, monitors))

@@ -12,6 +12,7 @@ from batch_resend.cli import parsing
 from batch_resend.cli.event_loop import SIGNALS, in_loop
 from batch_resend.cli.option import Option, Values, taking
 from batch_resend.errors import Refused, UsageError
+from batch_resend.wording import grouped
 
 if TYPE_CHECKING:
     from batch_resend.simulator.rules import Cognito
@@ -42,6 +43,10 @@ SIMULATE = (
         flag="--event-delay", metavar="DURATION", default="10s", environment=False,
         parse=parsing.duration,
         help="Time until CloudTrail's event history shows a call.",
+    ),
+    Option(
+        flag="--text-messages", environment=False,
+        help="Send text messages to users with a telephone number.",
     ),
 )
 # fmt: on
@@ -79,7 +84,8 @@ def simulate(context: typer.Context, typed: Values) -> int:
 
 
 def _checked(typed: Values) -> dict[str, Any]:
-    values = {row.name: row.read(typed[row.name] or row.default) for row in SIMULATE}
+    values = {row.name: row.read(typed[row.name] or row.default) for row in SIMULATE if row.default}
+    values["text_messages"] = typed["text_messages"]
     if values["host"] not in {"127.0.0.1", "::1", "localhost"}:
         raise Refused(
             f"--host {values['host']} is not a loopback address: the simulator serves this machine"
@@ -102,11 +108,16 @@ def _cognito(values: Values) -> Cognito:
     from batch_resend.simulator.quota import Quota
     from batch_resend.simulator.rules import Cognito
     from batch_resend.simulator.setup import Client, PoolSettings
+    from batch_resend.simulator.undelivered import unreachable
 
+    now = time.time()
+    users = make_users(values["users"], now=now)
+    verified = ("email", "phone_number") if values["text_messages"] else ("email",)
     return Cognito(
-        Pool(make_users(values["users"], now=time.time()), open_to_all=True),
+        Pool(users, open_to_all=True),
         client=Client(SIMULATED_CLIENT),
-        settings=PoolSettings(SIMULATED_POOL, mail_quota=values["mail_quota"] or None),
+        settings=PoolSettings(SIMULATED_POOL, verified, values["mail_quota"] or None),
+        undelivered=unreachable(users, now),
         quota=Quota(values["rate"]),
         history=EventHistory(Recording(delay=values["event_delay"]), pool_id=SIMULATED_POOL),
     )
@@ -115,15 +126,15 @@ def _cognito(values: Values) -> Cognito:
 def _announce(users: int, url: str) -> None:
     from batch_resend.run.backends import SIMULATED_CLIENT, SIMULATED_POOL
 
-    typer.echo(f"Simulated Cognito at {url}, {users} users in {SIMULATED_POOL}. Try:")
+    typer.echo(f"Simulated Cognito at {url}, {grouped(users, 'user')} in {SIMULATED_POOL}. Try:")
+    typer.echo("  export AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x")
+    services = " ".join(f"AWS_ENDPOINT_URL_{name}={url}" for name in ("CLOUDTRAIL", "SESV2", "SNS"))
+    typer.echo(f"  export {services}")
     typer.echo(
-        f"  export AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x AWS_ENDPOINT_URL_CLOUDTRAIL={url}"
+        f"  batch-resend run --endpoint-url {url} --user-pool-id {SIMULATED_POOL}"
+        f" --client-id {SIMULATED_CLIENT}"
     )
     typer.echo(
-        f"  batch-resend run --user-pool-id {SIMULATED_POOL} --client-id {SIMULATED_CLIENT}"
-        f" --endpoint-url {url} --yes"
-    )
-    typer.echo(
-        f"  batch-resend reconcile --client-id {SIMULATED_CLIENT} --region us-east-1"
-        f" --endpoint-url {url}"
+        f"  batch-resend reconcile --endpoint-url {url} --client-id {SIMULATED_CLIENT}"
+        " --region us-east-1"
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +18,9 @@ from batch_resend.cli.option import Option, Values, taking
 from batch_resend.errors import Exit, UsageError
 
 if TYPE_CHECKING:
+    from batch_resend.ledger.days import Days
     from batch_resend.ledger.sqlite.records import LedgerRecords
-    from batch_resend.ledger.status import Confirmations
+    from batch_resend.ledger.status import Confirmations, Status
     from batch_resend.settings import LedgerTarget
 
 
@@ -29,8 +32,17 @@ STATUS = (
     ),
     *options.TARGET,
     options.ANY_CASE,
-    replace(options.MAX_SENDS, panel=options.RESULTS, help="The maximum to compare users with."),
+    replace(
+        options.MAX_SENDS, panel=options.RESULTS,
+        help="The maximum to compare users with; by default the last run's.",
+    ),
     options.JSON,
+    Option(
+        flag="--html", metavar="PATH", panel=options.RESULTS, environment=False,
+        help="A page over all runs: sent and confirmed by day, unknown outcomes, how each run"
+        " ended; - for standard output.",
+    ),
+    options.OVERWRITE,
     options.NO_MASK,
 )
 # fmt: on
@@ -44,13 +56,21 @@ def status(context: typer.Context, typed: Values) -> int:
     during a run.
     """
     check_variables(context)
-    max_sends = options.MAX_SENDS.read(typed["max_sends"] or "1")
-    if max_sends < 0:
+    cap = typed["max_sends"]
+    max_sends = None if cap is None else options.MAX_SENDS.read(cap)
+    if max_sends is not None and max_sends < 0:
         raise UsageError(f"--max-sends {max_sends} is too low. The minimum is 0.")
     target = options.ledger_target(typed)
     json, masked, username = typed["json"], not typed["no_mask"], typed["username"]
+    html, overwrite = typed["html"], typed["overwrite"]
     if username is None:
-        return in_loop(lambda: _status(target, max_sends, json=json, masked=masked))
+        return in_loop(
+            lambda: _status(
+                target, max_sends, json=json, html=html, overwrite=overwrite, masked=masked
+            )
+        )
+    if html is not None:
+        raise UsageError("--html shows all runs. Leave out the username, or --html.")
     return in_loop(lambda: _history(target, username, json=json, masked=masked))
 
 
@@ -68,26 +88,43 @@ async def _history(target: LedgerTarget, name: str, *, json: bool, masked: bool)
     return int(Exit.DONE if messages else Exit.SOME_FAILED)
 
 
-async def _status(target: LedgerTarget, max_sends: int, *, json: bool, masked: bool) -> int:
+async def _status(
+    target: LedgerTarget,
+    max_sends: int | None,
+    *,
+    json: bool,
+    html: str | None,
+    overwrite: bool,
+    masked: bool,
+) -> int:
     import shlex
     from itertools import islice
     from pathlib import Path
 
     from batch_resend.ledger import status as told
+    from batch_resend.ledger.days import count_days
+    from batch_resend.ledger.next_step import last_cap
     from batch_resend.run.open_ledger import is_held, ledger_of, looking
 
     path = await ledger_of(target)
     before = is_held(path)
-    async with looking(target, path) as ledger:
+    async with looking(target, path) as ledger, _pool(target, ledger) as status_of:
+        runs = ledger.runs()
+        cap = last_cap(runs) if max_sends is None else max_sends
         found = told.Status(
             ledger=str(path),
             simulated=ledger.is_simulated,
             running=before or is_held(path),
-            runs=ledger.runs(),
-            stock=told.take_stock(ledger.users(), max_sends),
+            runs=runs,
+            stock=told.take_stock(ledger.users(), 1 if cap is None else cap),
             unknown=list(islice(ledger.messages(unknown=True), told.SHOWN)),
-            confirmations=await _confirmations(target, ledger),
+            confirmations=_confirmations(target, ledger, status_of),
         )
+        days = count_days(ledger.users(), status_of) if html is not None else None
+    if html is not None and days is not None:
+        _write_page(found, days, html, overwrite=overwrite, masked=masked)
+    if html == "-":
+        return int(Exit.DONE)
     if json:
         _print(_line(told.as_json(found, masked=masked)))
     else:
@@ -98,20 +135,53 @@ async def _status(target: LedgerTarget, max_sends: int, *, json: bool, masked: b
     return int(Exit.DONE)
 
 
-async def _confirmations(target: LedgerTarget, ledger: LedgerRecords) -> Confirmations | None:
+@contextlib.asynccontextmanager
+async def _pool(
+    target: LedgerTarget, ledger: LedgerRecords
+) -> AsyncIterator[Callable[[bytes], str | None] | None]:
+    """Yield the pool's status of a `Message.user`; None if no pool is given."""
     if not target.user_pool_id:
-        return None
-    import time
-
+        yield None
+        return
     from batch_resend.aws import clients
     from batch_resend.ledger import confirmations
-    from batch_resend.ledger import status as told
 
     place = AwsTarget(target.pool_region, target.profile, target.endpoint_url)
     with confirmations.Listed() as listed:
         async with clients.signed_client(place, clients.COGNITO) as client:
             await listed.read(client, target.user_pool_id, ledger, _say)
-        return told.confirmations(ledger.users(), listed.status, target.user_pool_id, time.time())
+        yield listed.status
+
+
+def _confirmations(
+    target: LedgerTarget,
+    ledger: LedgerRecords,
+    status_of: Callable[[bytes], str | None] | None,
+) -> Confirmations | None:
+    if status_of is None or not target.user_pool_id:
+        return None
+    import time
+
+    from batch_resend.ledger import status as told
+
+    return told.confirmations(ledger.users(), status_of, target.user_pool_id, time.time())
+
+
+def _write_page(status: Status, days: Days, path: str, *, overwrite: bool, masked: bool) -> None:
+    import time
+
+    from batch_resend.reports.page.runs import runs_page
+    from batch_resend.reports.private_file import PrivateFile
+
+    data = runs_page(status, days, masked=masked, now=time.time())
+    with PrivateFile(path, what="--html", overwrite=overwrite) as file:
+        try:
+            file.append(data)
+        except BaseException:
+            file.discard()
+            raise
+    if path != "-":
+        _say(f"Page: {path} ({len(data) / 1000:,.0f} kB)")
 
 
 def _say(text: str) -> None:
@@ -125,7 +195,9 @@ def _line(told: dict[str, Any]) -> str:
 
 
 def _print(*lines: str) -> None:
+    from batch_resend.console.colour import coloured, shows_colour
     from batch_resend.reports.private_file import PrivateFile
 
+    shown = map(coloured, lines) if shows_colour(sys.stdout) else lines
     with PrivateFile("-", what="The status") as out:
-        out.append("".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace"))
+        out.append("".join(f"{line}\n" for line in shown).encode("utf-8", "backslashreplace"))

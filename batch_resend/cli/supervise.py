@@ -1,12 +1,13 @@
-"""A run inside the program: signals stop it, a console and monitors observe it.
+"""A run of the command line: signals stop it, a console and monitors observe it.
 
-The first signal ends the run gently, the next one at once. Monitors receive the end of the
-run, whatever it is, and are waited for for a few seconds at most.
+The first signal ends the run gently, a second one at once. Monitors receive the end,
+whatever it is, and have a few seconds to report it.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
@@ -52,11 +53,10 @@ async def supervise(
                 if first is None:
                     first = now
                     if stops.reach_a_run:
-                        text = f"{number.name}: settling what is in flight; again to leave at once."
-                        console.observe(Noted(text))
+                        console.observe(Noted(_stopping(number)))
                     stops.stop(Stop[number.name])
                 elif now - first > _ONE_STORM:
-                    console.close()
+                    console.quit_now()
                     console.finish(_AT_ONCE)
                     os._exit(128 + number)  # the intents are on disk: the next run names them
 
@@ -67,11 +67,17 @@ async def supervise(
                 async with console.progress():
                     end = await _ended(work, stops)
                     console.observe(Ended(end))
+                    console.ends(int(end.exit_code))
             finally:
                 over.set()
                 tell(Ended(end))
         tasks.cancel_scope.cancel()
     return int(end.exit_code)
+
+
+def _stopping(number: signal.Signals) -> str:
+    again = "Press Ctrl-C" if number is signal.SIGINT else "Send the signal"
+    return f"Stopping: waiting for the requests in flight. {again} again to quit now."
 
 
 async def _ended(

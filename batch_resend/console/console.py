@@ -1,8 +1,8 @@
 """What a person sees of a run, on standard error; standard output carries data only.
 
-On a terminal a live display (`display`), drawn four times a second; elsewhere a plain
-line every half minute; with `--log-format json` one object a line. Names are masked
-unless asked otherwise.
+On a terminal a live display (`live`), drawn four times per second. Elsewhere it is a log: each
+line begins with the UTC time, and a line every 30 seconds reports the progress. With
+`--log-format json` each line is one object. Names are masked by default.
 """
 
 from __future__ import annotations
@@ -15,20 +15,32 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import IO, TYPE_CHECKING, Any
 
 import anyio
 import anyio.to_thread
 
+from batch_resend.console.colour import coloured, shows_colour
 from batch_resend.console.lines import numbers, progress_line, summary_lines, wrapped
 from batch_resend.console.stream import BackgroundStream
-from batch_resend.errors import BatchResendError, Refused
+from batch_resend.errors import BatchResendError, Exit, NotConfirmed, Refused
 from batch_resend.job.summary import RunEnd
 from batch_resend.masking import mask, mask_within, printable
 from batch_resend.model import Outcome, Reason, Result
-from batch_resend.observer import Began, Ended, Event, Noted, Settled, Waiting
+from batch_resend.observer import (
+    Began,
+    Ended,
+    Event,
+    Noted,
+    Planned,
+    Preparing,
+    Settled,
+    Waiting,
+)
 from batch_resend.preflight.preview import Approval, Preview, confirmation_lines, plan_lines
+from batch_resend.version import __version__
+from batch_resend.wording import some
 
 if TYPE_CHECKING:
     from batch_resend.console.live import Display
@@ -36,6 +48,7 @@ if TYPE_CHECKING:
 
 _LIVE_EVERY = 0.25  #: seconds
 _PLAIN_EVERY = 30.0
+_LATE = 0.3  #: seconds after which a log says what is being done
 _ANSWERS = 3  #: how often a number that must be typed may be mistyped
 _DISPLAY = "batch_resend.console.live"
 
@@ -66,13 +79,28 @@ class Console:
         self._masked = masked
         able = os.environ.get("TERM", "dumb") not in {"dumb", "unknown"}
         self._terminal = self._stream.isatty()
+        self._coloured = shows_colour(self._stream)
         self._live = live and not quiet and not json_lines and able and self._terminal
         self._display: Display | None = None
         self._asking = False
+        self._preparing: Callable[[], str] | None = None
+        self._log = False  # once a log has its first line
         self._began: Began | None = None
         self._began_at = 0.0  # on the monotonic clock
         self._latest: dict[Reason, None] = {}  # why it went wrong, in the order of the last time
         self._waiting = ("", 0.0)
+
+    def starts(self, ledger: str) -> None:
+        """Begin a log with the version, the process and the ledger; a person knows them."""
+        self._log = not self._terminal and not self._json
+        if self._log:
+            process = f"process {os.getpid()}, ledger {ledger}"
+            self._say("note", f"batch-resend {__version__} started, {process}")
+
+    def ends(self, code: int) -> None:
+        """End a log with the exit code, where it has a beginning."""
+        if self._log:
+            self._say("note", f"Ended with exit code {code}.")
 
     # -- what the run tells --------------------------------------------------------
 
@@ -81,6 +109,10 @@ class Console:
         match event:
             case Noted(text):
                 self._say("note", text)
+            case Preparing(text):
+                self._preparing = text
+            case Planned():
+                self.close()
             case Began():
                 self._began, self._began_at = event, time.monotonic()
             case Waiting(why, seconds):
@@ -127,12 +159,16 @@ class Console:
                 return True
             if not preview.mistyped(answer):
                 break
+            self._write(preview.correction)
         return False
 
     def _show_end(self, end: RunEnd | BatchResendError) -> None:
         self.close()
         if isinstance(end, BatchResendError):
-            self.error(str(end))
+            if self._json or not _was_chosen(end):
+                self.error(str(end))
+            else:
+                self._say("error", str(end), important=True)
         elif self._json:
             self._say("summary", "", **end.as_json())
         else:
@@ -167,10 +203,27 @@ class Console:
         if self._asking:
             self._asking = False
             self._write("")
-        self._began = None
+        self._began = self._preparing = None
         if self._display is not None:
             self._display.close()
             self._display = None
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests wait for their response."""
+        return 0 if self._began is None else self._began.snapshot().in_flight
+
+    def quit_now(self) -> None:
+        """End the progress of a run that is left at once, and report what is left open."""
+        left = self.in_flight
+        self.close()
+        text = "Quit at once."
+        if left:
+            text += (
+                f" {some(left, 'request')} in flight: the outcome is unknown, and the next run"
+                " reports it as interrupted."
+            )
+        self._say("note", text, important=True)
 
     def finish(self, within: float) -> None:
         """Wait until all that was said is written, for so many seconds at most."""
@@ -178,6 +231,10 @@ class Console:
             self._stream.finish(within)
 
     async def _show(self) -> None:
+        if not self._live:
+            await anyio.sleep(_LATE)
+            if text := self._doing():
+                self._say("progress", text)
         while True:
             await anyio.sleep(_LIVE_EVERY if self._live else _PLAIN_EVERY)
             if self._live:
@@ -186,8 +243,24 @@ class Console:
             if not (isinstance(self._stream, BackgroundStream) and self._stream.busy):
                 self._tick()
 
+    def _doing(self) -> str:
+        """Return what is done before the plan; "" from then on."""
+        return "" if self._preparing is None else self._preparing()
+
+    def _tell_doing(self) -> bool:
+        """Show what is done before the plan, if anything is."""
+        text = self._doing()
+        if text and self._live:
+            from batch_resend.console.live import Display, one_line
+
+            self._display = self._display or Display(self._stream)
+            self._display.show(one_line(text))
+        elif text:
+            self._say("progress", text)
+        return bool(text)
+
     def _tick(self) -> None:
-        if self._began is None:
+        if self._tell_doing() or self._began is None:
             return
         snapshot = self._began.snapshot()
         if self._live:
@@ -200,7 +273,13 @@ class Console:
 
         self._display = self._display or Display(self._stream)
         gone = time.monotonic() - self._began_at
-        drawn = frame(snapshot, seconds=gone, latest=self._latest, waiting=self._wait())
+        drawn = frame(
+            snapshot,
+            seconds=gone,
+            latest=self._latest,
+            waiting=self._wait(),
+            width=self._display.width,
+        )
         self._display.show(drawn)
 
     def _wait(self) -> str:
@@ -209,6 +288,7 @@ class Console:
         return f"waiting {math.ceil(left)} s: {why}" if left > 0 else ""
 
     async def _answer(self, question: str) -> str:
+        forget_typed_ahead()
         self._write(question, end="")
         self._asking = True
         await anyio.wait_readable(sys.stdin)  # a terminal has a whole line, or nothing
@@ -221,22 +301,40 @@ class Console:
         if self._quiet and not important:
             return
         if self._json:
-            moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-            entry = {"time": moment, "event": event, **({"text": text} if text else {}), **more}
+            entry = {"time": _utc(), "event": event, **({"text": text} if text else {}), **more}
             self._write(json.dumps(entry))
             return
         if self._terminal:
             text = wrapped(text, shutil.get_terminal_size().columns)
+        else:
+            text = f"{_utc()} {text}"
         if self._display is not None:
             self._display.say(text)
         else:
-            self._write(text)
+            self._write(coloured(text) if self._coloured else text)
 
     def _write(self, text: str, end: str = "\n") -> None:
         # A closed terminal or a broken pipe must not end a run that is sending.
         with contextlib.suppress(OSError, ValueError):
             self._stream.write(text + end)
             self._stream.flush()
+
+
+def _was_chosen(end: BatchResendError) -> bool:
+    """Whether a person or a signal ended the run before it sent, which is not an error."""
+    return isinstance(end, NotConfirmed) or end.exit_code >= Exit.HANGUP
+
+
+def _utc() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def forget_typed_ahead() -> None:
+    """Drop what was typed before a question was shown: it is not an answer to it."""
+    import termios
+
+    with contextlib.suppress(termios.error, OSError, ValueError):
+        termios.tcflush(sys.stdin, termios.TCIFLUSH)
 
 
 def can_ask() -> bool:
@@ -248,6 +346,6 @@ def must_ask(*users: str | None) -> None:
     """Make sure that a person can be asked, where the users come from there; raises `Refused`."""
     if "-" in users or not can_ask():
         raise Refused(
-            "Nobody was written to: there is no terminal to confirm at. Look at --dry-run"
-            " first, then give --yes."
+            "No messages were sent: confirmation needs a terminal. Review the plan with --dry-run,"
+            " then rerun with --yes."
         )

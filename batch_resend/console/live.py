@@ -1,9 +1,10 @@
-"""The live display: how the run stands, redrawn in place below the log lines.
+"""The live display: progress, redrawn in place below the log lines.
 
-`frame` is pure: a snapshot goes in, a few lines of at most `WIDEST` columns come out.
-`Display` keeps it on a terminal. Log lines wait for the next tick and are then printed
-above the frame in the same write, so that neither tears the other and a thousand lines
-a second cost no more than one. A terminal that is gone is written to in vain.
+`frame` is pure: a snapshot goes in, a few lines of at most `WIDEST` columns come out; on a
+narrow terminal they come without the bar and the labels. `Display` keeps the frame on a
+terminal. Log lines wait for the next tick and are then printed above the frame in the same
+write, so that neither tears the other. When the terminal is resized, the lines into which it
+has broken the old frame are erased too. Writing to a closed terminal is ignored.
 
 This module imports rich: import it only where there is a terminal.
 """
@@ -17,18 +18,21 @@ from typing import IO, cast
 
 from rich.console import Console, RenderableType
 from rich.constrain import Constrain
-from rich.live import Live
+from rich.control import Control
 from rich.progress_bar import ProgressBar
+from rich.segment import ControlType, Segment, Segments
 from rich.table import Table
 from rich.text import Text
 
+from batch_resend.console.lines import reached, time_left
 from batch_resend.job.engine import Snapshot
 from batch_resend.model import Outcome, Reason
 from batch_resend.reasons import ADVICE
-from batch_resend.wording import span
+from batch_resend.wording import per_second, span
 
 WIDEST = 80  #: columns; a wider frame is no easier to read, and tears when a terminal shrinks
-LATEST = 4  #: so many reasons of failures are shown: those that were heard of last
+NARROW = 60  #: columns, below which the bar and the labels give way to the numbers
+LATEST = 4  #: how many reasons of failures are shown: the most recent ones
 
 _STYLES = {
     Outcome.SENT: "green",
@@ -46,102 +50,126 @@ def frame(
     seconds: float,
     latest: Iterable[Reason] = (),
     waiting: str = "",
+    width: int = WIDEST,
 ) -> Constrain:
-    """Draw how the run stands after so many seconds.
+    """Draw how the run stands after that many seconds.
 
-    `latest` are the reasons of the last failures, the newest last; `waiting` says what
-    is waited for.
+    `latest` are the reasons of the last failures, the newest last; `waiting` says what is
+    waited for; `width` is the terminal's.
     """
+    newest = list(dict.fromkeys(reversed(list(latest))))[:LATEST]
+    shown = sorted(newest, key=list(Reason).index)  # each in its place
+    widest = max((len(f"{snapshot.tally.reasons[reason]:,}") for reason in shown), default=0)
+    narrow = width < NARROW
+    rows: list[tuple[str, RenderableType]] = [("", "")]
+    if narrow:
+        rows += [("", _done(snapshot)), ("", _times(snapshot, seconds, waiting))]
+    else:
+        done = _done(snapshot).append("   ").append(_times(snapshot, seconds, waiting))
+        rows += [("sending", _bar(snapshot)), ("done", done)]
+    rows.append(("rate", _rate(snapshot)))
+    rows += [
+        ("results" if n == 0 else "", text) for n, text in enumerate(_results(snapshot, width))
+    ]
+    rows += [
+        ("" if n else "failures", _failure(reason, snapshot, widest, brief=not narrow))
+        for n, reason in enumerate(shown)
+    ]
+    rows.append(("now", _now(snapshot, waiting)))
     table = Table.grid(padding=(0, 2, 0, 0), expand=True)
-    table.add_column(width=8, no_wrap=True, style="dim")
+    if not narrow:
+        table.add_column(width=8, no_wrap=True, style="dim")
     table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
-    done, total = snapshot.done, snapshot.eligible
-    bar = ProgressBar(
+    for label, content in rows:
+        table.add_row(*([content] if narrow else [label, content]))
+    return Constrain(table, WIDEST)
+
+
+def _bar(snapshot: Snapshot) -> ProgressBar:
+    total = snapshot.eligible
+    return ProgressBar(
         total=max(1, total),
-        completed=done if total else 1,
+        completed=reached(snapshot) if total else 1,
         complete_style="cyan",
         finished_style="green",
         style="bright_black",
     )
-    table.add_row()
-    table.add_row("sending", bar)
-    table.add_row("done", _done(snapshot, seconds, foreseeable=not waiting))
-    table.add_row("pace", _pace(snapshot))
-    table.add_row("so far", _outcomes(snapshot))
-    newest = list(dict.fromkeys(reversed(list(latest))))[:LATEST]
-    widest = max((len(f"{snapshot.tally.reasons[reason]:,}") for reason in newest), default=0)
-    for number, reason in enumerate(sorted(newest, key=list(Reason).index)):  # each in its place
-        table.add_row("" if number else "lately", _failures(reason, snapshot, widest))
-    table.add_row("now", _now(snapshot, waiting))
-    return Constrain(table, WIDEST)
 
 
-def _done(snapshot: Snapshot, seconds: float, *, foreseeable: bool) -> Text:
-    done, total = snapshot.done, snapshot.eligible
+def _done(snapshot: Snapshot) -> Text:
+    done, total = reached(snapshot), snapshot.eligible
     text = Text(f"{done:,} of {total:,}", "bold")
     if snapshot.waves > 1:
         text.append(f", wave {snapshot.wave} of {snapshot.waves}", "not bold")
-    text.append(f"   {100 * done // total if total else 100} %", "bold")
-    text.append(f"   {about(seconds)} gone", "not bold")
-    going_on = snapshot.accepting and snapshot.stopped_by is None
-    if total > done and foreseeable and going_on:
-        text.append(f", about {about((total - done) / snapshot.rate)} left", "not bold")
-    return text
+    return text.append(f"   {100 * done // total if total else 100} %", "bold")
 
 
-def _pace(snapshot: Snapshot) -> Text:
-    text = Text(f"{snapshot.rate:.1f} a second, ceiling {snapshot.ceiling:g}")
+def _times(snapshot: Snapshot, seconds: float, waiting: str) -> Text:
+    left = "" if waiting else time_left(snapshot)
+    return Text(f"{about(seconds)} elapsed{f', {left}' if left else ''}", "not bold")
+
+
+def _rate(snapshot: Snapshot) -> Text:
+    text = Text(f"{per_second(snapshot.rate)} (limit {per_second(snapshot.ceiling)})")
     if snapshot.throttled:
         text.append(f"   {snapshot.throttled:,} throttled", "magenta")
     return text
 
 
-def _outcomes(snapshot: Snapshot) -> Text:
+def _results(snapshot: Snapshot, width: int) -> list[Text]:
+    """Return the counts by outcome; on a narrow terminal in as many lines as they need."""
     counts = snapshot.tally.outcomes
-    text = Text()
+    lines = [Text()]
     for outcome in Outcome:
         if counts[outcome] or outcome is Outcome.SENT:
-            text.append(f"{counts[outcome]:,} {outcome}", _STYLES.get(outcome, ""))
-            text.append("   ")
-    return text
+            count = Text(f"{counts[outcome]:,} {outcome}", _STYLES.get(outcome, ""))
+            if width < NARROW and len(lines[-1]) + len(count) > width - 2:
+                lines.append(Text())
+            lines[-1].append(count).append("   ")
+    return lines
 
 
-def _failures(reason: Reason, snapshot: Snapshot, widest: int) -> Text:
+def _failure(reason: Reason, snapshot: Snapshot, widest: int, *, brief: bool) -> Text:
     text = Text()
     text.append(f"{snapshot.tally.reasons[reason]:>{widest},}", _STYLES[reason.outcome])
+    if not brief:
+        return text.append(f" {reason}")
     text.append(f" {reason:<{_LONGEST}}  ")
-    text.append(ADVICE[reason].brief, "dim")
-    return text
+    return text.append(ADVICE[reason].brief, "dim")
 
 
 def _now(snapshot: Snapshot, waiting: str) -> Text:
-    in_flight = f"{snapshot.in_flight} in flight"
+    in_flight = f"{snapshot.in_flight:,} in flight"
     if snapshot.stopped_by is not None:
-        return Text(f"stopping: {in_flight} to be settled; Ctrl-C again leaves at once", "bold")
+        return Text(f"stopping, {in_flight} (Ctrl-C again to quit now)", "bold")
     return Text(waiting, "magenta") if waiting else Text(in_flight)
 
 
+def one_line(text: str) -> Text:
+    """Return a line that is cut where the terminal ends."""
+    return Text(text, "dim", no_wrap=True, overflow="ellipsis")
+
+
 def about(seconds: float) -> str:
-    """Say a length of time as one would, and calmly: no number that changes needlessly."""
+    """Write a length of time without needless changes."""
     return f"{seconds:.0f} s" if seconds < 10 else span(seconds)
 
 
 class Display:
-    """Keeps a frame at the bottom of a terminal, below what is said."""
+    """Keeps a frame at the bottom of a terminal, below the log lines."""
 
     def __init__(self, stream: IO[str]) -> None:
         """Draw nothing yet. NO_COLOR, COLUMNS and TERM mean what they mean everywhere."""
         self._console = Console(
             file=cast("IO[str]", _Gone(stream)), force_terminal=True, highlight=False
         )
-        self._live = Live(
-            console=self._console,
-            auto_refresh=False,
-            transient=True,
-            redirect_stdout=False,
-            redirect_stderr=False,
-        )
         self._said: list[str] = []
+        self._drawn: list[int] | None = None  # how long each line of the frame is; None: no frame
+
+    @property
+    def width(self) -> int:
+        """The terminal's width in columns."""
+        return self._console.width
 
     def say(self, text: str) -> None:
         """Print a line above the frame, at the next tick."""
@@ -149,28 +177,64 @@ class Display:
 
     def show(self, drawn: RenderableType) -> None:
         """Draw anew, below what has been said."""
-        self._live.start()
-        self._live.update(drawn)
-        with self._console:  # one write
+        console = self._console
+        height = max(1, console.height - 1)  # one that scrolls could not be erased
+        lines = [_trimmed(line) for line in console.render_lines(drawn, pad=False)[:height]]
+        pieces = [piece for line in lines for piece in (Segment.line(), *line)][1:]
+        with console:  # one write
+            self._erase()
             if self._said:
                 self._print()
-            self._live.refresh()
+            console.print(Segments(pieces), end="")
+            self._drawn = [Segment.get_line_length(line) for line in lines]
 
     def close(self) -> None:
         """Take the frame away, say what is left, and leave the terminal as it was."""
-        self._live.update("")
-        self._live.stop()
-        if self._said:
-            self._print()
+        with self._console:
+            if self._drawn is not None:
+                self._erase()
+                self._drawn = None
+                self._console.show_cursor(True)
+            if self._said:
+                self._print()
+
+    def _erase(self) -> None:
+        """Move to where the frame begins, and clear the terminal from there on."""
+        if self._drawn is None:
+            self._console.show_cursor(False)
+            return
+        width = max(1, self._console.width)
+        rows = sum(max(1, -(-length // width)) for length in self._drawn)
+        self._console.control(
+            Control(
+                ControlType.CARRIAGE_RETURN,
+                *(
+                    code
+                    for row in range(rows)
+                    for code in (
+                        *([(ControlType.CURSOR_UP, 1)] if row else []),
+                        (ControlType.ERASE_IN_LINE, 2),
+                    )
+                ),
+            )
+        )
 
     def _print(self) -> None:
-        told = Text("\n".join(self._said))
+        lines = Text("\n".join(self._said))
         self._said.clear()
-        self._console.print(told, soft_wrap=True)
+        self._console.print(lines, soft_wrap=True)
+
+
+def _trimmed(line: list[Segment]) -> list[Segment]:
+    """Return a line without blanks at its end, which a narrower terminal would wrap."""
+    kept = len(line)
+    while kept and not line[kept - 1].text.strip():
+        kept -= 1
+    return line[:kept]
 
 
 class _Gone(io.TextIOBase):
-    """A stream that may be gone: what nobody can read any more is no error."""
+    """A stream that may be closed: writing to it then is ignored."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream

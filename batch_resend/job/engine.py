@@ -24,6 +24,7 @@ from batch_resend.job.pace import DEFAULT_QUOTA, Pace
 from batch_resend.job.pacing import Gate, Health, SharedPace
 from batch_resend.job.plan import Eligibility
 from batch_resend.job.planner import Planner, Selection, Source
+from batch_resend.job.reach import ListsRead
 from batch_resend.job.request import AppClient, Template
 from batch_resend.job.same_user import CaseRule, not_known
 from batch_resend.job.spool import Spool
@@ -94,6 +95,7 @@ class Job:
     hand_over: HandOver | None = None  #: takes every row's result
     rng: random.Random = field(default_factory=random.SystemRandom)
     threads: bool = True  #: commit in a thread; not in virtual time
+    lists: ListsRead | None = None  #: of addresses that nothing is delivered to
     part: bool = False  #: of a larger run, which asks the ledger what is unknown over all
 
     tally: Tally = field(default_factory=Tally, init=False)
@@ -102,7 +104,7 @@ class Job:
     schedule: Schedule = field(default_factory=lambda: Schedule([0]), init=False)
     stopping: Stopping = field(init=False)
     _outlets: Outlets = field(init=False)
-    _gate: Gate = field(init=False)
+    gate: Gate = field(init=False)
     _journal: Journal = field(init=False)
     _clock: Clock = field(init=False)
 
@@ -116,13 +118,13 @@ class Job:
         own, self.now = self.now, max(self.now, self._journal.latest())
         self.policy = replace(self.policy, behind=self.now - own)
         self._clock = Clock(self.now)
-        self._gate = Gate(
+        self.gate = Gate(
             Pace(self.limits.rate),
             Health(self.limits.concurrency),
             budget=self.limits.max_sent,
             waiting=lambda why, seconds: self._outlets.event(Waiting(why, seconds)),
         )
-        self.stopping = Stopping(self._gate)
+        self.stopping = Stopping(self.gate)
         self._outlets = Outlets(
             report=self.report,
             observe=self.observe,
@@ -137,7 +139,7 @@ class Job:
     ) -> dict[Reason, int]:
         """Read the whole input (its source is open) into the spool, decided; count by reason.
 
-        `case` is called when all is read, and may take its time.
+        `case` and `lists` are called when all is read, and may take their time.
         Raises `InputError` or `SettingsError`, before any message.
         """
         if self.policy.behind > _CLOCKS_DIFFER:
@@ -151,7 +153,7 @@ class Job:
             policy=self.policy,
             rng=self.rng,
         )
-        self.notes = await planner.plan(source, selection, case)
+        self.notes = await planner.plan(source, selection, case, self.lists)
         self.case_sensitive = planner.case_sensitive
         counts = self.spool.counts()
         eligible = counts.get(Reason.ELIGIBLE, 0)
@@ -183,16 +185,16 @@ class Job:
 
     def set_rate(self, rate: float, *, quota: float | None = None) -> None:
         """Set the ceiling, and the quota if AWS reported it, per second; before `run` only."""
-        self._gate.pace = Pace(rate, quota=quota)
+        self.gate.pace = Pace(rate, quota=quota)
 
     def set_concurrency(self, concurrency: int) -> None:
         """Set how many requests may be in flight; before `run` only."""
         self.limits = replace(self.limits, concurrency=concurrency)
-        self._gate.health = Health(concurrency)
+        self.gate.health = Health(concurrency)
 
     def share(self, pace: SharedPace) -> None:
         """Go by a pace that other jobs go by too, within one's own ceiling; before `run` only."""
-        self._gate.share(pace)
+        self.gate.share(pace)
 
     async def dry_run(self) -> Summary:
         """Report what would happen; nothing is sent and nothing remembered."""
@@ -217,7 +219,7 @@ class Job:
             template=self.template,
             policy=self.policy,
             max_attempts=self.limits.max_attempts,
-            gate=self._gate,
+            gate=self.gate,
             journal=self._journal,
             sender=sender,
             stopping=self.stopping,
@@ -230,7 +232,7 @@ class Job:
             around.start_soon(self._watch_time, deadline)
             await self._send_all(sending)
             around.cancel_scope.cancel()
-        self._gate.close()  # the others have the shared pace to themselves from now on
+        self.gate.close()  # the others have the shared pace to themselves from now on
         cause = self.stopping.cause
         if cause and cause.exit_code == 3 and not self.tally.reasons[Reason.STOPPED]:
             self.stopping.withdraw()
@@ -318,7 +320,7 @@ class Job:
     def _stop_at_limits(self) -> None:
         if self.limits.max_failures.exceeded(self.tally):
             self.stop(Stop.MAX_FAILURES)
-        if self._gate.spent == self.limits.max_sent:
+        if self.gate.spent == self.limits.max_sent:
             self.stop(Stop.MAX_SENT)
 
     # -- telling -------------------------------------------------------------------
@@ -329,10 +331,10 @@ class Job:
             eligible=self.schedule.eligible,
             done=self.schedule.done,
             tally=self.tally,
-            rate=self._gate.rate,
-            ceiling=self._gate.pace.ceiling,
-            throttled=self._gate.throttled,
-            in_flight=self._gate.in_flight,
+            rate=self.gate.rate,
+            ceiling=self.gate.pace.ceiling,
+            throttled=self.gate.throttled,
+            in_flight=self.gate.in_flight,
             seconds=self._clock.elapsed,
             stopped_by=self.stopping.cause,
             accepting=self.stopping.refusals.lasted(anyio.current_time()) < STALLED,
@@ -361,8 +363,8 @@ class Job:
         return Summary(
             reasons=dict(self.tally.reasons),
             requests=self.tally.requests,
-            throttled=self._gate.throttled,
-            ceiling=self._gate.pace.ceiling,
+            throttled=self.gate.throttled,
+            ceiling=self.gate.pace.ceiling,
             seconds=self._clock.elapsed,
             started_at=self.now,
             stopped_by=self.stopping.cause,

@@ -8,22 +8,18 @@ from __future__ import annotations
 
 import functools
 import re
-
-import regex
+from typing import TYPE_CHECKING
 
 from batch_resend.errors import UsageError
 from batch_resend.masking import printable
 
+if TYPE_CHECKING:
+    import regex
+
 LONGEST = 5.0  #: seconds for one text
 
 # The flags of `re`, which have other numbers in `regex`.
-_FLAGS = (
-    (re.IGNORECASE, regex.IGNORECASE),
-    (re.MULTILINE, regex.MULTILINE),
-    (re.DOTALL, regex.DOTALL),
-    (re.VERBOSE, regex.VERBOSE),
-    (re.ASCII, regex.ASCII),
-)
+_FLAGS = ("IGNORECASE", "MULTILINE", "DOTALL", "VERBOSE", "ASCII")
 
 
 class TooSlow(Exception):
@@ -41,10 +37,12 @@ def has(pattern: re.Pattern[str], text: str) -> bool:
 @functools.lru_cache
 def limited(pattern: re.Pattern[str]) -> regex.Pattern[str]:
     """Return the pattern as one that knows limits of time; raises `UsageError`."""
+    import regex  # a tenth of a second, which a run without --match need not wait for
+
     flags = regex.VERSION0
-    for of_re, of_regex in _FLAGS:
-        if pattern.flags & of_re:
-            flags |= of_regex
+    for name in _FLAGS:
+        if pattern.flags & re.RegexFlag[name]:
+            flags |= regex.RegexFlag[name]
     try:
         return regex.compile(pattern.pattern, flags)
     except regex.error as error:

@@ -54,14 +54,18 @@ class Stop(StrEnum):
         member.sentence = sentence
         return member
 
-    MAX_SENT = "max-sent", Exit.STOPPED, "As many messages as --max-sent allows were accepted."
+    MAX_SENT = (
+        "max-sent",
+        Exit.STOPPED,
+        "The number of messages that --max-sent allows was accepted.",
+    )
     MAX_FAILURES = (
         "max-failures",
         Exit.STOPPED,
-        "More users failed or are unknown than --max-failures allows: look at the reasons"
-        " in the report before going on.",
+        "More users failed or are unknown than --max-failures allows. Read the reasons in the"
+        " report before you resume.",
     )
-    DEADLINE = "deadline", Exit.STOPPED, "The time of --deadline is over."
+    DEADLINE = "deadline", Exit.STOPPED, "The time that --deadline allows has passed."
     GIVE_UP = (
         "give-up-after",
         Exit.STOPPED,
@@ -70,71 +74,71 @@ class Stop(StrEnum):
     MAIL_QUOTA = (
         "mail-quota",
         Exit.STOPPED,
-        "The daily mail quota is used up. Cognito's own sender mails 50 a day for the whole"
-        " account and starts anew at 09:00 UTC; Amazon SES counts the last 24 hours.",
+        "The daily mail quota is used up. Cognito's own sender sends 50 mails per day for the whole"
+        " account and resets at 09:00 UTC; Amazon SES counts the last 24 hours.",
     )
     USER_LIMITS = (
         "unknown-limit",
         Exit.STOPPED,
-        "Cognito reports a limit, for one user after another, that this program does not know:"
-        " see error_message in the report.",
+        "Cognito reports an unknown limit for one user after another. See error_message in the"
+        " report.",
     )
     UNKNOWN_CLIENT = (
         "unknown-client",
         Exit.SETTINGS,
-        "Cognito knows no such app client in this Region: check --client-id and --region.",
+        "The app client does not exist in this Region. Check --client-id and --region.",
     )
     WRONG_SECRET = (
         "client-secret",
         Exit.SETTINGS,
-        "The client secret is missing, wrong or was rotated: give the app client's present"
-        " secret with --client-secret-file or BATCH_RESEND_CLIENT_SECRET.",
+        "The client secret is missing, wrong or was rotated. Pass the app client's current secret"
+        " with --client-secret-file or BATCH_RESEND_CLIENT_SECRET.",
     )
     CANNOT_VERIFY = (
         "cannot-verify",
         Exit.SETTINGS,
-        "The user pool verifies nothing, so it has no code to send: turn on automatic"
+        "Automatic verification is off, so the user pool has no code to send. Turn on automatic"
         " verification of email or phone number (AutoVerifiedAttributes).",
     )
     SENDER_IDENTITY = (
         "sender-identity",
         Exit.SETTINGS,
-        "The user pool may not send mail: its Amazon SES identity is unverified, in the SES"
+        "The user pool cannot send mail: its Amazon SES identity is not verified, is in the SES"
         " sandbox, or lacks the policy that lets Cognito use it.",
     )
     SMS_ROLE = (
         "sms-role",
         Exit.SETTINGS,
-        "The user pool may not send text messages: check its SMS role, the role's trust and"
-        " external id.",
+        "The user pool cannot send text messages. Check its SMS role, and the role's trust policy"
+        " and external ID.",
     )
     TRIGGER = (
         "trigger",
         Exit.SETTINGS,
-        "The user pool's Lambda trigger fails for one user after another: see error_message"
-        " in the report and the function's log.",
+        "The user pool's Lambda trigger fails for one user after another. See error_message in"
+        " the report, and the function's log.",
     )
     NOT_AUTHORIZED = (
         "not-authorized",
         Exit.SETTINGS,
-        "Cognito refuses one user after another: see error_message in the report.",
+        "Cognito refuses one user after another. See error_message in the report.",
     )
     WRONG_REGION = (
         "wrong-region",
         Exit.SETTINGS,
-        "This Region's copy of the user pool does not send codes: use the primary Region.",
+        "This Region's copy of the user pool does not send codes. Use the primary Region.",
     )
     NOT_COGNITO = (
         "endpoint",
         Exit.SETTINGS,
-        "The endpoint does not respond as Amazon Cognito does: check --endpoint-url, the"
-        " Region and any proxy.",
+        "The endpoint does not respond like Amazon Cognito. Check --endpoint-url, the Region and"
+        " any proxy.",
     )
     REDIRECTED = (
         "redirected",
         Exit.SETTINGS,
-        "The endpoint redirects to another address, which would hand on names and secret"
-        " hashes: check --endpoint-url and any proxy.",
+        "The endpoint redirects to another URL, which would receive usernames and secret hashes."
+        " Check --endpoint-url and any proxy.",
     )
     UNREACHABLE = (
         "unreachable",
@@ -146,11 +150,11 @@ class Stop(StrEnum):
     INTERNAL = (
         "internal-error",
         Exit.SETTINGS,
-        "An error in this program itself stopped the run. Please report it.",
+        "Internal error in this program. Please report this bug.",
     )
     CALLER = "caller", Exit.STOPPED, "Stopped by the calling program."
-    SIGHUP = "SIGHUP", Exit.HANGUP, "Stopped by a hang-up (SIGHUP)."
-    SIGINT = "SIGINT", Exit.INTERRUPT, "Stopped from the keyboard (SIGINT)."
+    SIGHUP = "SIGHUP", Exit.HANGUP, "Stopped because the terminal was closed (SIGHUP)."
+    SIGINT = "SIGINT", Exit.INTERRUPT, "Stopped by Ctrl-C."
     SIGTERM = "SIGTERM", Exit.TERMINATED, "Stopped by SIGTERM."
 
 

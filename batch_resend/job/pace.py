@@ -5,7 +5,7 @@ what can be drawn from it, and is handed the time: it knows no clock.
 
 **Find the limit.** The first rate is held for three seconds, since a bucket of a second's
 requests is empty by then. The throttles that follow lower the rate by a quarter each, or to
-less than half where nothing at all was accepted in between.
+less than a third where nothing at all was accepted in between.
 
 **Measure it.** How Cognito counts a second is not documented. If it fills a bucket with
 tokens, that is empty at every throttle, and what it gave in between is what it had for us,
@@ -14,7 +14,8 @@ bucket may have overflowed, and what it lost counts as given. If it counts by th
 was accepted in the second before the first throttle is the limit; what follows within a second
 is the tail of that second and only slows. Counted are departures: a round trip would bias.
 
-**Rest, rather than crawl.** After a throttle ten requests are left out, at most a second's.
+**Rest, rather than crawl.** After a throttle ten requests are left out, at most a second's; four
+where the pace was above the limit or guessed it, and so emptied the bucket by itself.
 Chance empties a bucket that stands near empty again at once; the next throttle comes later in
 the same measure as tokens were given back, and the tokens are not lost. Then the pace returns
 to just below the limit and stays there for a while, further away each time the same limit is
@@ -26,9 +27,14 @@ nothing. In between it learns in proportion. A quota that did sink throttles aga
 requests, and is believed then. This is never done while the limit is a guess, and never for a
 throttle above the limit: who looks for more finds one.
 
-**Look for more** by 1 % per second; faster when a bucket's worth more than the limit allows has
-been accepted, and the rate is a tenth above it. If the throttle that ends this comes before
-more than a bucket of the whole quota was accepted, the limit has not moved.
+**Look for more** slowly at first, by 0.6 % per second, and the faster the longer no throttle
+comes; faster still when a bucket's worth more than the limit allows has been accepted, and the
+rate is a tenth above it. If the throttle that ends this comes before more than a bucket of the
+whole quota was accepted, the limit has not moved.
+
+**Be bold alone.** Who shares a quota is throttled below the limit too. If the last two throttles
+came above it, where they were looked for, nobody else seems to be there to be harmed: the pace
+then stays close to the limit, looks for more by 3 % per second, and follows a raised quota at once.
 
 **Use what is known** (`usage`). The limit never passes the enforced quota, and begins there.
 While the pace is at half of the quota or less, throttles are taken for chance until they are
@@ -52,12 +58,12 @@ SECOND = 1.0  #: the longest over which a quota of so many "a second" may be cou
 START = 3.0  #: seconds at the first rate: 50 per second on a quota of 30 empty its bucket in 1.5
 RUSH = 0.3  #: growth per second, of the rate, while no limit is known, or it clearly moved
 FIRST_CUT = 0.75  #: what is left of the rate while the limit is a guess: the next one measures it
-EMPTY_CUT = 0.4  #: the same where nothing was accepted since: 50 on a quota of 1 is far off
+EMPTY_CUT = 0.3  #: the same where nothing was accepted since: 50 on a quota of 1 is far off
 CUT = 0.6  #: what is left after a throttle that was fully earned
 EASE = 0.7  #: what is left after one above the limit
 OVERSHOT = 0.85  #: of the rate that met a throttle: a first guess at the limit
 FEW = 3  #: fewer accepted requests than that within a second say nothing about the limit
-FIRST_REST = 4  #: requests left out while the limit is a guess, so that cuts take effect
+FIRST_REST = 4  #: requests left out after a throttle that was looked for, so that cuts take effect
 REST, LONGEST_REST = 10, SECOND  #: requests left out then; a bucket of a second is full by then
 LEAST_MEASURED = 4.0  #: seconds between two throttles, from which on the limit is measured
 PRICE = 110  #: accepted requests: a throttle after so many (0.9 %) is a price and no sign
@@ -65,11 +71,13 @@ PEACE = 3.0  #: seconds that these must have taken: many a second make a price c
 SAYING = 20  #: fewer accepted requests than that do not show that the bucket was full
 RISE = 0.01  #: of the limit: up so much when the price is paid, or bursts of others wear it down
 SAME = 0.5  #: a limit within so much of the last one is the same one met again
-COMFORT, LEAST_COMFORT = 0.97, 0.85  #: of the limit: where the pace is held
-STEP_ASIDE, MOST_STEPS = 0.03, 6  #: of the limit: further from it each time that it is met again
+COMFORT, LEAST_COMFORT = 0.97, 0.8  #: of the limit: where the pace is held
+STEP_ASIDE, MOST_STEPS = 0.04, 6  #: of the limit: further from it each time that it is met again
 RETURN = 0.1  #: growth per second, of the rate, back to where it is held
-HOLD = 8.0  #: seconds
-PROBE = 0.01  #: growth per second, of the rate, when looking whether there is more
+HOLD, FIRST_HOLD = 10.0, 8.0  #: seconds; the second where the limit is a guess
+PROBE = 0.006  #: growth per second, of the rate, when looking; twice that after two `HOLD`, ...
+FIRST_PROBE = 0.01  #: the same at the least where the limit is a guess, mostly one too low
+ALONE, BOLD = 2, 0.03  #: so many throttles in a row above the limit: growth per second then
 MOVED, TROT = 1.1, 0.15  #: so far above the limit, and past a bucket: growth per second there
 CLEAR = 1.4  #: so far above it the limit has clearly moved
 
@@ -99,6 +107,7 @@ class Pace:
         self._rushing = quota is None  # the limit may be anything
         self._guessed = True  # it was not measured yet
         self._met_again = 0
+        self._looked = 0  # throttles in a row that came above the limit
         self._part = TARGET  # of the room that others leave
         self._next = float("-inf")
         self._met_at = float("-inf")  # when the request left that last met the limit
@@ -166,6 +175,7 @@ class Pace:
         since = left_at - self._met_at
         earned = 1.0
         if since >= SECOND:
+            self._looked = self._looked + 1 if looked else 0
             if not (looked or self._rushing or self._guessed):
                 if self._accepted >= PRICE and since >= PEACE:
                     self._pay(left_at, now)
@@ -180,8 +190,7 @@ class Pace:
             left = 1 - (1 - CUT) * earned
         self._set(min(self.rate * left, self._comfortable()))
         self._held_since = None
-        gaps = FIRST_REST / self.rate
-        self._rest(now, gaps if self._guessed else max(gaps, min(REST / self.rate, LONGEST_REST)))
+        self._rest(now, self._long_rest(short=self._guessed or looked))
 
     def _earned(self, left_at: float) -> float:
         """How far what we sent explains a throttle, from 0 (chance, a burst) to 1 (all)."""
@@ -194,7 +203,7 @@ class Pace:
         """Take a throttle for chance or somebody's burst, after so many accepted requests."""
         self.limit = min(self._limit * (1 + RISE), self.usage.quota or float("inf"))
         self._met_again = max(0, self._met_again - 1)
-        self._rest(now, max(FIRST_REST / self.rate, min(REST / self.rate, LONGEST_REST)))
+        self._rest(now, self._long_rest())
         self._count_from(left_at, now)
 
     def _meet(self, left_at: float, since: float, earned: float) -> None:
@@ -233,12 +242,16 @@ class Pace:
             return RETURN, held
         if self._held_since is None:
             self._held_since = now
-        if now - self._held_since < HOLD:
+        if now - self._held_since < (FIRST_HOLD if self._guessed else HOLD):
             return 0.0, float("inf")
         if not self._rushing:
-            if self._spare >= 0 or self.rate < self.limit * MOVED:
-                return PROBE, float("inf")
-            if self.rate < self.limit * CLEAR:
+            alone = self._looked >= ALONE
+            if self.rate < self.limit * MOVED or (self._spare >= 0 and not alone):
+                probe = PROBE * (now - self._held_since) / HOLD
+                if self._guessed:
+                    probe = max(FIRST_PROBE, probe)
+                return BOLD if alone else probe, float("inf")
+            if self.rate < self.limit * CLEAR and not alone:
                 return TROT, float("inf")
         self._met_again, self._rushing = 0, True
         return RUSH, float("inf")
@@ -247,7 +260,8 @@ class Pace:
         """Where the pace is held: just below the limit, if one is known."""
         if self.limit is None:
             return self._most
-        return self.limit * max(LEAST_COMFORT, COMFORT - STEP_ASIDE * self._met_again)
+        steps = 0 if self._looked >= ALONE else self._met_again
+        return self.limit * max(LEAST_COMFORT, COMFORT - STEP_ASIDE * steps)
 
     # -- using what is known -------------------------------------------------------
 
@@ -264,6 +278,9 @@ class Pace:
 
     def _step_back(self, left_at: float, now: float, room: float) -> None:
         """Stay a little further below the room that others leave."""
+        if left_at - self._met_at < SECOND:  # of the same burst, which was reckoned with already
+            self._rest(now, FIRST_REST / self.rate)
+            return
         shift = min(MOST_SHIFT, SHIFT * PRICE / max(1, self._accepted))
         self._part = min(TARGET, self._part * (1 - shift))
         self._stay_within(room)
@@ -300,6 +317,11 @@ class Pace:
     def _rest(self, now: float, seconds: float) -> None:
         self._grown_at, self._since_cut = now, 0
         self._next = self._blind_until = max(self._next, now + seconds)
+
+    def _long_rest(self, *, short: bool = False) -> float:
+        """Seconds of rest; a short one where it was the pace itself that emptied the bucket."""
+        least = FIRST_REST / self.rate
+        return least if short else max(least, min(REST / self.rate, LONGEST_REST))
 
     def _count_from(self, left_at: float, now: float | None = None) -> None:
         self._met_at, self._accepted = left_at, 0

@@ -148,6 +148,13 @@ class Gate:
         """Requests a second that may leave here now; with a shared pace the part of it."""
         return self.pace.rate if self.shared is None else min(self.pace.rate, self.shared.part)
 
+    def used(self, since: float, calls: float) -> None:
+        """Tell the pace what all in the account used in the minute that began at `since`.
+
+        `since` is on the clock of `anyio.current_time`.
+        """
+        self._learning.used(since, calls)
+
     async def place(self) -> Place:
         """Wait for a place, to be given back by `free`. Raises `Closed` when the run ends."""
         now: float | None
@@ -213,7 +220,7 @@ class Gate:
             self.health.connected = True
         pause = self.health.heard(place.left_at, now, definite=place.signal is not Signal.SILENT)
         if pause:
-            self._pause(now, pause, "no answer from Cognito")
+            self._pause(now, pause, "no response from Cognito")
         if place.signal is Signal.BLOCKED:
             self._blocks += 1
             pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._blocks, 10))
@@ -228,7 +235,7 @@ class Gate:
             seconds = min(place.retry_after, 10 * LONGEST_PAUSE)
             of_all = self.shared if place.signal is Signal.THROTTLED else None
             for gate in of_all.gates if of_all else (self,):
-                gate._pause(now, seconds, "Cognito asks to wait")  # noqa: SLF001 - our own kind
+                gate._pause(now, seconds, "Cognito asked us to slow down")  # noqa: SLF001 - our own kind
 
     @property
     def _learning(self) -> Pace:

@@ -102,4 +102,5 @@ def decide(
         return why
     if history is not NOBODY and (told := judge_history(history, policy, now)):
         return told
-    return judge_name(candidate.username)
+    reason = judge_name(candidate.username)
+    return reason if candidate.found or reason is not Reason.ELIGIBLE else Reason.USER_NOT_FOUND

@@ -7,7 +7,8 @@ message. A listing that breaks off is begun again from its first page.
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -17,6 +18,7 @@ from batch_resend.errors import StaleListing
 from batch_resend.job.attempt import names_of
 from batch_resend.job.clock import Clock
 from batch_resend.job.plan import Eligibility, decide
+from batch_resend.job.reach import Lists, ListsRead, mail_of, number_of
 from batch_resend.job.request import Template
 from batch_resend.job.same_user import CaseRule, not_known, tell_apart
 from batch_resend.job.spool import Spool
@@ -45,7 +47,7 @@ class Source(Protocol):
         """Begin, or begin again."""
         ...
 
-    def batches(self) -> AsyncIterator[list[Candidate]]:
+    def batches(self) -> AsyncGenerator[list[Candidate], None]:
         """Read on to the end, in lists."""
         ...
 
@@ -73,17 +75,24 @@ class Planner:
     case_sensitive: bool = field(default=False, init=False)  #: as it was found to be
 
     async def plan(
-        self, source: Source, selection: Selection, case: CaseRule = not_known
+        self,
+        source: Source,
+        selection: Selection,
+        case: CaseRule = not_known,
+        lists: ListsRead | None = None,
     ) -> tuple[str, ...]:
         """Plan the whole input (its source is open) into the spool.
 
-        `case` is asked when all is read, and may take its time. Returns what a person
+        `case` and `lists` are asked when all is read, and may take their time: by then the
+        spool must know the addresses that nothing is delivered to. Returns what a person
         should know of the input before they approve, in sentences. Raises `InputError`
         and `SettingsError`.
         """
         for last in (False,) * (_LISTINGS - 1) + (True,):
             try:
-                await self._read(source, by_address=selection.one_per_address)
+                await self._read(
+                    source, by_address=selection.one_per_address, reached=lists is not None
+                )
                 break
             except StaleListing:
                 if last:
@@ -101,6 +110,8 @@ class Planner:
         self.case_sensitive = same.case_sensitive
         if selection.one_per_address:
             self.spool.keep_newest_of_each_address()
+        if lists is not None:
+            self._skip_suppressed(await lists(), is_listing=source.is_listing)
         if selection.limit is not None:
             self.spool.keep_first(selection.limit)
         if selection.sample is not None:
@@ -114,19 +125,35 @@ class Planner:
         match = "matches" if vain == 1 else "match"
         return f"{vain} of {some(names, 'name')} in the exclude list {match} no user."
 
-    async def _read(self, source: Source, *, by_address: bool) -> None:
-        async for batch in source.batches():
-            users = [names_of(candidate) for candidate in batch]
-            histories = await self.journal.histories(users, self.clock.now())
-            self.spool.add(
-                (
-                    self._planned(candidate, history),
-                    _address(candidate) if by_address else "",
-                    candidate.created,
+    def _skip_suppressed(self, lists: Lists | None, *, is_listing: bool) -> None:
+        if lists is None:
+            return
+        if not lists.both:
+            mail = "mail" if lists.mail else ""
+        else:  # a file without a number does not say that the user has none
+            mail = "iif(number IS NULL, mail, NULL)" if lists.mail and is_listing else ""
+        for column in (mail, "number" if lists.text else ""):
+            if column:
+                self.spool.skip_suppressed(column)
+
+    async def _read(self, source: Source, *, by_address: bool, reached: bool) -> None:
+        async with aclosing(source.batches()) as batches:
+            async for batch in batches:
+                if reached:
+                    self.spool.note_addresses(
+                        (user.row, mail_of(user), number_of(user)) for user in batch
+                    )
+                users = [names_of(candidate) for candidate in batch]
+                histories = await self.journal.histories(users, self.clock.now())
+                self.spool.add(
+                    (
+                        self._planned(candidate, history),
+                        _address(candidate) if by_address else "",
+                        candidate.created,
+                    )
+                    for candidate, history in zip(batch, histories, strict=True)
                 )
-                for candidate, history in zip(batch, histories, strict=True)
-            )
-            await anyio.lowlevel.checkpoint()
+                await anyio.lowlevel.checkpoint()
 
     def _planned(self, candidate: Candidate, history: History) -> Planned:
         names = (candidate.username, *candidate.aliases, *candidate.contacts)

@@ -32,6 +32,8 @@ PRAGMA temp_store = FILE;
 PRAGMA cache_size = -16000;   -- 16 MB, the rest on disk
 CREATE TABLE excluded (key BLOB, entry INTEGER, PRIMARY KEY (key, entry)) WITHOUT ROWID;
 CREATE TABLE met (entry INTEGER PRIMARY KEY);
+CREATE TABLE suppressed (key BLOB PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE reached_at (row INTEGER PRIMARY KEY, mail BLOB, number BLOB);
 CREATE TABLE planned (
     row INTEGER PRIMARY KEY, username TEXT, reason TEXT, attributes TEXT, raw TEXT, aliases TEXT,
     address BLOB, created REAL, folded BLOB
@@ -48,6 +50,7 @@ class Spool:
         self._db.executescript(_TABLES)
         self._db.execute("BEGIN")  # never committed: one transaction, nothing to keep
         self.excluded = 0  #: entries of the exclude list
+        self.added = 0  #: rows that were read so far
 
     def __enter__(self) -> Spool:
         """Use it."""
@@ -59,8 +62,10 @@ class Spool:
 
     def clear(self) -> None:
         """Throw the rows away, because the source begins again."""
+        self.added = 0
         self._execute("DELETE FROM planned")
         self._execute("DELETE FROM met")
+        self._execute("DELETE FROM reached_at")
 
     def exclude(self, names: Iterable[str]) -> None:
         """Add an entry to the exclude list: the names of one user."""
@@ -89,8 +94,42 @@ class Spool:
         (met,) = self._execute("SELECT count(*) FROM met").fetchone()
         return self.excluded - int(met)
 
+    def suppress(self, addresses: Iterable[str]) -> None:
+        """Add addresses and numbers that nothing is delivered to."""
+        self._execute_many(
+            "INSERT OR IGNORE INTO suppressed VALUES (?)",
+            ((_digest(address.casefold()),) for address in addresses),
+        )
+
+    def note_addresses(self, batch: Iterable[tuple[int, str, str]]) -> None:
+        """Note where rows would get their code: mail address and number, "" for neither."""
+        self._execute_many(
+            "INSERT INTO reached_at VALUES (?, ?, ?)",
+            (
+                (
+                    row,
+                    _digest(mail.casefold()) if mail else None,
+                    _digest(number) if number else None,
+                )
+                for row, mail, number in batch
+            ),
+        )
+
+    def skip_suppressed(self, column: str) -> None:
+        """Skip those of the eligible whose `column` of `reached_at` is suppressed.
+
+        An invalid name is skipped too: why a row is skipped comes before why it failed.
+        """
+        self._execute(
+            "UPDATE planned SET reason = ? WHERE reason IN (?, ?) AND row IN ("  # noqa: S608
+            f" SELECT row FROM reached_at WHERE {column} IN (SELECT key FROM suppressed))",
+            (str(Reason.SUPPRESSED), str(Reason.ELIGIBLE), str(Reason.INVALID_USERNAME)),
+        )
+
     def add(self, batch: Iterable[tuple[Planned, str, float | None]]) -> None:
         """Add planned rows, each with its address (or "") and time of sign-up if known."""
+        batch = list(batch)
+        self.added += len(batch)
         self._execute_many(
             "INSERT INTO planned VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
@@ -183,13 +222,28 @@ class Spool:
         rows = self._execute("SELECT reason, count(*) FROM planned GROUP BY reason")
         return {REASONS[reason]: count for reason, count in rows}
 
-    def first_eligible(self, count: int) -> list[str]:
-        """Give the first few names that would be sent a code."""
-        rows = self._execute(
-            "SELECT username FROM planned WHERE reason = ? ORDER BY row LIMIT ?",
-            (str(Reason.ELIGIBLE), count),
-        )
-        return [_text(name) for (name,) in rows]
+    def examples(self, count: int) -> list[str]:
+        """Return a few users who would be sent a code, spread over the rows.
+
+        Each by an address or telephone number among their names, where there is one.
+        """
+        reason = str(Reason.ELIGIBLE)
+        first, last = self._execute(
+            "SELECT min(row), max(row) FROM planned WHERE reason = ?", (reason,)
+        ).fetchone()
+        if first is None:
+            return []
+        found: dict[int, str] = {}
+        for step in range(count):
+            start = first + (last - first) * step // max(1, count - 1)
+            row, username, aliases = self._execute(
+                "SELECT row, username, aliases FROM planned WHERE reason = ? AND row >= ?"
+                " AND row NOT IN (SELECT value FROM json_each(?)) ORDER BY row LIMIT 1",
+                (reason, start, json.dumps(list(found))),
+            ).fetchone() or (None, b"", None)
+            if row is not None:
+                found[row] = _destination([_text(username), *json.loads(aliases or "[]")])
+        return [found[row] for row in sorted(found)]
 
     def telephones(self) -> int:
         """How many of the eligible have a telephone number among their names (listing only)."""
@@ -250,6 +304,13 @@ def _any_form(name: str) -> bytes:
 
 def _digest(name: str) -> bytes:
     return hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def _destination(names: Sequence[str]) -> str:
+    """Return the name that tells most about where a message goes."""
+    addresses = [name for name in names if "@" in name]
+    telephones = [name for name in names if name.startswith("+") and name[1:].isdigit()]
+    return [*addresses, *telephones, *names][0]
 
 
 def _text(stored: bytes) -> str:

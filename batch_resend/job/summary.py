@@ -10,7 +10,7 @@ from typing import Any, Protocol, Self
 
 from batch_resend.errors import BatchResendError, Exit, InputError
 from batch_resend.job.outcome import Stop
-from batch_resend.masking import mask_within
+from batch_resend.masking import mask_within, printable
 from batch_resend.model import Outcome, Reason, Result, RunInfo
 
 SCHEMA = 1
@@ -219,7 +219,11 @@ def parse_summary(text: bytes, name: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         summary = None
     if not isinstance(summary, dict) or "schema" not in summary:
-        raise InputError(f"{name} is not a summary that `batch-resend run` wrote.")
+        raise InputError(
+            f"{name} is not a valid summary. Use a file that `batch-resend run` wrote."
+        )
+    if summary["schema"] == SCHEMA and isinstance(summary.get("error"), str):
+        raise InputError(f"{name} is of a run that did not start: {printable(summary['error'])}")
     if summary["schema"] != SCHEMA or any(
         not isinstance(summary.get(field, ...), types) for field, types in FIELDS.items()
     ):

@@ -13,7 +13,7 @@ nothing were known. A metric that is missing, stale or wrong therefore costs som
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from dataclasses import dataclass, field
 
 MINUTE = 60  #: seconds
@@ -32,7 +32,7 @@ class Usage:
     quota: float | None = None
     doubt: float = 0.0
     _own: Counter[int] = field(default_factory=Counter)  # accepted, of each second
-    _others: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=MINUTES))
+    _others: list[tuple[float, float]] = field(default_factory=list)  # the latest minutes'
     _aside_until: float = float("-inf")
 
     def accepted(self, left_at: float) -> None:
@@ -41,9 +41,14 @@ class Usage:
         self.doubt = max(0.0, self.doubt - 1 / BORNE)
 
     def counted(self, since: float, calls: float) -> None:
-        """Take the accepted calls of the minute that began at `since`, ours included."""
+        """Take the accepted calls of the minute that began at `since`, ours included.
+
+        A minute that comes again, in whatever order, replaces what was said of it before.
+        """
         ours = sum(self._own[int(since) + second] for second in range(MINUTE))
-        self._others.append((since, max(0.0, calls - ours) / MINUTE))
+        others = max(0.0, calls - ours) / MINUTE
+        kept = [one for one in self._others if abs(one[0] - since) >= MINUTE / 2]
+        self._others = sorted([*kept, (since, others)])[-MINUTES:]
         for second in [second for second in self._own if second < since - STALE]:
             del self._own[second]
 
@@ -61,7 +66,7 @@ class Usage:
         """Return what is left for us in requests per second, if that is known."""
         if self.quota is None or not self._others or not self.is_believed(now):
             return None
-        if now - max(since for since, _ in self._others) > STALE:
+        if now - self._others[-1][0] > STALE:
             return None
         left = self.quota - sum(used for _, used in self._others) / len(self._others)
         return left if left >= LEAST_ROOM * self.quota else None

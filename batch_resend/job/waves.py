@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from batch_resend.job.summary import MaxFailures, Tally
 from batch_resend.model import Outcome, Result
+from batch_resend.wording import some
 
 Waves = tuple[int | None, ...]  #: users in each; None, in the last place, is the rest
 
@@ -38,9 +39,9 @@ def room(waves: Waves) -> int | None:
 def line(number: int, of: int, tally: Tally) -> str:
     """Say what became of a wave's users."""
     counts = tally.outcomes
-    shown = ", ".join(f"{counts[outcome]} {outcome}" for outcome in Outcome if counts[outcome])
+    shown = ", ".join(f"{counts[outcome]:,} {outcome}" for outcome in Outcome if counts[outcome])
     asked = sum(counts.values())
-    return f"Wave {number} of {of}: {asked} user{'s' if asked != 1 else ''}: {shown}"
+    return f"Wave {number} of {of} ({some(asked, 'user')}): {shown}"
 
 
 @dataclass(slots=True)
@@ -92,8 +93,8 @@ class Schedule:
         if self.is_last:
             return f"{text}.", True
         if allowed.exceeded(self.tally, at_an_end=True):
-            return f"{text}; that is more than --max-failures allows.", False
-        return f"{text}; going on with {self.sizes[self.number + 1]} more.", True
+            return f"{text}. That is more than --max-failures allows.", False
+        return f"{text}. Continuing with {self.sizes[self.number + 1]:,} more.", True
 
     def begin_next(self) -> None:
         """Begin the next wave."""

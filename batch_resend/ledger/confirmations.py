@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import aclosing
 
 from batch_resend.ledger import Identity
 from batch_resend.ledger.sqlite.records import LedgerRecords
@@ -53,17 +54,18 @@ class Listed:
         source = CognitoSource(client, user_pool_id, filter="", keep=frozenset())
         await source.open()
         last = time.monotonic()
-        async for batch in source.batches():
-            for listed in batch:
-                names = Identity(listed.username, listed.aliases, listed=True)
-                self._db.executemany(
-                    "INSERT INTO listed VALUES (?, ?) ON CONFLICT (user) DO UPDATE"
-                    " SET status = excluded.status WHERE status != 'CONFIRMED'",
-                    [(user, listed.status or "") for user in ledger.find(names)],
-                )
-            if time.monotonic() - last >= _EVERY:
-                last = time.monotonic()
-                report(f"{batch[-1].row:,} users of {user_pool_id} listed so far")
+        async with aclosing(source.batches()) as batches:
+            async for batch in batches:
+                for listed in batch:
+                    names = Identity(listed.username, listed.aliases, listed=True)
+                    self._db.executemany(
+                        "INSERT INTO listed VALUES (?, ?) ON CONFLICT (user) DO UPDATE"
+                        " SET status = excluded.status WHERE status != 'CONFIRMED'",
+                        [(user, listed.status or "") for user in ledger.find(names)],
+                    )
+                if time.monotonic() - last >= _EVERY:
+                    last = time.monotonic()
+                    report(f"{batch[-1].row:,} users of {user_pool_id} listed so far")
         await source.aclose()
 
     def status(self, user: bytes) -> str | None:

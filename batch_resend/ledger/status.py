@@ -23,7 +23,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from batch_resend.ledger import Message, PastRun
+from batch_resend.ledger.commands import RECORDED_AFTER
+from batch_resend.ledger.next_step import next_step
 from batch_resend.masking import mask, printable
+from batch_resend.model import Reason
+from batch_resend.wording import some
 
 SCHEMA = 1
 SHOWN = 20  #: unknown messages that are shown one by one
@@ -45,12 +49,18 @@ class Stock:
     forgotten: int = 0  #: users whose name has been erased
     at_cap: int = 0  #: users who had as many messages as allowed
     at_cap_in_doubt: int = 0  #: of these only because unknown ones count
+    evidence: Counter[str] = field(default_factory=Counter)  #: settled by evidence, by state
+    unknown_at: float = 0.0  #: the time of the latest unknown message
 
     def add(self, messages: Sequence[Message]) -> None:
         """Count all messages to one user, the oldest first."""
         for message in messages:
             self.messages[message.state, message.reason or ""] += 1
             self.by_run[message.run, message.state] += 1
+            if message.is_unknown:
+                self.unknown_at = max(self.unknown_at, message.at)
+            elif message.evidence:
+                self.evidence[message.state] += 1
         last = messages[-1]
         state = state_of(messages)
         why = last.reason if last.state == state or last.is_unknown else None
@@ -67,6 +77,11 @@ class Stock:
     def unknown(self) -> int:
         """How many messages are unknown."""
         return sum(n for (state, _), n in self.messages.items() if state in {"open", "unknown"})
+
+    @property
+    def not_recorded(self) -> int:
+        """How many messages are unknown, and CloudTrail has no record of them."""
+        return self.messages["unknown", str(Reason.NOT_RECORDED)]
 
     def in_state(self, state: str) -> int:
         """How many users are in this state."""
@@ -167,7 +182,10 @@ def as_json(status: Status, *, masked: bool = True) -> dict[str, Any]:
         "unknown": {
             "messages": stock.unknown,
             "first": [_message_json(message, masked) for message in status.unknown],
+            "not_recorded": stock.not_recorded,
+            "reconcile_from": stock.unknown_at + RECORDED_AFTER if stock.unknown else None,
         },
+        "settled_by_evidence": dict(stock.evidence),
         "confirmations": None
         if found is None
         else {
@@ -200,6 +218,8 @@ def _message_json(message: Message, masked: bool) -> dict[str, Any]:
         "reason": message.reason,
         "intended_at": message.intended_at,
         "settled_at": message.settled_at,
+        "evidence": message.evidence,
+        "reconciled_at": message.reconciled_at,
     }
 
 
@@ -214,6 +234,7 @@ def _run_json(run: PastRun, stock: Stock) -> dict[str, Any]:
         "finished_at": run.finished_at,
         "exit_code": run.summary.get("exit_code"),
         "stopped_by": run.summary.get("stopped_by"),
+        "error": run.summary.get("error"),
         "counts": _counts(run, stock),
     }
 
@@ -233,24 +254,25 @@ def lines(status: Status, *, more: str, masked: bool = True) -> list[str]:
     stock = status.stock
     said = [f"Ledger {printable(status.ledger)}"]
     if status.simulated:
-        said.append("Simulated: no real person was written to.")
+        said.append("Simulation only: no real messages were sent.")
     said += ["", *_run_lines(status.runs, stock, running=status.running)]
     if stock.messages:
-        said += ["", f"Users {sum(stock.users.values())}", *_by_state(stock.users)]
-        said += [f"  (names erased      {stock.forgotten})"] if stock.forgotten else []
+        said += ["", f"Users {sum(stock.users.values()):,}", *_by_state(stock.users)]
+        said += [f"  (names erased      {stock.forgotten:,})"] if stock.forgotten else []
         if stock.max_sends:
             doubt = stock.at_cap_in_doubt
-            why = f", {doubt} of them because an unknown message counts" if doubt else ""
-            said.append(f"At the cap of --max-sends {stock.max_sends}: {stock.at_cap}{why}")
-        said += ["", f"Messages {stock.messages.total()}", *_by_state(stock.messages)]
+            why = f" ({doubt:,} of them with an unknown message)" if doubt else ""
+            limit = some(stock.max_sends, "message")
+            said.append(f"Reached the limit of {limit} (--max-sends): {stock.at_cap:,}{why}")
+        said += ["", f"Messages {stock.messages.total():,}", *_by_state(stock.messages)]
     if stock.unknown:
-        said += ["", f"Unknown {stock.unknown}: nobody can say whether they were sent a code"]
+        said += ["", f"Unknown {stock.unknown:,}: a code may have been sent, or not"]
         said += _table(status.unknown, masked)
         rest = stock.unknown - len(status.unknown)
-        said += [f"  and {rest} more: {more}"] if rest > 0 else []
+        said += [f"  and {rest:,} more:", f"  {more}"] if rest > 0 else []
     if status.confirmations is not None:
         said += ["", *_confirmation_lines(status.confirmations)]
-    return said
+    return [*said, "", *next_step(status.runs, running=status.running)]
 
 
 def history_lines(
@@ -259,7 +281,7 @@ def history_lines(
     """Say what is known of one user, in lines."""
     shown = _shown(name, masked)
     if not messages:
-        return [f"Nothing is known of {shown} in the ledger {printable(ledger)}."]
+        return [f"No record of {shown} in {printable(ledger)}."]
     state = state_of(messages)
     return [f"{shown} in the ledger {printable(ledger)}: {state}", *_table(messages, masked)]
 
@@ -268,8 +290,8 @@ def _run_lines(runs: Sequence[PastRun], stock: Stock, *, running: bool | None) -
     if not runs:
         return ["No run so far"]
     said = [
-        f"Runs {len(runs)}",
-        "  run  started (UTC)     took      sent failed unknown skipped  ended",
+        f"Runs {len(runs):,}",
+        "  run  started (UTC)     took      sent  failed unknown skipped  ended",
     ]
     if len(runs) > _RUNS_SHOWN:
         said.append(f"  ...  {len(runs) - _RUNS_SHOWN} earlier ones")
@@ -279,23 +301,27 @@ def _run_lines(runs: Sequence[PastRun], stock: Stock, *, running: bool | None) -
         goes_on = None if running is None else running and run is runs[-1]
         took = "" if run.finished_at is None else _time(run.finished_at - run.started_at)
         said.append(
-            f"  {run.number:>3}  {_moment(run.started_at)}  {took:<7}{numbers[0]:>7}"
-            f" {numbers[1]:>6} {numbers[2]:>7} {numbers[3]:>7}  {_end(run, goes_on=goes_on)}"
+            f"  {run.number:>3}  {_moment(run.started_at)}  {took:<6}{numbers[0]:>8,}"
+            f" {numbers[1]:>7,} {numbers[2]:>7,} {numbers[3]:>7,}  {_end(run, goes_on=goes_on)}"
         )
     without = [run for run in runs[-_RUNS_SHOWN:] if run.finished_at is None]
     if running is None and without:
-        said.append(
-            "  A run without an end goes on, or died: then the next one names whom it left."
-        )
+        said.append("  No end: in progress, or cut off. The next run will list what it left open.")
     elif not running and runs[-1] in without:
-        said.append("  Whom a run that died has left in doubt, the next one names.")
+        said.append("  The next run will list the users whose requests this run left open.")
+    if "error" in runs[-1].summary:
+        said.append(
+            f"  Run {runs[-1].number} did not start: {printable(str(runs[-1].summary['error']))}"
+        )
     return said
 
 
 def _end(run: PastRun, *, goes_on: bool | None) -> str:
     """How a run ended; `goes_on` None is not known of one without an end."""
     if run.finished_at is None:
-        return {None: "no end", True: "goes on", False: "died"}[goes_on]
+        return {None: "no end", True: "in progress", False: "cut off"}[goes_on]
+    if "error" in run.summary:
+        return "did not start"
     return str(run.summary.get("stopped_by") or f"exit {run.summary.get('exit_code')}")
 
 
@@ -305,9 +331,9 @@ def _by_state(counts: Counter[tuple[str, str]]) -> list[str]:
         reasons = {reason: n for (found, reason), n in sorted(counts.items()) if found == state}
         if reasons:
             inner = ", ".join(
-                f"{reason} {n}" for reason, n in reasons.items() if reason not in {"", "accepted"}
+                f"{reason} {n:,}" for reason, n in reasons.items() if reason not in {"", "accepted"}
             )
-            told = f"  {state:<17}  {sum(reasons.values())}" + (f" ({inner})" if inner else "")
+            told = f"  {state:<17}  {sum(reasons.values()):,}" + (f" ({inner})" if inner else "")
             said += textwrap.wrap(told, 79, subsequent_indent=" " * 21, break_on_hyphens=False)
     return said
 
@@ -325,18 +351,18 @@ def _confirmation_lines(found: Confirmations) -> list[str]:
     total = found.total
     part = f" ({100 * total['confirmed'] / total.total():.0f} %)" if total else ""
     said = [
-        f"Confirmed since, of those written to: {total['confirmed']} of {total.total()}{part}"
+        f"Confirmed since, of those sent a code: {total['confirmed']:,} of {total.total():,}{part}"
         f" in {found.user_pool_id}"
     ]
     rows = [(str(day), found.days[day]) for day in sorted(found.days)]
     if found.in_doubt:
         rows.append(("unknown", found.in_doubt))
     if rows:
-        said.append("  days since  written to  confirmed  unconfirmed  other  not listed")
+        said.append("  days since        sent  confirmed  unconfirmed  other  not listed")
     for title, counts in rows:
         said.append(
-            f"  {title:>10}  {counts.total():>10}  {counts['confirmed']:>9}"
-            f"  {counts['unconfirmed']:>11}  {counts['other']:>5}  {counts['not_listed']:>10}"
+            f"  {title:>10}  {counts.total():>10,}  {counts['confirmed']:>9,}"
+            f"  {counts['unconfirmed']:>11,}  {counts['other']:>5,}  {counts['not_listed']:>10,}"
         )
     return said
 

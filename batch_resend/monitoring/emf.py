@@ -51,6 +51,9 @@ class Emf:
         if standing.exit_code is not None:
             metrics += [{"Name": "Seconds", "Unit": "Seconds"}, {"Name": "ExitCode"}]
             values |= {"Seconds": round(standing.seconds, 3), "ExitCode": standing.exit_code}
+        if standing.unknown_in_ledger is not None:
+            metrics.append({"Name": "UnknownInLedger", "Unit": "Count"})
+            values["UnknownInLedger"] = standing.unknown_in_ledger
         dimensions = {
             name: standing.labels[label]
             for name, label in (("Region", "region"), ("ClientId", "client_id"))

@@ -27,6 +27,7 @@ class Standing:
     throttled: int = 0
     seconds: float = 0.0
     exit_code: int | None = None  #: None while it goes on
+    unknown_in_ledger: int | None = None  #: over all runs; None while it goes on, or not known
     labels: Mapping[str, str] = field(default_factory=dict)  #: Region and client, once known
 
     @classmethod
@@ -52,6 +53,7 @@ class Standing:
             throttled=end.throttled,
             seconds=end.seconds,
             exit_code=int(end.exit_code),
+            unknown_in_ledger=end.unknown_in_ledger,
             labels=_labels(end.info),
         )
 

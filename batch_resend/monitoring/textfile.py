@@ -73,6 +73,11 @@ class Textfile:
             ("running", "Whether the latest run goes on.", int(running)),
             ("exit_code", "What the latest run exited with.", standing.exit_code),
             (
+                "unknown_in_ledger",
+                "Unknown outcomes over all runs, which reconcile can settle.",
+                standing.unknown_in_ledger,
+            ),
+            (
                 "ended_timestamp_seconds",
                 "When the latest run ended.",
                 None if running else round(self._clock(), 3),

@@ -20,6 +20,7 @@ from batch_resend.model import Reason
 from batch_resend.pools.preview import PoolsPreview, total_lines
 from batch_resend.pools.summary import PoolsSummary
 from batch_resend.preflight.preview import confirmation_lines, plan_lines
+from batch_resend.wording import some
 
 
 class PoolsConsole(Console):
@@ -74,7 +75,18 @@ class PoolsConsole(Console):
         for part in self._parts:
             part.close()
 
+    @property
+    def in_flight(self) -> int:
+        """How many requests of all pools wait for their response."""
+        return sum(part.in_flight for part in self._parts)
+
+    def _doing(self) -> str:
+        texts = [f"{part.name}: {text}" for part in self._parts if (text := part.doing)]
+        return "; ".join(texts)
+
     def _tick(self) -> None:
+        if self._tell_doing():
+            return
         standing = {part: found for part in self._parts if (found := part.standing()) is not None}
         if not standing:
             return
@@ -99,6 +111,7 @@ class PoolsConsole(Console):
             replace(total(snapshot for snapshot, _ in standing.values()), ceiling=self._ceiling),
             seconds=time.monotonic() - min(part.began_at for part in standing),
             latest=latest,
+            width=self._display.width,
         )
         rows = [Text("")]
         for part, (snapshot, waiting) in standing.items():
@@ -121,6 +134,11 @@ class Part(Console):
     def began_at(self) -> float:
         """When sending began, on the monotonic clock."""
         return self._began_at
+
+    @property
+    def doing(self) -> str:
+        """What is done before the plan; "" from then on."""
+        return self._doing()
 
     @property
     def latest(self) -> dict[Reason, None]:
@@ -164,17 +182,16 @@ def total(snapshots: Iterable[Snapshot]) -> Snapshot:
 
 def pools_summary_lines(summary: PoolsSummary) -> list[str]:
     """Say in a few lines what all pools came to."""
-    counts = [f"{n} {outcome}" for outcome, n in summary.counts.items() if n] or ["no rows"]
-    rows = "1 row" if summary.rows == 1 else f"{summary.rows} rows"
-    lines = [f"{len(summary.ends)} pools: {rows}: {', '.join(counts)}."]
+    counts = [f"{n:,} {outcome}" for outcome, n in summary.counts.items() if n] or ["no rows"]
+    lines = [f"{len(summary.ends)} pools: {some(summary.rows, 'row')}: {', '.join(counts)}."]
     codes = {name: int(end.exit_code) for name, end in summary.ends.items()}
     if len(set(codes.values())) > 1:
-        told = ", ".join(f"{printable(name)} {code}" for name, code in codes.items())
-        lines.append(f"Exit code {int(summary.exit_code)}, the worst of {told}.")
+        each = ", ".join(f"{printable(name)} {code}" for name, code in codes.items())
+        lines.append(f"Exit code {int(summary.exit_code)}, the highest of {each}.")
     if any(isinstance(end, Summary) and goes_on(end) for end in summary.ends.values()):
         lines.append(
-            "To resume, run the same command again, with other report names where these are"
-            " specified. No user is sent a second code."
+            "To resume, run the same command again, with other names for the reports if you named"
+            " them: users already sent a code are skipped."
         )
     lines += [str(left) for left in summary.not_delivered]
     return lines

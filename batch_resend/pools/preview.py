@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from batch_resend.model import RunInfo
 from batch_resend.preflight.preview import Approval, Preview
-from batch_resend.wording import listed, some, span
+from batch_resend.wording import listed, per_second, some, span
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +90,14 @@ def total_lines(preview: PoolsPreview) -> list[str]:
     users = preview.eligible
     lines = [
         f"{names} pools together",
-        f"  to send    {some(users, 'code')}",
+        f"  Will send       {some(users, 'code')}",
     ]
     lines += [
-        f"  pace       {quota.ceiling:g} a second for {listed(quota.pools)} together: one quota"
+        f"  Rate limit      {per_second(quota.ceiling)} for {listed(quota.pools)} together"
+        " (one quota)"
         for quota in preview.quotas
         if len(quota.pools) > 1
     ]
     if users:
-        lines.append(f"  takes      {span(preview.seconds)} at least")
+        lines.append(f"  Duration        at least {span(preview.seconds)}")
     return lines

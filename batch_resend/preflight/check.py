@@ -39,6 +39,7 @@ from batch_resend.preflight.pool_findings import (
     triggers_findings,
     verification_findings,
 )
+from batch_resend.preflight.reach_findings import reach_findings
 from batch_resend.wording import grouped, listed, span
 
 
@@ -94,6 +95,7 @@ def findings(facts: Facts, run: ProposedRun) -> Iterator[Finding]:
         yield from names_findings(facts.pool, run)
         yield from triggers_findings(facts.pool, ceiling(facts, run))
         yield from sender_findings(facts.pool, facts, run)
+        yield from reach_findings(facts.pool, facts.reach)
     yield from _pace(facts, run)
 
 
@@ -154,6 +156,11 @@ def _unlearnt(facts: Facts) -> Iterator[Finding]:
         "account": ("the account", facts.account),
         "quota": ("the quota", facts.applied if facts.quota is None else None),
         "ses": ("Amazon SES's quotas", facts.ses),
+        "suppression": ("which addresses Amazon SES suppresses", facts.reach.suppressed),
+        "configuration set": ("what the configuration set suppresses", facts.reach.of_set),
+        "opted out": ("which numbers have opted out of text messages", facts.reach.opted_out),
+        "log export": ("whether failed deliveries are logged", facts.reach.exports),
+        "event history": ("whether CloudTrail's event history can be queried", facts.reach.history),
         "usage": ("how much of the quota is in use", facts.usage),
     }
     unknown = {

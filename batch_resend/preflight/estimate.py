@@ -1,4 +1,4 @@
-"""How long it takes, which limit binds, and what it may cost. Pure: the time is handed in.
+"""How long it takes, which limit decides, and what it may cost. Pure: the time is handed in.
 
 Rough on purpose, and every figure with the assumption behind it: an estimate is there so
 that a person can say no, not so that a bill can be paid from it. Times are in seconds
@@ -11,6 +11,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+
+from batch_resend.wording import per_second
 
 #: Mails a day by Cognito's own sender, for the whole account; not adjustable, counted anew
 #: from 09:00 UTC. Cognito Developer Guide, "Quotas".
@@ -128,20 +130,20 @@ class Estimate:
     @property
     def binding(self) -> Limit:
         """The limit that lets the job end last."""
-        what = "pace" if self.pace == self.rate else "quota"
-        limits = [Limit(f"the {what} of {self.pace:g} a second", self.now + self.seconds)]
+        what = "rate" if self.pace == self.rate else "quota"
+        limits = [Limit(f"the {what} of {per_second(self.pace)}", self.now + self.seconds)]
         if self.mail is not None:
             mails = self.sent.mail_at_most
             if self.mail.a_second:
                 limits.append(
                     Limit(
-                        f"{self.mail.whose}'s rate of {self.mail.a_second:g} a second",
+                        f"{self.mail.whose}'s rate of {per_second(self.mail.a_second)}",
                         self.now + max(0, mails - 1) / self.mail.a_second,
                     )
                 )
             limits.append(
                 Limit(
-                    f"the mail quota of {self.mail.a_day} a day",
+                    f"the mail quota of {self.mail.a_day:,} per day",
                     self.mail.finished_at(mails, self.now),
                 )
             )
@@ -156,6 +158,14 @@ class Estimate:
     def finished_on(self) -> str:
         """The day (UTC) on which all would have been sent a code, at the earliest."""
         return day(self.binding.finished_at)
+
+    @property
+    def finished_by(self) -> str:
+        """When all would have been sent a code: the hour where that is today, else the day."""
+        at = self.binding.finished_at
+        if day(at) != day(self.now):
+            return self.finished_on
+        return datetime.fromtimestamp(math.ceil(at / 60) * 60, UTC).strftime("%H:%M UTC")
 
     @property
     def reached(self) -> tuple[int, str]:
@@ -173,30 +183,30 @@ class Estimate:
     @property
     def costs(self) -> list[tuple[str, str]]:
         """What it may cost: an amount and the assumption behind it, for each kind."""
-        told = []
+        amounts = []
         if self.sent.mail_at_most and self.by_ses:
             price = self.sent.mail_at_most * MAIL_PRICE
-            told.append((f"{dollars(price)} for mail", "Amazon SES at $0.10 a thousand"))
+            amounts.append((f"{dollars(price)} for mail", "Amazon SES, $0.10 per thousand"))
         elif self.sent.mail_at_most and self.by_ses is False:
-            told.append(("nothing for mail", "Cognito's own sender is free"))
+            amounts.append(("nothing for mail", "Cognito's own sender is free"))
         texts = self.sent.text + self.sent.either
         if texts:
-            if_all = ", if everybody gets one" if self.sent.either else ""
-            told.append(
+            if_all = ", if every user gets one" if self.sent.either else ""
+            amounts.append(
                 (
                     f"from {dollars(texts * TEXT_PRICE_FROM)} for text messages",
-                    f"at $0.01 each{if_all}; the country decides, and some cost far more",
+                    f"$0.01 each{if_all}; the price depends on the country, and can be far higher",
                 )
             )
         if self.users and self.tier in ACTIVE_USER_PRICE:
             price = ACTIVE_USER_PRICE[self.tier]
-            told.append(
+            amounts.append(
                 (
-                    f"up to {dollars(self.users * price)} for active users",
-                    f"{self.tier.capitalize()} at ${price:g}, if all confirm and none is free",
+                    f"up to {dollars(self.users * price)} in monthly active users",
+                    f"{self.tier.capitalize()}, ${price:g} each, if all confirm and none is free",
                 )
             )
-        return told
+        return amounts
 
 
 def day(at: float) -> str:

@@ -7,7 +7,8 @@ guess. The client secret itself is not a fact, only how the configured one compa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from batch_resend.preflight.estimate import MailQuota, Messages, messages, own_sender
@@ -16,6 +17,11 @@ from batch_resend.preflight.estimate import MailQuota, Messages, messages, own_s
 #: sender"); the others of the pool do not run.
 CUSTOM_MESSAGE, CUSTOM_MAIL, CUSTOM_TEXT = "CustomMessage", "CustomEmailSender", "CustomSMSSender"
 TRIGGERS = (CUSTOM_MESSAGE, CUSTOM_MAIL, CUSTOM_TEXT)
+
+#: What an address is suppressed for, as accounts have it since 2019-11-25 (SES Developer Guide).
+SUPPRESSES = ("BOUNCE", "COMPLAINT")
+
+ELSEWHERE = "the SES identity belongs to another account"  #: why its SES is not asked
 
 
 class Why(StrEnum):
@@ -64,8 +70,10 @@ class PoolFacts:
     aliases: tuple[str, ...] = ()
     by_ses: bool = False
     source_arn: str = ""  #: the SES identity
+    configuration_set: str = ""  #: of SES
     triggers: tuple[str, ...] = ()
     sms_failure: str = ""
+    sms_region: str = ""  #: of SNS, where it is another one than the pool's
     case_sensitive: bool = True  #: whether names that differ only in case are two users
     users: int = 0  #: AWS's estimate of all users, confirmed ones included
     tier: str = ""
@@ -89,6 +97,19 @@ class SesFacts:
     a_day: float = -1
     sent: float = 0  #: within the last 24 hours
     a_second: float = -1
+    suppresses: tuple[str, ...] = SUPPRESSES  #: why an address is put on the suppression list
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReachFacts:
+    """Who cannot be reached, and what shows it; None is what does not matter, or was not asked."""
+
+    suppressed: int | Unknown | None = None  #: addresses on SES's suppression list
+    suppresses: tuple[str, ...] | None = None  #: the reasons that are in force; none: it is off
+    of_set: tuple[str, ...] | Unknown | None = None  #: those of the configuration set
+    opted_out: int | Unknown | None = None  #: telephone numbers
+    exports: tuple[str, ...] | Unknown | None = None  #: what Cognito's log export logs
+    history: bool | Unknown | None = None  #: CloudTrail's event history can be queried
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +118,7 @@ class Usage:
 
     peak: float = 0.0  #: requests per second over the busiest five minutes
     throttled: int = 0
+    dimensions: Mapping[str, str] = field(default_factory=dict, compare=False)  #: of the metric
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +132,7 @@ class Facts:
     ses: SesFacts | Unknown | None
     usage: Usage | Unknown
     account: str | Unknown
+    reach: ReachFacts = ReachFacts()
 
     @property
     def case_sensitive(self) -> bool | None:

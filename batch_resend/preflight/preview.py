@@ -1,9 +1,7 @@
 """What is about to happen, in words that a person can approve. Pure.
 
-`confirmation_lines` is what stands before the question: a heading, five lines, and what was
-odd about the input.
-`plan_lines` is the same in full, for a dry run: why who is not written to, and the
-assumptions behind every figure. Both fit 80 columns.
+`confirmation_lines` is what stands before the question. `plan_lines` is the same in full, for
+a dry run, with the assumptions behind every figure. Both fit 80 columns.
 """
 
 from __future__ import annotations
@@ -13,19 +11,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from batch_resend.masking import mask, printable
+from batch_resend.masking import mask_destination, printable
 from batch_resend.model import Reason, RunInfo
 from batch_resend.preflight.estimate import Estimate, Messages
+from batch_resend.preflight.policy_words import Memory, memory_words
 from batch_resend.reasons import ADVICE
-from batch_resend.wording import some, span
+from batch_resend.wording import per_second, some, span
 
 TYPED_FROM = 1000  #: users above which the number must be typed
 _WIDTH = 80
-_INDENT = 13
+_INDENT = 18
 
 
 class Approval(ABC):
-    """What a person is asked before anybody is written to, and what the answer means."""
+    """The question before the first message, and what the answer means."""
 
     __slots__ = ()
 
@@ -36,9 +35,9 @@ class Approval(ABC):
 
     @property
     def question(self) -> str:
-        """Ask whether to send so many codes."""
+        """The question whether to send that many codes."""
         if self.eligible > TYPED_FROM:
-            return f"Type {self.eligible} to send {self.eligible} codes: "
+            return f"Send {some(self.eligible, 'code')}? Type {self.eligible} to confirm: "
         return f"Send {some(self.eligible, 'code')}? [y/N] "
 
     def approved(self, answer: str) -> bool:
@@ -48,21 +47,28 @@ class Approval(ABC):
             return given == str(self.eligible)
         return given in {"y", "yes"}
 
+    @property
+    def correction(self) -> str:
+        """What to type, after a number that is not the right one."""
+        return f"That is not {self.eligible}. Type {self.eligible}, or press Enter to cancel."
+
     def mistyped(self, answer: str) -> bool:
-        """Whether an answer that is no yes was hardly meant as a no either."""
+        """Whether the answer is neither a confirmation nor an explicit no (a typo)."""
         return self.eligible > TYPED_FROM and answer.strip().lower() not in {"", "n", "no"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview(Approval):
-    """What is about to happen: shown before anybody is written to."""
+    """What is about to happen: shown before the first message."""
 
     counts: dict[Reason, int]
-    first: list[str]  #: a few of the names
+    examples: Sequence[str]  #: a few of the users, by address where one is known
     estimate: Estimate
     info: RunInfo
     waves: Sequence[int] = ()  #: users in each
     notes: Sequence[str] = ()  #: what was odd about the input, in sentences
+    policy: str = ""  #: how many messages a user may get, in words
+    memory: Memory | None = None  #: what the ledger remembers; None where it was not looked up
 
     @property
     def eligible(self) -> int:
@@ -71,59 +77,59 @@ class Preview(Approval):
 
     @property
     def rate(self) -> float:
-        """Requests a second at most."""
+        """Maximum requests per second."""
         return self.estimate.rate
 
     @property
     def seconds(self) -> float:
-        """How long it takes at least, at this pace."""
+        """The minimum duration at this rate."""
         return self.estimate.seconds
 
 
 def confirmation_lines(preview: Preview, *, masked: bool = True) -> list[str]:
-    """Say in a heading and five lines what is about to happen."""
+    """Return what is about to happen, in the lines before the question."""
     estimate = preview.estimate
-    lines = _heading(preview)
-    medium, names = _medium(estimate.sent) + _waves(preview), _names(preview, masked=masked)
-    lines += _line(
-        "to send", f"{some(preview.eligible, 'code')}{medium}{f' ({names})' if names else ''}"
-    )
-    if others := _others(preview):
-        reasons = ", ".join(f"{reason} {count}" for reason, count in others.items())
-        lines += _line("not sent", f"{sum(others.values())} ({reasons})")
+    lines = _start(preview, masked=masked)
     if preview.eligible:
-        lines += _line("takes", " ".join(_how_long(estimate, short=True)))
+        lines += _line("Duration", " ".join(_how_long(estimate, short=True)))
     if estimate.costs:
-        lines += _line("may cost", ", ".join(amount for amount, _ in estimate.costs))
+        lines += _line("Estimated cost", ", ".join(amount for amount, _ in estimate.costs))
     return lines + _notes(preview)
 
 
 def plan_lines(preview: Preview, *, masked: bool = True) -> list[str]:
-    """Say all that a person needs to approve a run."""
+    """Return the plan in full, with the assumptions behind its figures."""
     estimate = preview.estimate
-    lines = _heading(preview)
-    medium = _medium(estimate.sent) + _waves(preview)
-    lines += _line("to send", f"{some(preview.eligible, 'code')}{medium}")
-    if names := _names(preview, masked=masked):
-        lines += _line("the first", names)
-    others = _others(preview)
-    if others:
-        lines += _line("not sent", str(sum(others.values())))
-        width = max(len(str(count)) for count in others.values())
-        longest = max(map(len, others))
-        for reason, count in others.items():
-            lines.append(f"    {count:>{width}}  {reason:<{longest}}  {ADVICE[reason].brief}")
+    lines = _start(preview, masked=masked)
     if preview.eligible:
         for n, sentence in enumerate(_how_long(estimate)):
-            lines += _line("" if n else "takes", sentence)
+            lines += _line("" if n else "Duration", sentence)
     for n, (amount, assumption) in enumerate(estimate.costs):
-        lines += _line("" if n else "may cost", f"{amount} ({assumption})")
+        lines += _line("" if n else "Estimated cost", f"{amount} ({assumption})")
     return lines + _notes(preview)
+
+
+def _start(preview: Preview, *, masked: bool) -> list[str]:
+    """Return where the messages go and who is skipped: the same in both plans."""
+    lines = _heading(preview)
+    medium = _medium(preview.estimate.sent) + _waves(preview)
+    lines += _line("Will send", f"{some(preview.eligible, 'code')}{medium}")
+    if preview.examples:
+        lines += _line("For example", _examples(preview, masked=masked))
+    if others := _others(preview):
+        lines += _line("Will skip", f"{sum(others.values()):,}")
+        width = max(len(f"{count:,}") for count in others.values())
+        for reason, count in others.items():
+            lines.append(f"    {count:>{width},}  {ADVICE[reason].brief} ({reason})")
+    if preview.policy:
+        lines += _line("Policy", preview.policy)
+    return lines + _ledger(preview)
 
 
 def _heading(preview: Preview) -> list[str]:
     info = preview.info
-    pool = f"pool {info.user_pool_id}, " if info.user_pool_id else ""
+    named = info.user_pool_id and info.user_pool_id not in info.input
+    pool = f"pool {info.user_pool_id}, " if named else ""
     where = [info.endpoint.removeprefix("https://") if info.endpoint_is_aws else info.endpoint]
     if not info.simulated:
         where.insert(0, info.region)
@@ -132,18 +138,29 @@ def _heading(preview: Preview) -> list[str]:
     column = f", column {info.username_column}" if info.username_column else ""
     return [
         f"Plan for {info.input}{column}: {pool}client {info.client_id}",
-        *_line("where", ", ".join(where)),
+        *_line("Where", ", ".join(where)),
     ]
 
 
+def _ledger(preview: Preview) -> list[str]:
+    """Return which ledger decides who was sent a code already, and what it remembers."""
+    ledger = preview.info.ledger
+    if preview.memory is None:
+        return []
+    if ledger is None:
+        return _line("Ledger", "none is kept: this simulation is not remembered")
+    words = memory_words(preview.memory, preview.estimate.now)
+    return _line("Ledger", f"{printable(ledger)}: {words}" if words else printable(ledger))
+
+
 def _notes(preview: Preview) -> list[str]:
-    """Say what was odd about the input, before the question."""
-    return [line for note in preview.notes for line in _line("note", note)]
+    """Return what was odd about the input, before the question."""
+    return [line for note in preview.notes for line in _line("Note", note)]
 
 
 def _medium(sent: Messages) -> str:
-    told = [
-        f"{count} {how}"
+    media = [
+        (count, how)
         for count, how in (
             (sent.mail, "by mail"),
             (sent.text, "by text message"),
@@ -151,21 +168,22 @@ def _medium(sent: Messages) -> str:
         )
         if count
     ]
-    if len(told) == 1:
-        return " " + told[0].split(" ", 1)[1]
-    return f": {', '.join(told)}" if told else ""
+    if len(media) == 1:
+        return f" {media[0][1]}"
+    return ": " + ", ".join(f"{count:,} {how}" for count, how in media) if media else ""
 
 
 def _waves(preview: Preview) -> str:
     if len(preview.waves) < 2:
         return ""
-    *first, last = map(str, preview.waves)
+    *first, last = (f"{size:,}" for size in preview.waves)
     return f", in waves of {', '.join(first)} and {last}"
 
 
-def _names(preview: Preview, *, masked: bool) -> str:
-    names = [mask(name) if masked else printable(name) for name in preview.first]
-    return ", ".join([*names, *(["..."] if names and preview.eligible > len(names) else [])])
+def _examples(preview: Preview, *, masked: bool) -> str:
+    hide = mask_destination if masked else printable
+    names = [hide(name) for name in preview.examples]
+    return ", ".join([*names, *(["..."] if preview.eligible > len(names) else [])])
 
 
 def _others(preview: Preview) -> Mapping[Reason, int]:
@@ -177,13 +195,15 @@ def _others(preview: Preview) -> Mapping[Reason, int]:
 def _how_long(estimate: Estimate, *, short: bool = False) -> list[str]:
     binding = estimate.binding
     takes = span(binding.finished_at - estimate.now)
-    told = [f"{takes}, done on {estimate.finished_on}: {binding.words} binds."]
+    sentences = [f"{takes}, done by {estimate.finished_by} (limited by {binding.words})."]
     if estimate.held_back and not short:
-        told.append(f"The pace of {estimate.pace:g} a second would take {span(estimate.seconds)}.")
+        sentences.append(
+            f"At {per_second(estimate.pace)} alone it would take {span(estimate.seconds)}."
+        )
     reached, why = estimate.reached
     if why:
-        told.append(f"This run reaches {reached} of them at most ({why}).")
-    return told
+        sentences.append(f"This run stops after {reached:,} ({why}).")
+    return sentences
 
 
 def _line(label: str, text: str) -> list[str]:

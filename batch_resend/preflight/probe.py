@@ -7,7 +7,6 @@ client secret is compared here, in constant time, and goes no further.
 
 from __future__ import annotations
 
-import hmac
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -29,18 +28,20 @@ from batch_resend.aws.endpoints import AwsTarget
 from batch_resend.aws.refusals import BAD_CREDENTIALS, FORBIDDEN, THROTTLED, code_of, no_credentials
 from batch_resend.errors import SettingsError
 from batch_resend.masking import printable
+from batch_resend.preflight import reach
+from batch_resend.preflight.answers import of_arn, positive, read_client, read_pool, read_reasons
 from batch_resend.preflight.facts import (
+    ELSEWHERE,
     ClientFacts,
     Facts,
     PoolFacts,
-    Secret,
     SesFacts,
     Unknown,
     Usage,
     Why,
 )
 
-WITHIN = 4.0  #: seconds for one question; at most two are asked one after the other
+WITHIN = 10.0  #: seconds for one question, of which a slow machine needs some for the SDK
 _ATTEMPTS = 2
 
 #: Where ResendConfirmationCode counts. Cognito Developer Guide, "Quotas".
@@ -71,8 +72,14 @@ async def probe(
     client_id: str,
     secret: str | None,
     within: float = WITHIN,
+    keep: reach.Keep = lambda _: None,
+    thorough: bool = False,
 ) -> Facts:
-    """Determine the facts; never raises, and takes at most three times `within`."""
+    """Determine the facts; never raises.
+
+    Takes at most five times `within`, and as long as the lists of addresses that get nothing
+    are; `keep` receives these. `thorough` asks also what only `check` shows.
+    """
     asked = Probe(target, within)
     await asked.open()
     account = _Answer(asked.account)
@@ -89,8 +96,8 @@ async def probe(
     pool, ses = pool_and_ses.value
     applied, usage = quota_and_usage.value
     if isinstance(ses, SesFacts) and _elsewhere(pool, account.value):
-        ses = Unknown("ses:GetAccount", Why.FAILED, "the SES identity belongs to another account")
-    return Facts(
+        ses = Unknown("ses:GetAccount", Why.FAILED, ELSEWHERE)
+    facts = Facts(
         pool=pool,
         client=client.value,
         provisioned=provisioned.value,
@@ -98,6 +105,9 @@ async def probe(
         ses=ses,
         usage=usage,
         account=account.value,
+    )
+    return await reach.find_out(
+        asked, facts, user_pool_id=user_pool_id, keep=keep, thorough=thorough
     )
 
 
@@ -119,7 +129,7 @@ def _elsewhere(pool: PoolFacts | Unknown, account: str | Unknown) -> bool:
     if isinstance(pool, Unknown) or not pool.source_arn:
         return False
     ours = pool.account if isinstance(account, Unknown) else account
-    return bool(ours) and _of_arn(pool.source_arn, 4) != ours
+    return bool(ours) and of_arn(pool.source_arn, 4) != ours
 
 
 class Probe:
@@ -145,11 +155,10 @@ class Probe:
                 await credentials.ready(self._session.core)
             return True
 
-        result = await self._ask("", find)
-        if result is not None and not isinstance(result, Unknown):
-            # A person may need any time to type the code.
-            result = await self._ask("", ask_for_code, within=math.inf)
-        if result is None:
+        found = await self.ask("", find)
+        if found is not None and not isinstance(found, Unknown):
+            found = await self.ask("", ask_for_code, within=math.inf)  # a person takes their time
+        if found is None:
             self._none = Unknown("", Why.CREDENTIALS)
         elif isinstance(result, Unknown):
             self._none = result
@@ -158,10 +167,10 @@ class Probe:
         """Ask whose credentials these are."""
 
         async def ask() -> str:
-            async with self._client(clients.STS) as client:
+            async with self.client_of(clients.STS) as client:
                 return str((await client.get_caller_identity())["Account"])
 
-        return await self._ask("sts:GetCallerIdentity", ask)
+        return await self.ask("sts:GetCallerIdentity", ask)
 
     async def pool_and_ses(
         self, user_pool_id: str
@@ -177,11 +186,11 @@ class Probe:
 
     async def _pool(self, user_pool_id: str) -> PoolFacts | Unknown:
         async def ask() -> PoolFacts:
-            async with self._client(clients.COGNITO) as client:
+            async with self.client_of(clients.COGNITO) as client:
                 answer = await client.describe_user_pool(UserPoolId=user_pool_id)
-            return _pool(answer["UserPool"])
+            return read_pool(answer["UserPool"])
 
-        return await self._ask("cognito-idp:DescribeUserPool", ask)
+        return await self.ask("cognito-idp:DescribeUserPool", ask)
 
     async def client(
         self, user_pool_id: str, client_id: str, secret: str | None
@@ -189,19 +198,19 @@ class Probe:
         """Ask for the app client, and compare its secret with the one that is used."""
 
         async def ask() -> ClientFacts:
-            async with self._client(clients.COGNITO) as client:
+            async with self.client_of(clients.COGNITO) as client:
                 answer = await client.describe_user_pool_client(
                     UserPoolId=user_pool_id, ClientId=client_id
                 )
-            return _app_client(answer["UserPoolClient"], secret)
+            return read_client(answer["UserPoolClient"], secret)
 
-        return await self._ask("cognito-idp:DescribeUserPoolClient", ask)
+        return await self.ask("cognito-idp:DescribeUserPoolClient", ask)
 
     async def provisioned(self) -> float | Unknown:
         """Ask for the rate that Cognito enforces now."""
 
         async def ask() -> float:
-            async with self._client(clients.COGNITO) as client:
+            async with self.client_of(clients.COGNITO) as client:
                 taught: Any = client  # newer than the SDK's types
                 answer = await taught.get_provisioned_limit(
                     LimitDefinition={
@@ -209,9 +218,9 @@ class Probe:
                         "Attributes": {"Category": CATEGORY},
                     }
                 )
-            return _positive(answer["Limit"]["ProvisionedLimitValue"])
+            return positive(answer["Limit"]["ProvisionedLimitValue"])
 
-        return await self._ask("cognito-idp:GetProvisionedLimit", ask)
+        return await self.ask("cognito-idp:GetProvisionedLimit", ask)
 
     async def _applied(self) -> tuple[float | Unknown, Mapping[str, str]]:
         """Ask for the quota, and for the dimensions under which CloudWatch counts its use."""
@@ -220,7 +229,7 @@ class Probe:
         async def ask() -> float:
             nonlocal dimensions
             which = {"ServiceCode": "cognito-idp", "QuotaCode": QUOTA_CODE}
-            async with self._client(clients.SERVICE_QUOTAS) as client:
+            async with self.client_of(clients.SERVICE_QUOTAS) as client:
                 try:
                     answer = await client.get_service_quota(**which)
                 except ClientError as error:
@@ -228,20 +237,19 @@ class Probe:
                         raise
                     answer = await client.get_aws_default_service_quota(**which)
             quota = answer["Quota"]
-            measured = (quota.get("UsageMetric") or {}).get("MetricDimensions")
-            dimensions = measured or dimensions
-            return _positive(quota["Value"])
+            told = (quota.get("UsageMetric") or {}).get("MetricDimensions")
+            dimensions = told or dimensions
+            return positive(quota["Value"])
 
-        quota = await self._ask("servicequotas:GetServiceQuota", ask)
-        return quota, dimensions
+        found = await self.ask("servicequotas:GetServiceQuota", ask)
+        return found, dimensions
 
     async def _ses(self, pool: PoolFacts | Unknown) -> SesFacts | Unknown | None:
         if isinstance(pool, Unknown) or not pool.by_ses or "email" not in pool.verifies:
             return None
 
         async def ask() -> SesFacts:
-            where = _of_arn(pool.source_arn, 3) or self._target.region
-            async with self._client(clients.SES, where) as client:
+            async with self.client_of(clients.SES, self.ses_region(pool)) as client:
                 answer = await client.get_account()
             quota = answer["SendQuota"]
             return SesFacts(
@@ -251,14 +259,15 @@ class Probe:
                 a_day=float(quota["Max24HourSend"]),
                 sent=float(quota.get("SentLast24Hours", 0)),
                 a_second=float(quota["MaxSendRate"]),
+                suppresses=read_reasons(answer.get("SuppressionAttributes")),
             )
 
-        return await self._ask("ses:GetAccount", ask)
+        return await self.ask("ses:GetAccount", ask)
 
     async def _usage(self, dimensions: Mapping[str, str]) -> Usage | Unknown:
         async def ask() -> Usage:
             now = datetime.now(UTC)
-            async with self._client(clients.CLOUDWATCH) as client:
+            async with self.client_of(clients.CLOUDWATCH) as client:
                 answer = await client.get_metric_data(
                     MetricDataQueries=[
                         {
@@ -285,18 +294,24 @@ class Probe:
             return Usage(
                 peak=max(counted["callcount"], default=0.0) / _FIVE_MINUTES,
                 throttled=round(sum(counted["throttlecount"])),
+                dimensions=dimensions,
             )
 
-        return await self._ask("cloudwatch:GetMetricData", ask)
+        return await self.ask("cloudwatch:GetMetricData", ask)
 
-    def _client(
+    def ses_region(self, pool: PoolFacts) -> str:
+        """Return the Region of the SES identity that a pool sends with."""
+        return of_arn(pool.source_arn, 3) or self._target.region
+
+    def client_of(
         self, service: clients.Service[C], region: str = ""
     ) -> AbstractAsyncContextManager[C]:
+        """Open a client with the session of all."""
         return clients.signed_client(
             self._target, service, made=self._session, region=region, attempts=_ATTEMPTS
         )
 
-    async def _ask(
+    async def ask(
         self, permission: str, question: Callable[[], Awaitable[T]], *, within: float | None = None
     ) -> T | Unknown:
         """Put one question; whatever goes wrong with it is its answer."""
@@ -336,51 +351,3 @@ def _refusal(error: ClientError) -> tuple[Why, str]:
     if code.isdigit() or not code:
         return Why.UNREADABLE, printable(code)  # the SDK found no error of AWS's in the answer
     return Why.FAILED, printable(code)
-
-
-def _pool(response: Mapping[str, Any]) -> PoolFacts:
-    mail = response.get("EmailConfiguration") or {}
-    return PoolFacts(
-        account=_of_arn(response.get("Arn") or "", 4),
-        verifies=tuple(map(str, response.get("AutoVerifiedAttributes") or ())),
-        aliases=tuple(map(str, response.get("AliasAttributes") or ())),
-        by_ses=mail.get("EmailSendingAccount") == "DEVELOPER",
-        source_arn=str(mail.get("SourceArn") or ""),
-        triggers=tuple(
-            sorted(name for name, value in (response.get("LambdaConfig") or {}).items() if value)
-        ),
-        sms_failure=printable(str(response.get("SmsConfigurationFailure") or "")),
-        # Absent in pools made before 2020-02-12, or by other means than the console: sensitive.
-        case_sensitive=(response.get("UsernameConfiguration") or {}).get("CaseSensitive")
-        is not False,
-        users=int(response.get("EstimatedNumberOfUsers") or 0),
-        tier=str(response.get("UserPoolTier") or ""),
-    )
-
-
-def _app_client(response: Mapping[str, Any], given: str | None) -> ClientFacts:
-    needed = response.get("ClientSecret")
-    if needed:
-        if given is None:
-            secret = Secret.MISSING
-        else:
-            same = hmac.compare_digest(str(needed).encode(), given.encode())
-            secret = Secret.MATCHES if same else Secret.DIFFERS
-    else:
-        secret = Secret.NOT_NEEDED if given is None else Secret.SUPERFLUOUS
-    return ClientFacts(
-        secret=secret, hides_existence=response.get("PreventUserExistenceErrors") == "ENABLED"
-    )
-
-
-def _of_arn(arn: str, part: int) -> str:
-    """Give a part of an ARN: 3 is the Region, 4 the account."""
-    parts = str(arn).split(":")
-    return parts[part] if len(parts) > part else ""
-
-
-def _positive(value: Any) -> float:
-    number = float(value)
-    if not number > 0:
-        raise ValueError("a quota is above 0")
-    return number

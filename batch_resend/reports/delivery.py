@@ -1,12 +1,12 @@
-"""Results that end up elsewhere: in S3, or compressed.
+"""Results that are delivered elsewhere: to S3, or compressed.
 
-Rows must be on the disk as they come, S3 knows no appending, and a gzip file that was
-not ended is a damaged one. So whatever is asked for at an `s3://` address or with a name
-that ends in `.gz` is first a plain private file on this machine, and is compressed and
-taken to its place at the end, whatever ended the run. The promises: that the place can
-be had is found out before anybody is written to; what is to be replaced stays until the
-run begins; until a file has arrived whole, the plain one stays, even where the process
-dies. A pipe or a terminal is written in the background, and waited for at the end.
+Rows must be on disk as they come, S3 cannot append, and an unfinished gzip file is a damaged
+one. So a result at an `s3://` address or with a name that ends in `.gz` is first a plain
+private file on this machine, and is compressed and delivered at the end, whatever ended the
+run. The promises: the place is checked before the first message; what is to be replaced
+stays until the run starts; until a file has arrived whole, the plain one stays, even if the
+process is killed. Pipes and terminals are written in the background, and waited for at the
+end.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from batch_resend.reports.private_file import PrivateFile
 
 AT_MOST = 15.0  #: seconds for all deliveries together, once a signal has come
 
-_SUMMARY = "--summary"  # written last: it tells of the others
+_SUMMARY = "--summary"  # written last: it lists the others
 _KIND = re.compile(r"\.[A-Za-z]{1,5}\Z")  # such as .csv: only for people, who look at the file
 _READ_AT_ONCE = 1 << 20
 _End = TypeVar("_End", bound=RunEnd)
-_GZIP = 16 + zlib.MAX_WBITS  #: zlib's way to say: with gzip's header, which names nothing
+_GZIP = 16 + zlib.MAX_WBITS  #: zlib's value for a gzip header without a name
 
 
 class Deliveries:
@@ -53,9 +53,9 @@ class Deliveries:
         overwrite: bool,
         note: Callable[[str], None],
     ) -> None:
-        """`stack` closes the files; `folder` takes the plain ones until they are delivered.
+        """`stack` closes the files; `folder` is for the plain ones until they are delivered.
 
-        Without one that is the directory for temporary files. `note` hears where these are.
+        Without it, that is the directory for temporary files. `note` receives their places.
         """
         self.files: dict[str, PrivateFile] = {}  #: by option: what the reports write to
         self._stack = stack
@@ -70,9 +70,9 @@ class Deliveries:
         self._delivering: anyio.CancelScope | None = None
 
     async def open(self, option: str, path: str, *, anew: bool = False) -> None:
-        """Open the file that an option names, or the one that stands in for it.
+        """Open the file that an option names, or the plain one for it.
 
-        `anew` replaces nothing, whatever was asked for. Raises `ReportError` and
+        `anew` replaces nothing, whatever the settings. Raises `ReportError` and
         `SettingsError`.
         """
         overwrite = self._overwrite and not anew
@@ -85,9 +85,9 @@ class Deliveries:
             place = self._private(option, path, overwrite=overwrite)
             if not zipped:
                 return
-        found = _KIND.search(path[:-3] if zipped else path)
+        kind = _KIND.search(path[:-3] if zipped else path)
         now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        name = f"{option.lstrip('-')}-{now}-{secrets.token_hex(4)}{found[0] if found else ''}"
+        name = f"{option.lstrip('-')}-{now}-{secrets.token_hex(4)}{kind[0] if kind else ''}"
         file = self._private(
             option, str((self._folder or _temporary_folder()) / name), address=path
         )
@@ -102,7 +102,7 @@ class Deliveries:
         return file
 
     def take_places(self) -> None:
-        """Replace what is to be replaced on this machine; raises `ReportError`."""
+        """Replace the old files on this machine; raises `ReportError`."""
         for file in self.files.values():
             file.take_place()
         for _, place in self._pending.values():
@@ -110,7 +110,7 @@ class Deliveries:
                 place.take_place()
 
     def discard(self) -> None:
-        """Leave nothing behind, because there was nothing to tell."""
+        """Remove all files again, because there was nothing to report."""
         for file in self.files.values():
             file.discard()
         for _, place in self._pending.values():
@@ -118,7 +118,7 @@ class Deliveries:
                 place.discard()
 
     def give_up(self, option: str, why: str) -> None:
-        """Leave nothing of one file behind, and let the summary say why."""
+        """Remove one file again; the summary will contain `why`."""
         file = self.files.pop(option)
         file.discard()
         _, place = self._pending.pop(option, (file, None))
@@ -127,25 +127,25 @@ class Deliveries:
         self._given_up.append(NotDelivered(file.address, "", why))
 
     async def finish(self, summary: _End) -> _End:
-        """Write the summary and take all files to their places; say which did not arrive."""
+        """Write the summary and deliver all files; return it with those that did not arrive."""
         summary = summary.lacking(*self._given_up)
         for option in self.files:
             if option != _SUMMARY:
                 summary = await self._deliver(option, summary)
         if _SUMMARY in self.files:
-            with contextlib.suppress(ReportError):  # which is told of as of any other
+            with contextlib.suppress(ReportError):  # reported like that of any other file
                 self.files[_SUMMARY].append((json.dumps(summary.as_json()) + "\n").encode())
             summary = await self._deliver(_SUMMARY, summary)
         return summary
 
     def hurry(self) -> None:
-        """From now on there are only `AT_MOST` seconds, for the process is to end."""
+        """Allow only `AT_MOST` more seconds, because the process is to end."""
         self._hurried = True
         if self._delivering is not None:
             self._delivering.deadline = self._end()
 
     async def _deliver(self, option: str, summary: _End) -> _End:
-        with contextlib.suppress(ReportError):  # then it is broken, which is said below
+        with contextlib.suppress(ReportError):  # then it is broken, and reported below
             await self.files[option].drained()
         if lost := _lost(option, self.files[option]):
             return summary.lacking(lost)
@@ -161,7 +161,7 @@ class Deliveries:
                 why = str(error)
             except OSError as error:
                 why = f"{option} cannot be read again ({error.strerror})."
-            except Exception as error:  # whatever it is, the run's end is told
+            except Exception as error:  # whatever it is, the run's end is reported
                 why = f"{option} {printable(file.address)} failed ({type(error).__name__})."
             else:
                 file.discard()
@@ -178,7 +178,7 @@ class Deliveries:
             await self._store.put(option, file.address, pieces, overwrite=self._overwrite)
 
     def _end(self) -> float:
-        """Until when there is time, on the event loop's clock."""
+        """Return the deadline, on the event loop's clock."""
         if self._hurried and math.isinf(self._until):
             self._until = anyio.current_time() + AT_MOST
         return self._until
@@ -194,7 +194,7 @@ def _temporary_folder() -> Path:
 
 
 def _lost(option: str, file: PrivateFile) -> NotDelivered | None:
-    """Say what has become of a file that is not whole."""
+    """Return what is missing of a file; None if it is whole."""
     if file.broken:
         where = file.path if file.path != file.address else ""
         return NotDelivered(file.address, where, f"{file.broken} Only a part is there.")
@@ -210,7 +210,7 @@ def _write(place: PrivateFile, pieces: Iterator[bytes]) -> None:
 
 
 def _pieces(path: str, *, zipped: bool) -> Iterator[bytes]:
-    """Read a file, compressed if that is wanted."""
+    """Yield a file's bytes, compressed if `zipped`."""
     squeeze = zlib.compressobj(wbits=_GZIP) if zipped else None
     with Path(path).open("rb") as file:
         while piece := file.read(_READ_AT_ONCE):

@@ -1,7 +1,7 @@
 r"""The ledger as a CSV file: a row for each message, in the order of their intents.
 
-UTF-8, `\n`, header first, times in UTC; `settled_at` is empty where no answer was noted,
-`username` where it has been erased. Written as it is read, in flat memory.
+UTF-8, `\n`, header first, times in UTC; `settled_at` is empty if no response was recorded,
+`username` if it has been erased. Written as it is read, in flat memory.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _AT_ONCE = 1000  #: rows in one write
 
 
 def write(messages: Iterable[Message], file: PrivateFile) -> int:
-    """Write them all to an open file; return how many. Raises `ReportError`."""
+    """Write all messages to an open file; return how many. Raises `ReportError`."""
     rows = map(_columns, messages)
     file.append(_lines([COLUMNS]))
     count = 0

@@ -1,8 +1,7 @@
-"""What several reports of the same rows come to, where a run was begun more than once.
+"""Several reports of the same rows, merged: for a run that was started more than once.
 
-Of a user's rows the one counts that says most: `sent` before `unknown` before any other,
-`not-attempted` last, and of equals the first. Pure: lines go in, rows come out, as they
-stood there.
+Of a user's rows the most definite one counts: `sent` before `unknown` before any other,
+`not-attempted` last, and of equals the first. Pure: lines go in, rows come out unchanged.
 """
 
 from __future__ import annotations
@@ -21,43 +20,43 @@ _WORTH = {Outcome.SENT: 3, Outcome.UNKNOWN: 2, Outcome.NOT_ATTEMPTED: 0}
 
 
 def read(lines: Iterable[str], name: str) -> Iterator[Row]:
-    """Read a report's rows; raises `InputError` where it is none."""
+    """Yield a report's rows; raises `InputError` if it is not a report."""
     rows = csv.reader(lines)
     if next(rows, None) != list(COLUMNS):
-        raise InputError(f"{name} is no report of this version of batch-resend.")
+        raise InputError(f"{name} is not a report of this version of batch-resend.")
     yield from rows
 
 
 def number(row: Row) -> int:
-    """The number of the input's row."""
+    """Return the number of the input's row."""
     return int(row[_ROW])
 
 
 def reason(row: Row) -> Reason:
-    """What became of it."""
+    """Return the reason of the row."""
     return REASONS[row[_REASON]]
 
 
 def attempts(row: Row) -> int:
-    """How many requests were made for it."""
+    """Return how many requests were made for the row."""
     return int(row[_ATTEMPTS])
 
 
-def told(reports: Iterable[Iterable[Row]]) -> dict[int, Row]:
-    """What the reports come to, by the number of the input's row."""
+def merged(reports: Iterable[Iterable[Row]]) -> dict[int, Row]:
+    """Return the row that counts, by the number of the input's row."""
     best: dict[int, Row] = {}
     for report in reports:
         for row in report:
-            known = best.get(number(row))
-            if known is None or _worth(row) > _worth(known):
+            other = best.get(number(row))
+            if other is None or _worth(row) > _worth(other):
                 best[number(row)] = row
     return best
 
 
 def stopped(row: Row) -> Row:
-    """The row of a plan for somebody who was not asked for in the end."""
+    """Return the row of a planned user for whom no request was made."""
     if reason(row) is not Reason.ELIGIBLE:
-        return row  # the ledger knows more of them
+        return row  # the ledger knows more about this user
     changed = list(row)
     changed[_OUTCOME], changed[_REASON] = str(Outcome.NOT_ATTEMPTED), str(Reason.STOPPED)
     return changed

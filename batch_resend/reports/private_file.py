@@ -1,17 +1,17 @@
 """Files that hold personal data: private, never overwritten unasked, never half a line.
 
-`-` is standard output; `/dev/stdout` and `/dev/fd/N` are descriptors that are open already.
-These, pipes and devices are written to as they are, and never replaced or renamed. Where
-their reader may be slow they are written in the background (`stream_writer`).
+`-` is standard output; `/dev/stdout` and `/dev/fd/N` are descriptors that are already open.
+These, pipes and devices are written to as they are, and never replaced or renamed. If their
+reader may be slow, they are written in the background (`stream_writer`).
 
-A file is made anew with mode 0600 whatever the umask. What
-`--overwrite` replaces stays until `take_place`: till then the new file lies beside it, as
-`NAME.new-` and eight digits, and only a kill leaves it there. It replaces the old one as a
-whole, so that nobody who has that open or linked reads the new one, and never follows a
-link. A file is locked while it is written, and a locked one is not replaced: two runs with
-one name do not destroy each other's lines. (A file system without locks cannot keep this.)
-Lines are appended whole, without buffering: a death of the process leaves whole lines,
-and a full disk is noticed with the line that does not fit, which is taken back.
+A file is created with mode 0600 whatever the umask. What `--overwrite` replaces stays until
+`take_place`: until then the new file is beside it, as `NAME.new-` and eight digits, and only
+a kill leaves it there. It replaces the old file as a whole, so that a program that has the
+old one open or linked does not read the new one. Links are never followed. A file is locked
+while it is written, and a locked one is not replaced: two runs with one name do not destroy
+each other's lines. (A file system without locks cannot keep this.) Lines are appended whole,
+without buffering: a killed process leaves whole lines, and a full disk is detected at the
+line that does not fit, which is removed again.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ class PrivateFile:
     ) -> None:
         """Name the file; `what` is its option, for messages.
 
-        `address` is where it will be found in the end, if that is elsewhere. In the
-        `background`, what is no file is written by a thread: wait for it with `drained`.
+        `address` is its final place, if that is elsewhere. With `background`, pipes and
+        devices are written by a thread: wait for it with `drained`.
         """
         self.path = path
         self.address = address or path
@@ -83,7 +83,7 @@ class PrivateFile:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close it; where all went well it takes its place first, else what was there stays."""
+        """Close the file: after an error the old file stays, else the new one replaces it."""
         try:
             if kind is None:
                 self.take_place()
@@ -97,33 +97,33 @@ class PrivateFile:
 
     @property
     def is_gone(self) -> bool:
-        """Whether somebody has moved, removed or replaced what is being written."""
+        """Whether the file was moved, removed or replaced while it is written."""
         if not self._made:
             return False  # standard output, a pipe
         try:
-            found = os.lstat(self._beside or self.path)
+            there = os.lstat(self._beside or self.path)
         except OSError:
             return True
-        return not os.path.samestat(found, os.fstat(self._descriptor))
+        return not os.path.samestat(there, os.fstat(self._descriptor))
 
     @property
     def is_whole(self) -> bool:
-        """Whether all that was written to it is there."""
+        """Whether everything that was written to the file is there."""
         return self.broken is None and not self.is_gone
 
     def take_place(self) -> None:
-        """Replace what is to be replaced, if anything is; raises `ReportError`."""
+        """Replace the old file, if there is one; raises `ReportError`."""
         if not self._beside:
             return
         try:
-            with _nobody_writing(self.path):
+            with _no_other_writer(self.path):
                 os.replace(self._beside, self.path)  # noqa: PTH105
         except OSError as error:
             raise self._refusal(error) from error
         self._beside = ""
 
     def discard(self) -> None:
-        """Remove the file again, because there was nothing to tell."""
+        """Remove the file again, because there was nothing to report."""
         if self._made:
             with contextlib.suppress(OSError):
                 os.unlink(self._beside or self.path)  # noqa: PTH108
@@ -138,7 +138,7 @@ class PrivateFile:
             write_all(self._descriptor, data)
             self._size += len(data)
         except OSError as error:
-            if self._made:  # what others have written to is theirs
+            if self._made:  # not a file that others write to
                 with contextlib.suppress(OSError):
                     os.ftruncate(self._descriptor, self._size)
                     os.lseek(self._descriptor, self._size, os.SEEK_SET)
@@ -151,7 +151,7 @@ class PrivateFile:
             await self._writer.room()
 
     async def drained(self) -> None:
-        """Wait until all that was appended is written; raises `ReportError`."""
+        """Wait until everything appended is written; raises `ReportError`."""
         if self._writer is not None:
             try:
                 await self._writer.drained()
@@ -171,7 +171,7 @@ class PrivateFile:
             if not stat.S_ISREG(kind):
                 return _open_as_it_is(self.path)  # /dev/null, a pipe
             if self._overwrite:
-                with _nobody_writing(self.path):
+                with _no_other_writer(self.path):
                     self._beside = f"{self.path}.new-{secrets.token_hex(4)}"
         descriptor = os.open(self._beside or self.path, flags | os.O_EXCL, 0o600)
         os.fchmod(descriptor, 0o600)
@@ -208,12 +208,12 @@ def own_descriptor(path: str) -> int | None:
         try:
             path = os.path.join(folder, os.readlink(path))  # noqa: PTH115, PTH118
         except OSError:
-            return None  # no link
+            return None  # not a link
     return None
 
 
 def _open_as_it_is(path: str) -> int:
-    # Without waiting for a pipe's reader, who may never come.
+    # Without waiting for a pipe's reader, which may never open it.
     descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
@@ -223,18 +223,18 @@ def _open_as_it_is(path: str) -> int:
 
 
 @contextlib.contextmanager
-def _nobody_writing(path: str) -> Iterator[None]:
-    """Keep other runs from replacing a file; raises `BlockingIOError` where one is writing it."""
+def _no_other_writer(path: str) -> Iterator[None]:
+    """Keep other runs from replacing a file; raises `BlockingIOError` if one is writing it."""
     flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     try:
         descriptor = os.open(path, flags)
     except OSError:
-        yield  # gone, a link or somebody else's: no run of ours is writing it
+        yield  # gone, a link or of another user: no run of ours is writing it
         return
     try:
         _lock(descriptor)
         if not os.path.samestat(os.fstat(descriptor), os.lstat(path)):
-            raise BlockingIOError(errno.EAGAIN, "it was replaced meanwhile")
+            raise BlockingIOError(errno.EAGAIN, "it was replaced during the check")
         yield
     finally:
         os.close(descriptor)
@@ -245,5 +245,5 @@ def _lock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise
-    except OSError:  # not every file system knows locks
+    except OSError:  # not every file system has locks
         pass

@@ -65,7 +65,7 @@ class CsvReport:
 
 
 def columns(result: Result) -> tuple[str, ...]:
-    """Project a result onto the report's columns."""
+    """Return a result as the report's columns."""
     delivery = result.delivery
     return (
         str(result.row),
@@ -89,7 +89,7 @@ def _foreign(text: str) -> str:
 
 
 def timestamp(seconds: float) -> str:
-    """Write a time as ISO 8601 in UTC, with milliseconds."""
+    """Return a time as ISO 8601 in UTC, with milliseconds."""
     moment = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
     return moment.replace("+00:00", "Z")
 
@@ -106,7 +106,7 @@ class FailedRows:
         self._append(heading)
 
     def write(self, result: Result) -> None:
-        """Write the row, if its user was not served; raises `ReportError`."""
+        """Write the row, if its user was not sent a code; raises `ReportError`."""
         if result.outcome in TRY_AGAIN:
             self._append(result.raw)
 
@@ -119,7 +119,7 @@ class FailedRows:
             data = self._encoder.encode(text)
         except UnicodeError:
             raise ReportError(
-                f"--failed cannot be written in the input's encoding {self._encoding}: leave it"
+                f"--failed cannot be written in the input's encoding {self._encoding}. Leave it"
                 " out, or convert the input to UTF-8."
             ) from None
         if data:

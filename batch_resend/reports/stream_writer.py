@@ -1,8 +1,8 @@
-"""Writes to a pipe or a terminal, whose reader may be slow or stand still.
+"""Writes to a pipe or a terminal, whose reader may be slow or stop reading.
 
-The bytes are written by a thread of their own, so that a reader who does not read holds up
-nobody but those who have more to write. Nothing is dropped: who has written more than
-`ENOUGH` bytes ahead of the reader waits in `room`.
+A separate thread writes the bytes, so that a reader that does not read blocks only those who
+have more to write. Nothing is dropped: a writer that is more than `ENOUGH` bytes ahead of
+the reader waits in `room`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from collections import deque
 import anyio
 
 ENOUGH = 1 << 20  #: bytes that may wait for the reader
-MOMENT = 1.0  #: seconds, for what nobody waited for
-_LOOK = 0.05  #: seconds between two looks at how far the reader has come
+MOMENT = 1.0  #: seconds, for bytes that were not waited for
+_LOOK = 0.05  #: seconds between two checks of the reader's progress
 
 
 def write_all(descriptor: int, data: bytes) -> None:
@@ -35,19 +35,19 @@ class StreamWriter:
     """Appends to a descriptor in the background. The descriptor is its own to close."""
 
     def __init__(self, descriptor: int) -> None:
-        """Start with nothing to write."""
+        """Start the thread."""
         self._descriptor = descriptor
         self._queue: deque[bytes] = deque()
         self._pending = 0
         self._closing = False
         self._error: OSError | None = None
         self._change = threading.Condition()
-        # A daemon: the end of the program does not wait for a reader who never reads.
+        # A daemon: the end of the program does not wait for a reader that never reads.
         self._thread = threading.Thread(target=self._write, name="stream-writer", daemon=True)
         self._thread.start()
 
     def append(self, data: bytes) -> None:
-        """Take bytes to be written; raises the `OSError` that earlier ones met."""
+        """Queue bytes; raises the `OSError` of an earlier write."""
         with self._change:
             self._check()
             self._queue.append(data)
@@ -55,23 +55,23 @@ class StreamWriter:
             self._change.notify()
 
     async def room(self) -> None:
-        """Wait until the reader is not far behind, or cannot be reached any more."""
+        """Wait until the reader has nearly caught up, or is gone."""
         while self.pending > ENOUGH:  # noqa: ASYNC110 - in a thread
             await anyio.sleep(_LOOK)
 
     async def drained(self) -> None:
-        """Wait until every byte is written; raises the `OSError` that one of them met."""
+        """Wait until every byte is written; raises the `OSError` of a write."""
         while self.pending:  # noqa: ASYNC110 - in a thread
             await anyio.sleep(_LOOK)
         self._check()
 
     @property
     def pending(self) -> int:
-        """How many bytes are still to be written; none any more where that failed."""
+        """How many bytes are still to be written; 0 after a failure."""
         return 0 if self._error else self._pending
 
     def close(self, within: float | None = MOMENT) -> None:
-        """Let the thread end when all is written, and wait so many seconds for that."""
+        """End the thread after the last byte, and wait up to `within` seconds for it."""
         with self._change:
             self._closing = True
             self._change.notify()

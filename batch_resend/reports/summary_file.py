@@ -13,14 +13,14 @@ _LARGEST = 1_000_000  #: bytes
 
 
 def read_summary(path: str) -> dict[str, Any]:
-    """Read what `--summary` wrote; raises `InputError`."""
+    """Return the summary that `--summary` wrote; raises `InputError`."""
     name = f"--summary {printable(path)}"
     try:
         with Path(path).open("rb") as file:
             text = file.read(_LARGEST)
     except OSError as error:
         raise InputError(
-            f"{name} cannot be read ({error.strerror}): name a file that `batch-resend run`"
-            " wrote with --summary, or leave it out."
+            f"{name} cannot be read ({error.strerror}). Use a file that `batch-resend run` wrote"
+            " with --summary, or leave it out."
         ) from error
     return parse_summary(text, name)

@@ -1,9 +1,23 @@
-"""A run from Python, with its results as they come."""
+"""A run from Python: whole, or with its results as they come.
+
+The promises: nothing is printed, no question is asked, no signal is handled, no file is
+written that the settings do not name (a ledger is kept, as always), and the host's logging is
+left alone.
+
+::
+
+    async with open_run(Settings(client_id="..."), users=["ada", "bob"]) as active:
+        async for result in active:
+            print(result.row, result.outcome, result.reason)
+    print(active.summary.exit_code)
+"""
 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 from collections.abc import AsyncIterator
+from functools import partial
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
@@ -13,63 +27,110 @@ from batch_resend.job.summary import Summary
 from batch_resend.model import Result
 from batch_resend.observer import Ended, Observe, ignore
 from batch_resend.preflight.preview import Preview
-from batch_resend.run.prepare import prepare
+from batch_resend.run.prepare import HandOver, prepare
 from batch_resend.run.send import PreparedRun
 from batch_resend.run.stops import Interrupted, Stops
 from batch_resend.settings import Settings
+from batch_resend.sources.memory_users import Users
+
+
+def run(settings: Settings, users: Users | None = None, *, observe: Observe = ignore) -> Summary:
+    """Run a job to its end and return its summary; `arun` is the same for coroutines.
+
+    Ctrl-C ends the run gently: what is in flight is settled, then `KeyboardInterrupt` is
+    raised. Raises a `BatchResendError` if the run cannot start, and `RuntimeError` inside a
+    running event loop.
+    """
+    if _in_a_loop():
+        raise RuntimeError(
+            "batch_resend.run() cannot be called while an event loop is running in this thread."
+            " Use: summary = await batch_resend.arun(settings)"
+        )
+    faster = importlib.util.find_spec("uvloop") is not None
+    work = partial(arun, settings, users, observe=observe)
+    return anyio.run(work, backend_options={"use_uvloop": faster})
+
+
+async def arun(
+    settings: Settings, users: Users | None = None, *, observe: Observe = ignore
+) -> Summary:
+    """Run a job to its end and return its summary. Cancelling it ends the run gently.
+
+    Raises a `BatchResendError` if the run cannot start.
+    """
+    async with open_run(settings, users, observe=observe) as active:
+        async for _ in active:
+            pass
+    return active.summary
+
+
+def _in_a_loop() -> bool:
+    try:
+        anyio.get_current_task()
+    except Exception:  # of several kinds, by the version of anyio
+        return False
+    return True
 
 
 @contextlib.asynccontextmanager
-async def open_run(settings: Settings, *, observe: Observe = ignore) -> AsyncIterator[ActiveRun]:
+async def open_run(
+    settings: Settings, users: Users | None = None, *, observe: Observe = ignore
+) -> AsyncIterator[ActiveRun]:
     """Run a job from Python, with its results as they come.
 
-    ::
-
-        async with open_run(Settings(users="users.csv", client_id="...")) as running:
-            async for result in running:
-                print(result.row, result.outcome, result.reason)
-        print(running.summary.exit_code)
-
+    `users` are names, mappings, `Candidate`s or a DataFrame, in place of the settings' own.
     The block starts when all is planned, and sending starts when it asks for the first
     result. Leaving it early stops the run gently. Raises a `BatchResendError` if the run
     cannot start, or is stopped before it sends.
     """
     stops = Stops()
     send, receive = anyio.create_memory_object_stream[Result](0)
-
-    async def hand_over(result: Result) -> None:
-        try:
-            await send.send(result)
-        except anyio.BrokenResourceError:
-            stops.stop()  # nobody listens any more
-
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(send)
         stack.enter_context(receive)
         try:
-            preparing = prepare(settings, observe=observe, stops=stops, hand_over=hand_over)
+            preparing = prepare(
+                settings,
+                observe=observe,
+                stops=stops,
+                hand_over=_handing_over(send, stops),
+                users=users,
+                always_report=False,
+            )
             prepared = await stack.enter_async_context(preparing)
         except BatchResendError as error:
             observe(Ended(error))
             raise
         active = ActiveRun(prepared, stops, receive)
         raised: Exception | None = None
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(active.carry_out, send)
-            try:
-                yield active
-            except Exception as error:  # what leaves a task group is a group of errors
-                raised = error
-            finally:
-                left_early = active.leave()
-        if active.end is not None:
-            observe(Ended(active.end))
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(active.carry_out, send)
+                try:
+                    yield active
+                except Exception as error:  # what leaves a task group is a group of errors
+                    raised = error
+                finally:
+                    left_early = active.leave()
+        finally:  # also where the caller is cancelled
+            if active.end is not None:
+                observe(Ended(active.end))
         if raised is not None:
             raise raised
         if isinstance(active.end, BatchResendError) and not (
             left_early and isinstance(active.end, Interrupted)
         ):
             raise active.end
+
+
+def _handing_over(results: MemoryObjectSendStream[Result], stops: Stops) -> HandOver:
+    async def hand_over(result: Result) -> None:
+        try:
+            await results.send(result)
+        except anyio.BrokenResourceError:
+            stops.stop()  # nobody listens any more
+
+    return hand_over
 
 
 class ActiveRun:

@@ -37,11 +37,14 @@ def target_of(settings: Settings | LedgerTarget) -> AwsTarget:
 
 @contextlib.asynccontextmanager
 async def open_backend(
-    settings: Settings, now: float, note: Callable[[str], None]
+    settings: Settings, now: float, note: Callable[[str], None], *, listed: bool
 ) -> AsyncIterator[Backend]:
-    """Open what the settings ask for; raises `SettingsError`."""
+    """Open what the settings ask for, and where users are listed the listing too.
+
+    Raises `SettingsError`.
+    """
     if settings.simulate:
-        async with _simulator(settings, now) as backend:
+        async with _simulator(settings, now, listed=listed) as backend:
             yield backend
         return
     check_key_log()  # before the libraries are imported that trip over it
@@ -55,23 +58,23 @@ async def open_backend(
             )
         )
         listing = None
-        if settings.is_listing:
+        if listed:
             signed = clients.signed_client(target, clients.COGNITO)
             listing = await stack.enter_async_context(signed)
         yield Backend(AwsSender(client), listing, region, endpoint)
 
 
 @contextlib.asynccontextmanager
-async def _simulator(settings: Settings, now: float) -> AsyncIterator[Backend]:
+async def _simulator(settings: Settings, now: float, *, listed: bool) -> AsyncIterator[Backend]:
     from batch_resend.simulator.pool import Pool, make_users
     from batch_resend.simulator.quota import Quota
     from batch_resend.simulator.rules import Cognito
     from batch_resend.simulator.sender import SimulatedListing, SimulatedSender
     from batch_resend.simulator.setup import Client, PoolSettings
 
-    listed = None if not settings.is_listing else make_users(SIMULATED_USERS, now=now)
+    users = make_users(SIMULATED_USERS, now=now) if listed else None
     cognito = Cognito(
-        Pool(open_to_all=True) if listed is None else Pool(listed),
+        Pool(open_to_all=True) if users is None else Pool(users),
         client=Client(settings.client_id or SIMULATED_CLIENT),
         settings=PoolSettings(pool_id=settings.user_pool_id or SIMULATED_POOL),
         quota=Quota(DEFAULT_QUOTA),

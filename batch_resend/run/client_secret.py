@@ -25,11 +25,16 @@ _LONGEST = 4096  #: bytes
 async def client_secret(settings: Settings) -> str | None:
     """Get the app client's secret from where the settings say, if it has one."""
     target = target_of(settings)
+    if settings.client_secret is not None:
+        return _checked(await settings.client_secret.read(), "client_secret")
     if settings.client_secret_file is not None:
         text = await secret_from_file(settings.client_secret_file)
         return _checked(text, f"--client-secret-file {settings.client_secret_file}")
     if settings.client_secret_id is not None:
-        text = await secrets.stored_secret(target, settings.client_secret_id)
+        if secrets.is_parameter(settings.client_secret_id):
+            text = await secrets.stored_parameter(target, settings.client_secret_id)
+        else:
+            text = await secrets.stored_secret(target, settings.client_secret_id)
         with contextlib.suppress(ValueError):
             stored = json.loads(text)
             if isinstance(stored, dict):

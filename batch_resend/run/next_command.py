@@ -1,4 +1,4 @@
-"""The command that gives these settings: what to type to go on. Pure.
+"""The command that gives these settings: what to type to resume. Pure.
 
 It is complete: what came from variables or from Python is in it. It holds no secret, for
 `Settings` holds none: one that was given by a variable must be given so again.
@@ -17,31 +17,38 @@ from batch_resend.settings import Settings
 from batch_resend.wording import duration
 
 _DURATIONS = {"older_than", "newer_than", "timeout", "deadline", "give_up_after", "cooldown"}
+_PYTHON_ONLY = {"client_secret"}
+#: What comes first: who is messaged, and what keeps others from it. A command that is cut off
+#: when it is copied should not lose its guards.
+_FIRST = (
+    *("users", "ledger", "create_ledger", "endpoint_url", "simulate", "exclude", "older_than"),
+    *("newer_than", "since", "match", "max_sends", "cooldown", "resend_unknown", "limit", "sample"),
+)
 _NEGATED = {"header": "--no-header", "mask": "--no-mask"}
 
 
 def next_command(settings: Settings) -> str:
-    """Give the command, ready for a shell, that goes on where a run of these settings ends.
+    """Return the command, ready for a shell, that resumes a run of these settings.
 
-    A dry run is followed by a real one. Files that the run has written are not named
-    again, for they would be refused: `report.csv` is followed by `report-2.csv`.
+    A dry run is followed by a real one. The files that this run has written are never
+    named again, `--overwrite` or not: `report.csv` is followed by `report-2.csv`.
     """
-    following: dict[str, Any] = {"dry_run": False}
+    following: dict[str, Any] = {"dry_run": False, "overwrite": False}
     if not settings.dry_run:
         following["create_ledger"] = False  # it is there now
-    if not settings.overwrite:
-        for option, path in settings.outputs():
-            following[option.removeprefix("--")] = following_name(path)
+    for option, path in settings.outputs():
+        following[option.removeprefix("--")] = following_name(path)
     settings = dataclasses.replace(settings, **following)
     return shlex.join(["batch-resend", "run", *arguments(settings)])
 
 
 def arguments(settings: Settings) -> list[str]:
-    """Give the arguments of `batch-resend run` for whatever is not the default."""
-    given = []
-    for field in dataclasses.fields(settings):
+    """Return the arguments of `batch-resend run` for all that is not the default, guards first."""
+    given: list[str] = []
+    fields = dataclasses.fields(settings)
+    for field in sorted(fields, key=lambda one: (*_FIRST, one.name).index(one.name)):
         value = getattr(settings, field.name)
-        if value == field.default:
+        if value == field.default or field.name in _PYTHON_ONLY:
             continue
         if field.name == "users":
             given.append(value if value == "-" or not value.startswith("-") else f"./{value}")

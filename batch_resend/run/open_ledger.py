@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import math
 import os
+import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from batch_resend.aws import clients, s3_address
 from batch_resend.aws.endpoints import is_aws, same_endpoint
-from batch_resend.errors import InputError, UsageError
+from batch_resend.errors import (
+    BatchResendError,
+    InputError,
+    LedgerError,
+    SettingsError,
+    UsageError,
+)
+from batch_resend.job.summary import error_as_json
 from batch_resend.ledger import Extent, Finding, Forgotten, Marked
 from batch_resend.ledger.dynamodb.address import TableAddress, is_table, table_address
 from batch_resend.ledger.sqlite import lockfile
@@ -23,7 +32,7 @@ from batch_resend.ledger.sqlite.records import LedgerRecords
 from batch_resend.ledger.sqlite.snapshot import looking_at, must_exist
 from batch_resend.masking import printable
 from batch_resend.run.backends import SIMULATED_CLIENT, Backend, target_of
-from batch_resend.settings import LedgerTarget, Settings, state_folder
+from batch_resend.settings import LedgerTarget, Settings
 
 if TYPE_CHECKING:
     from batch_resend.ledger.dynamodb.ledger import DynamoLedger
@@ -111,7 +120,7 @@ async def ledger_of(target: LedgerTarget) -> Where:
         raise InputError(
             f"There is no ledger in {folder}"
             + (f" for the Region {target.pool_region}" if begin else "")
-            + ": nobody was written to yet, or it lies elsewhere; name it with --ledger."
+            + ". If you keep it elsewhere, use --ledger."
         )
     if len(found) > 1:
         names = ", ".join(printable(file.name) for file in found[:10])
@@ -129,6 +138,13 @@ def default_ledger(region: str, client_id: str, endpoint: str) -> Path:
     if not is_aws(endpoint):
         name += "-" + hashlib.sha256(same_endpoint(endpoint).encode()).hexdigest()[:12]
     return state_folder() / f"{name}.sqlite3"
+
+
+def ledger_words(settings: Settings) -> str:
+    """Return which ledger a run has, before its place is known."""
+    if settings.ledger is not None:
+        return printable(settings.ledger)
+    return "kept for this simulation only" if settings.simulate else "of this Region and client"
 
 
 def owner(settings: Settings, backend: Backend) -> str:
@@ -169,6 +185,20 @@ async def writing(
         _keep_reports_apart(settings, path)
     with LedgerFile(path, **options) as opened:
         yield opened
+
+
+async def note_failed_start(ledger: SqliteLedger | DynamoLedger, error: BatchResendError) -> None:
+    """Write down a run that ended before its plan, in a ledger that exists; `status` shows it."""
+    if ledger.is_new:
+        return
+    now, summary = time.time(), json.dumps(error_as_json(error))
+    with contextlib.suppress(LedgerError):
+        if isinstance(ledger, SqliteLedger):
+            ledger.begin(now)
+            ledger.finish(summary, now)
+        else:
+            await ledger.begin(now)
+            await ledger.finish(summary, now)
 
 
 def is_held(where: Where) -> bool | None:
@@ -294,3 +324,17 @@ def _keep_reports_apart(settings: Settings, ledger: Path) -> None:
             raise UsageError(
                 f"{option} {path} belongs to the ledger {ledger}: give it a place of its own."
             )
+
+
+def state_folder() -> Path:
+    """Return the folder of the user's own state, where ledgers lie; raises `SettingsError`."""
+    home = os.environ.get("XDG_STATE_HOME", "")
+    if home.startswith("/"):
+        return Path(home, "batch-resend")
+    try:
+        return Path("~/.local/state/batch-resend").expanduser()
+    except RuntimeError:
+        raise SettingsError(
+            "This user has no home directory to keep a ledger in. Name the ledger with --ledger,"
+            " or set HOME or XDG_STATE_HOME."
+        ) from None

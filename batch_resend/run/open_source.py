@@ -5,21 +5,41 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from batch_resend.aws import s3, s3_address
-from batch_resend.errors import InputError
+from batch_resend.errors import InputError, UsageError
 from batch_resend.masking import printable
 from batch_resend.run.backends import SIMULATED_POOL, Backend, target_of
 from batch_resend.settings import UNCONFIRMED_FILTER, Settings
-from batch_resend.sources.cognito import CognitoSource
 from batch_resend.sources.file import FileSource
+from batch_resend.sources.memory_users import MemoryUsers, Users
 from batch_resend.sources.named_users import NamedUsers
 from batch_resend.sources.planned_batch import BatchSource
 from batch_resend.sources.text_input import Opener
 
+if TYPE_CHECKING:  # they need the SDK, which a simulated run and --help do without
+    from batch_resend.sources.cognito import CognitoSource
+    from batch_resend.sources.resolved_users import ResolvedUsers
+
+    Source = BatchSource | FileSource | CognitoSource | MemoryUsers | NamedUsers | ResolvedUsers
+
 ADDRESSES = frozenset({"email", "phone_number"})  #: what --one-per-address goes by
 
-Source = BatchSource | FileSource | CognitoSource | NamedUsers
+
+def check_users(settings: Settings, *, given: bool) -> None:
+    """Check that there are users, in one place; raises `UsageError`.
+
+    `given`: a program gives them, beside the settings.
+    """
+    if not given:
+        settings.check_users()
+        return
+    for name in ("users", "user", "filter", "format"):
+        if getattr(settings, name):
+            raise UsageError(
+                f"users= gives the users, and the settings' {name} does too. Use one of them."
+            )
 
 
 async def open_source(
@@ -27,21 +47,38 @@ async def open_source(
     settings: Settings,
     backend: Backend,
     store: s3.Store | None,
-    planned: BatchSource | None = None,
+    elsewhere: BatchSource | Users | None = None,
     *,
     note: Callable[[str], None] = lambda _text: None,
 ) -> Source:
     """Open the source and check its columns; `stack` closes it. Raises `InputError`.
 
-    `planned` are users that were planned elsewhere, in place of those of the settings.
-    `note` receives what a listing waits for.
+    `elsewhere` are users that were planned before, or those of a program, in place of those
+    of the settings. `note` receives what a listing waits for.
     """
     source: Source
-    if planned is not None:
-        source = planned
+    if isinstance(elsewhere, BatchSource):
+        source = elsewhere
+    elif elsewhere is not None:
+        source = MemoryUsers(
+            elsewhere,
+            username_column=settings.username_column,
+            keep=_kept(settings),
+            dates=settings.needs_dates,
+        )
     else:
         opener = await opener_of(stack, store, "USERS", settings.users)
         source = _source(settings, backend, opener, note)
+    if settings.resolve and source is not elsewhere:
+        from batch_resend.sources.resolved_users import ResolvedUsers
+
+        source = ResolvedUsers(
+            source,
+            backend.listing,
+            settings.user_pool_id or SIMULATED_POOL,
+            newest=settings.one_per_address,
+            note=note,
+        )
     stack.push_async_callback(source.aclose)
     await source.open()
     _check_columns(settings, source.name, source.columns)
@@ -51,24 +88,22 @@ async def open_source(
 def _source(
     settings: Settings, backend: Backend, opener: Opener | None, note: Callable[[str], None]
 ) -> FileSource | CognitoSource | NamedUsers:
-    keep = settings.names
     if settings.users is not None:
         return _file_source(settings, settings.users, opener)
     if settings.user:
         return NamedUsers(settings.user)
-    if settings.one_per_address:
-        keep |= ADDRESSES
+    from batch_resend.sources.cognito import CognitoSource
+
     return CognitoSource(
         backend.listing,
         settings.user_pool_id or SIMULATED_POOL,
         filter=UNCONFIRMED_FILTER if settings.filter is None else settings.filter,
-        keep=keep,
+        keep=_kept(settings),
         note=note,
     )
 
 
 def _file_source(settings: Settings, users: str, opener: Opener | None = None) -> FileSource:
-    keep = settings.names | (ADDRESSES if settings.one_per_address else frozenset())
     return FileSource(
         users,
         format=settings.format,
@@ -76,10 +111,16 @@ def _file_source(settings: Settings, users: str, opener: Opener | None = None) -
         header=settings.header,
         delimiter=settings.delimiter,
         encoding=settings.encoding,
-        keep=keep,
+        keep=_kept(settings),
         dates=settings.needs_dates,
         opener=opener,
     )
+
+
+def _kept(settings: Settings) -> frozenset[str]:
+    """The columns or attributes that are wanted of each user."""
+    by_address = settings.one_per_address and not settings.resolve
+    return settings.names | (ADDRESSES if by_address else frozenset())
 
 
 async def count_rows(settings: Settings) -> int | None:
@@ -96,7 +137,8 @@ async def count_rows(settings: Settings) -> int | None:
         source = _file_source(settings, settings.users, opener)
         stack.push_async_callback(source.aclose)
         await source.open()
-        return sum([len(batch) async for batch in source.batches()])
+        batches = await stack.enter_async_context(contextlib.aclosing(source.batches()))
+        return sum([len(batch) async for batch in batches])
 
 
 async def opener_of(
@@ -112,7 +154,7 @@ async def opener_of(
 def _check_columns(settings: Settings, name: str, columns: frozenset[str] | None) -> None:
     if columns is None:
         return
-    if settings.one_per_address and not ADDRESSES & columns:
+    if settings.one_per_address and not settings.resolve and not ADDRESSES & columns:
         raise InputError(
             f"{name} has neither a column 'email' nor 'phone_number', and --one-per-address needs"
             " one of them."

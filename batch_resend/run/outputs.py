@@ -1,21 +1,36 @@
-"""The files that a run writes: opened before the first message, each told of every row."""
+"""The files that a run writes: opened before the first message, each receives every row."""
 
 from __future__ import annotations
 
+import contextlib
+import json
 import time
+from collections.abc import Iterator
 
-from batch_resend.errors import ReportError
+from batch_resend.aws import s3_address
+from batch_resend.errors import BatchResendError, Exit, NotConfirmed, ReportError, UsageError
 from batch_resend.job.outlets import Report
+from batch_resend.job.summary import SCHEMA, error_as_json
 from batch_resend.model import Result
 from batch_resend.reports.delivery import Deliveries
+from batch_resend.reports.private_file import PrivateFile
 from batch_resend.reports.results_csv import CsvReport, FailedRows
 from batch_resend.settings import Settings
+from batch_resend.version import __version__
 
 
-async def open_outputs(outputs: Deliveries, settings: Settings, now: float) -> None:
-    """Open what the settings name; raises `ReportError`, and then leaves nothing behind."""
+async def open_outputs(
+    outputs: Deliveries, settings: Settings, now: float, *, always_report: bool
+) -> None:
+    """Open what the settings name; raises `ReportError`, and then leaves nothing behind.
+
+    `always_report`: a report that is not named gets a name.
+    """
+    if settings.html is not None and settings.report is None and not always_report:
+        raise UsageError("html is made of the report. Set report too.")
     try:
-        await _open_report(outputs, settings.report, now)
+        if always_report or settings.report is not None:
+            await _open_report(outputs, settings.report, now)
         for option, path in settings.outputs():
             if option != "--report":
                 await outputs.open(option, path)
@@ -40,8 +55,29 @@ async def _open_report(outputs: Deliveries, path: str | None, now: float) -> Non
             return
 
 
+@contextlib.contextmanager
+def failure_summarized(path: str | None, *, overwrite: bool) -> Iterator[None]:
+    """Write a summary with the error if the block raises one: the run ended before its plan.
+
+    So a monitor does not read the summary of an earlier run. Without `overwrite` no file is
+    replaced. Nothing is written to S3, nor when a person or a signal cancelled the run.
+    """
+    try:
+        yield
+    except BatchResendError as error:
+        chosen = isinstance(error, NotConfirmed) or error.exit_code >= Exit.HANGUP
+        if path == "-" or (path and not chosen and not s3_address.is_address(path)):
+            summary = {"schema": SCHEMA, "version": __version__, **error_as_json(error)}
+            with (
+                contextlib.suppress(ReportError),
+                PrivateFile(path, what="--summary", overwrite=overwrite) as file,
+            ):
+                file.append(f"{json.dumps(summary)}\n".encode())
+        raise
+
+
 class Reports:
-    """All that is told of every row; one that breaks does not take the others with it."""
+    """All that receives every row; one that breaks does not affect the others."""
 
     def __init__(self, *reports: Report) -> None:
         """Take them in."""
@@ -67,7 +103,9 @@ class Reports:
 
 def reports_of(outputs: Deliveries, heading: str, encoding: str) -> Reports:
     """Make the reports that write to the opened files; heading and encoding are the input's."""
-    report = CsvReport(outputs.files["--report"])
-    if "--failed" not in outputs.files:
-        return Reports(report)
-    return Reports(report, FailedRows(outputs.files["--failed"], heading, encoding))
+    reports: list[Report] = []
+    if "--report" in outputs.files:
+        reports.append(CsvReport(outputs.files["--report"]))
+    if "--failed" in outputs.files:
+        reports.append(FailedRows(outputs.files["--failed"], heading, encoding))
+    return Reports(*reports)

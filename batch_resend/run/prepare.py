@@ -27,34 +27,40 @@ import anyio
 
 from batch_resend.aws import s3
 from batch_resend.aws.endpoints import is_aws
+from batch_resend.errors import BatchResendError
 from batch_resend.job.engine import Job
+from batch_resend.job.reach import Lists, ListsRead
 from batch_resend.job.request import AppClient
 from batch_resend.job.same_user import CaseRule, not_known
 from batch_resend.job.spool import Spool
 from batch_resend.ledger.sqlite.ledger import SqliteLedger
 from batch_resend.masking import printable
 from batch_resend.model import Result, RunInfo
-from batch_resend.observer import Observe, Planned, ignore, noting
-from batch_resend.preflight.check import check
+from batch_resend.observer import Observe, Planned, Preparing, ignore, noting
+from batch_resend.preflight.check import CheckResult, check
 from batch_resend.preflight.facts import Facts
+from batch_resend.preflight.policy_words import Memory, policy_words
 from batch_resend.preflight.preview import Preview
 from batch_resend.reports.delivery import Deliveries
 from batch_resend.run import preflight
 from batch_resend.run.backends import SIMULATED_CLIENT, Backend, open_backend, target_of
 from batch_resend.run.client_secret import client_secret
 from batch_resend.run.next_command import next_command
-from batch_resend.run.open_ledger import owner, writing
-from batch_resend.run.open_source import Source, open_source, opener_of
+from batch_resend.run.open_ledger import note_failed_start, owner, writing
+from batch_resend.run.open_source import check_users, open_source, opener_of
 from batch_resend.run.outputs import open_outputs, reports_of
+from batch_resend.run.progress import Preparation
 from batch_resend.run.send import PreparedRun
 from batch_resend.run.stops import Stops
 from batch_resend.settings import Settings
+from batch_resend.sources.memory_users import Users
 from batch_resend.sources.names import read_names
 from batch_resend.sources.planned_batch import BatchSource
 from batch_resend.version import __version__
 
 if TYPE_CHECKING:
     from batch_resend.ledger.dynamodb.ledger import DynamoLedger
+    from batch_resend.run.open_source import Source
 
 HandOver = Callable[[Result], Awaitable[None]]
 
@@ -80,36 +86,33 @@ async def prepare(
     observe: Observe = ignore,
     stops: Stops | None = None,
     hand_over: HandOver | None = None,
-    planned: BatchSource | None = None,
+    users: BatchSource | Users | None = None,
     part: bool = False,
+    always_report: bool = True,
 ) -> AsyncIterator[PreparedRun]:
     """Prepare a run, and close it at the end of the block; raises a `BatchResendError`.
 
     `stops` learns of the run when it sends. `hand_over` takes every result, and the run
-    waits for it. `planned` gives users that were planned elsewhere in place of those of the
-    settings; `part` says that they are a part of a larger run.
+    waits for it. `users` are those of a program, or were planned before, in place of those of
+    the settings; `part` says that they are a part of a larger run. `always_report`: a report
+    that is not named gets a name, and else is not written.
     """
+    given = users is not None and not isinstance(users, BatchSource)
+    listed = settings.is_listing and not given  #: whether the users are the pool's listing
+    if given or users is None:
+        check_users(settings, given=given)
     async with Resources() as resources:
-        opened = await _open(resources, settings, observe)
-        reading = _Reading(resources, settings, opened, observe, hand_over, planned, part)
-        if settings.user_pool_id and not settings.simulate:
-            (job, source), facts = await preflight.side_by_side(
-                reading.read_beside, partial(preflight.learn, settings, opened.app)
-            )
-            backend = opened.backend
-            proposed = preflight.proposed(settings, backend.region, backend.endpoint, job.eligible)
-            checked = check(facts, proposed)
-            preflight.apply(checked, job, observe)
-        else:
-            (job, source), checked = await reading.read(not_known), None
-        preview = Preview(
-            counts=job.spool.counts(),
-            first=job.spool.first_eligible(3),
-            estimate=preflight.estimate(settings, job, checked),
-            info=job.info,
-            waves=job.waves,
-            notes=job.notes,
+        opened = await _open(
+            resources, settings, observe, listed=listed, always_report=always_report
         )
+        reading = _Reading(resources, settings, opened, observe, hand_over, users, part)
+        try:
+            job, source, checked = await reading.read_and_check(listed=listed)
+        except BatchResendError as error:
+            if not settings.dry_run and not part:
+                await note_failed_start(opened.ledger, error)
+            raise
+        preview = _preview(settings, opened.ledger, job, checked, listed=listed)
         observe(Planned(preview))
         yield PreparedRun(
             settings=settings,
@@ -123,7 +126,33 @@ async def prepare(
             stops=stops or Stops(),
             unsent=opened.unsent,
             resources=resources,
+            watch_usage=preflight.watching_usage(settings, checked),
         )
+
+
+def _preview(
+    settings: Settings,
+    ledger: SqliteLedger | DynamoLedger,
+    job: Job,
+    checked: CheckResult | None,
+    *,
+    listed: bool,
+) -> Preview:
+    return Preview(
+        counts=job.spool.counts(),
+        examples=job.spool.examples(3),
+        estimate=preflight.estimate(settings, job, checked, listed=listed),
+        info=job.info,
+        waves=job.waves,
+        notes=job.notes,
+        policy=policy_words(
+            max_sends=settings.max_sends,
+            cooldown=settings.cooldown,
+            older_than=settings.older_than,
+            newer_than=settings.newer_than,
+        ),
+        memory=_memory(ledger),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,17 +164,28 @@ class _Opened:
     ledger: SqliteLedger | DynamoLedger
     store: s3.Store | None  #: where anything lies in S3
     outputs: Deliveries
+    spool: Spool
+    preparation: Preparation
     unsent: contextlib.ExitStack  #: what is to be undone where nothing is sent
 
 
-async def _open(resources: Resources, settings: Settings, observe: Observe) -> _Opened:
+async def _open(
+    resources: Resources,
+    settings: Settings,
+    observe: Observe,
+    *,
+    listed: bool,
+    always_report: bool,
+) -> _Opened:
     now, note = time.time(), noting(observe)
     secret = await client_secret(settings)
-    backend = await resources.enter_async_context(open_backend(settings, now, note))
+    backend = await resources.enter_async_context(
+        open_backend(settings, now, note, listed=listed or settings.resolve)
+    )
     if is_aws(backend.endpoint) and backend.region != settings.pool_home != "":
         note(
-            f"The home of {settings.user_pool_id} is {settings.pool_home}, and {backend.region}"
-            " is asked: right only for a replica of the pool."
+            f"{settings.user_pool_id} was created in {settings.pool_home}, but requests go to"
+            f" {backend.region}. This is right only for a replica of the pool."
         )
     ledger = await resources.enter_async_context(writing(settings, backend))
     _note_ledger(ledger, owner(settings, backend), note, dry_run=settings.dry_run)
@@ -158,15 +198,18 @@ async def _open(resources: Resources, settings: Settings, observe: Observe) -> _
     outputs = Deliveries(
         resources, store=store, folder=folder, overwrite=settings.overwrite, note=note
     )
-    await open_outputs(outputs, settings, now)
+    await open_outputs(outputs, settings, now, always_report=always_report)
     unsent = resources.enter_context(contextlib.ExitStack())
     unsent.callback(outputs.discard)
+    spool = resources.enter_context(Spool())
     return _Opened(
         app=AppClient(settings.client_id or SIMULATED_CLIENT, secret),
         backend=backend,
         ledger=ledger,
         store=store,
         outputs=outputs,
+        spool=spool,
+        preparation=Preparation(settings, spool),
         unsent=unsent,
     )
 
@@ -178,10 +221,18 @@ def _note_ledger(
         note(f"Warning: no ledger at {ledger.address} yet; this run creates an empty one.")
     if ledger.client != client:
         note(
-            f"The {ledger.name} was begun for {ledger.client}, and this run is for {client}:"
-            " whoever has the same name in both is taken for one person. Unless both are"
-            " clients of one pool, give this run a --ledger of its own."
+            f"The {ledger.name} belongs to {ledger.client}, and this run is for {client}. Users"
+            " with the same name in both are treated as one person. Unless both are clients of"
+            " one pool, use another --ledger for this run."
         )
+
+
+def _memory(ledger: SqliteLedger | DynamoLedger) -> Memory:
+    """Look up what the ledger remembers; of a table only whether there is one."""
+    if ledger.is_new or not isinstance(ledger, SqliteLedger):
+        return Memory(is_new=ledger.is_new)
+    people, last_run = ledger.records.remembered()
+    return Memory(people, last_run)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +244,27 @@ class _Reading:
     opened: _Opened
     observe: Observe
     hand_over: HandOver | None
-    planned: BatchSource | None
+    users: BatchSource | Users | None
     part: bool
+
+    async def read_and_check(self, *, listed: bool) -> tuple[Job, Source, CheckResult | None]:
+        """Read all, and check the pool at the same time where it is named."""
+        settings, backend = self.settings, self.opened.backend
+        if not settings.user_pool_id or settings.simulate:
+            return *await self.read(not_known), None
+        (job, source), facts = await preflight.side_by_side(self.read_beside, self.learn)
+        proposed = preflight.proposed(
+            settings, backend.region, backend.endpoint, job.eligible, listed=listed
+        )
+        checked = preflight.apply(check(facts, proposed), job, self.observe)
+        return job, source, checked
+
+    async def learn(self) -> Facts:
+        """Ask AWS; the spool receives the addresses that get nothing."""
+        keep = preflight.reporting(self.opened.spool.suppress, noting(self.observe))
+        facts = await preflight.learn(self.settings, self.opened.app, keep)
+        self.opened.preparation.learn(facts)
+        return facts
 
     async def read_beside(self, learned: Callable[[], Awaitable[Facts]]) -> tuple[Job, Source]:
         """Read, and ask what is learned at the same time for the pool's own case rule."""
@@ -202,27 +272,33 @@ class _Reading:
         async def of_the_pool() -> bool | None:
             return (await learned()).case_sensitive
 
-        return await self.read(of_the_pool)
+        async def of_the_lists() -> Lists | None:
+            return preflight.lists_of(await learned())
 
-    async def read(self, case: CaseRule) -> tuple[Job, Source]:
+        planned = isinstance(self.users, BatchSource)
+        return await self.read(of_the_pool, None if planned else of_the_lists)
+
+    async def read(self, case: CaseRule, lists: ListsRead | None = None) -> tuple[Job, Source]:
         """Read all and decide; raises `InputError` and `SettingsError`.
 
-        `case` says whether names that differ only in case are two users.
+        `case` says whether names that differ only in case are two users, `lists` what is
+        known of addresses that get nothing.
         """
-        settings, opened = self.settings, self.opened
+        settings, opened, spool = self.settings, self.opened, self.opened.spool
+        self.observe(Preparing(opened.preparation))
         source = await open_source(
             self.resources,
             settings,
             opened.backend,
             opened.store,
-            self.planned,
+            self.users,
             note=noting(self.observe),
         )
-        spool = self.resources.enter_context(Spool())
         if settings.exclude is not None:
             opener = await opener_of(self.resources, opened.store, "--exclude", settings.exclude)
-            async for names in read_names(settings.exclude, opener):
-                spool.exclude(names)
+            async with contextlib.aclosing(read_names(settings.exclude, opener)) as every:
+                async for names in every:
+                    spool.exclude(names)
         job = Job(
             ledger=opened.ledger,
             report=reports_of(opened.outputs, source.heading, source.encoding),
@@ -237,17 +313,25 @@ class _Reading:
             observe=self.observe,
             hand_over=self.hand_over,
             part=self.part,
+            lists=lists,
         )
         await job.plan(source, settings.selection, partial(self._case_rule, case))
+        opened.preparation.is_read = True
         return job, source
 
     async def _case_rule(self, of_the_pool: CaseRule) -> bool | None:
         chosen = self.settings.case_sensitive
         return await of_the_pool() if chosen is None else chosen
 
+    @property
+    def _can_be_typed(self) -> bool:
+        """Whether the command line can do what this run does."""
+        return self.users is None or isinstance(self.users, BatchSource)
+
     def _info(self, source: Source) -> RunInfo:
         settings, opened = self.settings, self.opened
         backend, ledger = opened.backend, opened.ledger
+        report = opened.outputs.files.get("--report")
         return RunInfo(
             version=__version__,
             input=printable(source.name),
@@ -259,9 +343,11 @@ class _Reading:
             endpoint_is_aws=is_aws(backend.endpoint),
             simulated=settings.simulate,
             dry_run=settings.dry_run,
+            max_sends=settings.max_sends,
             ledger=str(ledger.address) if ledger.address else None,
-            report=opened.outputs.files["--report"].address,
+            report=report.address if report else None,
             failed=settings.failed,
             html=settings.html,
-            next_command=next_command(settings),
+            summary=settings.summary,
+            next_command=next_command(settings) if self._can_be_typed else None,
         )

@@ -7,8 +7,10 @@ whatever ends it, every row is reported and the summary returned.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Iterable
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -26,9 +28,13 @@ from batch_resend.observer import Began, Noted, Observe
 from batch_resend.preflight.preview import Preview
 from batch_resend.reports.delivery import Deliveries
 from batch_resend.reports.page.samples import Sample, Samples
+from batch_resend.run.debug import DebuggedSender
 from batch_resend.run.descriptors import affordable
 from batch_resend.run.stops import Stops
 from batch_resend.settings import Settings
+
+#: Reports when a minute began (`time.time`), and the calls in it that were accepted.
+WatchUsage = Callable[[Callable[[float, float], None]], Coroutine[Any, Any, None]]
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -46,6 +52,7 @@ class PreparedRun:
     stops: Stops
     unsent: contextlib.ExitStack  #: what is to be undone where nothing is sent
     resources: contextlib.AsyncExitStack
+    watch_usage: WatchUsage | None = None
     samples: Samples = field(default_factory=Samples)
 
     @property
@@ -60,6 +67,10 @@ class PreparedRun:
     def publish(self) -> None:
         """Let the files replace what is there, for the run is approved; raises `ReportError`."""
         self.outputs.take_places()
+
+    def debug(self) -> None:
+        """Report every request to the observer; before sending only."""
+        self.sender = DebuggedSender(self.sender, self.observe, lambda: self.job.snapshot().rate)
 
     async def carry_out(self) -> Summary:
         """Send, or report the plan where the settings ask for a dry run."""
@@ -85,7 +96,7 @@ class PreparedRun:
             self.observe(began)
             if not self.settings.simulate:
                 self._fit_in()
-            async with self._sampled(began):
+            async with self._sampled(began), self._usage_watched():
                 summary = await self.job.run(self.sender)
         return await self._deliver(summary)
 
@@ -111,8 +122,8 @@ class PreparedRun:
         if fitting < wanted:
             self.job.set_concurrency(fitting)
             text = (
-                f"Too few files may be open here (ulimit -n): at most {fitting} in flight,"
-                f" in place of {wanted}."
+                f"The limit of open files (ulimit -n) is too low for {wanted} requests in flight."
+                f" Using {fitting}."
             )
             self.observe(Noted(text))
 
@@ -133,6 +144,19 @@ class PreparedRun:
             yield
             tasks.cancel_scope.cancel()
 
+    @contextlib.asynccontextmanager
+    async def _usage_watched(self) -> AsyncIterator[None]:
+        """Tell the pace of the account's usage while the block runs, where it can be learned."""
+
+        def used(since: float, calls: float) -> None:
+            self.job.gate.used(since - time.time() + anyio.current_time(), calls)
+
+        async with anyio.create_task_group() as tasks:
+            if self.watch_usage is not None:
+                tasks.start_soon(self.watch_usage, used)
+            yield
+            tasks.cancel_scope.cancel()
+
     async def _write_page(self, summary: Summary) -> Summary:
         """Write the page; what goes wrong with it is told, and harms nothing else."""
         from batch_resend.reports.page.render import page
@@ -148,6 +172,7 @@ class PreparedRun:
                     summary=summary.as_json(),
                     samples=self.samples.taken,
                     masked=self.settings.mask,
+                    plan=self.preview if self.settings.dry_run else None,
                 )
             )
 
@@ -156,9 +181,9 @@ class PreparedRun:
             await file.drained()
         except Exception as error:
             why = str(error) if isinstance(error, BatchResendError) else type(error).__name__
-            sentence = f"--html {file.address} was not made ({why.rstrip('.')})."
+            sentence = f"--html {file.address} was not created ({why.rstrip('.')})."
             if report.is_whole:
-                sentence += f" To make it of the report: batch-resend report {report.path}"
+                sentence += f" To create it from the report: batch-resend report {report.path}"
             self.outputs.give_up("--html", sentence)
             return replace(summary, info=replace(summary.info, html=None))
         return summary

@@ -20,7 +20,7 @@ class Interrupted(BatchResendError):
 
     def __init__(self, stop: Stop) -> None:
         """Say so, with the exit code of what stopped it."""
-        super().__init__(f"{stop.sentence} Nobody was written to.")
+        super().__init__(f"{stop.sentence} No messages were sent.")
         self.exit_code = stop.exit_code
 
 

@@ -32,6 +32,9 @@ class Kind(StrEnum):
 
     EMAIL = "email", "A code goes out by mail; so it does for every name without a marker."
     SMS = "sms", "A code goes out by text message."
+    BOUNCE = "bounce", "A code goes out, and bounces: Amazon SES suppresses the address."
+    COMPLAINT = "complaint", "A code goes out, and is reported as spam: SES suppresses the address."
+    OPTOUT = "optout", "A code goes out by text message, and the user opts out of others."
 
     # Cognito says no, and nothing goes out.
     CONFIRMED = "confirmed", "The user is confirmed already."

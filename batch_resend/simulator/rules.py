@@ -26,6 +26,7 @@ from typing import Any
 from batch_resend.masking import mask
 from batch_resend.model import Delivery, Reply, Wire
 from batch_resend.simulator.cloudtrail import EventHistory
+from batch_resend.simulator.described import described_client, described_pool, described_user
 from batch_resend.simulator.pool import Kind, Pool, User, parse_filter
 from batch_resend.simulator.quota import Meter, Quota
 from batch_resend.simulator.replies import (
@@ -38,6 +39,7 @@ from batch_resend.simulator.replies import (
     refused_reply,
 )
 from batch_resend.simulator.setup import Client, Outage, PoolSettings
+from batch_resend.simulator.undelivered import Undelivered, address_of, number_of
 
 #: Resends per user and hour; not adjustable. Cognito's quotas.
 RESENDS_AN_HOUR = 5
@@ -78,7 +80,7 @@ class Cognito:
     quota used up, `deliveries` the codes that went out by Username, and `misdirected` the
     requests that followed a redirect (`server` counts them). `request_times` holds when
     the resends arrived, if it was asked for. `history` records each call as AWS CloudTrail
-    does. `outages` may be changed at any time.
+    does, `undelivered` who gets nothing. `outages` may be changed at any time.
 
     `keep_record=False` is for runs over millions: `deliveries` stays empty, and no
     user has a limit of five codes.
@@ -95,6 +97,7 @@ class Cognito:
         keep_times: bool = False,
         keep_record: bool = True,
         history: EventHistory | None = None,
+        undelivered: Undelivered | None = None,
     ) -> None:
         """Begin with nothing sent; by default every name is an unconfirmed user's."""
         self.pool = Pool(open_to_all=True) if pool is None else pool
@@ -107,6 +110,7 @@ class Cognito:
         self.deliveries: Counter[str] = Counter()
         self.request_times: list[float] | None = [] if keep_times else None
         self.history = history
+        self.undelivered = undelivered or Undelivered()
         self._quota = quota
         self._meter = Meter(quota) if quota else None
         self._keep_record = keep_record
@@ -176,11 +180,21 @@ class Cognito:
                 "Users": [],
                 "PaginationToken": self._token(_Place(text, now, place.after, True)),
             }
-        users = list(islice(filter(fits, self.pool.after(place.after)), limit + 1))
-        page: dict[str, Any] = {"Users": [_described(user) for user in users[:limit]]}
-        if len(users) > limit:
-            page["PaginationToken"] = self._token(_Place(text, now, users[limit - 1].username))
+        found = list(islice(filter(fits, self.pool.after(place.after)), limit + 1))
+        page: dict[str, Any] = {"Users": [described_user(user) for user in found[:limit]]}
+        if len(found) > limit:
+            page["PaginationToken"] = self._token(_Place(text, now, found[limit - 1].username))
         return page
+
+    def get_log_delivery_configuration(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Answer GetLogDeliveryConfiguration: nothing is logged.
+
+        Raises:
+            ApiError: it is another pool's id.
+        """
+        self._own_pool(parameters)
+        configured = {"UserPoolId": self.settings.pool_id, "LogConfigurations": []}
+        return {"LogDeliveryConfiguration": configured}
 
     def describe_user_pool(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Answer DescribeUserPool.
@@ -189,22 +203,7 @@ class Cognito:
             ApiError: it is another pool's id.
         """
         self._own_pool(parameters)
-        by_default = self.settings.mail_quota is not None
-        return {
-            "UserPool": {
-                "Id": self.settings.pool_id,
-                "Name": "simulated",
-                "AutoVerifiedAttributes": list(self.settings.auto_verified),
-                "UsernameAttributes": ["email"],
-                "UsernameConfiguration": {"CaseSensitive": True},
-                "LambdaConfig": {},
-                "EmailConfiguration": {
-                    "EmailSendingAccount": "COGNITO_DEFAULT" if by_default else "DEVELOPER"
-                },
-                "EstimatedNumberOfUsers": len(self.pool),
-                "UserPoolTier": "ESSENTIALS",
-            }
-        }
+        return {"UserPool": described_pool(self.settings, len(self.pool))}
 
     def describe_user_pool_client(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Answer DescribeUserPoolClient, with the secret if there is one.
@@ -218,16 +217,7 @@ class Cognito:
             raise ApiError(
                 "ResourceNotFoundException", f"User pool client {client_id} does not exist."
             )
-        prevents = self.client.prevent_user_existence_errors
-        return {
-            "UserPoolClient": {
-                "UserPoolId": self.settings.pool_id,
-                "ClientId": self.client.client_id,
-                "ClientName": "simulated",
-                "PreventUserExistenceErrors": "ENABLED" if prevents else "LEGACY",
-                **({"ClientSecret": self.client.secret} if self.client.secret else {}),
-            }
-        }
+        return {"UserPoolClient": described_client(self.settings, self.client)}
 
     def _answer(self, parameters: Mapping[str, Any], now: float) -> Answer:
         name = parameters.get("Username")
@@ -316,6 +306,7 @@ class Cognito:
         if self._keep_record:
             self._accepted[user.username] = (*recent, now)
             self.deliveries[user.username] += 1
+        self.undelivered.note(user, kind, now)
         done = Reply(Wire.ANSWERED, 200, delivery=details)
         if kind is Kind.NODETAILS:
             done = AFTERWARDS[kind]  # Cognito itself says nothing of it
@@ -335,15 +326,12 @@ class Cognito:
     def _details(self, user: User, kind: Kind) -> Delivery:
         number = user.attributes.get("phone_number")
         if user.username.startswith("+") and not user.attributes:
-            number, kind = user.username, Kind.SMS  # a name of the open pool is all that is known
+            kind = Kind.SMS  # a name of the open pool is all that is known
         # With both configured and present, Cognito prefers the text message.
-        if kind is Kind.SMS or (number and "phone_number" in self.settings.auto_verified):
-            # A number of the block that is reserved for stories, where the user has none.
-            last = (number or "+15550100")[-4:]
-            return Delivery("SMS", f"+*******{last}", "phone_number")
-        name = user.username
-        address = user.attributes.get("email") or (name if "@" in name else f"{name}@example.com")
-        return Delivery("EMAIL", mask(address), "email")
+        by_text = kind in {Kind.SMS, Kind.OPTOUT}
+        if by_text or (number and "phone_number" in self.settings.auto_verified):
+            return Delivery("SMS", f"+*******{number_of(user)[-4:]}", "phone_number")
+        return Delivery("EMAIL", mask(address_of(user)), "email")
 
     def _own_pool(self, parameters: Mapping[str, Any]) -> None:
         pool_id = parameters.get("UserPoolId")
@@ -383,14 +371,3 @@ def _is_username(name: str) -> bool:
 def _secret_hash(secret: str, name: str, client_id: str) -> str:
     digest = hmac.new(secret.encode(), (name + client_id).encode(), hashlib.sha256).digest()
     return base64.b64encode(digest).decode()
-
-
-def _described(user: User) -> dict[str, Any]:
-    return {
-        "Username": user.username,
-        "Attributes": [{"Name": name, "Value": value} for name, value in user.attributes.items()],
-        "UserCreateDate": user.created,
-        "UserLastModifiedDate": user.created,
-        "Enabled": user.enabled,
-        "UserStatus": user.status,
-    }

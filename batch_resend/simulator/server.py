@@ -1,7 +1,8 @@
 """The simulator over HTTP: the wire protocol of Cognito, and its faults for real.
 
 It speaks JSON 1.1 at `POST /` with the operation in `X-Amz-Target`, as the SDKs do; where
-the Cognito has an event history, CloudTrail's LookupEvents is answered there too.
+the Cognito has an event history, CloudTrail's LookupEvents is answered there too. SES and
+SNS answer who gets nothing (`lists`).
 Connections are kept alive, broken on purpose where a user's kind says so, and may be
 broken by the client at any time: a request counts once it has arrived, whether or not the
 response can still be read. `GET /_simulator` returns the record as JSON.
@@ -23,6 +24,7 @@ import anyio
 from aiohttp import web
 
 from batch_resend.model import Reply
+from batch_resend.simulator import lists
 from batch_resend.simulator.cloudtrail import LookupRefused
 from batch_resend.simulator.pool import Kind
 from batch_resend.simulator.rules import Answer, ApiError, Cognito
@@ -46,6 +48,8 @@ async def running(
     app = web.Application(middlewares=[_let_go])
     app.router.add_post("/", skin.post)
     app.router.add_get("/_simulator", skin.record)
+    app.router.add_get("/v2/email/account", lists.account)
+    app.router.add_get("/v2/email/suppression/addresses", skin.suppressed)
     app.router.add_route("*", _ELSEWHERE, skin.elsewhere)
     # Silent requests never finish by themselves: do not wait for them at the end.
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
@@ -89,6 +93,7 @@ class _Skin:
             "ListUsers": lambda parameters: cognito.list_users(parameters, now=time.time()),
             "DescribeUserPool": cognito.describe_user_pool,
             "DescribeUserPoolClient": cognito.describe_user_pool_client,
+            "GetLogDeliveryConfiguration": cognito.get_log_delivery_configuration,
         }
 
     async def post(self, request: web.Request) -> web.StreamResponse:
@@ -96,6 +101,8 @@ class _Skin:
         await asyncio.sleep(self._latency / 2)
         target = request.headers.get("X-Amz-Target", "")
         operation = target.removeprefix(_TARGET)
+        if not target and body.startswith(b"Action="):
+            return lists.opted_out(self._cognito.undelivered, body)
         try:
             parameters = json.loads(body)
         except ValueError:
@@ -129,6 +136,9 @@ class _Skin:
                 "deliveries": self._cognito.deliveries,
             }
         )
+
+    async def suppressed(self, request: web.Request) -> web.Response:
+        return lists.suppressed(self._cognito.undelivered, request)
 
     async def elsewhere(self, _: web.Request) -> web.Response:
         self._cognito.misdirected += 1

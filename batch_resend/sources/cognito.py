@@ -13,7 +13,7 @@ it failed nor that a page did not come from Cognito.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -129,7 +129,7 @@ class CognitoSource:
         self.rows = 0
         self._first = await self._page(None)
 
-    async def batches(self) -> AsyncIterator[list[Candidate]]:
+    async def batches(self) -> AsyncGenerator[list[Candidate], None]:
         """Yield the candidates in the order of the listing, a page at a time."""
         page = self._first
         empty = 0

@@ -12,7 +12,7 @@ neither a signal nor the end of the program.
 from __future__ import annotations
 
 import csv
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from itertools import chain, islice
 
 from batch_resend.errors import InputError
@@ -104,7 +104,7 @@ class FileSource:
         """Open the input, detect its form and read the header; raises `InputError`."""
         await self._input.away(self._open)
 
-    async def batches(self) -> AsyncIterator[list[Candidate]]:
+    async def batches(self) -> AsyncGenerator[list[Candidate], None]:
         """Yield the candidates in their order, about a thousand at a time."""
         while batch := await self._input.away(lambda: list(islice(self._candidates, _BATCH))):
             yield batch

@@ -12,19 +12,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from batch_resend.errors import InputError
-from batch_resend.masking import mask_within
 from batch_resend.model import Candidate
-from batch_resend.sources import cells
-from batch_resend.sources.cells import AROUND_NAMES
-from batch_resend.sources.columns import KNOWN, Columns, headed, places_of_username
-from batch_resend.sources.listed_user import NotListed, is_listed, listed_user
+from batch_resend.sources.listed_user import NotListed
 from batch_resend.sources.text_input import LONGEST_RECORD
+from batch_resend.sources.user_values import UserValues
 
-_SHAPES = 100  #: sets of keys that are kept in mind
 _PIECE = 1 << 16  #: characters to decode from at a time
 _BLANK = re.compile(r"[ \t\r\n\ufeff]*")
 _A_PAGE = re.compile(r'\{[ \t\r\n]*"Users"')
@@ -176,23 +172,26 @@ class JsonUsers:
         dates: bool,
     ) -> None:
         self.count = 0  #: users read so far
-        self.as_in_a_listing: tuple[str, ...] = ()  #: keys that decide as they do there
-        self.listed = False  #: whether they are what a listing prints
-        self.username_column: str | None = None
         self._file = file
         self._values = Values(pieces)
-        self._wanted = username_column
-        self._keep = None if keep is None else sorted(keep)
-        self._dates = dates
-        self._columns: dict[tuple[str, ...], Columns] = {}  # by the keys of an object
-        self._username = ""  # the key that has the name
+        self._users = UserValues(file, username_column=username_column, keep=keep, dates=dates)
+
+    @property
+    def as_in_a_listing(self) -> tuple[str, ...]:
+        """The keys that decide as they do in a listing."""
+        return self._users.as_in_a_listing
+
+    @property
+    def listed(self) -> bool:
+        """Whether the users are what a listing prints."""
+        return self._users.listed
 
     def __iter__(self) -> Iterator[Candidate]:
         """Yield the candidates; raises `InputError`."""
         try:
             for value in self._values:
                 self.count += 1
-                yield self._dated(self._candidate(value))
+                yield self._users.candidate(self.count, value)
         except Malformed as error:
             raise InputError(
                 f"{self._file}: what follows user {self.count} (line {self._values.line})"
@@ -202,80 +201,6 @@ class JsonUsers:
             raise InputError(
                 f"{self._file}: user {self.count} (line {self._values.line}) {error}. Correct it."
             ) from None
-
-    def _dated(self, user: Candidate) -> Candidate:
-        if self._dates and user.created is None:
-            raise NotListed("has no UserCreateDate, and the age of the sign-up is needed")
-        return user
-
-    def _candidate(self, value: object) -> Candidate:
-        if isinstance(value, str):
-            name = value.strip(AROUND_NAMES)
-            return Candidate(self.count, name, {}, _raw({"username": value}))
-        if not isinstance(value, Mapping):
-            raise NotListed("is neither an object nor a name in quotes")
-        if is_listed(value) and self._wanted is None:
-            self.listed = True
-            return listed_user(self.count, value, keep=self._keep, raw=_raw(value))
-        return self._of_keys(value)
-
-    def _of_keys(self, value: Mapping[str, object]) -> Candidate:
-        columns = self._columns_of(tuple(value))
-        key = columns.names[columns.username]
-        if self._username and self._username != key:
-            raise NotListed(f"has no {self._username!r}, the key of the users before it")
-        self._username = key
-        username = value[key]
-        if not isinstance(username, str):
-            raise NotListed(f"has a {mask_within(key)!r} that is not text: put it in quotes")
-        texts = {name: _text(one) for name, one in value.items()}
-        try:
-            created, _ = cells.created(_at(value, columns, columns.created))
-            enabled = cells.enabled(_text(_at(value, columns, columns.enabled)))
-        except ValueError as error:
-            raise NotListed(f"has a date or an Enabled that {error}") from None
-        return Candidate(
-            self.count,
-            username.strip(AROUND_NAMES),
-            {name: text for name, text in texts.items() if name != key}
-            if self._keep is None
-            else {name: texts[name] for name in self._keep if name in texts},
-            _raw(value),
-            status=cells.status(_text(_at(value, columns, columns.status))),
-            enabled=enabled,
-            created=created,
-            contacts=tuple(filter(None, (texts[columns.names[place]] for place in columns.others))),
-        )
-
-    def _columns_of(self, keys: tuple[str, ...]) -> Columns:
-        columns = self._columns.get(keys)
-        if columns is None:
-            if self._wanted is None and not places_of_username(keys):
-                raise NotListed(
-                    f"has none of the keys {', '.join(KNOWN)}: name the key of the usernames"
-                    " with --username-column"
-                )
-            if len(self._columns) >= _SHAPES:
-                self._columns.clear()
-            columns = self._columns[keys] = headed(self._file, keys, self._wanted)
-            used = columns.as_in_a_listing(dates=self._dates)
-            self.as_in_a_listing = tuple(dict.fromkeys((*self.as_in_a_listing, *used)))
-        return columns
-
-
-def _at(value: Mapping[str, object], columns: Columns, place: int | None) -> object:
-    return None if place is None else value[columns.names[place]]
-
-
-def _text(value: object) -> str:
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def _raw(value: object) -> str:
-    """Write a value as a line; what UTF-8 cannot hold, a lone surrogate, is escaped."""
-    return json.dumps(value, separators=(",", ":")) + "\n"
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ so that a part of an input yields the same results for its users as the whole in
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 from batch_resend.model import Candidate, Planned
 
@@ -55,7 +55,7 @@ class BatchSource:
     async def open(self) -> None:
         """Start, or start again."""
 
-    async def batches(self) -> AsyncIterator[list[Candidate]]:
+    async def batches(self) -> AsyncGenerator[list[Candidate], None]:
         """Yield all users as one batch."""
         yield list(self._users)
 

@@ -26,6 +26,7 @@ from typing import Any
 
 import anyio
 
+from batch_resend.cli.sdk_logs import quiet
 from batch_resend.errors import UsageError
 from batch_resend.step_functions import merge, plan, send
 
@@ -40,4 +41,5 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     action = event.get("action")
     if action not in _ACTIONS:
         raise UsageError(f"action {action!r} is not valid. Use {', '.join(_ACTIONS)}.")
+    quiet()  # the function's process is ours
     return anyio.run(_ACTIONS[action], event, context)

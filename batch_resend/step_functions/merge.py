@@ -154,7 +154,7 @@ async def _unknown(execution: Execution, plan: Mapping[str, Any]) -> int | None:
 
 
 async def _report_plan(settings: Settings, users: BatchSource, *, part: bool = False) -> Summary:
-    async with prepare(settings, planned=users, part=part) as prepared:
+    async with prepare(settings, users=users, part=part) as prepared:
         return await prepared.report_plan()
 
 

@@ -63,7 +63,7 @@ class Execution:
                 summaries.append(json.loads(data))
             else:
                 reports.append(merge.read(io.StringIO(data.decode(), newline=""), name))
-        return merge.told(reports), summaries
+        return merge.merged(reports), summaries
 
     async def add_try(self, number: int, report: Path, summary: Mapping[str, Any] | None) -> None:
         """Keep what one try tells; without a summary where it did not come to its end."""

@@ -88,7 +88,7 @@ async def _try(
         batch = planned_batch.BatchSource(execution.batch(number), users)
         async with contextlib.AsyncExitStack() as stack:
             prepared = await stack.enter_async_context(
-                prepare(settings, observe=observe, planned=batch, part=True)
+                prepare(settings, observe=observe, users=batch, part=True)
             )
             prepared.publish()
             try:

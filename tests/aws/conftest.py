@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from batch_resend.cli.sdk_logs import quiet
+
 SDK = ("boto3", "botocore", "aiobotocore", "aioboto3", "aiohttp", "urllib3")
 
 
@@ -22,6 +24,7 @@ def all_is_logged(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptur
     before = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.NOTSET)
+    quiet()  # as the program does
     with caplog.at_level(logging.DEBUG):
         yield caplog
     for logger, level in zip(loggers, before, strict=True):

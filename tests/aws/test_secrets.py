@@ -52,6 +52,8 @@ def world(moto_url: str) -> World:
     for name, text in STORED.items():
         vault.create_secret(Name=name, SecretString=text)
     vault.create_secret(Name="bytes", SecretBinary=b"s3cret")
+    for name, text in PARAMETERS.items():
+        client("ssm").put_parameter(Name=name, Value=text, Type="SecureString")
     iam.create_user(UserName="nobody")
     key = iam.create_access_key(UserName="nobody")["AccessKey"]
     return World(
@@ -78,11 +80,15 @@ STORED = {
 }
 
 
+PARAMETERS = {"/shop/web": "s3cret", "/shop/json": '{"client_secret": "s3cret"}'}
+
+
 @pytest.fixture
 def credentials(monkeypatch: pytest.MonkeyPatch, world: World) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
     monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", world.url)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SSM", world.url)
 
 
 def from_cognito(world: World, client_id: str = "", pool: str = "") -> Settings:
@@ -125,6 +131,19 @@ async def test_a_stored_secret_is_text_or_json(name: str, secret: str) -> None:
 
 
 @pytest.mark.usefixtures("credentials")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ssm:/shop/web",
+        "ssm:/shop/json",
+        "arn:aws:ssm:us-east-1:123456789012:parameter/shop/web",
+    ],
+)
+async def test_a_parameter_is_decrypted(name: str) -> None:
+    assert await client_secret(from_vault(name)) == "s3cret"
+
+
+@pytest.mark.usefixtures("credentials")
 @pytest.mark.parametrize("name", ["JSON of something else", "two words"])
 async def test_stored_text_that_is_not_a_secret_is_refused_unseen(name: str) -> None:
     with pytest.raises(InputError) as caught:
@@ -148,8 +167,9 @@ async def test_unknown_names_are_named_in_one_sentence(world: World) -> None:
         (from_cognito(world, client_id="nosuchclient"), "nosuchclient"),
         (from_cognito(world, pool=pool), pool),
         (from_vault("no-such-secret"), "no-such-secret"),
+        (from_vault("ssm:/no/such"), "parameter ssm:/no/such"),
     ):
-        with pytest.raises(SettingsError, match="ResourceNotFoundException") as caught:
+        with pytest.raises(SettingsError, match=r"(Resource|Parameter)NotFound") as caught:
             await client_secret(settings)
         assert named in str(caught.value)
         assert is_one_sentence(caught.value)

@@ -12,7 +12,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import anyio
@@ -40,7 +40,7 @@ class Users:
     async def open(self) -> None:
         pass
 
-    async def batches(self) -> AsyncIterator[list[Candidate]]:
+    async def batches(self) -> AsyncGenerator[list[Candidate], None]:
         yield [Candidate(row, f"user{row}@example.com") for row in range(1, self.count + 1)]
 
 
@@ -70,7 +70,7 @@ async def serve(users: int, durable: bool) -> tuple[float, float]:
             now=time.time(),
             limits=Limits(rate=RATE, concurrency=64),
         )
-        job._gate.pace.rate = RATE  # it would take some seconds to get there by itself
+        job.gate.pace.rate = RATE  # it would take some seconds to get there by itself
         await job.plan(Users(users), Selection())
         async with SimulatedSender(Cognito(), epoch=time.time(), latency=0.02) as sender:
             start, cpu = time.perf_counter(), time.process_time()

@@ -21,7 +21,7 @@ from batch_resend.job.pace import Pace
 from batch_resend.simulator.quota import Quota, Style
 from tests.benchmarks.lab import LATE, METRIC, Burst, Lab, Late, Metric, Paced, drive
 
-TUNED, HELD_OUT = range(6), range(100, 112)
+TUNED, HELD_OUT = range(20), range(100, 112)
 UNTOLD = 1000.0  #: a ceiling that tells nothing of the quota
 
 

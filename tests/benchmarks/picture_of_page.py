@@ -1,7 +1,7 @@
-"""The README's picture of the page: made anew by `python -m tests.benchmarks.picture_of_page`.
+"""The README's picture of the page: redrawn by `python -m tests.benchmarks.picture_of_page`.
 
-A simulated run of made-up users, some of whom fail, at a ceiling above the quota so that
-something is throttled; then its page in Chromium, from the top down to the first chart.
+A simulated run of made-up users, some of whom fail; then its page in Chromium, from the top
+down to the reasons.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def main() -> None:
             [
                 *(sys.executable, "-m", "batch_resend", "run", "users.csv", "--simulate"),
                 *("--rate", "60", "--timeout", "2s", "--report", "report.csv"),
-                *("--html", "report.html"),
+                *("--html", "report.html", "--ledger", "demo.sqlite3", "--create-ledger"),
             ],
             cwd=folder,
             env=os.environ | {"PYTHONPATH": str(ROOT)},
@@ -46,7 +46,7 @@ def users(count: int) -> list[str]:
     kinds = [kind for kind, n in KINDS.items() for _ in range(n)]
     kinds += [""] * (count - len(kinds))
     rng.shuffle(kinds)
-    domains = ["example.com"] * 5 + ["example.org"] * 3 + ["example.net"]
+    domains = ["example.com"] * 50 + ["example.org"] * 30 + ["example.net"] * 10 + ["gmial.com"]
     return [
         f"user{n}{'+' if kind else ''}{kind}@{rng.choice(domains)}"
         for n, kind in enumerate(kinds, 1)
@@ -54,7 +54,7 @@ def users(count: int) -> list[str]:
 
 
 def picture(page: Path, profile: Path) -> bytes:
-    """Give the page's upper part as a PNG."""
+    """Return the page's upper part as a PNG."""
     from selenium import webdriver
 
     options = webdriver.ChromeOptions()
@@ -69,7 +69,7 @@ def picture(page: Path, profile: Path) -> bytes:
         size = {"width": WIDTH, "height": 900, "deviceScaleFactor": 1, "mobile": False}
         driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
         driver.get(page.as_uri())
-        end = driver.execute_script("return document.getElementById('latency').offsetTop - 24")
+        end = driver.execute_script("return document.getElementById('reasons').offsetTop - 24")
         clip = {"x": 0, "y": 0, "width": WIDTH, "height": end, "scale": 1}
         shot = driver.execute_cdp_cmd(
             "Page.captureScreenshot", {"format": "png", "captureBeyondViewport": True, "clip": clip}

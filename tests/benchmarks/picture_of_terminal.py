@@ -59,6 +59,7 @@ class Photographer:
         gone = anyio.current_time() - self.began_at
         if self.began is not None and gone >= AFTER:
             self.console.print(frame(self.began.snapshot(), seconds=gone, latest=self.latest))
+            self.console.print()  # else the last line is cut off
             self.began = None
             self.stops.stop()
 

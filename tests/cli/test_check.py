@@ -186,7 +186,7 @@ def test_stop_finding_ends_a_run_before_any_request(
             told = program("run", users, *as_run(url), *more, env=KEYS)
         assert (told.code, len(told.errors)) == (4, 1)
         assert sentence in told.errors[0]
-        assert told.errors[0].endswith("Nobody was written to.")
+        assert told.errors[0].endswith("No messages were sent.")
         assert cognito.requests == 0
         assert not (program.folder / "report.csv").exists()
         assert not (program.folder / "summary.json").exists()
@@ -202,9 +202,9 @@ def test_run_shows_warnings_and_weaknesses_at_the_end(
     assert told.code == 3
     assert "Check: The app client hides unknown users" in told.err
     assert "Check: Cognito's own sender sends 50 mails per day" in told.err
-    assert "  to send    60 codes by mail (" in told.err
-    assert ": the mail quota of 50 a day binds. This" in " ".join(told.err.split())
-    assert "so `sent` proves less" in told.err
+    assert "  Will send       60 codes by mail\n" in told.err
+    assert "(limited by the mail quota of 50 per day). This" in " ".join(told.err.split())
+    assert "so `sent` may include names that do not exist" in told.err
     assert program.summary()["existence_hidden"] is True
     assert sum(cognito.deliveries.values()) == 3
 
@@ -220,11 +220,11 @@ def test_the_pace_is_the_share_of_the_quota_that_is_found(
         told = program(*dry, "--endpoint-url", url, "--share", "0.25", env=env)
         fixed = program(*dry, "--endpoint-url", url, "--rate", "7", "--overwrite", env=env)
     assert told.code == fixed.code == 0, told.err
-    assert "The pace of 30 a second would take 2.0 s." in told.err
-    assert "The pace of 7 a second would take 8.4 s." in fixed.err
+    assert "At 30/s alone it would take 2.0 s." in told.err
+    assert "At 7/s alone it would take 8.4 s." in fixed.err
     assert (program.summary()["quota"], program.summary()["account"]) == (120.0, "123456789012")
     assert "account 123456789012, eu-west-1, http://127.0.0.1" in " ".join(told.err.split())
-    assert "up to $1.20 for active users (Plus at $0.02" in " ".join(told.err.split())
+    assert "up to $1.20 in monthly active users (Plus, $0.02 each" in " ".join(told.err.split())
 
 
 def test_services_that_are_silent_or_refuse_do_not_harm_a_run(
@@ -270,7 +270,7 @@ def test_ctrl_c_while_aws_is_silent_ends_at_once(
         process.send_signal(signal.SIGINT)
         told = ended(process)
     assert told.code == 130
-    assert "Nobody was written to." in told.errors[0]
+    assert "No messages were sent." in told.errors[0]
     assert not (program.folder / "report.csv").exists()
 
 
@@ -309,7 +309,7 @@ def test_above_a_thousand_users_the_number_is_typed(
         careless = at_a_terminal(program, "y", *asking)
         careful = at_a_terminal(program, "1001", *asking)
     assert careless.code == 2
-    assert "Type 1001 to send 1001 codes: y\n" in careless.err
-    assert "Nobody was written to" in careless.err
+    assert "Send 1,001 codes? Type 1001 to confirm: y\n" in careless.err
+    assert "That is not 1001." in careless.err
     assert careful.code == 3
     assert sum(cognito.deliveries.values()) == 5

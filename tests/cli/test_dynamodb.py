@@ -35,7 +35,7 @@ def test_a_table_remembers_from_one_machine_to_the_next(
     first = program("run", users, *at, *ledger, *AGAIN, *SUMMARY)
     assert first.code == 1, first.err
     assert f"no ledger at {ledger[1]} yet; this run creates an empty one" in first.err
-    assert "was begun for" not in first.err
+    assert "belongs to client" not in first.err
     assert program.summary()["ledger"] == ledger[1]
     assert [row["reason"] for row in sorted(program.report(), key=lambda row: int(row["row"]))] == [
         "accepted", "accepted", "user-not-found",
@@ -94,7 +94,7 @@ def test_unusable_table_is_one_sentence_before_any_message(
             ("--ledger", "dynamodb://no-such-table"),
         ),
         (2, "is not a valid table", ("--ledger", "dynamodb://")),
-        (2, "is too long for a shared ledger", (*ledger, "--timeout", "10m")),
+        (2, "With this ledger the maximum is 2m", (*ledger, "--timeout", "10m")),
     ):
         ended = program("run", users, *at, *options, *REPORT)
         assert ended.code == code, ended.err

@@ -22,6 +22,7 @@ from tests.support.program import (
     Ended,
     Program,
     serving,
+    without_times,
 )
 
 
@@ -298,7 +299,7 @@ def test_what_makes_no_sense_is_said_in_one_sentence(
     given = [argument for argument in arguments if argument != "--no-yes"]
     code = cli.program(["run", "--client-id", CLIENT, *yes, *given])
     out, err = capsys.readouterr()
-    (line,) = err.splitlines()
+    (line,) = without_times(err).splitlines()
     assert (code, out) == (2, "")
     assert line.startswith("Error: ")
     assert line.endswith(".")

@@ -62,8 +62,8 @@ def test_ledger_of_another_client_is_named_before_sending(
     dry = program("run", users, *at, *AGAIN, *LEDGER, "--dry-run", "--client-id", "another")
     here = f"in us-east-1 at {url}"
     assert (
-        f"The ledger ledger was begun for client {CLIENT} {here}, and this run is for client"
-        f" another {here}: whoever has the same name in both is taken for one person."
+        f"The ledger ledger belongs to client {CLIENT} {here}, and this run is for client"
+        f" another {here}. Users with the same name in both are treated as one person."
     ) in dry.err
     assert tallied(program.report()) == {"skipped/cooling-down": 3}
 
@@ -115,14 +115,18 @@ def test_at_a_terminal_a_person_is_asked_and_sees_how_it_goes(
     asking = ["run", users, *(option for option in at if option != "--yes"), *REPORT]
     no = at_a_terminal(program, "n", *asking)
     assert no.code == 2
-    assert f"client {CLIENT}\n  where      us-east-1, http://127.0.0.1" in no.err
-    names = "u***@e***, u***@e***, u***@e***, ..."
-    assert f"  to send    12 codes ({names})\n" in no.err
+    assert f"client {CLIENT}\n  Where           us-east-1, http://127.0.0.1" in no.err
+    assert "  Will send       12 codes\n" in no.err
+    assert "  For example     u***@example.com, u***@example.com, u***@example.com, ...\n" in no.err
     assert "Send 12 codes? [y/N] n\n" in no.err
-    assert "Error: Nobody was written to" in no.err
+    assert "\nCancelled; nothing was sent.\n" in no.err
+    hasty = at_a_terminal(program, "n", *asking, before="y\n")
+    assert hasty.code == 2
+    assert "Send 12 codes? [y/N] n\n" in hasty.err
+    assert cognito.requests == 0
     left = at_a_terminal(program, signal.SIGINT, *asking)
     assert left.code == 130
-    assert "Error: Stopped from the keyboard (SIGINT). Nobody was written to.\n" in left.err
+    assert "\nStopped by Ctrl-C. No messages were sent.\n" in left.err
     assert cognito.requests == 0
     assert not (program.folder / "report.csv").exists()
     # 12 users at 10 a second: time enough for the display to be drawn.
@@ -130,6 +134,6 @@ def test_at_a_terminal_a_person_is_asked_and_sees_how_it_goes(
     assert yes.code == 0
     assert cognito.deliveries == once(numbered(12))
     assert re.search(r"\d+ of 12", yes.err)
-    assert "10.0 a second, ceiling 10" in yes.err
+    assert "10/s (limit 10/s)" in yes.err
     # Nobody is left to be asked about.
     assert at_a_terminal(program, "", *asking, "--overwrite").code == 0

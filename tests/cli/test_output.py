@@ -151,7 +151,7 @@ def test_the_embedded_simulator_needs_nothing(program: Program) -> None:
     assert became(program.report()) == {
         "ada": "sent/accepted", "bob+missing": "failed/user-not-found",
     }  # fmt: skip
-    assert "Simulated: no real person was written to." in ended.err
+    assert "Simulation only: no real messages were sent." in ended.err
     assert not program.state.exists()
 
 

@@ -6,6 +6,7 @@ import gzip
 import json
 import signal
 
+import boto3
 import pytest
 
 from batch_resend.simulator.cloudtrail import EventHistory, Recording
@@ -81,6 +82,35 @@ def test_files_of_a_trail_settle_too(used: Program, cognito: Cognito, url: str) 
     done = used("reconcile", *LEDGER, "--region", "us-east-1", "--events", "trail.json.gz")
     assert (done.code, done.err) == (1, "")
     assert "1 file: 33 records of resends read" in done.out
+    assert "Settled 2\n" in done.out
+    assert cognito.history.lookups == 0
+
+
+def test_files_in_s3_settle_too(used: Program, cognito: Cognito, moto_url: str) -> None:
+    """What a trail has written, packed or not; several of them, beside one of this machine."""
+    assert cognito.history is not None
+    records = list(cognito.history.records())
+    keys = {"aws_access_key_id": "x", "aws_secret_access_key": "x"}
+    s3 = boto3.client("s3", region_name="us-east-1", endpoint_url=moto_url, **keys)
+    s3.create_bucket(Bucket="trail")
+    half = len(records) // 2
+    packed = gzip.compress(json.dumps({"Records": records[:half]}).encode())
+    s3.put_object(Bucket="trail", Key="AWSLogs/1/eu/a.json.gz", Body=packed)
+    s3.put_object(Bucket="trail", Key="b.json", Body=json.dumps(records[half:]).encode())
+    used.env["AWS_ENDPOINT_URL_S3"] = moto_url
+    asked = ("reconcile", *LEDGER, "--region", "us-east-1")
+    torn = used(*asked, "--events", "s3://trail/b.json", "--events", "s3://trail/gone.json.gz")
+    assert (torn.code, len(torn.errors)) == (2, 1)
+    assert "gone.json.gz" in torn.errors[0]
+    s3.put_object(Bucket="trail", Key="cut.json.gz", Body=packed[:-9])
+    cut = used(*asked, "--events", "s3://trail/cut.json.gz")
+    assert (cut.code, len(cut.errors)) == (2, 1)
+    assert "s3://trail/cut.json.gz is cut off: its gzip data ends too early" in cut.errors[0]
+    done = used(
+        *asked, "--events", "s3://trail/AWSLogs/1/eu/a.json.gz", "--events", "s3://trail/b.json"
+    )
+    assert (done.code, done.err) == (1, "")
+    assert f"2 files: {len(records)} records of resends read" in done.out
     assert "Settled 2\n" in done.out
     assert cognito.history.lookups == 0
 

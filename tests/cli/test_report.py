@@ -39,12 +39,12 @@ def test_a_run_writes_its_page_with_the_next_command(program: Program) -> None:
     assert done.code == 1
     assert done.err.splitlines()[-2:] == ["Report: r.csv", "Page: r.html"]
     text = page(program, "r.html")
-    assert "Simulated No real person was written to." in text
-    assert "2 rows" in text
-    assert "the ceiling was 1000 a second" in text
+    assert "Simulated No messages were sent to real users." in text
+    assert "1 of 2 people was sent a new code" in text
+    assert "the limit was 1,000 requests per second" in text
     command = (
-        "batch-resend run users.csv --rate 1000 --timeout 1s --report r-2.csv --html r-2.html"
-        " --simulate"
+        "batch-resend run users.csv --simulate --rate 1000 --timeout 1s --report r-2.csv"
+        " --html r-2.html"
     )
     assert command in re.sub(r"\s+", " ", text)
     assert "ada@example.com" not in text
@@ -67,8 +67,11 @@ def test_a_dry_run_has_a_page_that_says_so(program: Program) -> None:
     )
     assert done.code == 0
     assert "<strong>Dry run</strong>" in done.out
-    assert "To send the codes that were planned:" in done.out
+    assert "All 2 people would be sent a new code" in done.out
+    assert "This sends the codes as planned:" in done.out
     assert "--dry-run" not in done.out.split("What to do next")[1].split("</pre>")[0]
+    assert "<dt>Duration</dt><dd><p>About" in done.out
+    assert "Technical details" not in done.out
 
 
 def test_a_run_that_is_stopped_has_its_page(program: Program) -> None:
@@ -78,8 +81,8 @@ def test_a_run_that_is_stopped_has_its_page(program: Program) -> None:
     )
     assert done.code == 3
     text = page(program, "r.html")
-    assert "The run stopped early. As many messages as --max-sent allows" in text
-    assert "To go on with the 27 users not attempted" in text
+    assert "27 were not attempted. The number of messages that --max-sent allows" in text
+    assert "Continue with 27 users" in text
 
 
 def test_page_that_cannot_be_made_harms_nothing_else(program: Program) -> None:
@@ -90,7 +93,7 @@ def test_page_that_cannot_be_made_harms_nothing_else(program: Program) -> None:
         *("--summary", "s.json"),
     )
     assert done.code == 1
-    assert "Not delivered: --html r.html was not made (/dev/null is empty" in done.err
+    assert "Not delivered: --html r.html was not created (/dev/null is empty" in done.err
     assert "Page:" not in done.err
     summary = program.summary("s.json")
     assert summary["counts"]["sent"] == 1
@@ -140,8 +143,8 @@ def test_reports_become_one_page_beside_the_last(program: Program) -> None:
     assert re.fullmatch(r"Page: 2\.html \(\d+ kB\)\n", done.err)
     text = page(program, "2.html")
     # 49 names in 50 rows; the one that differs in case only is skipped as a duplicate.
-    assert "users, in 100 rows of 2 reports" in text
-    assert re.search(r"49 users, .* sent 36 73\.5 % ", text)
+    assert "users in 100 rows of 2 reports" in text
+    assert re.search(r"49 users in .* Sent 36 73\.5 % ", text)
     assert "batch-resend run" in text
     assert "Page:" not in program("report", "1.csv", "-o", "-").err
 
@@ -166,7 +169,7 @@ def test_a_page_is_replaced_only_where_that_is_asked_for(program: Program) -> No
     ("given", "told"),
     [
         (("missing.csv",), "missing.csv cannot be read (No such file or directory)"),
-        (("users.csv",), "users.csv is no report"),
+        (("users.csv",), "users.csv is not a report"),
         (("r.csv", "./r.csv"), "A report is given twice"),
         (("r.csv", "-o", "r.csv", "--overwrite"), "--html r.csv is r.csv too"),
         (("r.csv", "--summary", "r.csv"), "--summary r.csv is not a summary"),

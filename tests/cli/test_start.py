@@ -26,3 +26,17 @@ def test_start_imports_nothing_slow(arguments: list[str], tmp_path: Path) -> Non
         cwd=tmp_path, env={"PYTHONPATH": root}, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert done.stdout.splitlines()[-1] == ""
+
+
+def test_simulated_run_starts_without_the_sdk(tmp_path: Path) -> None:
+    """Nor with what other options need: these are imported where they are used."""
+    (tmp_path / "users.csv").write_text("username\nada\n")
+    root = str(Path(batch_resend.__file__).parents[1])
+    code = _CODE.replace('"pandas"', '"pandas", "regex", "jinja2"')
+    done = subprocess.run(
+        [sys.executable, "-c", code, "run", "users.csv", "--simulate", "--report", "/dev/null"],
+        cwd=tmp_path, env={"PYTHONPATH": root, "HOME": str(tmp_path)},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout == "\n"
+    assert "1 sent" in done.stderr

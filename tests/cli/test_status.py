@@ -61,7 +61,7 @@ def test_status_agrees_with_the_run_and_its_summary(used: Program) -> None:
     shown = used("status", *LEDGER)
     assert (shown.code, shown.err) == (0, "")
     assert "Users 5\n  sent               2\n  unknown            1 (no-answer 1)\n" in shown.out
-    assert "At the cap of --max-sends 1: 3, 1 of them because" in shown.out
+    assert "Reached the limit of 1 message (--max-sends): 3 (1 of them with" in shown.out
     assert "  no-answer            b***@e***\n" in shown.out
     assert not any(name in shown.out for name in NAMES)
     assert "bob+rst@example.com" in used("status", *LEDGER, "--no-mask").out
@@ -74,6 +74,24 @@ def test_status_agrees_with_the_run_and_its_summary(used: Program) -> None:
     assert told["users"] == {"sent": 2, "unknown": 1, "failed": 1, "skipped": 1}
     assert told["at_cap"] == {"max_sends": 2, "users": 0, "in_doubt": 0}
     assert told["confirmations"] is None
+
+
+def test_status_page_shows_the_runs_of_the_ledger(used: Program) -> None:
+    shown = used("status", *LEDGER, "--html", "all.html")
+    assert shown.code == 0
+    assert shown.out.startswith("Ledger l.sqlite3\n")
+    assert shown.err.startswith("Page: all.html (")
+    page = (used.folder / "all.html").read_text("utf-8")
+    assert "<h1>2 people were sent a code</h1>" in page
+    assert "Settle 1 unknown outcome" in page
+    assert used("status", *LEDGER, "--html", "-").out.startswith("<!DOCTYPE html>")
+    refused = used("status", *LEDGER, "--html", "all.html")
+    assert (refused.code, len(refused.errors)) == (2, 1)
+    assert used("status", *LEDGER, "--html", "all.html", "--overwrite").code == 0
+    named = used("status", "ada@example.com", *LEDGER, "--html", "one.html")
+    assert (named.code, named.errors) == (
+        2, ["Error: --html shows all runs. Leave out the username, or --html."]
+    )  # fmt: skip
 
 
 def test_history_of_one_user_is_shown_and_unknown_users_exit_1(used: Program) -> None:
@@ -198,7 +216,7 @@ def test_running_ledger_can_be_read_but_not_erased(
     until(lambda: cognito.requests >= 4, process)
     shown = program("status", *LEDGER)
     assert shown.code == 0
-    assert "  goes on\n" in shown.out
+    assert "  in progress\n" in shown.out
     assert json.loads(program("status", *LEDGER, "--json").out)["running"] is True
     assert 1 <= len(export(program, *LEDGER)) < 2000
     for erase in (("forget", "ada"), ("purge", "--older-than", "1d")):
@@ -221,7 +239,10 @@ def test_of_a_run_that_was_killed_the_status_says_so(
     process.kill()
     ended(process)
     shown = program("status", *LEDGER)
-    assert "  died\n  Whom a run that died has left in doubt, the next one names.\n" in shown.out
+    assert (
+        "  cut off\n  The next run will list the users whose requests this run left open.\n"
+        in shown.out
+    )
 
 
 def test_ledger_is_found_like_a_run_does_or_as_the_only_one(
@@ -282,7 +303,7 @@ def test_a_simulated_ledger_can_be_looked_at_too(program: Program) -> None:
     users = program.users(["ada", f"bob+{Kind.LOST}"])
     program("run", users, "--simulate", *LEDGER, *REPORT, "--timeout", "0.3s")
     shown = program("status", *LEDGER)
-    assert "Simulated: no real person was written to.\n" in shown.out
+    assert "Simulation only: no real messages were sent.\n" in shown.out
     assert program("ledger", "forget", "ada", *LEDGER, "--yes").code == 0
 
 
@@ -343,7 +364,7 @@ def test_who_has_confirmed_since_is_counted_at_the_pool(
     for name in written_to[:3]:
         assert program("ledger", "forget", name, *options, "--yes").code == 0
     shown = program("status", *options, env=keys)
-    assert "Confirmed since, of those written to: 25 of 60 (42 %)" in shown.out
+    assert "Confirmed since, of those sent a code: 25 of 60 (42 %)" in shown.out
     refused = program("status", *options)  # without credentials
     assert refused.code == 4
     assert "The AWS credentials to list" in refused.err

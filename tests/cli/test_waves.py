@@ -18,8 +18,8 @@ def test_the_next_wave_goes_out_only_if_the_last_one_went_well(
     first = program("run", users, *at, *waves, *REPORT, *SUMMARY)
     assert first.code == 3
     assert [line for line in first.err.splitlines() if line.startswith("Wave")] == [
-        "Wave 1 of 3: 4 users: 4 sent; going on with 5 more.",
-        "Wave 2 of 3: 5 users: 1 sent, 4 failed; that is more than --max-failures allows.",
+        "Wave 1 of 3 (4 users): 4 sent. Continuing with 5 more.",
+        "Wave 2 of 3 (5 users): 1 sent, 4 failed. That is more than --max-failures allows.",
     ]
     assert program.summary()["stopped_by"] == "max-failures"
     assert tallied(program.report()) == {
@@ -29,7 +29,7 @@ def test_the_next_wave_goes_out_only_if_the_last_one_went_well(
     # Whoever accepts the failures goes on, and nobody is written to twice.
     again = program("run", users, *at, *waves, *AGAIN, "--max-failures", "100%")
     assert again.code == 1
-    assert "Wave 3 of 3: 15 users: 15 sent." in again.err
+    assert "Wave 3 of 3 (15 users): 15 sent." in again.err
     assert cognito.deliveries == once([*good, *late])
 
 

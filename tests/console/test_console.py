@@ -11,14 +11,17 @@ import pytest
 import trio.testing
 
 from batch_resend.console.console import Console
-from batch_resend.console.lines import progress_line, summary_lines, wrapped
+from batch_resend.console.lines import numbers, progress_line, summary_lines, wrapped
+from batch_resend.errors import BatchResendError, NotConfirmed
 from batch_resend.job.engine import Snapshot
 from batch_resend.job.outcome import Stop
 from batch_resend.job.summary import Tally
 from batch_resend.model import Reason, Result
-from batch_resend.observer import Began, Ended, Noted, Settled, Waiting
+from batch_resend.observer import Began, Ended, Noted, Planned, Preparing, Settled, Waiting
+from batch_resend.run.stops import Interrupted
 from tests.support.consoles import PREVIEW, snapshot, summary
 from tests.support.infos import info
+from tests.support.program import without_times
 
 
 def test_the_summary_says_what_happened_and_what_now() -> None:
@@ -32,9 +35,9 @@ def test_the_summary_says_what_happened_and_what_now() -> None:
         "10 rows in 75 s: 3 sent, 1 failed, 2 unknown, 4 not-attempted (9 requests, 2 throttled).",
         "  failed             1 (user-not-found 1)",
         "  unknown            2 (no-answer 2)",
-        "Stopped early: The time of --deadline is over.",
-        "Run the same command again to go on: nobody is written to twice.",
-        "Unknown over all runs: 2. Nobody can say whether they were sent a code, so they count"
+        "Stopped: The time that --deadline allows has passed.",
+        "To resume, run the same command again: users already sent a code are skipped.",
+        "Unknown over all runs: 2. A code may have been sent or not, so these users are treated"
         " as sent.",
         "Report: report.csv",
     ]
@@ -45,8 +48,8 @@ def test_the_command_that_shows_who_is_unknown_is_named_where_the_ledger_is_kept
     kept = summary(reasons, unknown_in_ledger=1, info=info(ledger="my state/l.sqlite3"))
     assert summary_lines(kept)[3:6] == [
         "  batch-resend status --ledger 'my state/l.sqlite3'",
+        "To settle them by CloudTrail's records, from 1970-01-01 00:16 UTC on:",
         "  batch-resend reconcile --ledger 'my state/l.sqlite3' --region eu-west-1",
-        "  can settle them by CloudTrail's records, from 1970-01-01 00:16 UTC on.",
     ]
     for told in (
         summary(reasons, unknown_in_ledger=1, info=info(ledger=None)),
@@ -57,17 +60,17 @@ def test_the_command_that_shows_who_is_unknown_is_named_where_the_ledger_is_kept
 
 def test_a_number_that_is_not_known_is_not_said_to_be_none() -> None:
     lines = summary_lines(summary({Reason.ACCEPTED: 1}, unknown_in_ledger=None))
-    assert "Unknown over all runs: not known, for the ledger could not be read." in lines
+    assert "Unknown over all runs: not counted, because the ledger could not be read." in lines
 
 
 def test_what_weakens_the_result_is_named() -> None:
     simulated = summary({}, info=info(simulated=True))
     assert summary_lines(simulated)[0].startswith("0 rows in 75 s: no rows")
-    assert "Simulated: no real person was written to." in summary_lines(simulated)
+    assert "Simulation only: no real messages were sent." in summary_lines(simulated)
     elsewhere = summary(
         {}, info=info(endpoint="https://p.example", endpoint_is_aws=False, report="-")
     )
-    assert summary_lines(elsewhere)[-1] == ("The endpoint was not AWS's own: https://p.example")
+    assert summary_lines(elsewhere)[-1] == "Custom endpoint: https://p.example"
     hostile = summary({}, stopped_by=Stop.TRIGGER, detail="bad\x1b[31m\nError: forged")
     assert all("\n" not in line and "\x1b" not in line for line in summary_lines(hostile))
 
@@ -75,34 +78,34 @@ def test_what_weakens_the_result_is_named() -> None:
 @pytest.mark.parametrize(
     ("given", "waiting", "line"),
     [
-        ({}, "", "250/1000 25% | 240 sent | 10 unknown | 25/s of 50 | 30 s left"),
-        ({"accepting": False}, "", "250/1000 25% | 240 sent | 10 unknown | 25/s of 50"),
+        ({}, "", "250/1,000 25% | 240 sent | 10 unknown | 25/s of 50/s | 30 s left"),
+        ({"accepting": False}, "", "250/1,000 25% | 240 sent | 10 unknown | 25/s of 50/s"),
         (
             {"throttled": 7, "rate": 1.234},
             "",
-            "250/1000 25% | 240 sent | 10 unknown | 1.23/s of 50 | 7 throttled | 10 min left",
+            "250/1,000 25% | 240 sent | 10 unknown | 1.23/s of 50/s | 7 throttled | 10 min left",
         ),
         (
             {},
-            "waiting 4 s: no answer from Cognito",
-            "250/1000 25% | 240 sent | 10 unknown | 25/s of 50"
-            " | waiting 4 s: no answer from Cognito",
+            "waiting 4 s: no response from Cognito",
+            "250/1,000 25% | 240 sent | 10 unknown | 25/s of 50/s"
+            " | waiting 4 s: no response from Cognito",
         ),
         (
             {"stopped_by": Stop.SIGINT},
             "",
-            "250/1000 25% | 240 sent | 10 unknown | 25/s of 50 | stopping, 3 in flight",
+            "250/1,000 25% | 240 sent | 10 unknown | 25/s of 50/s | stopping, 3 in flight",
         ),
         (
             {"stopped_by": Stop.SIGINT, "wave": 2, "waves": 3},
             "",
-            "250/1000 25% | wave 2 of 3 | 240 sent | 10 unknown | 25/s of 50"
+            "250/1,000 25% | wave 2 of 3 | 240 sent | 10 unknown | 25/s of 50/s"
             " | stopping, 3 in flight",
         ),
         (
             {"eligible": 0, "done": 0, "tally": Tally()},
             "",
-            "0/0 100% | 0 sent | 25/s of 50",
+            "0/0 100% | 0 sent | 25/s of 50/s",
         ),
     ],
 )
@@ -127,7 +130,7 @@ def watched(stream: io.StringIO, **given: Any) -> str:
         async with console.progress():
             console.observe(Began(info(), 0.0, standing))
             console.observe(Settled(Result(1, "ada", Reason.REJECTED)))
-            console.observe(Waiting("no answer from Cognito", 4.0))
+            console.observe(Waiting("no response from Cognito", 4.0))
             await anyio.sleep(0.35)
             console.observe(Noted("a note"))
             await anyio.sleep(0.25)
@@ -146,7 +149,7 @@ def test_on_a_terminal_the_display_is_drawn_and_taken_away(
     written = watched(Terminal())
     assert "250 of 1,000" in written
     assert "Cognito refused the request" in written
-    assert re.search(r"waiting [34] s: no answer from Cognito", written)
+    assert re.search(r"waiting [34] s: no response from Cognito", written)
     assert written.count("\x1b[?25l") == written.count("\x1b[?25h") == 1  # the cursor
     end = written.partition("\x1b[?25h")[2]
     assert end.index("another note\n") < end.index("1 row in 75 s")
@@ -167,6 +170,7 @@ def test_on_a_terminal_the_display_is_drawn_and_taken_away(
 def test_elsewhere_nothing_is_drawn(
     stream: type[io.StringIO], term: str, given: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
     if term:
         monkeypatch.setenv("TERM", term)
     else:
@@ -187,15 +191,76 @@ def test_elsewhere_a_plain_line_comes_every_half_minute() -> None:
     stream = io.StringIO()
     clock = trio.testing.MockClock(autojump_threshold=0)
     trio.run(work, clock=clock)
-    line = "250/1000 25% | 249 sent | 1 failed | 25/s of 50 | 30 s left\n"
-    assert stream.getvalue() == line * 3
+    line = "250/1,000 25% | 249 sent | 1 failed | 25/s of 50/s | 30 s left\n"
+    assert without_times(stream.getvalue()) == line * 3
+
+
+def test_log_lines_begin_with_utc_time_and_name_start_and_end() -> None:
+    stream = io.StringIO()
+    console = Console(yes=True, stream=stream)
+    console.starts("l.sqlite3")
+    console.observe(Noted("a note"))
+    console.error("no such file")
+    console.ends(4)
+    lines = stream.getvalue().splitlines()
+    moment = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ "
+    assert all(re.match(moment, line) for line in lines)
+    words = [re.sub(moment, "", line) for line in lines]
+    assert re.fullmatch(r"batch-resend \S+ started, process \d+, ledger l\.sqlite3", words[0])
+    assert words[1:] == ["a note", "Error: no such file", "Ended with exit code 4."]
+
+
+def test_terminal_lines_have_no_times_and_no_first_and_last_line() -> None:
+    stream = Terminal()
+    console = Console(yes=True, stream=stream)
+    console.starts("l.sqlite3")
+    console.observe(Noted("a note"))
+    console.ends(0)
+    assert stream.getvalue() == "a note\n"
+
+
+def test_log_says_what_takes_long_before_the_plan() -> None:
+    async def work() -> None:
+        console = Console(yes=True, stream=stream)
+        async with console.progress():
+            rows = iter((480_000, 960_000))
+            console.observe(Preparing(lambda: f"Reading users.csv ... {next(rows):,} rows"))
+            await anyio.sleep(35)
+            console.observe(Planned(PREVIEW))
+            await anyio.sleep(60)
+
+    stream = io.StringIO()
+    trio.run(work, clock=trio.testing.MockClock(autojump_threshold=0))
+    assert without_times(stream.getvalue()).splitlines() == [
+        "Reading users.csv ... 480,000 rows", "Reading users.csv ... 960,000 rows",
+    ]  # fmt: skip
+
+
+def test_terminal_shows_what_takes_long_until_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "80")
+    stream = Terminal()
+
+    async def work() -> None:
+        console = Console(yes=True, stream=stream)
+        async with console.progress():
+            console.observe(Preparing(lambda: "Listing users of eu-west-1_A ... 12,480"))
+            while "12,480" not in stream.getvalue():
+                await anyio.sleep(0.01)
+            console.observe(Planned(PREVIEW))
+            await console.approve(PREVIEW)
+
+    anyio.run(work)
+    shown, _, after = stream.getvalue().rpartition("\x1b[?25h")
+    assert "Listing users of eu-west-1_A ... 12,480" in shown
+    assert after.startswith("Plan for users.csv")
 
 
 def test_json_lines_are_one_object_each() -> None:
     stream = io.StringIO()
     console = Console(yes=True, json_lines=True, stream=stream)
     console.observe(Noted("a note"))
-    console.observe(Waiting("no answer from Cognito", 4.0))
+    console.observe(Waiting("no response from Cognito", 4.0))
     console.error("no such file")
     console.observe(Ended(summary({Reason.ACCEPTED: 1})))
     told = [json.loads(line) for line in stream.getvalue().splitlines()]
@@ -208,12 +273,66 @@ def test_quiet_leaves_only_the_summary_and_errors() -> None:
     stream = io.StringIO()
     console = Console(yes=True, quiet=True, stream=stream)
     console.observe(Noted("a note"))
-    console.observe(Waiting("no answer from Cognito", 4.0))
+    console.observe(Waiting("no response from Cognito", 4.0))
     anyio.run(console.approve, PREVIEW)
     assert stream.getvalue() == ""
     console.error("no such file")
     console.observe(Ended(summary({Reason.ACCEPTED: 1})))
-    assert stream.getvalue().startswith("Error: no such file\n1 row in 75 s")
+    assert without_times(stream.getvalue()).startswith("Error: no such file\n1 row in 75 s")
+
+
+def test_dry_run_ends_with_the_command_that_sends() -> None:
+    reasons = {Reason.ELIGIBLE: 2280, Reason.DUPLICATE: 120}
+    dry = info(dry_run=True, next_command="batch-resend run users.csv", simulated=True)
+    assert summary_lines(summary(reasons, info=dry)) == [
+        "Dry run complete: 2,280 would be sent a code, 120 skipped. Nothing was sent.",
+        "  skipped            120 (duplicate 120)",
+        "To send:",
+        "  batch-resend run users.csv",
+        "Report: report.csv",
+    ]
+
+
+def test_end_names_every_file_that_was_written() -> None:
+    files = {"report": "r.csv", "failed": "f.csv", "html": "-", "summary": "s.json"}
+    lines = summary_lines(summary({Reason.ACCEPTED: 1}, info=info(**files)))
+    assert lines[1:] == ["Report: r.csv", "Rows to try again: f.csv", "Summary: s.json"]
+
+
+def test_throwaway_ledger_promises_no_resuming() -> None:
+    ended = summary({Reason.STOPPED: 4}, info=info(simulated=True, ledger=None))
+    lines = summary_lines(ended)
+    assert any("is not remembered" in line for line in lines)
+    assert not any("To resume" in line for line in lines)
+
+
+@pytest.mark.parametrize("end", [NotConfirmed(), Interrupted(Stop.SIGINT)])
+def test_a_choice_not_to_send_is_no_error(end: BatchResendError) -> None:
+    stream = io.StringIO()
+    Console(yes=True, stream=stream).observe(Ended(end))
+    assert not without_times(stream.getvalue()).startswith("Error")
+    assert stream.getvalue().rstrip().endswith(str(end))
+
+
+@pytest.mark.parametrize(
+    ("standing", "end"),
+    [
+        ({"rate": 50.1, "ceiling": 1000.0}, " | 50.1/s of 1,000/s | 15 s left"),
+        ({"done": 997}, " | 25/s of 50/s | waiting for 3 responses"),
+        ({"done": 999, "in_flight": 1}, " | 25/s of 50/s | waiting for 1 response"),
+    ],
+)
+def test_progress_line_ends_with_rate_and_time(standing: dict[str, Any], end: str) -> None:
+    assert progress_line(snapshot(**standing)).endswith(end)
+
+
+def test_progress_stays_where_it_was_when_the_run_stops() -> None:
+    reasons = {Reason.ACCEPTED: 540, Reason.ALREADY_CONFIRMED: 8, Reason.STOPPED: 1732}
+    stopped = snapshot(
+        eligible=2280, done=2280, tally=Tally(reasons=Counter(reasons)), stopped_by=Stop.SIGINT
+    )
+    assert progress_line(stopped).startswith("548/2,280 24% | 540 sent | 8 skipped | ")
+    assert numbers(stopped)["done"] == 548
 
 
 def test_verbose_says_a_line_for_every_row_that_was_not_sent_a_code() -> None:
@@ -227,7 +346,7 @@ def test_verbose_says_a_line_for_every_row_that_was_not_sent_a_code() -> None:
         console.observe(Settled(failed))
         console.observe(Settled(Result(8, "cid", Reason.DUPLICATE)))
         shown = "cid" if not masked else "c***"
-        assert stream.getvalue().splitlines() == [
+        assert without_times(stream.getvalue()).splitlines() == [
             f"row 7 {name}: failed, rejected (no {name}\\nError: forged)",
             f"row 8 {shown}: skipped, duplicate",
         ]
@@ -243,6 +362,8 @@ def test_a_closed_terminal_ends_no_run() -> None:
 
 def test_a_line_too_long_for_a_terminal_is_broken_between_words() -> None:
     assert wrapped("short enough", 12) == "short enough"
+    command = "  batch-resend run users.csv --ledger l.sqlite3 --older-than 14d"
+    assert wrapped(command, 24) == command
     told = wrapped("  skipped  60 (disabled 40, duplicate 20)", 24)
     assert told == "  skipped  60 (disabled\n    40, duplicate 20)"
     assert wrapped("Report: /a/very/long/path.csv", 12) == "Report:\n  /a/very/long/path.csv"

@@ -31,19 +31,23 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from anyio.from_thread import start_blocking_portal
 
 import batch_resend
 from batch_resend.reports.results_csv import COLUMNS
+from batch_resend.simulator.cloudtrail import EventHistory, Recording
 from batch_resend.simulator.pool import Kind
 from batch_resend.simulator.quota import Quota
 from batch_resend.simulator.rules import Cognito
 from batch_resend.simulator.server import running
+from tests.support.forked import Forked, can_be_forked
 
 SEED = int(os.environ.get("BATCH_RESEND_SEED", "1"))
 JOBS = int(os.environ.get("BATCH_RESEND_JOBS", "0")) or (os.cpu_count() or 1) + 1
+PROGRAM = ("-m", "batch_resend")
+
 PATIENCE = 600.0  #: seconds after which a run hangs, even on a busy machine
 
 T = TypeVar("T")
@@ -53,13 +57,20 @@ U = TypeVar("U")
 class Simulator:
     """A simulated Cognito over HTTP in a thread. Use as a context manager.
 
-    `delivered` are the names that were sent a code before.
+    `delivered` are the names that were sent a code before, `recording` how CloudTrail keeps
+    its event history.
     """
 
     def __init__(
-        self, *, latency: float = 0.0, quota: Quota | None = None, delivered: Sequence[str] = ()
+        self,
+        *,
+        latency: float = 0.0,
+        quota: Quota | None = None,
+        delivered: Sequence[str] = (),
+        recording: Recording | None = None,
     ) -> None:
-        self.cognito = Cognito(quota=quota, keep_times=True)
+        history = EventHistory(recording, region="eu-west-1") if recording else None
+        self.cognito = Cognito(quota=quota, keep_times=True, history=history)
         self.cognito.deliveries.update(delivered)
         self.latency = latency
         self.url = ""
@@ -164,35 +175,35 @@ class Place:
         simulator: Simulator,
         *,
         before: Sequence[str] = (),
-        program: Sequence[str] = ("-m", "batch_resend"),
+        program: Sequence[str] = PROGRAM,
+        options: Sequence[str] = (),
     ) -> Iterator[Run]:
         """Start the program, under `before` if given; whatever happens, it ends with the block."""
         self.runs += 1
         report = self.folder / f"report-{self.runs}.csv"
         said = self.folder / f"said-{self.runs}.txt"
-        command = [
-            *before,
-            *(sys.executable, *program, "run", "users.csv", "--report", str(report)),
+        arguments = [
+            *("run", "users.csv", "--report", str(report)),
             *("--client-id", "simulatedclient", "--region", "eu-west-1", "--yes"),
-            *(
-                "--endpoint-url",
-                simulator.url,
-                "--ledger",
-                self.shared or str(self.ledger),
-                "--rate",
-                "500",
-            ),
+            *("--endpoint-url", simulator.url, "--rate", "500"),
+            *("--ledger", self.shared or str(self.ledger)),
+            *options,
         ]
         with said.open("wb") as output:
-            process = subprocess.Popen(
-                command,
-                cwd=self.folder,
-                env=self._environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+            streams: dict[str, Any] = {
+                "cwd": self.folder,
+                "stdin": subprocess.DEVNULL,
+                "stdout": output,
+                "stderr": subprocess.STDOUT,
+                "start_new_session": True,
+            }
+            environment = self._environment()
+            process: Any
+            if not before and program == PROGRAM and can_be_forked(environment, streams):
+                process = Forked(arguments, env=environment, **streams)
+            else:
+                command = [*before, sys.executable, *program, *arguments]
+                process = subprocess.Popen(command, env=environment, **streams)
             try:
                 yield Run(process, report, said, self.patience)
             finally:
@@ -206,11 +217,27 @@ class Place:
         simulator: Simulator,
         *,
         before: Sequence[str] = (),
-        program: Sequence[str] = ("-m", "batch_resend"),
+        program: Sequence[str] = PROGRAM,
+        options: Sequence[str] = (),
     ) -> Ended:
         """Run the program to its end."""
-        with self.started(simulator, before=before, program=program) as run:
+        with self.started(simulator, before=before, program=program, options=options) as run:
             return run.ended()
+
+    def command(
+        self, *arguments: str, environment: Mapping[str, str]
+    ) -> subprocess.CompletedProcess[str]:
+        """Run another command of the program to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "batch_resend", *arguments],
+            cwd=self.folder,
+            env={**self._environment(), **environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=self.patience,
+        )
 
     def ended(self, run: int) -> Ended:
         """A run that has ended before, by its number; how it ended is not known any more."""
@@ -239,7 +266,7 @@ class Place:
 class Run:
     """A run under way."""
 
-    process: subprocess.Popen[bytes]
+    process: Any
     report: Path
     said: Path
     patience: float = PATIENCE
@@ -257,7 +284,7 @@ class Run:
             time.sleep(0.001)
         time.sleep(more)
         self.process.kill()
-        return self.process.wait() == -signal.SIGKILL
+        return bool(self.process.wait() == -signal.SIGKILL)
 
 
 #: What a row may say of somebody who was sent nothing, without a loss: it names them.
@@ -330,7 +357,7 @@ def finish(place: Place, simulator: Simulator) -> Verdict:
     """Give the command once more, without any harm, and judge."""
     ended = place.run(simulator)
     assert ended.code in {0, 1}, ended.said
-    assert ended.report.tells_every(place.names), "every row exactly once"
+    assert ended.report.tells_every(place.names), (ended.said, ended.path.read_text("utf-8"))
     outcomes = {row["outcome"] for row in ended.report.rows}
     assert ended.code == bool(outcomes & {"failed", "unknown"}), outcomes
     return judge(place.names, simulator.deliveries, ended.report)

@@ -67,7 +67,7 @@ def _tracer(
 ) -> list[str]:
     paths = [f"{place.ledger}-wal"]
     if not log:
-        ends = ("", ".lock", "-journal", ".new", ".new-journal")
+        ends = ("", ".lock", "-journal", ".new", ".new-journal", ".sums", ".sums.new")
         paths = [*paths, *(f"{place.ledger}{end}" for end in ends), str(place.ledger.parent)]
     only = [option for path in paths for option in ("-P", path)] if log or ledger else []
     return under_strace(output, calls, *only, *more, threads=log)

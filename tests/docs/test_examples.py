@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from batch_resend.masking import mask
+from batch_resend.masking import mask_destination
 from batch_resend.model import Outcome, Reason
 from batch_resend.simulator.pool import Kind
+from tests.support.program import without_times
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
@@ -244,7 +245,7 @@ def test_the_commands_of_the_crontab_run(
     assert len(_read(reports[-1])) == summary["rows"]
     assert (folder / "batch_resend.prom").exists() is (line == 0)
     log = (folder / "resend.log").read_text("utf-8")
-    assert "Simulated: no real person was written to." in log
+    assert "Simulation only: no real messages were sent." in log
     assert (folder / "resend.log").stat().st_mode & 0o077 == 0
     assert folder.stat().st_mode & 0o077 == 0
 
@@ -292,7 +293,7 @@ def test_crontab_command_prints_why_it_failed(tmp_path: Path, environment: dict[
     wrong = environment | {"BATCH_RESEND_SHARE": "7"}
     done = _run("/bin/sh", "-c", command, cwd=tmp_path, environment=wrong)
     assert done.returncode == 2, done.stderr
-    assert done.stdout.startswith("Error: --share 7")
+    assert without_times(done.stdout).startswith("Error: --share 7")
 
 
 def test_the_embedding_program_prints_its_results(
@@ -335,7 +336,7 @@ def test_no_example_shows_a_name_on_standard_error(
     done = _run("bash", script, cwd=tmp_path, environment=environment | settings)
     assert done.returncode == 3, done.stderr
     names = [user["username"] for user in _read(USERS)]
-    assert mask(names[0]) in done.stderr
+    assert mask_destination(names[0]) in done.stderr
     assert [name for name in names if name in done.stderr] == []
 
 
@@ -357,7 +358,7 @@ def test_the_commands_of_the_configuration_run(tmp_path: Path, environment: dict
     report.unlink()
     both = _run("/bin/sh", "-c", commands[2], cwd=tmp_path, environment=environment)
     assert both.returncode == 1, both.stderr
-    assert "15 a second for shop and blog together: one quota" in both.stderr
+    assert "15/s for shop and blog together (one quota)" in both.stderr
     reports = sorted(tmp_path.glob("resend-report-*.csv"))
     assert [path.stem.split("Z-")[1] for path in reports] == ["blog", "shop"]
     assert [_reasons(path) for path in reports] == [EXPECTED, EXPECTED]
@@ -374,4 +375,5 @@ def test_every_pool_of_the_configuration_can_be_chosen(
             environment=environment,
         )
         assert done.returncode == 1, done.stderr
-        assert f"{len(_read(tmp_path / f'{pool}.csv'))} rows" in done.stderr
+        planned = Counter(row["outcome"] for row in _read(tmp_path / f"{pool}.csv"))["planned"]
+        assert f"Dry run complete: {planned} would be sent a code" in done.stderr

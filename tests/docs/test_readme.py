@@ -39,6 +39,7 @@ from tests.support.markdown import (
     table,
     tables,
 )
+from tests.support.program import without_times
 
 
 def test_the_two_commands_stand_at_the_top_each_on_one_line() -> None:
@@ -66,7 +67,7 @@ def test_the_first_command_prints_what_the_readme_shows(tmp_path: Path) -> None:
     )
     assert done.returncode == 1, done.stderr
     assert "exit code 1" in README.split("<!-- main-job-output -->")[0][-200:]
-    assert list(map(_timeless, done.stderr.splitlines())) == list(
+    assert list(map(_timeless, without_times(done.stderr).splitlines())) == list(
         map(_timeless, block("main-job-output"))
     )
     with (tmp_path / "resend-report.csv").open(encoding="utf-8") as file:
@@ -108,6 +109,7 @@ def _timeless(line: str) -> str:
     """A line of output without what differs between two runs: lengths, and who came first."""
     line = re.sub(r"\b[0-9.]+ s\b", "# s", line)
     line = re.sub(r"\b\d{4}-\d\d-\d\d\b", "#-#-#", line)
+    line = re.sub(r"\b\d\d:\d\d UTC\b", "#:# UTC", line)
     return re.sub(r"\(([^()]*)\)", lambda found: str(sorted(found[1].split(", "))), line)
 
 
@@ -251,15 +253,21 @@ def test_the_plan_that_the_readme_shows_is_that_of_the_test() -> None:
 def test_the_policies_allow_what_is_asked_for_and_no_more() -> None:
     from tests.support import dynamodb
 
-    source = (ROOT / "batch_resend" / "preflight" / "probe.py").read_text("utf-8")
-    asked = set(re.findall(r'"((?:cognito-idp|servicequotas|cloudwatch|ses):\w+)"', source))
+    asking = ("preflight/probe.py", "preflight/reach.py", "aws/reach.py", "aws/cloudtrail.py")
+    source = "".join((ROOT / "batch_resend" / name).read_text("utf-8") for name in asking)
+    services = "cognito-idp|servicequotas|cloudwatch|cloudtrail|ses|sns"
+    asked = set(re.findall(rf'"((?:{services}):\w+)"', source))
     asked |= {"servicequotas:GetAWSDefaultServiceQuota"}
     assert _allowed("list") == {"cognito-idp:ListUsers"}
     assert _allowed("check") == asked
+    assert _allowed("reconcile") == {
+        "cloudtrail:LookupEvents", "ses:ListSuppressedDestinations", "cognito-idp:DescribeUserPool",
+    }  # fmt: skip
     documented = {name for row in table("permission") for name in code(row[0])}
     # To erase for good is for a person, and not for what runs unattended.
     assert "dynamodb:DeleteItem" in documented
-    for_a_run = documented - {"dynamodb:DeleteItem"}
+    # One origin of the secret is enough.
+    for_a_run = documented - {"dynamodb:DeleteItem", "ssm:GetParameter"}
     assert _allowed("all") == for_a_run == asked | dynamodb.ACTIONS | {
         "cognito-idp:ListUsers", "secretsmanager:GetSecretValue",
         "s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload", "s3:ListBucket",
@@ -280,7 +288,8 @@ def test_every_example_is_mentioned() -> None:
     names = sorted(path.name for path in (ROOT / "examples").iterdir())
     assert names == [
         "README.md", "batch-resend.toml", "clean-up.sh", "container", "crontab", "embed.py",
-        "fargate", "iam", "report.png", "step-functions", "systemd", "terminal.svg", "users.csv",
+        "fargate", "github-actions.yml", "iam", "kubernetes", "reminders.toml", "report.png",
+        "requirements.txt", "step-functions", "systemd", "terminal.svg", "users.csv",
     ]  # fmt: skip
     told = re.findall(r"\]\((?:\.\./)*(?:examples/)?([\w.-]+)", PAGES["examples/README.md"] + ALL)
     assert [name for name in names if name not in {*told, "README.md"}] == []

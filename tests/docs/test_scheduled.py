@@ -218,6 +218,9 @@ def test_no_role_may_do_anything_to_everything(resources: dict[str, Any]) -> Non
             "servicequotas:GetAWSDefaultServiceQuota",
             "cloudwatch:GetMetricData",
             "ses:GetAccount",
+            "ses:ListSuppressedDestinations",
+            "ses:GetConfigurationSet",
+            "sns:ListPhoneNumbersOptedOut",
         ],
         "ecr:GetAuthorizationToken",
     ]

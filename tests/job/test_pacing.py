@@ -157,8 +157,8 @@ def test_a_place_that_was_not_used_tells_nothing() -> None:
     ("signal", "retry_after", "why", "pause"),
     [
         (Signal.BLOCKED, 0.0, "blocked by a firewall (AWS WAF)", 2.0),
-        (Signal.THROTTLED, 7.0, "Cognito asks to wait", 7.0),
-        (Signal.ANSWERED, 9999.0, "Cognito asks to wait", 300.0),
+        (Signal.THROTTLED, 7.0, "Cognito asked us to slow down", 7.0),
+        (Signal.ANSWERED, 9999.0, "Cognito asked us to slow down", 300.0),
     ],
 )
 def test_pause_applies_to_all_requests_and_is_reported(

@@ -233,7 +233,7 @@ def test_throttle_and_its_retry_after_apply_to_all_pools() -> None:
         place.signal, place.retry_after = Signal.THROTTLED, 3.0
         gates[0].free(place, anyio.current_time())
         assert gates[1].rate < 10
-        assert waits == [("Cognito asks to wait", 3.0)] * 2
+        assert waits == [("Cognito asked us to slow down", 3.0)] * 2
         asked = anyio.current_time()
         await gates[1].place()
         assert anyio.current_time() - asked == pytest.approx(3.0, abs=0.01)

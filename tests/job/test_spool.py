@@ -127,14 +127,30 @@ def test_reasons_can_be_replaced_while_rows_are_read() -> None:
         assert spool.counts() == {Reason.ELIGIBLE: 800}
 
 
-def test_first_eligible_users_are_kept() -> None:
+def test_examples_are_spread_over_the_eligible() -> None:
     with Spool() as spool:
         fill(spool, Reason.EXCLUDED, *[Reason.ELIGIBLE] * 3, Reason.DUPLICATE, Reason.ELIGIBLE)
         spool.keep_first(2)
         assert reasons(spool) == [
             "excluded", "eligible", "eligible", "over-limit", "duplicate", "over-limit",
         ]  # fmt: skip
-        assert spool.first_eligible(5) == ["user2", "user3"]
+        assert spool.examples(5) == ["user2", "user3"]
+    with Spool() as spool:
+        assert spool.examples(3) == []
+        fill(spool, *[Reason.ELIGIBLE] * 101)
+        assert spool.examples(3) == ["user1", "user51", "user101"]
+        assert spool.examples(1) == ["user1"]
+
+
+def test_example_of_a_listed_user_is_their_address() -> None:
+    with Spool() as spool:
+        names = [("0b5d", "+15550100", "ada@example.com"), ("7c1e", "+15550101"), ("9f00",)]
+        rows = [
+            Planned(row=row, username=first, reason=Reason.ELIGIBLE, aliases=tuple(others))
+            for row, (first, *others) in enumerate(names, 1)
+        ]
+        spool.add((row, "", None) for row in rows)
+        assert spool.examples(3) == ["ada@example.com", "+15550101", "9f00"]
 
 
 def test_sample_is_random_and_of_eligible_users() -> None:

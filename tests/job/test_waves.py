@@ -62,8 +62,8 @@ def tally(*reasons: Reason) -> Tally:
 
 def test_line_counts_the_outcomes_of_a_wave() -> None:
     many = tally(*[Reason.ACCEPTED] * 8, Reason.USER_NOT_FOUND, Reason.NO_ANSWER)
-    assert line(1, 3, many) == "Wave 1 of 3: 10 users: 8 sent, 1 failed, 1 unknown"
-    assert line(3, 3, tally(Reason.ACCEPTED)) == "Wave 3 of 3: 1 user: 1 sent"
+    assert line(1, 3, many) == "Wave 1 of 3 (10 users): 8 sent, 1 failed, 1 unknown"
+    assert line(3, 3, tally(Reason.ACCEPTED)) == "Wave 3 of 3 (1 user): 1 sent"
 
 
 @pytest.mark.parametrize(
@@ -117,9 +117,9 @@ def test_wave_begins_when_the_last_one_is_reported() -> None:
     assert (summary.stopped_by, summary.exit_code) == (None, 0)
     assert world.cognito.deliveries == Counter(users(200))
     assert world.told == [
-        "Wave 1 of 3: 10 users: 10 sent; going on with 100 more.",
-        "Wave 2 of 3: 100 users: 100 sent; going on with 90 more.",
-        "Wave 3 of 3: 90 users: 90 sent.",
+        "Wave 1 of 3 (10 users): 10 sent. Continuing with 100 more.",
+        "Wave 2 of 3 (100 users): 100 sent. Continuing with 90 more.",
+        "Wave 3 of 3 (90 users): 90 sent.",
     ]
     assert world.delivered == [10, 110, 200]
     assert world.reported == [10, 110, 200]
@@ -133,7 +133,7 @@ def test_bad_wave_is_the_last() -> None:
     assert (summary.stopped_by, summary.exit_code) == (Stop.MAX_FAILURES, 3)
     assert world.cognito.requests == 10
     assert world.told == [
-        "Wave 1 of 3: 10 users: 4 sent, 6 failed; that is more than --max-failures allows."
+        "Wave 1 of 3 (10 users): 4 sent, 6 failed. That is more than --max-failures allows."
     ]
     assert world.report.reasons == {
         Reason.ACCEPTED: 4, Reason.USER_NOT_FOUND: 6, Reason.STOPPED: 300,
@@ -141,7 +141,7 @@ def test_bad_wave_is_the_last() -> None:
     # The same command again begins with a wave of those who are left.
     world.now += 60
     world.waves(names, (10, 100, None))
-    assert world.told[0].startswith("Wave 1 of 3: 10 users: 4 sent, 6 failed")
+    assert world.told[0].startswith("Wave 1 of 3 (10 users): 4 sent, 6 failed")
     assert set(world.cognito.deliveries.values()) == {1}
 
 
@@ -174,7 +174,7 @@ def test_last_wave_is_not_judged() -> None:
     world = Watched()
     summary = world.waves([*users(10), *users(5, "+missing")], (10, None))
     assert (summary.stopped_by, summary.exit_code) == (None, 1)
-    assert world.told[1] == "Wave 2 of 2: 5 users: 5 failed."
+    assert world.told[1] == "Wave 2 of 2 (5 users): 5 failed."
 
 
 def test_single_wave_is_not_reported() -> None:
@@ -193,9 +193,9 @@ def test_only_requested_users_count_for_a_wave() -> None:
     names = ["ada", "b d", *users(2), "USER0@example.com", "open", *users(5, "+x"), "c d", "user9"]
     world.waves(names, (2, 3, None))
     assert world.told == [
-        "Wave 1 of 3: 2 users: 2 sent; going on with 3 more.",
-        "Wave 2 of 3: 3 users: 3 sent; going on with 3 more.",
-        "Wave 3 of 3: 3 users: 3 sent.",
+        "Wave 1 of 3 (2 users): 2 sent. Continuing with 3 more.",
+        "Wave 2 of 3 (3 users): 3 sent. Continuing with 3 more.",
+        "Wave 3 of 3 (3 users): 3 sent.",
     ]
     assert world.report.reasons == {
         Reason.ACCEPTED: 8, Reason.COOLING_DOWN: 1, Reason.INVALID_USERNAME: 2,
@@ -206,7 +206,7 @@ def test_only_requested_users_count_for_a_wave() -> None:
 def test_confirmed_users_count_but_not_as_failures() -> None:
     world = Watched()
     world.waves([*users(10, "+confirmed"), *users(3)], (10, None))
-    assert world.told[0] == "Wave 1 of 2: 10 users: 10 skipped; going on with 3 more."
+    assert world.told[0] == "Wave 1 of 2 (10 users): 10 skipped. Continuing with 3 more."
 
 
 def test_stop_between_waves_reports_the_rest() -> None:

@@ -57,7 +57,7 @@ def test_request_longer_than_the_patience_of_others_is_refused() -> None:
     with pytest.raises(UsageError, match="--timeout 10m is too long") as caught:
         Settings(users="u.csv", client_id="abc", ledger="dynamodb://table", timeout=600.0)
     assert is_one_sentence(caught.value)
-    assert Settings(users="u.csv", client_id="abc", ledger="file", timeout=600.0).ledger == "file"
+    assert Settings(users="u.csv", client_id="abc", ledger="file", timeout=300.0).ledger == "file"
 
 
 async def test_missing_table_is_not_made_but_the_command_is_shown() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batch_resend.ledger import Message, PastRun
+from batch_resend.ledger.next_step import last_cap, next_step
 from batch_resend.ledger.status import (
     Confirmations,
     Status,
@@ -146,10 +148,10 @@ TEXT = """\
 Ledger state/l.sqlite3
 
 Runs 2
-  run  started (UTC)     took      sent failed unknown skipped  ended
-    1  2027-01-14 08:00  75 s         3      1       1       7  max-sent
-    2  2027-01-15 08:00               0      1       1       0  no end
-  A run without an end goes on, or died: then the next one names whom it left.
+  run  started (UTC)     took      sent  failed unknown skipped  ended
+    1  2027-01-14 08:00  75 s         3       1       1       7  max-sent
+    2  2027-01-15 08:00               0       1       1       0  no end
+  No end: in progress, or cut off. The next run will list what it left open.
 
 Users 7
   sent               3
@@ -157,7 +159,7 @@ Users 7
   failed             1 (user-disabled 1)
   skipped            1 (already-confirmed 1)
   (names erased      1)
-At the cap of --max-sends 1: 5, 2 of them because an unknown message counts
+Reached the limit of 1 message (--max-sends): 5 (2 of them with an unknown message)
 
 Messages 9
   sent               3
@@ -166,15 +168,18 @@ Messages 9
   skipped            1 (already-confirmed 1)
   open               1
 
-Unknown 3: nobody can say whether they were sent a code
+Unknown 3: a code may have been sent, or not
   run   2  2027-01-15 08:00  unknown  no-answer            b***@e***
   run   1  2027-01-15 08:00  unknown  no-answer            c***@e***
-  and 1 more: batch-resend ledger export --unknown
+  and 1 more:
+  batch-resend ledger export --unknown
 
-Confirmed since, of those written to: 1 of 3 (33 %) in eu-west-1_Pool
-  days since  written to  confirmed  unconfirmed  other  not listed
+Confirmed since, of those sent a code: 1 of 3 (33 %) in eu-west-1_Pool
+  days since        sent  confirmed  unconfirmed  other  not listed
            0           3          1            1      0           1
-     unknown           2          0            0      0           2"""
+     unknown           2          0            0      0           2
+
+Next: run the command of that run again to resume it."""
 
 
 def test_the_status_reads_so() -> None:
@@ -185,26 +190,76 @@ def test_the_status_reads_so() -> None:
 
 
 def test_an_empty_ledger_and_one_without_messages_read_so() -> None:
-    assert lines(status(runs=[]), more="") == ["Ledger state/l.sqlite3", "", "No run so far"]
+    assert lines(status(runs=[]), more="") == [
+        "Ledger state/l.sqlite3", "", "No run so far", "",
+        "Next: nothing was sent yet. Start a run.",
+    ]  # fmt: skip
     nobody = Confirmations("eu-west-1_Pool")
     told = lines(status(runs=RUNS[:1], simulated=True, confirmations=nobody), more="")
-    assert told[1] == "Simulated: no real person was written to."
-    assert told[-1] == "Confirmed since, of those written to: 0 of 0 in eu-west-1_Pool"
+    assert told[1] == "Simulation only: no real messages were sent."
+    assert told[-4] == "Confirmed since, of those sent a code: 0 of 0 in eu-west-1_Pool"
     assert "no end" not in "\n".join(told)
 
 
 def test_run_without_an_end_is_running_or_dead_where_known() -> None:
     shown = "\n".join(lines(status(ADA, running=True), more=""))
-    assert "  0  goes on\n\nUsers" in shown
+    assert "  0  in progress\n\nUsers" in shown
     told = lines(status(ADA, running=False), more="")
-    assert told[5].endswith("  died")
-    assert told[6] == "  Whom a run that died has left in doubt, the next one names."
+    assert told[5].endswith("  cut off")
+    assert told[6] == "  The next run will list the users whose requests this run left open."
     # The one that goes on is never an earlier one, and has named whom that left.
     earlier = lines(status(ADA, runs=[PastRun(1, NOW), PastRun(2, NOW)], running=True), more="")
-    assert [line.split()[-1] for line in earlier[4:6]] == ["died", "on"]
+    assert [line.split()[-1] for line in earlier[4:6]] == ["off", "progress"]
     assert earlier[6] == ""
     done = [PastRun(1, NOW), PastRun(2, NOW, NOW + 1, {"exit_code": 0})]
     assert lines(status(ADA, runs=done, running=False), more="")[6] == ""
+
+
+COMMAND = "batch-resend run users.csv --ledger l.sqlite3"
+
+
+@pytest.mark.parametrize(
+    ("run", "running", "expected"),
+    [
+        (PastRun(1, NOW), True, ["Next: wait until the run in progress has ended."]),
+        (PastRun(1, NOW), False, ["Next: run the command of that run again to resume it."]),
+        (
+            PastRun(1, NOW, NOW, {"error": "no such file", "exit_code": 2}),
+            False,
+            ["Next: fix what kept the last run from starting, then run its command again."],
+        ),
+        (
+            PastRun(1, NOW, NOW, {
+                "stopped_by": "SIGINT", "next_command": COMMAND, "counts": {"not-attempted": 1732},
+            }),
+            False,
+            [
+                "Next: the last run stopped early (SIGINT), with 1,732 users left. To resume:",
+                f"  {COMMAND}",
+            ],
+        ),
+        (
+            PastRun(1, NOW, NOW, {"next_command": COMMAND, "counts": {"sent": 3, "failed": 1}}),
+            False,
+            ["Next: the last run failed for 1 user. Fix the causes, then:", f"  {COMMAND}"],
+        ),
+        (
+            PastRun(1, NOW, NOW, {"counts": {"sent": 3, "failed": 0}}),
+            False,
+            ["Next: nothing. The last run reached all its users."],
+        ),
+    ],
+)  # fmt: skip
+def test_status_ends_with_what_to_do(run: PastRun, running: bool, expected: list[str]) -> None:
+    assert next_step([run], running=running) == expected
+    assert lines(status(ADA, runs=[run], running=running), more="")[-len(expected) :] == expected
+
+
+def test_cap_is_that_of_the_last_run_that_noted_one() -> None:
+    assert last_cap([]) is None
+    failed = PastRun(3, NOW, NOW, {"error": "no such file"})
+    runs = [PastRun(1, NOW, NOW, {"max_sends": 1}), PastRun(2, NOW, NOW, {"max_sends": 3}), failed]
+    assert last_cap(runs) == 3
 
 
 def test_last_ten_runs_are_shown_and_the_rest_counted() -> None:
@@ -213,8 +268,8 @@ def test_last_ten_runs_are_shown_and_the_rest_counted() -> None:
     assert told[2] == "Runs 13"
     assert told[4] == "  ...  3 earlier ones"
     assert told[5].split()[0] == "4"
-    assert told[14] == "   13  2027-01-15 08:00  13h00        0      0       0       0  exit 0"
-    assert not any(line.startswith("At the cap") for line in told)
+    assert told[14] == "   13  2027-01-15 08:00  13h00        0       0       0       0  exit 0"
+    assert not any(line.startswith("Reached the limit") for line in told)
 
 
 def test_every_line_fits_a_terminal_whatever_the_counts() -> None:
@@ -227,7 +282,7 @@ def test_every_line_fits_a_terminal_whatever_the_counts() -> None:
     runs = [
         PastRun(999, NOW, NOW + 86399, {
             "stopped_by": "sender-identity", "exit_code": 4,
-            "counts": {"sent": 10**6, "failed": 10**5, "unknown": 10**6, "skipped": 10**6},
+            "counts": {"sent": 10**5, "failed": 10**5, "unknown": 10**5, "skipped": 10**5},
         })
     ]  # fmt: skip
     told = lines(status(stock=stock, runs=runs, unknown=[*LOST, *OPEN, *ERASED]), more="")
@@ -247,21 +302,33 @@ def test_names_are_masked_by_default_and_escaped_always() -> None:
             assert ("ada" in json.dumps(of)) is not masked
 
 
+def test_evidence_is_counted_in_the_status() -> None:
+    """What CloudTrail settled, what it has no record of, and from when the rest can be settled."""
+    settled = dataclasses.replace(message("ada"), evidence="event", reconciled_at=NOW)
+    missing = message("bob", "unknown", "not-recorded", at=NOW - DAY)
+    stock = take_stock([[settled], [missing], LOST], 1)
+    found = as_json(status([settled], [missing], LOST))
+    assert found["settled_by_evidence"] == {"sent": 1}
+    assert found["unknown"]["not_recorded"] == stock.not_recorded == 1
+    assert found["unknown"]["reconcile_from"] == NOW + 900
+    assert as_json(status(ADA))["unknown"]["reconcile_from"] is None
+
+
 def test_one_user_s_history_reads_so() -> None:
     assert history_lines("bob@example.com", "l.sqlite3", TWICE) == [
         "b***@e*** in the ledger l.sqlite3: sent",
         "  run   1  2027-01-15 08:00  sent     accepted             b***@e***",
         "  run   2  2027-01-15 08:00  unknown  no-answer            b***@e***",
     ]
-    assert history_lines("zoe", "l.sqlite3", [], masked=False) == [
-        "Nothing is known of zoe in the ledger l.sqlite3."
-    ]
+    assert history_lines("zoe", "l.sqlite3", [], masked=False) == ["No record of zoe in l.sqlite3."]
     assert history_json("zoe", "l", [])["state"] is None
     told = history_json("gus@example.com", "l", ERASED)
     assert told["state"] == "sent"
     assert told["messages"] == [{
         "run": 1, "username": None, "state": "sent", "reason": "accepted",
         "intended_at": NOW, "settled_at": NOW,
+            "evidence": None,
+            "reconciled_at": None,
     }]  # fmt: skip
 
 
@@ -272,7 +339,7 @@ def test_programs_get_the_same_in_numbers() -> None:
     assert told["runs"][0]["counts"]["not-attempted"] == 4
     assert told["runs"][1] == {
         "run": 2, "started_at": NOW, "finished_at": None, "exit_code": None, "stopped_by": None,
-        "counts": {"failed": 1, "open": 1, "unknown": 1},
+        "error": None, "counts": {"failed": 1, "open": 1, "unknown": 1},
     }  # fmt: skip
     assert told["messages"]["open"] == 1
     assert told["messages"]["unknown/no-answer"] == 2

@@ -37,7 +37,7 @@ def preview(rate: float, users: int, **changed: Any) -> Any:
     return replace(PLAIN, estimate=estimate, info=info(**changed))
 
 
-def test_the_total_names_the_pace_that_pools_share() -> None:
+def test_total_names_the_rate_limit_that_pools_share() -> None:
     # 600 users at 15 a second: 599 / 15 s = 40 s; the third alone: 100 / 25 s = 4 s.
     pools = PoolsPreview(
         {"shop": preview(10, 200), "blog": preview(15, 400),
@@ -45,14 +45,14 @@ def test_the_total_names_the_pace_that_pools_share() -> None:
     )  # fmt: skip
     assert total_lines(pools) == [
         "3 pools together",
-        "  to send    701 codes",
-        "  pace       15 a second for shop and blog together: one quota",
-        "  takes      40 s at least",
+        "  Will send       701 codes",
+        "  Rate limit      15/s for shop and blog together (one quota)",
+        "  Duration        at least 40 s",
     ]
     assert pools.question == "Send 701 codes? [y/N] "
     assert pools.approved("y")
     # Above a thousand in all the number is typed, however few are in each.
     many = PoolsPreview({"shop": preview(10, 600), "blog": preview(10, 600)})
-    assert many.question.startswith("Type 1200 ")
+    assert many.question.endswith(" Type 1200 to confirm: ")
     assert not many.approved("y")
     assert many.approved("1200\n")

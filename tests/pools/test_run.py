@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,13 @@ from batch_resend.job.outcome import Stop
 from batch_resend.job.pacing import SharedPace
 from batch_resend.job.summary import MaxFailures
 from batch_resend.observer import Began, Event, Noted, Planned, Settled
+from batch_resend.pools import run as pools_run
 from batch_resend.pools.preview import PoolsPreview
 from batch_resend.pools.run import Approve, PoolsFailed, run_pools
 from batch_resend.pools.summary import PoolsSummary
 from batch_resend.preflight.preview import Preview
 from batch_resend.reports.private_file import PrivateFile
+from batch_resend.run.send import PreparedRun
 from batch_resend.run.stops import Stops
 
 pytestmark = pytest.mark.anyio
@@ -169,12 +172,31 @@ async def test_pools_of_one_quota_go_by_one_pace(monkeypatch: pytest.MonkeyPatch
     assert one is other
 
 
+@pytest.mark.parametrize(("quotas", "known"), [((40.0, 40.0), 40.0), ((40.0, None), None)])
+async def test_a_shared_pace_has_the_quota_that_all_know(
+    monkeypatch: pytest.MonkeyPatch, quotas: tuple[float | None, ...], known: float | None
+) -> None:
+    shared: list[SharedPace] = []
+    told = iter(quotas)
+
+    def learned(preview: PoolsPreview, runs: Mapping[str, PreparedRun]) -> None:
+        for run in runs.values():
+            run.job.set_rate(1000.0, quota=next(told))
+        share_paces(preview, runs)
+
+    share_paces = pools_run._share_paces
+    monkeypatch.setattr(pools_run, "_share_paces", learned)
+    monkeypatch.setattr(Job, "share", lambda _, pace: shared.append(pace))
+    await together(shop=pool("shop", "ada"), blog=pool("blog", "dan"))[0].execute()
+    assert shared[0].pace.usage.quota == known
+
+
 async def test_refused_plan_sends_nothing_and_leaves_nothing() -> None:
     async def no(_: PoolsPreview) -> bool:
         return False
 
     pools, heard = together(no, shop=pool("shop", "ada"), blog=pool("blog", "dan"))
-    with pytest.raises(Refused, match="not confirmed"):
+    with pytest.raises(Refused, match="Cancelled; nothing was sent"):
         await pools.execute()
     assert not any(each.results for each in heard.values())
     assert (reports(), Path("summary.json").exists()) == ([], False)
@@ -203,7 +225,7 @@ async def test_each_observer_hears_the_plan_of_its_pool() -> None:
     await pools.execute()
     (shop,), (blog,) = heard["shop"].previews, heard["blog"].previews
     assert shop.counts == {Reason.ELIGIBLE: 1, Reason.DUPLICATE: 1}
-    assert (blog.counts, blog.first) == ({Reason.ELIGIBLE: 1}, ["dan"])
+    assert (blog.counts, blog.examples) == ({Reason.ELIGIBLE: 1}, ["dan"])
 
 
 async def test_a_held_ledger_of_one_stops_all_with_its_exit_code() -> None:
@@ -317,7 +339,7 @@ async def test_stop_during_the_prompt_sends_nothing() -> None:
         return True
 
     pools, heard = together(ask, shop=pool("shop", "ada"), blog=pool("blog", "dan"))
-    with pytest.raises(BatchResendError, match="Nobody was written to") as caught:
+    with pytest.raises(BatchResendError, match="No messages were sent") as caught:
         await pools.execute()
     assert caught.value.exit_code is Exit.INTERRUPT
     assert not str(caught.value).startswith("Pool")

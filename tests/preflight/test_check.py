@@ -140,14 +140,17 @@ def test_custom_sender_has_no_known_mail_quota() -> None:
     assert about(check(found, WISH), "mail quota") == []
     assert estimated(found, WISH, 1200).mail is None
     assert estimated(found, WISH, 1200).costs == [
-        ("up to $18.00 for active users", "Essentials at $0.015, if all confirm and none is free")
+        (
+            "up to $18.00 in monthly active users",
+            "Essentials, $0.015 each, if all confirm and none is free",
+        )
     ]
 
 
 def test_estimate_uses_the_facts_of_the_pool() -> None:
     estimate = estimated(own_sender(), WISH, 1200, telephones=None, max_sent=40)
     assert (estimate.rate, estimate.quota) == (25.0, 50.0)
-    assert estimate.binding.words == "the mail quota of 50 a day"
+    assert estimate.binding.words == "the mail quota of 50 per day"
     assert estimate.reached == (40, "--max-sent")
     of_unknown = estimated(facts(pool=FORBIDDEN, ses=None), WISH, 1200)
     assert (of_unknown.sent.unknown, of_unknown.costs) == (1200, [])

@@ -86,26 +86,26 @@ def test_users_with_a_phone_number_get_a_text_message(
 @pytest.mark.parametrize(
     ("given", "words", "done"),
     [
-        ({}, "the pace of 25 a second", "2026-11-23"),
-        ({"rate": 100.0, "quota": 50.0}, "the quota of 50 a second", "2026-11-23"),
-        ({"mail": own_sender()}, "the mail quota of 50 a day", "2026-12-16"),
-        ({"mail": ses(2000, 2000)}, "the pace of 25 a second", "2026-11-23"),
-        ({"mail": ses(2000, 2000, 14)}, "Amazon SES's rate of 14 a second", "2026-11-23"),
-        ({"mail": ses(500, 500, 14)}, "the mail quota of 500 a day", "2026-11-25"),
+        ({}, "the rate of 25/s", "2026-11-23"),
+        ({"rate": 100.0, "quota": 50.0}, "the quota of 50/s", "2026-11-23"),
+        ({"mail": own_sender()}, "the mail quota of 50 per day", "2026-12-16"),
+        ({"mail": ses(2000, 2000)}, "the rate of 25/s", "2026-11-23"),
+        ({"mail": ses(2000, 2000, 14)}, "Amazon SES's rate of 14/s", "2026-11-23"),
+        ({"mail": ses(500, 500, 14)}, "the mail quota of 500 per day", "2026-11-25"),
         # Text messages take no mail quota.
-        ({"mail": own_sender(), "sent": Messages(text=1200)}, "the pace of 25 a second",
+        ({"mail": own_sender(), "sent": Messages(text=1200)}, "the rate of 25/s",
          "2026-11-23"),
         # Who may get either, or nobody knows, may get a mail.
-        ({"mail": own_sender(), "sent": Messages(either=1200)}, "the mail quota of 50 a day",
+        ({"mail": own_sender(), "sent": Messages(either=1200)}, "the mail quota of 50 per day",
          "2026-12-16"),
-        ({"mail": own_sender(), "sent": Messages(unknown=1200)}, "the mail quota of 50 a day",
+        ({"mail": own_sender(), "sent": Messages(unknown=1200)}, "the mail quota of 50 per day",
          "2026-12-16"),
     ],
 )  # fmt: skip
 def test_slowest_limit_binds(given: dict[str, Any], words: str, done: str) -> None:
     found = estimate(**given)
     assert (found.binding.words, found.finished_on) == (words, done)
-    assert found.held_back == (words.split()[1] not in {"pace", "quota"})
+    assert found.held_back == (words.split()[1] not in {"rate", "quota"})
 
 
 def test_first_user_needs_no_wait() -> None:
@@ -143,9 +143,9 @@ def test_first_limit_of_this_run_is_named(given: dict[str, Any], reached: tuple[
             {"by_ses": True, "sent": Messages(mail=1000, text=200)},
             ["$0.10 for mail", "from $2.00 for text messages"],
         ),
-        ({"tier": "ESSENTIALS"}, ["up to $18.00 for active users"]),
-        ({"tier": "LITE"}, ["up to $6.60 for active users"]),
-        ({"tier": "PLUS"}, ["up to $24.00 for active users"]),
+        ({"tier": "ESSENTIALS"}, ["up to $18.00 in monthly active users"]),
+        ({"tier": "LITE"}, ["up to $6.60 in monthly active users"]),
+        ({"tier": "PLUS"}, ["up to $24.00 in monthly active users"]),
         ({"tier": "SOMETHING NEW"}, []),
     ],
 )

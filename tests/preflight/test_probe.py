@@ -21,6 +21,7 @@ from batch_resend.preflight.facts import (
     ClientFacts,
     Facts,
     PoolFacts,
+    ReachFacts,
     Secret,
     SesFacts,
     Unknown,
@@ -213,6 +214,7 @@ async def test_every_answer_becomes_a_fact(monkeypatch: pytest.MonkeyPatch) -> N
         ses=SesFacts(sandbox=True, status="PROBATION", a_day=200.0, sent=20.0, a_second=1.0),
         usage=Usage(peak=10.0),
         account="123456789012",
+        reach=ReachFacts(suppressed=1, suppresses=("BOUNCE", "COMPLAINT")),
     )
     assert facts.quota == 120.0
     assert facts.enforced == 120.0
@@ -306,7 +308,7 @@ async def test_another_accounts_ses_tells_nothing_of_the_pools(
 
 def with_code(code: str) -> Handler:
     async def answer(operation: str, request: web.Request) -> web.Response:
-        return refuse(operation, code)
+        return refuse(request, code)
 
     return answer
 

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_resend.reports.page.charts import BASE, TOP, Chart, distribution, over_time, percentile
+from batch_resend.reports.page.charts import (
+    BASE,
+    TOP,
+    Chart,
+    by_day,
+    distribution,
+    over_time,
+    percentile,
+)
 from batch_resend.reports.page.samples import Sample, Samples
 
 
@@ -98,6 +106,29 @@ def test_every_second_is_within_the_chart(sent: dict[int, int], other: dict[int,
         assert all(TOP - 0.02 <= bar.y <= BASE for bar in column.bars)
     assert len(chart.columns) <= 120
     assert len(chart.across) <= 7
+
+
+def test_days_are_stacked_by_kind() -> None:
+    # 2027-01-01 is day 20,819.
+    counts = {"confirmed": Counter({20819: 30}), "sent": Counter({20819: 10, 20828: 20})}
+    chart = drawn(by_day(counts))
+    assert (chart.step, chart.peak) == (1, 40)
+    assert chart.kinds == {"confirmed", "sent"}
+    assert [column.title for column in chart.columns] == [
+        "1 Jan 2027: 30 confirmed, 10 sent", "10 Jan 2027: 20 sent",
+    ]  # fmt: skip
+    assert [bar.kind for bar in chart.columns[0].bars] == ["confirmed", "sent"]
+    assert [tick.label for tick in chart.across] == ["1 Jan", "3 Jan", "5 Jan", "7 Jan", "9 Jan"]
+    assert by_day({"sent": Counter()}) is None
+
+
+@given(st.dictionaries(st.integers(0, 40_000), st.integers(1, 99), min_size=1, max_size=30))
+def test_every_day_is_in_one_column(sent: dict[int, int]) -> None:
+    chart = drawn(by_day({"sent": Counter(sent)}))
+    counts = [column.title.rpartition(": ")[2].removesuffix(" sent") for column in chart.columns]
+    assert sum(int(count.replace(",", "")) for count in counts) == sum(sent.values())
+    assert len(chart.columns) <= 120
+    assert all(column.x + column.width <= 100.001 for column in chart.columns)
 
 
 def test_longest_latencies_share_the_last_column() -> None:

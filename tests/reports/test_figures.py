@@ -1,4 +1,4 @@
-"""The sums of reports: by hand, every row counted, and a sentence for what is no report."""
+"""The sums of reports: by hand, every row counted, and a sentence for an invalid report."""
 
 import gzip
 import tempfile
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from batch_resend.errors import InputError
 from batch_resend.model import Delivery, Outcome, Reason, Result
-from batch_resend.reports.page import figures
+from batch_resend.reports.page import figures, reading
 from batch_resend.reports.page.figures import SIMULATED_ID, Domain, read_reports
 from batch_resend.reports.results_csv import COLUMNS
 from batch_resend.simulator.pool import Pool
@@ -61,6 +61,7 @@ def test_sums_of_one_report_match_a_count_by_hand(tmp_path: Path) -> None:
         Domain("example.com", sent=1, failed=1, row=3),
         Domain("example.org", sent=1, failed=1, row=6),
     ]
+    assert (found.repeated, found.confirmed) == (0, 0)
     assert found.nameless == 1
     assert [row.row for row in found.shown] == [3, 6, 5, 4, 7, 1, 2]
     first = found.shown[0]
@@ -68,7 +69,6 @@ def test_sums_of_one_report_match_a_count_by_hand(tmp_path: Path) -> None:
     assert (first.error_message, first.latency_ms) == ("no such user", 60)
     assert found.shown[1].latency_ms is None
     assert found.shown[-1].destination == "u***@e***"
-    assert [row.row for row in found.unknown] == [5, 7]
 
 
 def test_user_in_several_reports_counts_once(tmp_path: Path) -> None:
@@ -106,6 +106,37 @@ def test_user_in_several_reports_counts_once(tmp_path: Path) -> None:
     }
     assert [report.outcomes[Outcome.SENT] for report in found.reports] == [2, 1, 0]
     assert [report.name for report in found.reports] == ["second.csv", "first.csv", "dry.csv"]
+    assert (found.repeated, found.confirmed) == (0, 0)
+
+
+def test_users_with_several_codes_are_counted(tmp_path: Path) -> None:
+    """Over several reports only: who was sent more than one, and who confirmed after one."""
+    reasons = {
+        "first": [Reason.ACCEPTED, Reason.ACCEPTED, Reason.ACCEPTED, Reason.ALREADY_CONFIRMED],
+        "second": [Reason.ACCEPTED, Reason.ALREADY_CONFIRMED, Reason.NO_ANSWER, Reason.ACCEPTED],
+        "third": [Reason.ACCEPTED, Reason.ALREADY_CONFIRMED, Reason.ACCEPTED, Reason.SEND_CAP],
+    }
+    paths = [
+        write(
+            tmp_path / f"{name}.csv",
+            [result(n, r, finished_at=NOON + 100 * number + n) for n, r in enumerate(these, 1)],
+        )
+        for number, (name, these) in enumerate(reasons.items())
+    ]
+    found = read_reports(paths)
+    # Three codes for user 1, two for user 3; user 2 confirmed after one, user 4 before.
+    assert (found.repeated, found.confirmed) == (2, 1)
+    assert read_reports(paths[:1]).repeated == 0
+
+
+def test_last_attempt_limit_of_a_report_is_known(tmp_path: Path) -> None:
+    rows = [
+        result(1, Reason.ATTEMPT_LIMIT),
+        result(2, Reason.ATTEMPT_LIMIT),
+        result(3, Reason.ACCEPTED),
+    ]
+    (report,) = read_reports([write(tmp_path / "r.csv", rows)]).reports
+    assert report.limited == NOON + 2
 
 
 def test_duplicate_row_does_not_decide_for_its_user(tmp_path: Path) -> None:
@@ -140,7 +171,7 @@ def test_every_row_is_counted_in_any_chunks(
         for n, (name, reason, attempts, latency, text) in enumerate(rows, 1)
     ]
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(figures, "_CHUNK", chunk)
+        patch.setattr(reading, "_CHUNK", chunk)
         path = write(Path(folder) / "report.csv", results)
         found = read_reports([path])
         both = read_reports([path, write(Path(folder) / "again.csv", results)])
@@ -150,11 +181,11 @@ def test_every_row_is_counted_in_any_chunks(
     assert sorted(row.row for row in found.shown) == list(range(1, len(rows) + 1))
     (report,) = found.reports
     assert report.requests == sum(attempts for _, _, attempts, *_ in rows)
-    asked = [row for row in rows if row[2]]
-    assert report.sent.total() + report.other.total() == len(asked)
-    assert found.latencies.total() == sum(latency is not None for *_, latency, _ in asked)
-    in_vain = sum(n for r, n in reasons.items() if r.outcome in {Outcome.FAILED, Outcome.UNKNOWN})
-    assert sum(domain.in_vain for domain in found.domains) + found.nameless == in_vain
+    requested = [row for row in rows if row[2]]
+    assert report.sent.total() + report.other.total() == len(requested)
+    assert found.latencies.total() == sum(latency is not None for *_, latency, _ in requested)
+    not_sent = sum(n for r, n in reasons.items() if r.outcome in {Outcome.FAILED, Outcome.UNKNOWN})
+    assert sum(domain.not_sent for domain in found.domains) + found.nameless == not_sent
     assert both.rows == 2 * len(rows)
     # No more users than rows, for a name that is printed alike is one.
     assert both.users == len({row.username for row in found.shown})
@@ -162,14 +193,12 @@ def test_every_row_is_counted_in_any_chunks(
 
 def test_rows_to_act_on_are_kept_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(figures, "SHOWN", 6)
-    monkeypatch.setattr(figures, "LISTED", 1)
-    monkeypatch.setattr(figures, "_CHUNK", 2)
+    monkeypatch.setattr(reading, "_CHUNK", 2)
     reasons = [Reason.ACCEPTED] * 6 + [Reason.NO_ANSWER] * 2 + [Reason.REJECTED] * 9
     path = write(tmp_path / "r.csv", [result(n, reason) for n, reason in enumerate(reasons, 1)])
     found = read_reports([path])
     # One of each outcome is sure of its place; what is left goes to those that failed.
     assert [row.row for row in found.shown] == [9, 10, 11, 12, 7, 1]
-    assert [row.row for row in found.unknown] == [7]
     assert (found.users, found.reasons[Reason.ACCEPTED]) == (17, 6)
 
 
@@ -216,31 +245,34 @@ GOOD = "1,ada,sent,accepted,1,EMAIL,a***,email,,,r-1,2026-11-23T07:58:00.691Z,61
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "sentence"),
     [
         (b"", "is empty"),
-        (b"username\nada\n", "is no report: name one"),
-        (b"\x1f\x8b\x08\x00\x00binary\n", "is no report: name one"),
+        (b"username\nada\n", "is not a report. Use one"),
+        (b"\x1f\x8b\x08\x00\x00binary\n", "is not a report. Use one"),
         (HEADER.replace(",latency_ms", "").encode() + b"\n", "lacks the column latency_ms"),
-        (f"{HEADER},wave\n".encode(), "has other columns, so another version"),
+        (f"{HEADER},wave\n".encode(), "has other columns. Use the version"),
         (f"{HEADER}\n{GOOD}\n{GOOD[:40]}".encode(), "ends in the middle of a line"),
-        (f"{HEADER}\n{GOOD}\n{GOOD[:20]}\n".encode(), "line 3: '' is no whole number"),
+        (f"{HEADER}\n{GOOD}\n{GOOD[:20]}\n".encode(), "line 3: '' is not a whole number"),
         (f"{HEADER}\n{GOOD},7\n".encode(), "more cells"),
-        (f"{HEADER}\n{GOOD}\n{GOOD},7\n".encode(), "a line that is no report's"),
-        (f"{HEADER}\n{GOOD}\n{GOOD.replace('ada', chr(34))}\n".encode(), "no report's"),
-        (f"{HEADER}\n{GOOD}\n".encode().replace(b"ada", b"\xff"), "no report's"),
-        (f"{HEADER}\n{GOOD}\n".replace("accepted", "sneezed").encode(), "'sneezed' is no reason"),
+        (f"{HEADER}\n{GOOD}\n{GOOD},7\n".encode(), "a line that is not a report's"),
+        (f"{HEADER}\n{GOOD}\n{GOOD.replace('ada', chr(34))}\n".encode(), "not a report's"),
+        (f"{HEADER}\n{GOOD}\n".encode().replace(b"ada", b"\xff"), "not a report's"),
+        (
+            f"{HEADER}\n{GOOD}\n".replace("accepted", "sneezed").encode(),
+            "not a known reason",
+        ),
         (f"{HEADER}\n{GOOD}\n".replace("sent", "failed").encode(), "not the outcome"),
-        (f"{HEADER}\n{GOOD}\n".replace("1,ada", "one,ada").encode(), "'one' is no whole number"),
-        (f"{HEADER}\n{GOOD}\n".replace(",1,EMAIL", ",1e300,EMAIL").encode(), "no whole number"),
-        (f"{HEADER}\n{GOOD}\n".replace(",61", ",-61").encode(), "'-61' is no whole number"),
-        (f"{HEADER}\n{GOOD}\n".replace("2026-11", "yesterday").encode(), "is no time"),
+        (f"{HEADER}\n{GOOD}\n".replace("1,ada", "one,ada").encode(), "not a whole number"),
+        (f"{HEADER}\n{GOOD}\n".replace(",1,EMAIL", ",1e300,EMAIL").encode(), "not a whole number"),
+        (f"{HEADER}\n{GOOD}\n".replace(",61", ",-61").encode(), "'-61' is not a whole number"),
+        (f"{HEADER}\n{GOOD}\n".replace("2026-11", "yesterday").encode(), "is not a time"),
     ],
 )
-def test_invalid_report_is_rejected_by_name(tmp_path: Path, content: bytes, told: str) -> None:
+def test_invalid_report_is_rejected_by_name(tmp_path: Path, content: bytes, sentence: str) -> None:
     path = tmp_path / "bad.csv"
     path.write_bytes(content)
-    with pytest.raises(InputError, match=told) as refused:
+    with pytest.raises(InputError, match=sentence) as refused:
         read_reports([str(path)])
     assert str(refused.value).startswith(str(path))
     assert "ada" not in str(refused.value)
@@ -255,5 +287,5 @@ def test_unreadable_report_is_rejected_by_name(tmp_path: Path, what: str) -> Non
         path.write_bytes(gzip.compress(f"{HEADER}\n{GOOD}\n".encode() * 100)[:-20])
     elif what == "not packed":
         path.write_text(f"{HEADER}\n{GOOD}\n")
-    with pytest.raises(InputError, match=r"cannot be read|is no whole \.gz file"):
+    with pytest.raises(InputError, match=r"cannot be read|is not a complete \.gz file"):
         read_reports([str(path)])

@@ -246,7 +246,7 @@ def test_failed_file_holds_the_input_rows_verbatim(tmp_path: Path, encoding: str
 
 def test_failed_file_rejects_an_encoding_it_cannot_write(tmp_path: Path) -> None:
     with PrivateFile(str(tmp_path / "failed.csv"), what="--failed") as file:
-        with pytest.raises(ReportError, match=r"cannot be written in the .* encoding idna:"):
+        with pytest.raises(ReportError, match=r"cannot be written in the .* encoding idna\."):
             FailedRows(file, "username,name\n", "idna")
         rows = FailedRows(file, "username\n", "ascii")
         with pytest.raises(ReportError, match="convert the input to UTF-8"):

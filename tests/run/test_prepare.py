@@ -1,6 +1,7 @@
 """A run that is prepared: what it shows, what it leaves behind, and who stops it."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from batch_resend import Reason, Settings
 from batch_resend.job.outcome import Stop
+from batch_resend.job.pacing import Gate
 from batch_resend.ledger.sqlite.lockfile import is_held
 from batch_resend.model import Reply, Request
 from batch_resend.observer import Began, Event, Planned
@@ -66,6 +68,25 @@ async def test_prepared_run_can_be_closed_before_its_block_ends() -> None:
         await prepared.aclose()
         assert not is_held(Path("sim.sqlite3"))
     assert len(Path("report.csv").read_text().splitlines()) == 2
+
+
+async def test_usage_reaches_the_pace_and_does_not_hold_up_the_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    heard: list[tuple[float, float]] = []
+    monkeypatch.setattr(Gate, "used", lambda _, since, calls: heard.append((since, calls)))
+
+    async def watch(report: Callable[[float, float], None]) -> None:
+        report(time.time() - 120, 600)
+        await anyio.sleep_forever()
+
+    async with prepare(simulated("ada")) as prepared:
+        assert prepared.watch_usage is None, "nothing is known of a simulated account"
+        prepared.watch_usage = watch
+        await prepared.send()
+    [(since, calls)] = heard
+    assert calls == 600
+    assert 100 < anyio.current_time() - since < 300, "on the clock of the pace"
 
 
 async def test_stop_after_the_approval_settles_and_reports_every_row(

@@ -131,7 +131,7 @@ async def test_caller_sees_the_plan_and_may_leave_it_at_that() -> None:
         preview = running.preview
     assert preview.eligible == 2
     assert preview.counts == {Reason.ELIGIBLE: 2}
-    assert preview.first == ["ada", "bob"]
+    assert preview.examples == ["ada", "bob"]
     assert preview.info.simulated
     assert not Path("report.csv").exists()
 
@@ -359,7 +359,7 @@ async def test_a_report_that_was_taken_away_is_not_said_to_be_there() -> None:
             Path("r.csv").unlink(missing_ok=True)
     page, report = sorted(running.summary.not_delivered, key=lambda left: left.to)
     assert report.why == "--report r.csv was moved, removed or replaced during the run."
-    assert page.why == "--html p.html was not made (the report is not whole)."
+    assert page.why == "--html p.html was not created (the report is not whole)."
     assert running.summary.exit_code == 1
 
 

@@ -18,7 +18,7 @@ async def test_stop_before_sending_cancels_and_gives_its_code() -> None:
     stops, told = Stops(), []
     stops.tell(lambda: told.append("a stop"))
     with (
-        pytest.raises(Interrupted, match=r"Nobody was written to\.$") as caught,
+        pytest.raises(Interrupted, match=r"No messages were sent\.$") as caught,
         stops.before_sending(),
     ):
         stops.stop(Stop.SIGTERM)

@@ -170,6 +170,9 @@ CASES = [
     sent("José", Delivery("EMAIL", "J***@e***", "email")),
     sent("ada+email@example.com"),
     sent("ada+sms@example.com", Delivery("SMS", "+*******0100", "phone_number")),
+    sent("ada+optout@example.com", Delivery("SMS", "+*******0100", "phone_number")),
+    sent("ada+bounce@example.com"),
+    sent("ada+complaint@example.com"),
     refused(
         "ada+confirmed@example.com",
         Reason.ALREADY_CONFIRMED,

@@ -288,7 +288,7 @@ def test_every_kind_can_be_part_of_a_name_and_is_explained(kind: Kind) -> None:
 
 
 DELIVERED = {
-    *(Kind.EMAIL, Kind.SMS),
+    *(Kind.EMAIL, Kind.SMS, Kind.BOUNCE, Kind.COMPLAINT, Kind.OPTOUT),
     *(Kind.NODETAILS, Kind.GATEWAY, Kind.LOST, Kind.FIN, Kind.RST, Kind.HALF),
 }
 

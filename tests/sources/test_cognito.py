@@ -481,9 +481,7 @@ async def test_the_real_clients_errors_are_said_in_a_sentence(
     pool = await asyncio.to_thread(Pool, moto, 0)
     async with real_client(moto) as client:
         assert await names(listing(client, pool.id)) == []
-        with pytest.raises(
-            SettingsError, match="user pool eu-west-1_Pool does not exist in this Region"
-        ):
+        with pytest.raises(SettingsError, match="eu-west-1_Pool does not exist in this Region"):
             await listing(client).open()
         with pytest.raises(SettingsError, match="--user-pool-id"):
             await listing(client, "").open()

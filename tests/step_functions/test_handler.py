@@ -318,7 +318,7 @@ def test_a_planned_user_comes_back_from_a_batch_as_it_was() -> None:
 
 
 def test_a_report_of_another_version_is_refused() -> None:
-    with pytest.raises(InputError, match="x is no report of this version"):
+    with pytest.raises(InputError, match="x is not a report of this version"):
         list(merge.read(["row,username\n"], "x"))
 
 

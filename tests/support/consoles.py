@@ -14,7 +14,7 @@ from tests.support.infos import info
 
 PREVIEW = Preview(
     counts={Reason.ELIGIBLE: 5, Reason.DUPLICATE: 2, Reason.SEND_CAP: 1, Reason.INTERRUPTED: 1},
-    first=["ada@example.com", "bob", "cid"],
+    examples=["ada@example.com", "bob", "cid"],
     estimate=Estimate(users=5, rate=25.0, now=0.0, sent=Messages(unknown=5)),
     info=info(),
 )

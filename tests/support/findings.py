@@ -10,6 +10,7 @@ from batch_resend.preflight.facts import (
     ClientFacts,
     Facts,
     PoolFacts,
+    ReachFacts,
     Secret,
     SesFacts,
     Unknown,
@@ -73,7 +74,64 @@ FORBIDDEN = Unknown("x:Y", Why.FORBIDDEN, "AccessDeniedException")
 NOT_FOUND = Unknown("x:Y", Why.NOT_FOUND, "ResourceNotFoundException")
 
 
+def reach(**given: Any) -> Facts:
+    return facts(reach=ReachFacts(**given))
+
+
+BOTH = ("BOUNCE", "COMPLAINT")
+
+
 FINDINGS: dict[str, tuple[Facts, ProposedRun, str, Level, str]] = {
+    # reach
+    "suppressed": (
+        reach(suppressed=1204, suppresses=BOTH), WISH, "suppression", OK,
+        "Amazon SES suppresses 1,204 recipients after bounces and complaints; users with such an"
+        " address are skipped.",
+    ),
+    "none suppressed": (
+        reach(suppressed=0, suppresses=("BOUNCE",)), WISH, "suppression", OK,
+        "Amazon SES suppresses 0 recipients after bounces.",
+    ),
+    "suppression is off": (
+        reach(suppresses=()), WISH, "suppression", WARNING,
+        "Amazon SES's suppression list is off: addresses that bounced before are mailed again",
+    ),
+    "suppression is not known": (
+        reach(suppressed=FORBIDDEN, suppresses=BOTH), WISH, "suppression", WARNING,
+        "Could not determine which addresses Amazon SES suppresses; allow x:Y.",
+    ),
+    "no configuration set": (
+        reach(suppressed=0, suppresses=BOTH), WISH, "configuration set", OK,
+        "Mails are sent without a configuration set.",
+    ),
+    "configuration set is not known": (
+        reach(of_set=FORBIDDEN), WISH, "configuration set", WARNING,
+        "Could not determine what the configuration set suppresses; allow x:Y.",
+    ),
+    "opted out": (
+        reach(opted_out=1), WISH, "opted out", OK,
+        "SNS sends nothing to 1 number that opted out; users with such a number are skipped.",
+    ),
+    "opted out is not known": (
+        reach(opted_out=FORBIDDEN), WISH, "opted out", WARNING,
+        "Could not determine which numbers have opted out of text messages; allow x:Y.",
+    ),
+    "failed deliveries are not logged": (
+        reach(exports=("userAuthEvents",)), WISH, "log export", OK,
+        "Cognito does not log messages that could not be sent.",
+    ),
+    "log export is not known": (
+        reach(exports=FORBIDDEN), WISH, "log export", WARNING,
+        "Could not determine whether failed deliveries are logged; allow x:Y.",
+    ),
+    "history": (
+        reach(history=True), WISH, "event history", OK,
+        "CloudTrail's event history can be queried",
+    ),
+    "history is not known": (
+        reach(history=FORBIDDEN), WISH, "event history", WARNING,
+        "Could not determine whether CloudTrail's event history can be queried; allow x:Y.",
+    ),
     # where
     "no such pool": (
         facts(pool=NOT_FOUND, client=NOT_FOUND), WISH, "pool", STOP,

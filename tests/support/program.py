@@ -11,6 +11,7 @@ import io
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -27,6 +28,7 @@ import batch_resend
 from batch_resend.simulator.pool import Kind
 from batch_resend.simulator.rules import Cognito
 from batch_resend.simulator.server import running
+from tests.support.forked import Forked, can_be_forked
 
 CLIENT = "simulatedclient"
 SECRET = "correct-horse-battery-staple"
@@ -70,7 +72,7 @@ class Program:
             "AWS_EC2_METADATA_DISABLED": "true",
             "BATCH_RESEND_CREATE_LEDGER": "1",  # each test begins with a ledger of its own
         }
-        self._running: list[subprocess.Popen[str]] = []
+        self._running: list[Any] = []
 
     def start(self, *arguments: str, env: dict[str, str] | None = None, **more: Any) -> Any:
         options: dict[str, Any] = {
@@ -80,11 +82,13 @@ class Program:
             "text": True,
             "cwd": self.folder,
         }
-        process = subprocess.Popen(
-            [sys.executable, "-m", "batch_resend", *arguments],
-            env=self.env | (env or {}),
-            **(options | more),
-        )
+        environment, options = self.env | (env or {}), options | more
+        process: Any
+        if can_be_forked(environment, options):
+            process = Forked(arguments, env=environment, **options)
+        else:
+            command = [sys.executable, "-m", "batch_resend", *arguments]
+            process = subprocess.Popen(command, env=environment, **options)
         self._running.append(process)
         return process
 
@@ -117,7 +121,18 @@ def ended(process: Any, stdin: str | None = None) -> Ended:
     assert "Traceback" not in err
     assert "Internal error" not in err
     assert "An error in this program itself" not in err
-    return Ended(process.returncode, out, err)
+    return Ended(process.returncode, out, without_times(err))
+
+
+def without_times(log: str) -> str:
+    """A log as a person at a terminal sees it: no times, and neither first nor last line."""
+    lines = re.sub(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ ", "", log, flags=re.MULTILINE)
+    return re.sub(
+        r"^(batch-resend \S+ started, .*|Ended with exit code \d+\.)\n",
+        "",
+        lines,
+        flags=re.MULTILINE,
+    )
 
 
 def until(condition: Callable[[], bool], process: Any = None) -> None:
@@ -180,19 +195,26 @@ AGAIN = (*REPORT, "--overwrite")
 SUMMARY = ("--summary", "summary.json")
 
 
-def at_a_terminal(program: Program, answer: str | signal.Signals, *arguments: str) -> Ended:
+PLAIN_TERMINAL = {"TERM": "xterm", "NO_COLOR": "1"}
+
+
+def at_a_terminal(
+    program: Program, answer: str | signal.Signals, *arguments: str, before: str = ""
+) -> Ended:
     """Run with a person before it: what is said to them comes back as `err`.
 
-    They give the same answer however often they are asked; a signal they give once.
+    They give the same answer however often they are asked; a signal they give once. `before`
+    is typed before the program starts.
     """
     ours, theirs = pty.openpty()
-    process = program.start(*arguments, stdin=theirs, stderr=theirs, env={"TERM": "xterm"})
+    os.write(ours, before.encode())
+    process = program.start(*arguments, stdin=theirs, stderr=theirs, env=PLAIN_TERMINAL)
     os.close(theirs)
     said = b""
     with contextlib.suppress(OSError):  # this is how a terminal says that nobody is left
         while piece := os.read(ours, 65536):
             said += piece
-            if answer and said.endswith((b"[y/N] ", b" codes: ")):
+            if answer and said.endswith((b"[y/N] ", b" to confirm: ")):
                 if isinstance(answer, str):
                     os.write(ours, f"{answer}\n".encode())
                 else:

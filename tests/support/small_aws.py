@@ -1,4 +1,8 @@
-"""A small AWS over HTTP: answers for the services that preflight asks, kept in tables."""
+"""A small AWS over HTTP: answers for the services that preflight asks, kept in tables.
+
+CloudWatch is spoken in each of its protocols, for the SDK chooses by its version: query, JSON
+and CBOR.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ from urllib.parse import parse_qs
 from aiohttp import web
 
 from batch_resend.preflight.probe import CATEGORY
+from tests.support import cbor
 
 POOL = "eu-west-1_AbCdEf123"
 
@@ -43,14 +48,17 @@ class SmallAws:
     asked: list[Asked] = field(default_factory=list)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
-        body = await request.text()
+        body = await request.read()
         target = request.headers.get("X-Amz-Target", "")
-        if target:
+        if is_cbor(request):
+            operation, told = request.path.rpartition("/")[2], flat(cbor.loads(body))
+        elif target:
             operation, told = target.rpartition(".")[2], json.loads(body)
-        elif request.path == "/v2/email/account":
-            operation, told = "GetAccount", None
+            told = flat(told) if operation in METRICS else told
+        elif operation := REST.get(request.path, ""):
+            told = {name: request.query.getall(name) for name in request.query}
         else:
-            told = parse_qs(body)
+            told = parse_qs(body.decode())
             operation = told["Action"][0]
         scope = re.search(
             r"Credential=[^/]+/\d+/([^/]+)/([^/]+)/", request.headers["Authorization"]
@@ -60,11 +68,13 @@ class SmallAws:
         response = await self.instead(operation, request) if self.instead else None
         if response is not None:  # to older aiohttp an answer is an empty mapping
             return response
-        if operation in XML:
+        if is_cbor(request):
+            return in_cbor(METRICS[operation])
+        if operation in XML and not target:
             return web.Response(text=XML[operation], content_type="text/xml")
-        answer = (JSON | self.answers)[operation]
+        answer = (JSON | METRICS | self.answers)[operation]
         if isinstance(answer, str):
-            return refuse(operation, answer)
+            return refuse(request, answer)
         return web.json_response(answer)
 
     def of(self, operation: str) -> Asked:
@@ -72,7 +82,17 @@ class SmallAws:
         return found
 
 
+REST = {
+    "/v2/email/account": "GetAccount",
+    "/v2/email/suppression/addresses": "ListSuppressedDestinations",
+    "/v2/email/configuration-sets/news": "GetConfigurationSet",
+}
+
+
 XML = {
+    "ListPhoneNumbersOptedOut": '<ListPhoneNumbersOptedOutResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/">'
+    "<ListPhoneNumbersOptedOutResult><phoneNumbers><member>+15550001</member></phoneNumbers>"
+    "</ListPhoneNumbersOptedOutResult></ListPhoneNumbersOptedOutResponse>",
     "GetCallerIdentity": '<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">'
     "<GetCallerIdentityResult><Account>123456789012</Account></GetCallerIdentityResult>"
     "</GetCallerIdentityResponse>",
@@ -84,8 +104,43 @@ XML = {
 }  # fmt: skip
 
 
-def refuse(operation: str, code: str) -> web.Response:
-    if operation in XML:
+METRICS = {
+    "GetMetricData": {
+        "MetricDataResults": [
+            {"Id": "callcount", "Values": [3000.0, 900.0]},
+            {"Id": "throttlecount", "Values": []},
+        ]
+    }
+}
+
+
+def is_cbor(request: web.Request) -> bool:
+    return request.headers.get("smithy-protocol") == "rpc-v2-cbor"
+
+
+def in_cbor(answer: Any, status: int = 200) -> web.Response:
+    return web.Response(
+        status=status,
+        body=cbor.dumps(answer),
+        headers={"smithy-protocol": "rpc-v2-cbor", "Content-Type": "application/cbor"},
+    )
+
+
+def flat(value: Any, name: str = "") -> dict[str, list[str]]:
+    """A request as the query protocol has it: `Queries.member.1.Id` for the Id of the first."""
+    if isinstance(value, dict):
+        items = [(f"{name}.{key}".lstrip("."), one) for key, one in value.items()]
+    elif isinstance(value, list):
+        items = [(f"{name}.member.{n}", one) for n, one in enumerate(value, 1)]
+    else:
+        return {name: [str(value)]}
+    return {key: text for part, one in items for key, text in flat(one, part).items()}
+
+
+def refuse(request: web.Request, code: str) -> web.Response:
+    if is_cbor(request):
+        return in_cbor({"__type": code, "message": "no"}, status=400)
+    if "X-Amz-Target" not in request.headers and request.path == "/":
         error = f"<Error><Code>{code}</Code><Message>no</Message></Error>"
         text = f"<ErrorResponse>{error}</ErrorResponse>"
         return web.Response(status=400, text=text, content_type="text/xml")
@@ -123,6 +178,19 @@ JSON: dict[str, Any] = {
             },
         }
     },
+    "ListSuppressedDestinations": {
+        "SuppressedDestinationSummaries": [
+            {"EmailAddress": "a@x.example", "Reason": "BOUNCE", "LastUpdateTime": 1.0}
+        ]
+    },
+    "GetConfigurationSet": {"ConfigurationSetName": "news"},
+    "GetLogDeliveryConfiguration": {
+        "LogDeliveryConfiguration": {
+            "UserPoolId": POOL,
+            "LogConfigurations": [{"LogLevel": "ERROR", "EventSource": "userNotification"}],
+        }
+    },
+    "LookupEvents": {"Events": []},
     "GetAccount": {
         "ProductionAccessEnabled": False,
         "SendingEnabled": True,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable
 from typing import Any
 
 import anyio
@@ -54,7 +54,7 @@ class Listed:
     async def open(self) -> None:
         pass
 
-    async def batches(self) -> AsyncIterator[list[Candidate]]:
+    async def batches(self) -> AsyncGenerator[list[Candidate], None]:
         for start in range(0, len(self.candidates), 1000):
             yield self.candidates[start : start + 1000]
             if self.stale:

@@ -102,6 +102,16 @@ class LedgerRecords:
                 )
             ]
 
+    def remembered(self) -> tuple[int, float | None]:
+        """How many users count as sent to, and when the last run started, if there was one."""
+        with self._connection.errors("cannot be read"):
+            (people,) = self._db.execute(
+                "SELECT count(DISTINCT key) FROM messages"
+                " WHERE state IN ('sent', 'open', 'unknown')"
+            ).fetchone()
+            (last,) = self._db.execute("SELECT max(started_at) FROM runs").fetchone()
+        return int(people), last
+
     def messages(self, *, unknown: bool = False) -> Iterator[Message]:
         """Yield all messages, or the unknown ones, the oldest first."""
         where = "WHERE state IN ('open', 'unknown')" if unknown else ""

@@ -1,7 +1,7 @@
 """The geometry of the page's charts. Pure: sums go in, places come out.
 
-Across, places are percentages of the width, so that a chart fits a telephone and a sheet
-of paper with its letters at their own size; upwards they are pixels from the top.
+Horizontal places are percentages of the width, so that a chart fits a phone and a sheet of
+paper with its letters at their own size; vertical places are pixels from the top.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -19,10 +19,11 @@ TOP, BASE, HEIGHT = 20.0, 200.0, 226.0  #: pixels: highest value, zero line, who
 _MOST_BINS = 120
 _LEAST_BINS = 10
 _MOST_TICKS = 6
-_FAR = 3.0  #: a ceiling so many times above all that was measured is not drawn
+_FAR = 3.0  #: a limit that many times above the peak is not drawn
 _STEPS = (
     1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400,
 )  # fmt: skip
+_DAYS = (1, 7, 28)
 _UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 
 
@@ -37,7 +38,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """Bars on top of each other, and what they say in words."""
+    """Bars on top of each other, and their numbers in words."""
 
     x: float
     width: float
@@ -84,10 +85,10 @@ def over_time(
     samples: Sequence[Sample],
     ceiling: float | None,
 ) -> Chart | None:
-    """Draw users a second over time, with throttled requests on top, against the ceiling.
+    """Draw users per second over time, with throttled requests on top, against the limit.
 
-    The counters are by second since the epoch. Throttled requests are those that the
-    samples saw; without samples they are `again`, the earlier tries of users settled then.
+    The counters are by second since the epoch. Throttled requests are those of the samples;
+    without samples they are `again`, the earlier attempts of users settled then.
     """
     throttled = _rises(samples) if samples else again
     seconds = [*sent, *other, *throttled]
@@ -105,8 +106,8 @@ def over_time(
     for n in range(bins):
         parts = {kind: rate[n] for kind, rate in rates.items() if rate[n]}
         if parts:
-            told = ", ".join(f"{value:.3g}/s {kind}" for kind, value in parts.items())
-            title = f"{_clock(start + n * step)}: {told}"
+            words = ", ".join(f"{value:.3g}/s {kind}" for kind, value in parts.items())
+            title = f"{_clock(start + n * step)}: {words}"
             columns.append(_column(n, bins, parts, top, title))
     lines = list(_pace(samples, start, step * bins, top))
     if near and ceiling is not None:
@@ -123,11 +124,49 @@ def over_time(
     )
 
 
+def by_day(counts: Mapping[str, Counter[int]]) -> Chart | None:
+    """Draw counts by day since 1970-01-01, the kinds on top of each other.
+
+    Many days share a column: a week of them, or four weeks.
+    """
+    days = [day for by_day in counts.values() for day, count in by_day.items() if count]
+    if not days:
+        return None
+    start, span = min(days), max(days) - min(days) + 1
+    step = next((s for s in _DAYS if span <= s * _MOST_BINS), -(-span // _MOST_BINS))
+    bins = max(_LEAST_BINS, -(-span // step))
+    sums: dict[str, Counter[int]] = {kind: Counter() for kind in counts}
+    for kind, of_kind in counts.items():
+        for day, count in of_kind.items():
+            sums[kind][(day - start) // step] += count
+    peak = max(sum(of[n] for of in sums.values()) for n in range(bins))
+    top, upwards = _scale(peak)
+    columns = []
+    for n in range(bins):
+        parts = {kind: float(of[n]) for kind, of in sums.items() if of[n]}
+        if parts:
+            words = ", ".join(f"{count:,.0f} {kind}" for kind, count in parts.items())
+            title = f"{day_name(start + n * step)}{f', {step} days' if step > 1 else ''}: {words}"
+            columns.append(_column(n, bins, parts, top, title))
+    every = max(1, -(-bins // (_MOST_TICKS - 1)))  # dates are wide
+    across = [
+        Tick(round(100 * (n + 0.5) / bins, 3), day_name(start + n * step, year=False))
+        for n in range(0, bins, every)
+    ]
+    return Chart(tuple(columns), (), tuple(across), upwards, _kinds(columns, []), step, float(peak))
+
+
+def day_name(day: int, *, year: bool = True) -> str:
+    """Return the date of a day since 1970-01-01."""
+    at = datetime.fromtimestamp(day * 86400, UTC)
+    return f"{at.day} {at.strftime('%b %Y' if year else '%b')}"
+
+
 def distribution(latencies: Counter[int], marks: dict[str, int]) -> Chart | None:
     """Draw how many requests took how many milliseconds, with marks at some values.
 
-    The axis ends beyond the 99th percentile, or three times the 90th where that is less: a
-    few time-outs must not crowd out the rest. What took longer stands in the last column.
+    The axis ends beyond the 99th percentile, or three times the 90th if that is less: a few
+    timeouts must not crowd out the rest. Longer ones are in the last column.
     """
     if not latencies.total():
         return None
@@ -168,7 +207,7 @@ def distribution(latencies: Counter[int], marks: dict[str, int]) -> Chart | None
 
 
 def _bins(latencies: Counter[int]) -> tuple[int, int, int]:
-    """Choose where the axis begins, the width of a column, and how many there are."""
+    """Return where the axis starts, the width of a column, and their number."""
     low = min(latencies)
     most = min(percentile(latencies, 0.99), max(low, 3 * percentile(latencies, 0.9)))
     step = _round_up(max(1, (most - low) / 40))
@@ -177,7 +216,7 @@ def _bins(latencies: Counter[int]) -> tuple[int, int, int]:
 
 
 def percentile(counts: Counter[int], part: float) -> int:
-    """Give the smallest value that is not below `part` of them (nearest rank)."""
+    """Return the smallest value that is not below `part` of them (nearest rank)."""
     left = part * counts.total()
     for value in sorted(counts):
         left -= counts[value]
@@ -235,7 +274,7 @@ def _height(value: float, top: float) -> float:
 
 
 def _scale(highest: float) -> tuple[float, tuple[Tick, ...]]:
-    """Choose the top of the scale and its marks."""
+    """Return the top of the scale and its marks."""
     step = _nice(highest / 4)
     marks = max(1, math.ceil(round(highest / step, 6)))
     top = marks * step
@@ -243,7 +282,7 @@ def _scale(highest: float) -> tuple[float, tuple[Tick, ...]]:
 
 
 def _nice(least: float) -> float:
-    """Give the next of 1, 2, 5, 10, 20, ... (and of 0.1, 0.2, ...)."""
+    """Return the next of 1, 2, 5, 10, 20, ... (and of 0.1, 0.2, ...)."""
     power = 10.0 ** math.floor(math.log10(least))
     return next(n * power for n in (1, 2, 5, 10) if n * power >= least * (1 - 1e-9))
 

@@ -5,114 +5,118 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
-from batch_resend.errors import Exit
-from batch_resend.job.outcome import Stop
-from batch_resend.masking import mask, printable
+from batch_resend.masking import printable
 from batch_resend.model import Outcome, Reason
+from batch_resend.preflight.preview import Preview
 from batch_resend.reasons import ADVICE
-from batch_resend.reports.page.charts import (
-    BASE,
-    HEIGHT,
-    TOP,
-    Chart,
-    distribution,
-    over_time,
-    percentile,
-)
-from batch_resend.reports.page.figures import Domain, Figures, Report
+from batch_resend.reports.page import domains, headline, technical
+from batch_resend.reports.page.approval import approval
+from batch_resend.reports.page.cards import cards, stopped
+from batch_resend.reports.page.charts import BASE, HEIGHT, TOP
+from batch_resend.reports.page.figures import Figures, Report
 from batch_resend.reports.page.samples import Sample
-from batch_resend.reports.page.table import cells, left_out, table
+from batch_resend.reports.page.table import left_out, table
+from batch_resend.reports.page.tiles import tiles
+from batch_resend.reports.page.titles import OUTCOME_TITLES, title
 from batch_resend.wording import grouped
 
 FIRST_ROWS = 100  #: rows to see at a time
-_DOMAINS = 12
-_CHARTS = 6
-
-_AGAIN = frozenset({Reason.ATTEMPT_LIMIT, Reason.BLOCKED, Reason.CONNECTION})
 
 
 def context(
-    figures: Figures, summary: dict[str, Any] | None, samples: Sequence[Sample], *, masked: bool
+    figures: Figures,
+    summary: dict[str, Any] | None,
+    samples: Sequence[Sample],
+    *,
+    masked: bool,
+    plan: Preview | None = None,
+    now: float,
 ) -> dict[str, Any]:
     """Return the values that the page's template needs, by their names there."""
     rows, embedded = table(figures.shown, masked=masked)
     of_run = _report_of(figures.reports, summary)
+    dry_run = _is_dry_run(figures, summary)
+    reasons = list(Reason)
+    here = Counter(reasons[row[3]] for row in rows)
     return {
         "figures": figures,
         "several": len(figures.reports) > 1,
         "summary": summary,
-        "title": _title(figures, summary),
-        "banners": _banners(figures, summary),
+        "dry_run": dry_run,
+        "now": now,
+        "name": _name(figures, summary),
+        "headline": headline.headline(figures, dry_run=dry_run),
+        "when": headline.when(figures, summary),
+        "where": headline.where(summary) if summary is not None else "",
+        "fates": headline.fates(figures, stopped(summary)),
+        "banners": _banners(figures, summary, dry_run=dry_run),
         "notes": _notes(figures, summary, of_run),
-        "tiles": _tiles(figures),
-        "steps": _steps(figures, summary),
-        "timelines": _timelines(figures, summary, of_run, samples),
+        "plan": approval(plan) if plan is not None else [],
+        "tiles": tiles(figures.outcomes),
+        "cards": [
+            (card, sum(here[reason] for reason in card.reasons)) for card in cards(figures, summary)
+        ],
+        "timelines": technical.timelines(figures, summary, of_run, samples),
         "geometry": {"top": TOP, "base": BASE, "height": HEIGHT},
-        "latency": _latency(figures.latencies),
+        "latency": technical.latency(figures.latencies),
         "reasons": _reasons(figures.reasons),
-        "domains": _domains(figures.domains, masked=masked),
-        "more_domains": len(figures.domains) - _DOMAINS,
-        "unknown": _unknown(figures, masked=masked),
+        "domains": domains.split(figures.domains),
         "rows": rows[:FIRST_ROWS],
         "shown": len(rows),
         "left_out": left_out(figures.outcomes, rows),
-        "labels": [[str(reason.outcome), str(reason)] for reason in Reason],
-        "outcomes": [str(outcome) for outcome in Outcome if figures.outcomes[outcome]],
+        "labels": _labels(reasons),
+        "outcomes": [(str(o), OUTCOME_TITLES[o]) for o in Outcome if figures.outcomes[o]],
         "embedded": embedded,
         "first_rows": FIRST_ROWS,
         "masked": masked,
     }
 
 
-def _title(figures: Figures, summary: dict[str, Any] | None) -> str:
+def _labels(reasons: Sequence[Reason]) -> list[list[str]]:
+    """Return outcome and reason of each row's number, as codes and in words."""
+    return [
+        [str(reason.outcome), str(reason), OUTCOME_TITLES[reason.outcome], title(reason)]
+        for reason in reasons
+    ]
+
+
+def _name(figures: Figures, summary: dict[str, Any] | None) -> str:
     if summary is not None:
         return printable(summary["input"])
     names = [printable(report.name) for report in figures.reports]
     return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
 
 
-@dataclass(frozen=True, slots=True)
-class _Tile:
-    outcome: str
-    count: int
-    x: float
-    width: float
-    percent: str
+def _is_dry_run(figures: Figures, summary: dict[str, Any] | None) -> bool:
+    """Whether the page is for the approval of a run: nothing was sent, and some is planned."""
+    if summary is not None and len(figures.reports) == 1:
+        return bool(summary["dry_run"])
+    return bool(figures.outcomes[Outcome.PLANNED]) and not figures.outcomes[Outcome.SENT]
 
 
-def _tiles(figures: Figures) -> list[_Tile]:
-    tiles, x = [], 0.0
-    for outcome in Outcome:
-        count = figures.outcomes[outcome]
-        if not count and outcome not in {Outcome.SENT, Outcome.FAILED, Outcome.UNKNOWN}:
-            continue
-        part = 100 * count / figures.users if figures.users else 0.0
-        percent = f"{part:.1f} %" if part >= 0.1 or not count else "below 0.1 %"
-        tiles.append(_Tile(str(outcome), count, round(x, 3), round(part, 3), percent))
-        x += part
-    return tiles
-
-
-def _banners(figures: Figures, summary: dict[str, Any] | None) -> list[tuple[str, str]]:
-    """Say what must not be overlooked: big words, and a sentence."""
+def _banners(
+    figures: Figures, summary: dict[str, Any] | None, *, dry_run: bool
+) -> list[tuple[str, str]]:
+    """Return what must not be overlooked: big words, and a sentence."""
     banners = []
     made_up = [report.name for report in figures.reports if report.simulated]
     if summary is not None and summary["simulated"]:
-        banners.append(("Simulated", "No real person was written to."))
+        banners.append(("Simulated", "No messages were sent to real users."))
     elif made_up:
         which = "" if len(made_up) == len(figures.reports) else f" in {', '.join(made_up)}"
         banners.append(
-            ("Simulated", f"No real person was written to: the request ids{which} are made up.")
-        )
-    if figures.outcomes[Outcome.PLANNED] or (summary is not None and summary["dry_run"]):
-        banners.append(("Dry run", "Nobody was asked for: “planned” is who would be sent a code."))
+            ("Simulated", f"No messages were sent to real users: the request IDs{which} are those"
+             " of a simulation.")
+        )  # fmt: skip
+    if dry_run:
+        banners.append(("Dry run", "Nothing was sent. This page shows what the run would do."))
+    elif figures.outcomes[Outcome.PLANNED]:
+        banners.append(("Partly a dry run", "“Planned” users were not sent a code."))
     if summary is not None and not summary["simulated"] and not summary["endpoint_is_aws"]:
         banners.append(
-            ("Not AWS", f"The endpoint was not AWS's own: {printable(summary['endpoint'])}")
+            ("Not AWS", f"The requests went to another endpoint: {printable(summary['endpoint'])}")
         )
     return banners
 
@@ -121,16 +125,22 @@ def _notes(figures: Figures, summary: dict[str, Any] | None, of_run: Report) -> 
     notes = []
     if summary is not None and summary["rows"] != of_run.rows:
         notes.append(
-            f"The summary counts {summary['rows']:,} rows and {printable(of_run.name)} has"
-            f" {of_run.rows:,}: they may not belong together."
+            f"The summary counts {summary['rows']:,} rows, but {printable(of_run.name)} has"
+            f" {of_run.rows:,}. They may not belong together."
         )
-    if not figures.rows:
-        notes.append("There are no rows in the report.")
+    if figures.repeated:
+        was = "was" if figures.repeated == 1 else "were"
+        notes.append(f"{grouped(figures.repeated, 'user')} {was} sent more than one code.")
+    if summary is not None and summary.get("existence_hidden") and figures.outcomes[Outcome.SENT]:
+        notes.append(
+            "The app client hides unknown users (PreventUserExistenceErrors), so “sent” may"
+            " include names that do not exist."
+        )
     return notes
 
 
 def _report_of(reports: list[Report], summary: dict[str, Any] | None) -> Report:
-    """Find the report of the summary's run: by its name, else the last."""
+    """Return the report of the summary's run: the one with its name, else the last."""
     if summary is not None:
         name = os.path.basename(summary["report"])  # noqa: PTH119 - paths stay as they were typed
         for report in reports:
@@ -139,158 +149,24 @@ def _report_of(reports: list[Report], summary: dict[str, Any] | None) -> Report:
     return reports[-1]
 
 
-@dataclass(frozen=True, slots=True)
-class _Step:
-    sentence: str
-    command: str = ""
-
-
-def _steps(figures: Figures, summary: dict[str, Any] | None) -> list[_Step]:
-    """Say what to do next, with the command where it is known."""
-    command = printable(summary["next_command"] or "") if summary is not None else ""
-    counts, reasons = figures.outcomes, figures.reasons
-    steps = []
-    why = _stopped(summary)
-    unable = summary is not None and summary["exit_code"] == Exit.SETTINGS
-    if why:
-        steps.append(_Step(f"The run stopped early. {why}"))
-    if counts[Outcome.PLANNED]:
-        steps.append(_Step("To send the codes that were planned:", command))
-    elif counts[Outcome.NOT_ATTEMPTED]:
-        users = grouped(counts[Outcome.NOT_ATTEMPTED], "user")
-        first = "When that is put right, to ask for" if unable else "To go on with"
-        steps.append(
-            _Step(f"{first} the {users} not attempted (nobody is written to twice):", command)
-        )
-    elif counts[Outcome.FAILED]:
-        users = grouped(counts[Outcome.FAILED], "user")
-        when = ["an hour later"] if reasons[Reason.ATTEMPT_LIMIT] else []
-        if any(r.outcome is Outcome.FAILED and r not in _AGAIN for r in reasons):
-            when.append("once the causes below are mended")
-        when.append("whoever was sent a code is skipped")
-        steps.append(
-            _Step(f"To ask again for the {users} who failed ({', '.join(when)}):", command)
-        )
-    elif reasons[Reason.OVER_LIMIT]:
-        users = grouped(reasons[Reason.OVER_LIMIT], "user")
-        steps.append(_Step(f"To go on with the {users} left out by the limit:", command))
-    else:
-        steps.append(_Step("Nobody is left to be asked for."))
-    if command and (doubtful := counts[Outcome.UNKNOWN] + reasons[Reason.OUTCOME_UNKNOWN]):
-        steps.append(
-            _Step(
-                f"To write again to the {grouped(doubtful, 'unknown user')} too, accepting that"
-                " somebody may get two messages:",
-                f"{command} --resend-unknown all",
-            )
-        )
-    if not command and any(step.sentence.endswith(":") for step in steps):
-        steps.append(
-            _Step(
-                "Run the same command as before. (The page names it where it is made by `run"
-                " --html`, or with the run's `--summary` file.)"
-            )
-        )
-    return steps
-
-
-def _stopped(summary: dict[str, Any] | None) -> str:
-    if summary is None or summary["stopped_by"] is None:
-        return ""
-    known = {str(stop): stop.sentence for stop in Stop}
-    stopped = summary["stopped_by"]
-    why = known.get(stopped, f"Reason: {printable(stopped)}.")
-    return f"{why} ({printable(summary['detail'])})" if summary["detail"] else why
-
-
-@dataclass(frozen=True, slots=True)
-class _Timeline:
-    name: str
-    chart: Chart
-    caption: str
-    description: str
-
-
-def _timelines(
-    figures: Figures, summary: dict[str, Any] | None, of_run: Report, samples: Sequence[Sample]
-) -> list[_Timeline]:
-    """Draw each run that asked for anybody; the last ones, if they are many."""
-    timelines = []
-    for report in figures.reports:
-        own = report is of_run and summary is not None
-        seen = samples if own else ()
-        ceiling = summary["ceiling"] if own and summary is not None else None
-        chart = over_time(report.sent, report.other, report.again, seen, ceiling)
-        if chart is None or report.first is None:
-            continue
-        sent, other = report.sent.total(), report.other.total()
-        again = summary["throttled"] if own and summary is not None else report.again.total()
-        start = min([*report.sent, *report.other])
-        facts = [
-            f"{grouped(sent, 'code')} sent, {grouped(other, 'user')} asked for in vain",
-            f"{again:,} throttled" if own else f"{again:,} earlier tries",
-            f"at most {chart.peak:.3g} requests a second, over {grouped(chart.step, 'second')}",
-        ]
-        if ceiling is not None:
-            drawn = "" if "ceiling" in chart.kinds else " (far above, so not drawn)"
-            facts.append(f"the ceiling was {ceiling:g} a second{drawn}")
-        caption = f"From {moment(start)}. " + ("" if seen or not again else _EARLIER)
-        timelines.append(
-            _Timeline(printable(report.name), chart, caption.strip(), "; ".join(facts) + ".")
-        )
-    return timelines[-_CHARTS:]
-
-
-_EARLIER = (
-    "Earlier tries (throttled, or without a connection) stand where their user was settled:"
-    " the report does not say when they were made."
-)
-
-
-def _latency(latencies: Counter[int]) -> dict[str, Any] | None:
-    if not latencies:
-        return None
-    marks = {name: percentile(latencies, part) for name, part in _PERCENTILES.items()}
-    chart = distribution(latencies, marks)
-    told = ", ".join(f"{name} {value:,} ms" for name, value in marks.items())
-    return {
-        "chart": chart,
-        "marks": {**marks, "longest": max(latencies)},
-        "description": f"{grouped(latencies.total(), 'request')}: {told}, longest"
-        f" {max(latencies):,} ms.",
-    }
-
-
-_PERCENTILES = {"median": 0.5, "p95": 0.95, "p99": 0.99}
-
-
 def _reasons(reasons: Counter[Reason]) -> list[dict[str, Any]]:
     return [
-        {"reason": reason, "count": reasons[reason], "advice": ADVICE[reason]}
+        {
+            "reason": reason,
+            "title": title(reason),
+            "count": reasons[reason],
+            "meaning": _capital(ADVICE[reason].meaning),
+            "action": _capital(ADVICE[reason].action),
+        }
         for reason in sorted(reasons, key=lambda r: (_WEIGHT[r.outcome], -reasons[r], r))
     ]
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 _WEIGHT = {outcome: n for n, outcome in enumerate(
     (Outcome.FAILED, Outcome.UNKNOWN, Outcome.NOT_ATTEMPTED, Outcome.PLANNED, Outcome.SENT,
      Outcome.SKIPPED)
 )}  # fmt: skip
-
-
-def _domains(domains: list[Domain], *, masked: bool) -> list[tuple[str, Domain]]:
-    return [
-        (mask("@" + domain.name)[3:] if masked else "@" + printable(domain.name), domain)
-        for domain in domains[:_DOMAINS]
-    ]
-
-
-def _unknown(figures: Figures, *, masked: bool) -> dict[str, Any]:
-    return {
-        "count": figures.outcomes[Outcome.UNKNOWN] + figures.reasons[Reason.OUTCOME_UNKNOWN],
-        "rows": [cells(row, masked=masked) for row in figures.unknown],
-    }
-
-
-def moment(seconds: float) -> str:
-    """Return a time in UTC, to the second."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -1,28 +1,32 @@
 """The page: reports for people, in one HTML file that needs nothing else.
 
 It loads nothing and sends nothing: style, script and rows are in the file, and its own
-content security policy forbids everything but these two, by their hashes. Whatever comes
-from outside stands in it as text: the template escapes every value, the script writes
-text and never markup. Names are masked unless asked otherwise.
+content security policy forbids everything but these two, by their hashes. All foreign
+values are shown as text: the template escapes every value, the script writes text and
+never markup. Names are masked by default.
 
-The charts are SVG drawn by the template, so that they take on the page's colours by day
-and by night; a plotting library would bring fonts and colours of its own, at a thousand
-times the size.
+The charts are SVG drawn by the template, so that they use the page's colors in light and
+dark mode; a plotting library would bring fonts and colors of its own, at a thousand times
+the size.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import re
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
 from importlib.resources import files
 from typing import Any
 
 from batch_resend.masking import printable
-from batch_resend.reports.page.context import context, moment
+from batch_resend.preflight.preview import Preview
+from batch_resend.reports.page.context import context
 from batch_resend.reports.page.figures import read_reports
 from batch_resend.reports.page.samples import Sample
+from batch_resend.reports.page.technical import moment
 
 
 def page(
@@ -31,30 +35,40 @@ def page(
     summary: dict[str, Any] | None = None,
     samples: Sequence[Sample] = (),
     masked: bool = True,
+    plan: Preview | None = None,
+    now: float | None = None,
 ) -> bytes:
-    """Make the page of these reports; raises `InputError`.
+    """Return the page of these reports; raises `InputError`.
 
-    `summary` is that of one of their runs, as `Summary.as_json` gives it, and `samples`
-    are those of the same run.
+    `summary` is that of one of their runs, as `Summary.as_json` returns it; `samples` and
+    `plan` are those of the same run. `now` dates the page.
     """
-    return _rendered(context(read_reports(reports), summary, samples, masked=masked))
+    values = context(
+        read_reports(reports),
+        summary,
+        samples,
+        masked=masked,
+        plan=plan,
+        now=time.time() if now is None else now,
+    )
+    return rendered("page.html", values)
 
 
 def page_name(report: str) -> str:
-    """Name the page of a report: beside it, with `.html` in place of its ending."""
+    """Return the name of a report's page: beside it, with the ending `.html`."""
     stem = report.removesuffix(".gz").removesuffix(".csv")
     return f"{stem}.html"
 
 
-def _rendered(values: dict[str, Any]) -> bytes:
+def rendered(template: str, values: Mapping[str, Any]) -> bytes:
+    """Return a page, made from a template among the assets."""
     import jinja2
     from markupsafe import Markup
 
     folder = files("batch_resend.reports.page") / "assets"
-    style, script, template = (
-        (folder / name).read_text("utf-8") for name in ("style.css", "script.js", "page.html")
-    )
+    style, script = ((folder / name).read_text("utf-8") for name in ("style.css", "script.js"))
     environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(lambda name: (folder / name).read_text("utf-8")),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -62,19 +76,20 @@ def _rendered(values: dict[str, Any]) -> bytes:
         keep_trailing_newline=True,
     )
     environment.filters |= {
-        "arguments": _arguments,
         "moment": moment,
         "number": "{:,}".format,
         "printable": printable,
+        "time": _time,
+        "clock": partial(_time, full=False),
         "words": _words,
     }
-    text = environment.from_string(template).render(
+    text = environment.get_template(template).render(
         values,
         style=Markup(style),  # noqa: S704 - our own file
         script=Markup(script),  # noqa: S704 - our own file
         style_hash=_hash(style),
         script_hash=_hash(script),
-        embedded=Markup(values["embedded"]),  # noqa: S704 - JSON in which no < is left
+        embedded=Markup(values.get("embedded", "[]")),  # noqa: S704 - JSON without any <
     )
     return text.encode("utf-8", "backslashreplace")
 
@@ -83,19 +98,32 @@ def _hash(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _words(text: str) -> Any:
-    """Mark up what stands between backticks as code."""
+def _time(seconds: float, *, full: bool = True) -> Any:
+    """Mark up a time in UTC, which the script turns into the reader's own."""
     from markupsafe import Markup
 
-    parts = text.split("`")
-    return Markup("").join(
-        Markup("<code>{}</code>").format(part) if n % 2 else part for n, part in enumerate(parts)
+    at = datetime.fromtimestamp(seconds, UTC)
+    day = f"{at.day} {at.strftime('%b %Y, ')}" if full else ""
+    return Markup('<time datetime="{}"{}>{}</time>').format(
+        at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "" if full else Markup(" data-clock"),
+        day + at.strftime("%H:%M UTC"),
     )
 
 
-def _arguments(command: str) -> Any:
-    """Keep each option of a command in one piece: lines break between them only."""
+def _words(text: str, at: float | None = None) -> Any:
+    """Mark up the text between backticks as code, and `{at}` as the time `at`."""
     from markupsafe import Markup
 
-    pieces = re.split(" (?=--)", command)
-    return Markup(" ").join(Markup("<span>{}</span>").format(piece) for piece in pieces)
+    parts = text.split("`")
+    made = Markup("")
+    for n, part in enumerate(parts):
+        if n % 2:
+            made += Markup("<code>{}</code>").format(part)
+            continue
+        before, mark, after = part.partition("{at}")
+        if mark and at is not None:
+            made += Markup("{}{}{}").format(before, _time(at), after)
+        else:
+            made += part
+    return made

@@ -1,8 +1,8 @@
-"""How a run stood from second to second: what its report cannot tell afterwards.
+"""Samples of a run, second by second: what its report does not contain.
 
-A row of the report knows when its user was settled, but not when an earlier try was
-throttled, nor which pace and ceiling held. Flat memory: when there are too many samples
-every other is dropped, and from then on half as many are taken.
+A row of the report has the time when its user was settled, but not the times of throttled
+attempts, nor the rate and limit. Flat memory: when there are too many samples, every other
+one is dropped, and from then on half as many are taken.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ class Sample:
 
     at: float
     throttled: int
-    rate: float  #: the pace, in requests a second
+    rate: float  #: requests per second
     ceiling: float
 
 
 @dataclass(slots=True)
 class Samples:
-    """The samples of a run; `every` is how many seconds to wait for the next one."""
+    """The samples of a run; `every` is the number of seconds until the next one."""
 
     every: float = 1.0
     taken: list[Sample] = field(default_factory=list)
 
     def add(self, sample: Sample) -> None:
-        """Keep a sample, and make room where there are too many."""
+        """Keep a sample, and make room if there are too many."""
         self.taken.append(sample)
         if len(self.taken) >= _MOST:
             self.taken = self.taken[::2]

@@ -19,7 +19,7 @@ _LABEL = 3  #: where the reason's number stands in a row
 
 
 def table(rows: list[Row], *, masked: bool) -> tuple[list[list[Any]], str]:
-    """Give the rows as lists and as JSON for the script, as many as there is room for."""
+    """Return the rows as lists and as JSON for the script, as many as there is room for."""
     shown, lines, size = [], [], 0
     for row in rows:
         values = cells(row, masked=masked)
@@ -35,7 +35,7 @@ def table(rows: list[Row], *, masked: bool) -> tuple[list[list[Any]], str]:
 
 
 def left_out(outcomes: Mapping[Outcome, int], rows: list[list[Any]]) -> str:
-    """Say how many of each outcome there was no room for; "" if all are there."""
+    """Return how many of each outcome there was no room for, in words; "" if none."""
     here = Counter(_OUTCOMES[row[_LABEL]] for row in rows)
     return ", ".join(
         f"{count - here[outcome]:,} {outcome}"
@@ -45,14 +45,14 @@ def left_out(outcomes: Mapping[Outcome, int], rows: list[list[Any]]) -> str:
 
 
 def cells(row: Row, *, masked: bool) -> list[Any]:
-    """Give what is shown of a row: report, row, user, reason, message, tries, end, took."""
+    """Return a row's cells: report, row, user, reason, message, attempts, time, duration."""
     name = mask(row.username) if masked else printable(row.username)
     code, message, destination = (
         mask_within(text, row.username) if masked else printable(text)
         for text in (row.error_code, row.error_message, row.destination)
     )
-    told = [code, message[:_LONGEST_MESSAGE]]
-    text = ": ".join(part for part in told if part) or destination
+    parts = [code, message[:_LONGEST_MESSAGE]]
+    text = ": ".join(part for part in parts if part) or destination
     moment = printable(row.finished_at[:19].replace("T", " "))
     return [
         row.report + 1, row.row, name, _NUMBERS[row.reason], text, row.attempts, moment,

@@ -1,0 +1,29 @@
+"""The commands that show and settle unknown outcomes, and when the records are there. Pure."""
+
+from __future__ import annotations
+
+import shlex
+
+from batch_resend.ledger.dynamodb.address import is_table
+from batch_resend.masking import printable
+
+RECORDED_AFTER = 900.0  #: seconds until CloudTrail has most calls; about 300 on average
+
+
+def status_command(ledger: str, region: str = "", *more: str) -> str:
+    """Return the command that shows what the ledger knows; a table needs its Region."""
+    words = ["batch-resend", "status", "--ledger", ledger]
+    if region and is_table(ledger):
+        words += ["--region", region]
+    return printable(shlex.join([*words, *more]))
+
+
+def reconcile_command(ledger: str, region: str = "", endpoint: str = "") -> str:
+    """Return the command that settles unknown outcomes, wherever the ledger is.
+
+    `endpoint` is Cognito's, if it is not one of AWS's own.
+    """
+    words = ["batch-resend", "reconcile", "--ledger", ledger]
+    words += ["--region", region] if region else []
+    words += ["--endpoint-url", endpoint] if endpoint else []
+    return printable(shlex.join(words))

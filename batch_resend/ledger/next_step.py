@@ -1,0 +1,46 @@
+"""What to do after the last run of a ledger, in words and with its command. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from batch_resend.ledger import PastRun
+from batch_resend.masking import printable
+from batch_resend.wording import some
+
+
+def next_step(runs: Sequence[PastRun], *, running: bool | None) -> list[str]:
+    """Return what to do now: resume, try again, or nothing; the command on a line of its own."""
+    if not runs:
+        return ["Next: nothing was sent yet. Start a run."]
+    last = runs[-1]
+    if last.finished_at is None:
+        if running:
+            return ["Next: wait until the run in progress has ended."]
+        return ["Next: run the command of that run again to resume it."]
+    if "error" in last.summary:
+        return ["Next: fix what kept the last run from starting, then run its command again."]
+    counts = last.summary.get("counts", {})
+    left, failed = (int(counts.get(outcome, 0)) for outcome in ("not-attempted", "failed"))
+    if left:
+        cause = last.summary.get("stopped_by") or "it ended"
+        text = f"Next: the last run stopped early ({cause}), with {some(left, 'user')} left."
+        return [f"{text} To resume:", *_command(last)]
+    if failed:
+        text = f"Next: the last run failed for {some(failed, 'user')}."
+        return [f"{text} Fix the causes, then:", *_command(last)]
+    return ["Next: nothing. The last run reached all its users."]
+
+
+def last_cap(runs: Sequence[PastRun]) -> int | None:
+    """Return the maximum of messages per user of the last run that has one noted."""
+    for run in reversed(runs):
+        cap = run.summary.get("max_sends")
+        if isinstance(cap, int):
+            return cap
+    return None
+
+
+def _command(run: PastRun) -> list[str]:
+    command = run.summary.get("next_command")
+    return [f"  {printable(str(command))}"] if command else ["  the command of that run"]

@@ -1,0 +1,71 @@
+"""What the answers of AWS say, as facts. Pure; raises what a wrong shape raises.
+
+The client secret is compared here, in constant time, and is in no fact.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+from typing import Any
+
+from batch_resend.masking import printable
+from batch_resend.preflight.facts import SUPPRESSES, ClientFacts, PoolFacts, Secret
+
+
+def read_pool(told: Mapping[str, Any]) -> PoolFacts:
+    """Read a user pool."""
+    mail = told.get("EmailConfiguration") or {}
+    return PoolFacts(
+        account=of_arn(told.get("Arn") or "", 4),
+        verifies=tuple(map(str, told.get("AutoVerifiedAttributes") or ())),
+        aliases=tuple(map(str, told.get("AliasAttributes") or ())),
+        by_ses=mail.get("EmailSendingAccount") == "DEVELOPER",
+        source_arn=str(mail.get("SourceArn") or ""),
+        configuration_set=str(mail.get("ConfigurationSet") or ""),
+        triggers=tuple(
+            sorted(name for name, value in (told.get("LambdaConfig") or {}).items() if value)
+        ),
+        sms_region=str((told.get("SmsConfiguration") or {}).get("SnsRegion") or ""),
+        sms_failure=printable(str(told.get("SmsConfigurationFailure") or "")),
+        # Absent in pools made before 2020-02-12, or by other means than the console: sensitive.
+        case_sensitive=(told.get("UsernameConfiguration") or {}).get("CaseSensitive") is not False,
+        users=int(told.get("EstimatedNumberOfUsers") or 0),
+        tier=str(told.get("UserPoolTier") or ""),
+    )
+
+
+def read_client(told: Mapping[str, Any], given: str | None) -> ClientFacts:
+    """Read an app client, and how its secret compares with the one that was given."""
+    needed = told.get("ClientSecret")
+    if needed:
+        if given is None:
+            secret = Secret.MISSING
+        else:
+            same = hmac.compare_digest(str(needed).encode(), given.encode())
+            secret = Secret.MATCHES if same else Secret.DIFFERS
+    else:
+        secret = Secret.NOT_NEEDED if given is None else Secret.SUPERFLUOUS
+    return ClientFacts(
+        secret=secret, hides_existence=told.get("PreventUserExistenceErrors") == "ENABLED"
+    )
+
+
+def read_reasons(told: Any) -> tuple[str, ...]:
+    """Read what an account suppresses addresses for; where it does not say, as by default."""
+    reasons = (told or {}).get("SuppressedReasons")
+    return SUPPRESSES if reasons is None else tuple(map(str, reasons))
+
+
+def of_arn(arn: str, part: int) -> str:
+    """Give a part of an ARN: 3 is the Region, 4 the account."""
+    parts = str(arn).split(":")
+    return parts[part] if len(parts) > part else ""
+
+
+def positive(value: Any) -> float:
+    """Read a quota."""
+    number = float(value)
+    if not number > 0:
+        raise ValueError("a quota is above 0")
+    return number
