@@ -160,8 +160,8 @@ class Probe:
             found = await self.ask("", ask_for_code, within=math.inf)  # a person takes their time
         if found is None:
             self._none = Unknown("", Why.CREDENTIALS)
-        elif isinstance(result, Unknown):
-            self._none = result
+        elif isinstance(found, Unknown):
+            self._none = found
 
     async def account(self) -> str | Unknown:
         """Ask whose credentials these are."""
@@ -290,7 +290,7 @@ class Probe:
                     StartTime=now - timedelta(hours=1),
                     EndTime=now,
                 )
-            counted = {metric["Id"]: metric["Values"] for metric in answer["MetricDataResults"]}
+            counted = {found["Id"]: found["Values"] for found in answer["MetricDataResults"]}
             return Usage(
                 peak=max(counted["callcount"], default=0.0) / _FIVE_MINUTES,
                 throttled=round(sum(counted["throttlecount"])),

@@ -42,7 +42,6 @@ CODE_TO_DO = {
     "job/pacing.py",
     "ledger/status.py",
     "preflight/estimate.py",
-    "preflight/preview.py",
     "reports",
     "run",
 }
