@@ -25,7 +25,7 @@ Path = str | os.PathLike[str]
 Pattern = str | re.Pattern[str]
 SecretSource = str | Callable[[], str | Awaitable[str]]
 
-_LONGEST_NUMBER = 12  #: digits; more are no count of users
+_LONGEST_NUMBER = 12  #: digits; a longer number is not a count of users
 
 
 class Converted(Generic[Given, Kept]):

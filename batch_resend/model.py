@@ -126,7 +126,7 @@ class Candidate:
     phone_number) as a listing knows them; `contacts` are those that a file's columns claim,
     which only an exclude list is matched with. `status`, `enabled` and `created`, in seconds
     since the epoch, come from a listing or from columns that are called as in one. `found` is
-    False where the pool was searched for the user in vain.
+    False where the pool was searched without finding the user.
     """
 
     row: int

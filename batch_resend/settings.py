@@ -134,7 +134,7 @@ class Settings:
         if self.timeout > longest:
             raise UsageError(
                 f"--timeout {duration(self.timeout)} is too long. With this ledger the maximum is"
-                f" {duration(longest)}: a later response cannot be told from a lost one."
+                f" {duration(longest)}: a later response cannot be distinguished from a lost one."
             )
         if self.rate is not None and not 0 < self.rate < math.inf:
             raise UsageError(f"--rate {self.rate:g} is not a valid rate. It must be above 0.")

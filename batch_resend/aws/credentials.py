@@ -55,19 +55,19 @@ class SharedCredentials:
         """Return the credentials that were loaded first; load them if there are none."""
         from aiobotocore.credentials import create_credential_resolver
 
-        found = _FOUND.setdefault(asyncio.get_running_loop(), _Found())
+        cache = _FOUND.setdefault(asyncio.get_running_loop(), _Found())
         variables = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
         key = (_profile(self._session), tuple(sorted(variables.items())))
-        async with found.turn:
-            if key not in found.credentials:
+        async with cache.turn:
+            if key not in cache.credentials:
                 resolver = create_credential_resolver(
                     self._session, region_name=self._session.get_config_variable("region")
                 )
                 credentials = await resolver.load_credentials()
                 if credentials is None:
                     return None
-                found.credentials[key] = credentials
-            return found.credentials[key]
+                cache.credentials[key] = credentials
+            return cache.credentials[key]
 
 
 async def ready(session: AioSession) -> None:
@@ -181,8 +181,8 @@ def needs_code(session: AioSession) -> bool:
 
 
 def _settings(session: AioSession) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = session.full_config.get("profiles", {}).get(_profile(session), {})
-    return found
+    profile: Mapping[str, Any] = session.full_config.get("profiles", {}).get(_profile(session), {})
+    return profile
 
 
 def _profile(session: AioSession) -> str:

@@ -111,8 +111,8 @@ def origin_of(target: AwsTarget, service_id: str) -> str:
     variable = variable_of(service_id)
     if target.endpoint_url and variable == _COGNITO_VARIABLE:
         return "--endpoint-url"
-    found = (name for name in (variable, "AWS_ENDPOINT_URL") if os.environ.get(name))
-    return next(found, "endpoint_url in AWS's own settings")
+    names = (name for name in (variable, "AWS_ENDPOINT_URL") if os.environ.get(name))
+    return next(names, "endpoint_url in AWS's own settings")
 
 
 def variable_of(service_id: str) -> str:

@@ -122,15 +122,15 @@ class Store:
 
         Raises `InputError`, or `SettingsError` if the credentials are at fault.
         """
-        where, found = address("the prefix", path), []
+        where, names = address("the prefix", path), []
         doing = _Doing(printable(str(where)), where, "listed", "s3:ListBucket", InputError)
         with _in_words(doing):
             pages = self._client.get_paginator("list_objects_v2")
             async for page in pages.paginate(Bucket=where.bucket, Prefix=where.key):
-                found += [
+                names += [
                     str(Address(where.bucket, one["Key"])) for one in page.get("Contents", ())
                 ]
-        return found
+        return names
 
     async def check(self, option: str, path: str, *, overwrite: bool) -> None:
         """Check whether an object can be written there; leaves nothing behind.
@@ -180,8 +180,8 @@ class Store:
             answer = await self._client.head_object(Bucket=where.bucket, Key=where.key)
         except ClientError:
             return None  # a response without details: the next request shows the fault
-        found: dict[str, str] = answer.get("Metadata", {})
-        return found
+        metadata: dict[str, str] = answer.get("Metadata", {})
+        return metadata
 
     async def _begin(self, where: Address, metadata: dict[str, str]) -> _Upload:
         kind = "application/gzip" if where.key.lower().endswith(".gz") else None

@@ -37,10 +37,10 @@ def is_address(path: str | None) -> bool:
 
 def address(option: str, path: str) -> Address:
     """Read an address; raises `UsageError`."""
-    found = _ADDRESS.fullmatch(path)
-    if found is None or len(found[2].encode("utf-8", "replace")) > _LONGEST_KEY:
+    match = _ADDRESS.fullmatch(path)
+    if match is None or len(match[2].encode("utf-8", "replace")) > _LONGEST_KEY:
         raise UsageError(
             f"{option} {printable(path)!r} is not a valid S3 address. Use"
             " s3://bucket/folder/name.csv."
         )
-    return Address(found[1], found[2])
+    return Address(match[1], match[2])

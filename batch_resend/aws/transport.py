@@ -216,11 +216,11 @@ class SingleAttemptTransport:
         # Plain http stays on this machine: through a proxy, names and hashes would leave it.
         if parsed.scheme == "https":
             proxies = self._proxies
-            found = _Address(parsed, proxies.proxy_url_for(url), proxies.proxy_headers_for(url))
+            address = _Address(parsed, proxies.proxy_url_for(url), proxies.proxy_headers_for(url))
         else:
-            found = _Address(parsed)
-        self._addresses[url] = found
-        return found
+            address = _Address(parsed)
+        self._addresses[url] = address
+        return address
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         pieces, size = [], 0

@@ -68,8 +68,8 @@ def explain(error: BaseException, route: Route) -> NotSent:
 
 
 def _certificate_error(error: BaseException) -> ssl.SSLCertVerificationError | None:
-    found = getattr(error, "certificate_error", error)
-    return found if isinstance(found, ssl.SSLCertVerificationError) else None
+    cause = getattr(error, "certificate_error", error)
+    return cause if isinstance(cause, ssl.SSLCertVerificationError) else None
 
 
 def _of_certificate(error: ssl.SSLCertVerificationError, host: str) -> str:

@@ -1,6 +1,6 @@
 """The SDK's loggers: set by the program for its own process, never for a host's.
 
-Whoever calls `batch_resend` from Python has loggers of their own, which are left alone.
+A Python program that calls `batch_resend` has its own loggers, which are left alone.
 """
 
 from __future__ import annotations

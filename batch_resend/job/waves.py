@@ -21,14 +21,14 @@ Waves = tuple[int | None, ...]  #: users in each; None, in the last place, is th
 
 def divide(waves: Sequence[int | None], eligible: int) -> list[int]:
     """Divide the eligible; the remainder joins the last wave. No wave is empty."""
-    found = []
-    left = eligible
+    sizes = []
+    remaining = eligible
     for size in waves[:-1]:
-        if size is None or size >= left:
+        if size is None or size >= remaining:
             break
-        found.append(size)
-        left -= size
-    return [*found, left]
+        sizes.append(size)
+        remaining -= size
+    return [*sizes, remaining]
 
 
 def room(waves: Waves) -> int | None:

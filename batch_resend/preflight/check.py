@@ -143,8 +143,8 @@ def _place(facts: Facts, run: ProposedRun) -> Iterator[Finding]:
 
 def _no_cognito(facts: Facts) -> bool:
     return all(
-        isinstance(found, Unknown) and found.why is Why.UNREACHABLE
-        for found in (facts.pool, facts.client)
+        isinstance(fact, Unknown) and fact.why is Why.UNREACHABLE
+        for fact in (facts.pool, facts.client)
     )
 
 
@@ -164,9 +164,9 @@ def _unlearnt(facts: Facts) -> Iterator[Finding]:
         "usage": ("how much of the quota is in use", facts.usage),
     }
     unknown = {
-        about: (words, found)
-        for about, (words, found) in what.items()
-        if isinstance(found, Unknown)
+        about: (words, fact)
+        for about, (words, fact) in what.items()
+        if isinstance(fact, Unknown)
         and not (about in {"pool", "client"} and _no_cognito(facts))  # said already
     }
     for why, now_what in (
@@ -174,20 +174,20 @@ def _unlearnt(facts: Facts) -> Iterator[Finding]:
         (Why.NOT_ASKED, "set AWS_ENDPOINT_URL_<SERVICE> to query them"),
         (Why.UNREACHABLE, "check the Region, the network and any proxy"),
     ):
-        named = [words for words, found in unknown.values() if found.why is why]
+        named = [words for words, fact in unknown.values() if fact.why is why]
         if named:
             about = "credentials" if why is Why.CREDENTIALS else "endpoint"
             yield warning(about, f"Could not determine {listed(named)} ({why}); {now_what}.")
-    for about, (words, found) in unknown.items():
-        if found.why in {Why.CREDENTIALS, Why.NOT_ASKED, Why.UNREACHABLE}:
+    for about, (words, fact) in unknown.items():
+        if fact.why in {Why.CREDENTIALS, Why.NOT_ASKED, Why.UNREACHABLE}:
             continue
-        if found.why is Why.NOT_FOUND and about in {"pool", "client"}:
+        if fact.why is Why.NOT_FOUND and about in {"pool", "client"}:
             continue  # said where it matters
-        if found.why is Why.FORBIDDEN:
+        if fact.why is Why.FORBIDDEN:
             both = " and cognito-idp:GetProvisionedLimit" if about == "quota" else ""
-            yield warning(about, f"Could not determine {words}; allow {found.permission}{both}.")
+            yield warning(about, f"Could not determine {words}; allow {fact.permission}{both}.")
         else:
-            yield warning(about, f"Could not determine {words}; {found}.")
+            yield warning(about, f"Could not determine {words}; {fact}.")
 
 
 def _pace(facts: Facts, run: ProposedRun) -> Iterator[Finding]:

@@ -183,11 +183,11 @@ class _Reader:
             self._read_on()
 
     def _expect(self, characters: str) -> str:
-        found = self._next()
-        if found == "" or found not in characters:
+        character = self._next()
+        if character == "" or character not in characters:
             self._refuse()
         self._at += 1
-        return found
+        return character
 
     def _next(self) -> str:
         """Return the next character that is not whitespace; an empty text at the end."""

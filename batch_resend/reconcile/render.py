@@ -37,22 +37,22 @@ class Scene:
         return f"CloudTrail, {self.region}" if self.region else some(self.files, "file")
 
 
-def lines(scene: Scene, found: Reconciliation) -> list[str]:
+def lines(scene: Scene, result: Reconciliation) -> list[str]:
     """Return the report for people."""
-    unknown = list(found.unknown())
-    settled = len(found.findings) - len(unknown)
-    text = [f"Ledger {scene.ledger}: {grouped(len(found.findings), 'unknown outcome')}"]
-    if not found.findings:
+    unknown = list(result.unknown())
+    settled = len(result.findings) - len(unknown)
+    text = [f"Ledger {scene.ledger}: {grouped(len(result.findings), 'unknown outcome')}"]
+    if not result.findings:
         return [f"{text[0]}. Nothing to settle."]
-    windows = "" if not scene.region else f" in {grouped(len(found.windows), 'time window')}"
+    windows = "" if not scene.region else f" in {grouped(len(result.windows), 'time window')}"
     text.append(
-        f"{scene.source}: {grouped(found.records, 'record')} of resends read{windows},"
-        f" {span(found.seconds)}"
+        f"{scene.source}: {grouped(result.records, 'record')} of resends read{windows},"
+        f" {span(result.seconds)}"
     )
     text.append(f"{'Would settle' if scene.dry_run else 'Settled'} {settled:,}")
-    text += _settled_lines(list(found.settled()))
+    text += _settled_lines(list(result.settled()))
     text.append(f"Still unknown {len(unknown):,}")
-    text += _unknown_lines(found)
+    text += _unknown_lines(result)
     if scene.dry_run:
         text.append("Dry run: nothing was written to the ledger.")
     return text
@@ -70,46 +70,46 @@ def _settled_lines(settled: list[Finding]) -> Iterator[str]:
         yield f"  {outcome:<14}{count:>7,}{why}{more}"
 
 
-def _unknown_lines(found: Reconciliation) -> Iterator[str]:
+def _unknown_lines(result: Reconciliation) -> Iterator[str]:
     for why in Why:
-        findings = list(found.unknown(why))
+        findings = list(result.unknown(why))
         if findings:
-            yield f"  {why:<14}{len(findings):>7,}  {_EXPLAINED[why](found, findings)}"
+            yield f"  {why:<14}{len(findings):>7,}  {_EXPLAINED[why](result, findings)}"
 
 
-def _not_recorded(found: Reconciliation, findings: Sequence[Finding]) -> str:
+def _not_recorded(result: Reconciliation, findings: Sequence[Finding]) -> str:
     new = [one for one in findings if one.changes]
     if not new:
         return "found earlier. To send to them again: run --resend-unknown not-recorded"
-    share = f"{unrecorded_at_most(found.controls):.2%}"
+    share = f"{unrecorded_at_most(result.controls):.2%}"
     return (
-        f"no record, while all {found.controls:,} answered requests around them have one: at most"
+        f"no record, while all {result.controls:,} answered requests around them have one: at most"
         f" {share} of calls are unrecorded (95%). To send to them again: run --resend-unknown"
         " not-recorded"
     )
 
 
-def _too_early(found: Reconciliation, findings: Sequence[Finding]) -> str:
-    del found
+def _too_early(result: Reconciliation, findings: Sequence[Finding]) -> str:
+    del result
     return f"no record yet. Run again after {_minute(due(findings) or 0.0)}"
 
 
-def _no_controls(found: Reconciliation, findings: Sequence[Finding]) -> str:
+def _no_controls(result: Reconciliation, findings: Sequence[Finding]) -> str:
     del findings
-    if found.missing_controls:
+    if result.missing_controls:
         return (
-            f"no record, but {found.missing_controls:,} of {found.controls:,} answered requests"
+            f"no record, but {result.missing_controls:,} of {result.controls:,} answered requests"
             " around them have none either. Check the account, the Region, and proxies that"
             " change the User-Agent"
         )
     return (
         f"no record, and too few answered requests around them to compare with"
-        f" ({found.controls:,}). --controls N accepts fewer"
+        f" ({result.controls:,}). --controls N accepts fewer"
     )
 
 
-def _no_result(found: Reconciliation, findings: Sequence[Finding]) -> str:
-    del found
+def _no_result(result: Reconciliation, findings: Sequence[Finding]) -> str:
+    del result
     reasons = Counter(str(one.reason or "open") for one in findings)
     return f"the records do not decide it ({_counted(reasons)})"
 
@@ -134,10 +134,10 @@ def due(findings: Iterable[Finding]) -> float | None:
 
 
 def as_json(
-    scene: Scene, found: Reconciliation, *, exit_code: int, masked: bool = True
+    scene: Scene, result: Reconciliation, *, exit_code: int, masked: bool = True
 ) -> dict[str, Any]:
     """Return the report for programs."""
-    reasons = Counter(f"{one.outcome}/{one.reason}" for one in found.settled())
+    reasons = Counter(f"{one.outcome}/{one.reason}" for one in result.settled())
     return {
         "schema": SCHEMA,
         "ledger": scene.ledger,
@@ -145,20 +145,20 @@ def as_json(
         "region": scene.region or None,
         "files": scene.files,
         "dry_run": scene.dry_run,
-        "unknown_before": len(found.findings),
+        "unknown_before": len(result.findings),
         "settled": sum(reasons.values()),
         "settled_reasons": dict(reasons),
-        "unknown": sum(1 for _ in found.unknown()),
-        "unknown_causes": dict(Counter(str(one.why) for one in found.unknown())),
-        "windows": len(found.windows),
-        "records": found.records,
-        "controls": found.controls,
-        "missing_controls": found.missing_controls,
-        "unrecorded_at_most": unrecorded_at_most(found.controls),
-        "again_after": due(found.findings),
-        "seconds": round(found.seconds, 3),
+        "unknown": sum(1 for _ in result.unknown()),
+        "unknown_causes": dict(Counter(str(one.why) for one in result.unknown())),
+        "windows": len(result.windows),
+        "records": result.records,
+        "controls": result.controls,
+        "missing_controls": result.missing_controls,
+        "unrecorded_at_most": unrecorded_at_most(result.controls),
+        "again_after": due(result.findings),
+        "seconds": round(result.seconds, 3),
         "exit_code": exit_code,
-        "findings": [_finding(one, masked=masked) for one in found.findings],
+        "findings": [_finding(one, masked=masked) for one in result.findings],
     }
 
 

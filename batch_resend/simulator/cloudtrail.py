@@ -176,10 +176,10 @@ class EventHistory:
             raise LookupRefused("InvalidMaxResultsException", f"MaxResults must be 1 to {PAGE}.")
         before = self._before(parameters)
         self.lookups += 1
-        found = list(islice(self._newest_first(start, end, before, wanted, now), size + 1))
-        page: dict[str, Any] = {"Events": [_listed(event) for event in found[:size]]}
-        if len(found) > size:
-            last = found[size - 1]
+        events = list(islice(self._newest_first(start, end, before, wanted, now), size + 1))
+        page: dict[str, Any] = {"Events": [_listed(event) for event in events[:size]]}
+        if len(events) > size:
+            last = events[size - 1]
             page["NextToken"] = self._token(parameters, (last.at, last.number))
         return page
 

@@ -145,8 +145,8 @@ class Pool:
 
 
 def _aliases(user: User) -> list[str]:
-    found = (user.attributes.get(name) for name in ("sub", "email", "phone_number"))
-    return [alias for alias in found if alias]
+    aliases = (user.attributes.get(name) for name in ("sub", "email", "phone_number"))
+    return [alias for alias in aliases if alias]
 
 
 _FILTER = re.compile(r'\s*([\w:]+)\s*(\^?=)\s*"((?:[^"\\]|\\.)*)"\s*', re.DOTALL)
@@ -164,10 +164,10 @@ def parse_filter(text: str) -> Callable[[User], bool]:
     """
     if not text:
         return lambda _: True
-    found = _FILTER.fullmatch(text)
-    if found is None:
+    match = _FILTER.fullmatch(text)
+    if match is None:
         raise ValueError("Error while parsing filter.")
-    attribute, operator, quoted = found.groups()
+    attribute, operator, quoted = match.groups()
     if attribute not in _ATTRIBUTES:
         raise ValueError(f"Invalid search attribute: {attribute}")
     wanted = re.sub(r"\\(.)", r"\1", quoted, flags=re.DOTALL)

@@ -40,12 +40,12 @@ class _Sums:
     stopped_by: Stop | None = None
     detail: str = ""
 
-    def hear(self, told: Mapping[str, Any]) -> None:
-        """Take the summary of one try."""
-        self.throttled += told["throttled"]
-        self.ended = max(self.ended, told["started_at"] + told["seconds"])
-        if told["stopped_by"] and self.stopped_by in {None, Stop.DEADLINE}:
-            self.stopped_by, self.detail = _STOPS[told["stopped_by"]], told["detail"] or ""
+    def add_summary(self, summary: Mapping[str, Any]) -> None:
+        """Add the summary of one attempt."""
+        self.throttled += summary["throttled"]
+        self.ended = max(self.ended, summary["started_at"] + summary["seconds"])
+        if summary["stopped_by"] and self.stopped_by in {None, Stop.DEADLINE}:
+            self.stopped_by, self.detail = _STOPS[summary["stopped_by"]], summary["detail"] or ""
 
     def add(self, row: merge.Row) -> None:
         """Count one row of the report."""
@@ -73,11 +73,11 @@ async def merge_batches(event: Mapping[str, Any], _context: Any) -> dict[str, An
                 await execution.put("report.html", page)
             await execution.put_file("report.csv", report)
             await execution.put_file("failed.csv", failed)
-            told = summary.as_json()
-            await execution.put_json("summary.json", told)
+            as_json = summary.as_json()
+            await execution.put_json("summary.json", as_json)
     names = ("exit_code", "stopped_by", "detail", "rows", "counts", "unknown_in_ledger", "report",
              "failed", "html", "next_command")  # fmt: skip
-    return {name: told[name] for name in names} | {"summary": execution.at("summary.json")}
+    return {name: as_json[name] for name in names} | {"summary": execution.at("summary.json")}
 
 
 async def _gather(
@@ -86,19 +86,23 @@ async def _gather(
     """Write report and failed file in the order of the input, a batch in memory at a time."""
     sums = _Sums(plan["started_at"])
     encoder = codecs.getincrementalencoder(plan["encoding"])(errors="surrogatepass")
-    with await execution.plan_report() as lines, _made(report) as made, failed.open("wb") as again:
-        writer = csv.writer(made, lineterminator="\n")
+    with (
+        await execution.plan_report() as lines,
+        _created(report) as target,
+        failed.open("wb") as again,
+    ):
+        writer = csv.writer(target, lineterminator="\n")
         writer.writerow(COLUMNS)
         again.write(encoder.encode(plan["heading"]))
         planned = merge.read(lines, "plan.csv")
         for number in range(1, plan["batches"] + 1):
             users = await execution.users(number)
-            told = await _all_told(execution, number, plan, users, sums)
+            results = await _all_results(execution, number, plan, users, sums)
             raws = {user.row: user.raw for user in users}
             while raws:
                 row = next(planned)
                 if (at := merge.number(row)) in raws:
-                    row, raw = told[at], raws.pop(at)
+                    row, raw = results[at], raws.pop(at)
                     if merge.reason(row).outcome in TRY_AGAIN:
                         again.write(encoder.encode(raw))
                 sums.add(row)
@@ -109,7 +113,7 @@ async def _gather(
     return sums
 
 
-async def _all_told(
+async def _all_results(
     execution: Execution,
     number: int,
     plan: Mapping[str, Any],
@@ -117,36 +121,36 @@ async def _all_told(
     sums: _Sums,
 ) -> dict[int, merge.Row]:
     """What became of every user of a batch: by its reports, else by the ledger."""
-    told, summaries = await execution.tries(number)
+    results, summaries = await execution.tries(number)
     for summary in summaries:
-        sums.hear(summary)
-    if left := [user for user in users if user.row not in told]:
+        sums.add_summary(summary)
+    if remaining := [user for user in users if user.row not in results]:
         # The function that was to send died. The ledger has what it intended and settled.
         with tempfile.TemporaryDirectory() as folder:
             report = Path(folder, "report.csv")
             settings = settings_for_batch(plan, execution.batch(number))
             settings = replace(settings, dry_run=True, report=str(report))
-            await _report_plan(settings, BatchSource(execution.batch(number), left), part=True)
+            await _report_plan(settings, BatchSource(execution.batch(number), remaining), part=True)
             with _opened(report) as lines:
                 for row in merge.read(lines, "the ledger's report"):
-                    told[merge.number(row)] = merge.stopped(row)
-    sums.unfinished += any(merge.reason(row) is Reason.STOPPED for row in told.values())
-    return told
+                    results[merge.number(row)] = merge.stopped(row)
+    sums.unfinished += any(merge.reason(row) is Reason.STOPPED for row in results.values())
+    return results
 
 
 def _opened(path: Path) -> TextIO:
     return path.open(encoding="utf-8", newline="")
 
 
-def _made(path: Path) -> TextIO:
+def _created(path: Path) -> TextIO:
     return path.open("w", encoding="utf-8", newline="")
 
 
 async def _unknown(execution: Execution, plan: Mapping[str, Any]) -> int | None:
     """Ask the ledger, which reads all of it: once for all batches."""
-    nobody = BatchSource(execution.place, [])
+    no_users = BatchSource(execution.place, [])
     settings = replace(settings_for_batch(plan, execution.place), dry_run=True, report="/dev/null")
-    return (await _report_plan(settings, nobody)).unknown_in_ledger
+    return (await _report_plan(settings, no_users)).unknown_in_ledger
 
 
 async def _report_plan(settings: Settings, users: BatchSource, *, part: bool = False) -> Summary:
@@ -191,8 +195,8 @@ def _summary(
 
 def _failure(event: Mapping[str, Any]) -> str:
     """Say why the Map over the batches failed, in Step Functions' words; empty if it did not."""
-    told = (event.get("state") or {}).get("map") or {}
-    return f" ({told['Error']}: {told.get('Cause', '')})"[:500] if "Error" in told else ""
+    state = (event.get("state") or {}).get("map") or {}
+    return f" ({state['Error']}: {state.get('Cause', '')})"[:500] if "Error" in state else ""
 
 
 def _next_command(plan: Mapping[str, Any]) -> str | None:

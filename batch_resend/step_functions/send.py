@@ -22,7 +22,7 @@ from batch_resend.sources import planned_batch
 from batch_resend.step_functions.arguments import HERE, settings_for_batch
 from batch_resend.step_functions.objects import Execution
 
-_TO_SETTLE = 20.0  #: seconds, beside those of a request, for what is left after the last one
+_TO_SETTLE = 20.0  #: seconds, beside those of a request, for what remains after the last one
 
 
 async def send(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
@@ -33,24 +33,24 @@ async def send(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     number = int(event["batch"])
     async with s3.open_store(HERE) as store:
         execution = Execution(store, str(event["place"]))
-        told, _ = await execution.tries(number)
-        known = {row: merge.reason(line) for row, line in told.items()}
-        known = {row: reason for row, reason in known.items() if reason is not Reason.STOPPED}
-        left = [user for user in await execution.users(number) if user.row not in known]
+        rows, _ = await execution.tries(number)
+        settled = {row: merge.reason(line) for row, line in rows.items()}
+        settled = {row: reason for row, reason in settled.items() if reason is not Reason.STOPPED}
+        remaining = [user for user in await execution.users(number) if user.row not in settled]
         settings = settings_for_batch(await execution.plan(), execution.batch(number))
         settings = replace(
             settings, rate=float(event["rate"]), deadline=_time_left(context, settings.timeout)
         )
         reasons: dict[int, Reason] = {}
         summary, problem = None, None
-        if left:
-            summary, problem = await _try(settings, reasons, left, execution, number)
+        if remaining:
+            summary, problem = await _try(settings, reasons, remaining, execution, number)
     stopped_by = None if summary is None else summary.stopped_by
     code = Exit.DONE if summary is None else summary.exit_code
     if summary is None and problem is not None:
         code = Exit.SETTINGS  # it broke while sending
     outcomes: dict[str, list[int]] = {}
-    for row, reason in sorted((reasons | known).items()):
+    for row, reason in sorted((reasons | settled).items()):
         outcomes.setdefault(f"{reason.outcome}/{reason}", []).append(row)
     return {
         "batch": number,
@@ -97,8 +97,8 @@ async def _try(
             except Exception as error:
                 problem = _sentence(error)
         try:
-            kept = None if summary is None else summary.as_json()
-            await execution.add_try(number, report, kept)
+            summary_json = None if summary is None else summary.as_json()
+            await execution.add_try(number, report, summary_json)
         except Exception as error:
             problem = _sentence(error)  # the ledger has it, and so does the response
     return summary, problem

@@ -255,7 +255,7 @@ async def test_empty_pages_are_followed_as_far_as_the_largest_pool(
     assert await names(
         listing(Pages(*empty[:5], page("a", token="a"), *empty[5:10], page("b")))
     ) == ["a", "b"]
-    with pytest.raises(InputError, match="does not advance, for its pages stay empty"):
+    with pytest.raises(InputError, match="does not advance because its pages stay empty"):
         await read(listing(Pages(page("a", token="a"), *empty)))
 
 

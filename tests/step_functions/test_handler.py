@@ -147,7 +147,7 @@ def test_a_variable_that_is_no_option_s_is_refused(monkeypatch: pytest.MonkeyPat
 
 
 def test_an_action_that_is_none_is_refused() -> None:
-    with pytest.raises(UsageError, match="action 'mail': give plan, send, merge"):
+    with pytest.raises(UsageError, match=r"action 'mail' is not valid\. Use plan, send, merge"):
         handler({"action": "mail"}, Context(1))
 
 
