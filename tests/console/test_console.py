@@ -43,7 +43,7 @@ def test_the_summary_says_what_happened_and_what_now() -> None:
     ]
 
 
-def test_the_command_that_shows_who_is_unknown_is_named_where_the_ledger_is_kept() -> None:
+def test_end_names_the_status_command_where_a_ledger_is_kept() -> None:
     reasons = {Reason.NO_ANSWER: 1}
     kept = summary(reasons, unknown_in_ledger=1, info=info(ledger="my state/l.sqlite3"))
     assert summary_lines(kept)[3:6] == [
@@ -231,9 +231,8 @@ def test_log_says_what_takes_long_before_the_plan() -> None:
 
     stream = io.StringIO()
     trio.run(work, clock=trio.testing.MockClock(autojump_threshold=0))
-    assert without_times(stream.getvalue()).splitlines() == [
-        "Reading users.csv ... 480,000 rows", "Reading users.csv ... 960,000 rows",
-    ]  # fmt: skip
+    said = [line.partition(" ")[2] for line in stream.getvalue().splitlines()]
+    assert said[-2:] == ["Reading users.csv ... 480,000 rows", "Reading users.csv ... 960,000 rows"]
 
 
 def test_terminal_shows_what_takes_long_until_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -335,7 +334,7 @@ def test_progress_stays_where_it_was_when_the_run_stops() -> None:
     assert numbers(stopped)["done"] == 548
 
 
-def test_verbose_says_a_line_for_every_row_that_was_not_sent_a_code() -> None:
+def test_verbose_has_a_line_for_each_row_without_a_code() -> None:
     failed = Result(
         7, "ada@example.com", Reason.REJECTED, error_message="no ada@example.com\nError: forged"
     )
@@ -369,7 +368,7 @@ def test_a_line_too_long_for_a_terminal_is_broken_between_words() -> None:
     assert wrapped("Report: /a/very/long/path.csv", 12) == "Report:\n  /a/very/long/path.csv"
 
 
-def test_the_command_that_goes_on_is_shown_where_the_same_one_would_be_refused() -> None:
+def test_end_shows_the_command_to_resume_where_it_differs() -> None:
     going_on = "batch-resend run users.csv --report r-2.csv"
     told = summary({Reason.STOPPED: 4}, info=info(next_command=going_on))
     assert f"  {going_on}" in summary_lines(told)

@@ -81,7 +81,7 @@ def test_the_frame_names_the_wave_where_there_are_several() -> None:
 
 
 @pytest.mark.parametrize("width", [40, 80, 120, 300])
-def test_the_frame_is_never_wider_than_the_terminal_or_80_columns(width: int) -> None:
+def test_frame_is_not_wider_than_terminal_or_80_columns(width: int) -> None:
     many = Tally(reasons=Counter(dict.fromkeys(Reason, 1_000_000)))
     standing = snapshot(
         eligible=10_000_000, done=9_999_999, tally=many, throttled=10**6, rate=0.5, in_flight=1000

@@ -18,6 +18,7 @@ from tests.support.reference import pages
 
 # Options of other programs, in the commands that the pages show.
 FOREIGN = {"--check", "--cov", "--dist", "--draw", "--hypothesis-profile", "--real"} | {
+    "--held-out",
     "--table-name", "--attribute-definitions", "--key-schema", "--billing-mode",
     "--deletion-protection-enabled", "--point-in-time-recovery-specification",
     "--lookup-attributes", "--start-time", "--end-time",

@@ -13,7 +13,7 @@ from batch_resend.job.outcome import Stop
 from batch_resend.job.pacing import Gate
 from batch_resend.ledger.sqlite.lockfile import is_held
 from batch_resend.model import Reply, Request
-from batch_resend.observer import Began, Event, Planned
+from batch_resend.observer import Began, Event, Planned, Preparing
 from batch_resend.run.prepare import prepare
 from batch_resend.run.stops import Interrupted, Stops
 from batch_resend.simulator.sender import SimulatedSender
@@ -49,7 +49,8 @@ async def test_plan_is_there_before_anything_is_sent() -> None:
             ("bob", Reason.ELIGIBLE),
         ]
         assert (prepared.heading, prepared.encoding) == ("username\n", "utf-8")
-        assert heard == [Planned(prepared.preview)]
+        assert isinstance(heard[0], Preparing)
+        assert heard[1:] == [Planned(prepared.preview)]
 
 
 async def test_run_that_is_not_sent_leaves_everything_as_it_was() -> None:

@@ -185,7 +185,7 @@ async def test_run_that_is_stopped_before_it_sends_changes_nothing(dry_run: bool
         ({"client_secret_file": "missing"}, InputError, "--client-secret-file missing"),
     ],
 )
-async def test_whatever_is_wrong_is_raised_before_anybody_is_written_to(
+async def test_what_is_wrong_is_raised_before_any_message(
     given: dict[str, Any], error: type[BatchResendError], told: str
 ) -> None:
     settings = simulated("ada", **given)
@@ -196,7 +196,7 @@ async def test_whatever_is_wrong_is_raised_before_anybody_is_written_to(
     assert {path.name for path in Path().iterdir()} <= {"users.csv", "users.csv.lock"}
 
 
-async def test_the_exclude_list_the_failed_file_and_the_summary_file_are_there() -> None:
+async def test_exclude_list_failed_file_and_summary_are_used() -> None:
     Path("never.csv").write_text("username\nBOB\n")
     settings = simulated(
         "ada,de", "bob,en", '"cid+missing", fr ', header="username,locale",
@@ -274,7 +274,7 @@ async def test_what_is_to_be_replaced_is_when_the_run_is_approved(dry_run: bool)
     assert not list(Path().glob("*.new-*"))
 
 
-async def test_a_place_that_another_run_took_meanwhile_ends_the_run_before_it_begins() -> None:
+async def test_output_that_another_run_took_ends_the_run_at_its_start() -> None:
     Path("r.csv").write_bytes(b"old")
 
     with contextlib.ExitStack() as stack:
@@ -289,7 +289,7 @@ async def test_a_place_that_another_run_took_meanwhile_ends_the_run_before_it_be
     assert not list(Path().glob("*.new-*"))
 
 
-async def test_a_report_to_a_pipe_that_nobody_reads_is_refused_and_not_waited_for() -> None:
+async def test_report_to_a_pipe_without_a_reader_is_refused() -> None:
     os.mkfifo("pipe")
     with pytest.raises(ReportError, match="--report pipe cannot be written"):
         async with open_run(simulated("ada", report="pipe")) as running:
@@ -327,7 +327,7 @@ async def test_a_secret_file_that_holds_no_secret_is_refused(
     assert "two words" not in str(refused.value)
 
 
-async def test_a_secret_may_come_from_a_pipe_and_nobody_waits_for_one_who_never_comes() -> None:
+async def test_secret_from_a_pipe_is_not_waited_for_without_end() -> None:
     os.mkfifo("pipe", 0o600)
     assert await secret_from_file("pipe") == ""
     ends = os.open("pipe", os.O_RDWR)  # so that neither end waits for the other
@@ -370,7 +370,7 @@ async def test_a_secret_is_read_without_its_line_end_and_mark() -> None:
     assert (await secret_from_file("secret")).strip() == "9example87654321"
 
 
-def test_the_default_ledger_is_keyed_by_region_client_and_foreign_endpoint(tmp_path: Path) -> None:
+def test_default_ledger_is_named_by_region_client_and_endpoint(tmp_path: Path) -> None:
     aws = "https://cognito-idp.eu-west-1.amazonaws.com"
     paths = {
         default_ledger("eu-west-1", "abc", aws),
