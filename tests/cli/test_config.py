@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from batch_resend import cli
-from tests.support.program import Ended, Program, tallied
+from tests.support.program import Ended, Program, tallied, without_times
 
 FILE = """
 share = 0.25
@@ -205,7 +205,7 @@ def complaint(
         monkeypatch.setenv(variable, value)
     code = cli.program(["run", "users.csv", "--simulate", *given])
     out, err = capsys.readouterr()
-    (line,) = err.splitlines()
+    (line,) = without_times(err).splitlines()
     assert (code, out) == (2, "")
     assert line.startswith("Error: ")
     assert line.endswith((".", "?"))
@@ -218,7 +218,7 @@ def test_what_was_typed_needs_no_origin(
 ) -> None:
     monkeypatch.setenv("BATCH_RESEND_SHARE", "0.5")
     assert cli.program(["run", "x.csv", "--client-id", "a", "--share", "7", "--yes"]) == 2
-    assert capsys.readouterr().err == (
+    assert without_times(capsys.readouterr().err) == (
         "Error: --share 7 is not a valid share. Use a number above 0, up to 1.\n"
     )
 

@@ -120,4 +120,4 @@ def test_a_simulation_has_a_table_of_its_own(program: Program, ledger: tuple[str
     real = program("run", users, "--client-id", "abc", *AT, *ledger, *AGAIN, "--yes",
                    "--endpoint-url", "http://127.0.0.1:9")  # fmt: skip
     assert real.code == 4
-    assert "belongs to a simulation: name another table" in real.err
+    assert "belongs to a simulation. Choose another table with --ledger." in real.err

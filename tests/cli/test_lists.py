@@ -29,7 +29,7 @@ def test_exclude_list_matches_columns_and_counts_what_it_missed(program: Program
     (program.folder / "ex.csv").write_text("email\nMIA@x.example\neve@x.example\n")
     ended = program("run", "u.csv", *D, "--exclude", "ex.csv")
     assert reasons(ended.out) == {"ok-a": "excluded", "ok-b": "eligible"}
-    assert "note 1 of 2 names in the exclude list matches no user." in said(ended.err)
+    assert "Note 1 of 2 names in the exclude list matches no user." in said(ended.err)
 
 
 def test_plan_says_what_was_odd_about_the_rows(program: Program) -> None:
@@ -46,10 +46,10 @@ def test_plan_says_what_was_odd_about_the_rows(program: Program) -> None:
         "'='x'": "eligible",
     }
     for note in (
-        "note Counts as in a listing: UserStatus.",
-        "note 1 row has fewer cells than the header; the missing cells count as empty (row 3).",
-        "note 1 line repeats the header and is skipped (line 5).",
-        "note 1 row counted as a duplicate because only the case of the name differs. If the"
+        "Note Counts as in a listing: UserStatus.",
+        "Note 1 row has fewer cells than the header; the missing cells count as empty (row 3).",
+        "Note 1 line repeats the header and is skipped (line 5).",
+        "Note 1 row counted as a duplicate because only the case of the name differs. If the"
         " pool tells such names apart, use --case-sensitive.",
     ):
         assert note in said(ended.err)

@@ -11,6 +11,7 @@ import typer.main
 
 from batch_resend import cli
 from batch_resend.cli.option import Option
+from tests.support.program import without_times
 
 
 def commands(group: Any = None, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
@@ -34,7 +35,7 @@ def complaint(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     code = cli.program(arguments)
     out, err = capsys.readouterr()
     assert (code, out) == (2, ""), arguments
-    (line,) = err.splitlines()
+    (line,) = without_times(err).splitlines()
     assert line.startswith("Error: "), line
     assert line.endswith((".", "?")), line
     return line.removeprefix("Error: ")

@@ -32,7 +32,7 @@ def test_names_are_masked_unless_asked_otherwise(program: Program, at: tuple[str
     users = program.users(names)
     masked = program("run", users, *at, *REPORT, *SUMMARY, "-v")
     assert masked.code == 1
-    assert "a***@e***, b***@e***" in masked.err
+    assert "a***@example.com, b***@example.com" in masked.err
     assert "row 2 b***@e***: failed, user-not-found" in masked.err
     assert not any(name in masked.err for name in names)
     assert "lovelace" not in masked.err + (program.folder / "summary.json").read_text()

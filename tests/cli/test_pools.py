@@ -31,6 +31,7 @@ from tests.support.program import (
     serving,
     tallied,
     until,
+    without_times,
 )
 from tests.support.terminal import lines, seen
 
@@ -285,7 +286,7 @@ def test_mistakes_are_reported_before_any_message(
     Path("users.csv").write_text("username\nada\n")
     code = cli.program(["run", *given])
     out, err = capsys.readouterr()
-    (line,) = err.splitlines()
+    (line,) = without_times(err).splitlines()
     assert (code, out) == (2, "")
     assert told in line
     assert sorted(path.name for path in tmp_path.iterdir()) == ["my.toml", "users.csv"]

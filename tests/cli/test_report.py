@@ -172,7 +172,7 @@ def test_a_page_is_replaced_only_where_that_is_asked_for(program: Program) -> No
         (("users.csv",), "users.csv is not a report"),
         (("r.csv", "./r.csv"), "A report is given twice"),
         (("r.csv", "-o", "r.csv", "--overwrite"), "--html r.csv is r.csv too"),
-        (("r.csv", "--summary", "r.csv"), "--summary r.csv is not a summary"),
+        (("r.csv", "--summary", "r.csv"), "--summary r.csv is not a valid summary"),
         (("r.csv", "--summary", "s.json", "-o", "s.json"), "--html s.json is --summary s.json too"),
         (("r.csv", "-o", "missing/r.html"), "--html missing/r.html cannot be written"),
         ((), "No reports given"),

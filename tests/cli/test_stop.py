@@ -83,7 +83,7 @@ def test_the_mail_quota_stops_a_run_and_the_next_day_goes_on(
     cognito.settings = PoolSettings(mail_quota=50)
     stopped = program("run", users, *at, *REPORT, *SUMMARY)
     assert stopped.code == 3
-    assert "50 a day" in stopped.err
+    assert "50 mails per day" in stopped.err
     assert program.summary()["stopped_by"] == "mail-quota"
     assert tallied(program.report()) == {"sent/accepted": 50, "not-attempted/stopped": 6}
     cognito.settings = PoolSettings(mail_quota=None)
@@ -106,7 +106,8 @@ def test_signal_settles_requests_and_same_command_resumes(
     process.send_signal(number)
     stopped = ended(process)
     assert stopped.code == code
-    assert signal.Signals(number).name in stopped.err
+    name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+    assert name in stopped.err
     report = program.report()
     assert rows(report) == list(range(1, 41))
     found = tallied(report)
@@ -129,7 +130,7 @@ def test_second_signal_quits_and_next_run_names_open_users(
     # Two users whose answers never come: to settle them takes as long as --timeout says.
     names = ["ada@example.com", "bob+lost@example.com", "cy+lost@example.com"]
     users = program.users(names)
-    process = program.start("run", users, *at, *REPORT, "--timeout", "1h")
+    process = program.start("run", users, *at, *REPORT, "--timeout", "5m")
     until(lambda: cognito.requests == 3, process)
     process.send_signal(signal.SIGTERM)
     process.send_signal(signal.SIGINT)  # at once: two signals, and one wish

@@ -60,7 +60,7 @@ def test_listed_users_with_suppressed_address_are_skipped(
 ) -> None:
     dry = program("run", *at, "--dry-run", *REPORT)
     plan = " ".join(dry.err.split())
-    assert "2 suppressed nothing would arrive: suppressed by SES or SNS" in plan
+    assert "2 nothing would arrive: suppressed by SES or SNS (suppressed)" in plan
     done = program("run", *at, "--yes", *AGAIN, *SUMMARY)
     assert done.code == 0, done.err
     assert became(program.report()) == {

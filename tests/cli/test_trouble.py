@@ -131,7 +131,7 @@ def test_a_listing_with_a_date_that_is_none_exits_4(program: Program) -> None:
         )  # fmt: skip
     assert wrong.code == 4
     assert wrong.errors == [
-        "Error: The endpoint that should list user pool us-east-1_Pool does not answer as Amazon"
+        "Error: The endpoint that should list user pool us-east-1_Pool does not respond as Amazon"
         " Cognito does. Check --endpoint-url, the Region and any proxy."
     ]
     assert all(b"Username" not in body for body in heard), "nobody was asked for"

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.program import without_times
+
 from .harness import Ended, Place, Simulator, Verdict, finish, side_by_side, users
 from .points import Point, points, spread
 from .tracing import Call, read_trace
@@ -90,7 +92,8 @@ def look(
         wrong["the failure was not heard of"] = not spare
         wrong["not everybody was served"] = set(reasons.values()) != {"accepted"}
     else:
-        lines = [line for line in ended.said.splitlines() if line.startswith(("Error:", "Stopped"))]
+        said = without_times(ended.said).splitlines()
+        lines = [line for line in said if line.startswith(("Error:", "Stopped"))]
         wrong[f"{len(lines)} sentences"] = len(lines) != 1
         # However late a request leaves, its intent was on the disk before: none was lost.
         wrong["sent without an intent"] = not delivered.keys() <= intended(place)

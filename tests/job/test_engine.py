@@ -78,6 +78,9 @@ EXPECTED = {
     Kind.FIN: Reason.NO_ANSWER,
     Kind.RST: Reason.NO_ANSWER,
     Kind.HALF: Reason.UNREADABLE_ANSWER,
+    Kind.BOUNCE: Reason.ACCEPTED,  # Cognito does not know what becomes of a message
+    Kind.COMPLAINT: Reason.ACCEPTED,
+    Kind.OPTOUT: Reason.ACCEPTED,
 }
 
 

@@ -30,7 +30,7 @@ def made(folder: Path, reasons: dict[Reason, int], **given: Any) -> list[Card]:
             Reason.STOPPED,
             {"stopped_by": Stop.MAX_SENT},
             "Continue with 1 user",
-            "As many messages as --max-sent",
+            "The number of messages that --max-sent",
         ),
         (
             Reason.STOPPED,

@@ -358,10 +358,12 @@ def test_summary_json_names_every_outcome() -> None:
         "existence_hidden": None,
         "simulated": False,
         "dry_run": False,
+        "max_sends": 1,
         "ledger": None,
         "report": "report.csv",
         "failed": None,
         "html": None,
+        "summary": None,
         "next_command": None,
     }
     assert told.as_json() == expected

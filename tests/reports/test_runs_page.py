@@ -100,7 +100,7 @@ def test_missing_records_lead_to_sending_again() -> None:
 @pytest.mark.parametrize(
     ("run", "running", "end"),
     [
-        (RUN, False, "Stopped early. As many messages as --max-sent allows"),
+        (RUN, False, "Stopped early. The number of messages that --max-sent allows"),
         (PastRun(1, NOON, NOON + 1, {"exit_code": 0}), False, " Finished "),
         (PastRun(1, NOON, NOON + 1, {"exit_code": 1}), False, "Finished; some users failed"),
         (PastRun(1, NOON), True, "In progress"),

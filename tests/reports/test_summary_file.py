@@ -26,7 +26,7 @@ def test_summary_of_an_unreadable_ledger_is_accepted(tmp_path: Path) -> None:
 def test_invalid_summary_is_rejected_in_a_sentence(tmp_path: Path, content: str) -> None:
     path = tmp_path / "summary.json"
     path.write_text(content, "latin-1")
-    with pytest.raises(InputError, match=r"--summary .*(no summary|another version)"):
+    with pytest.raises(InputError, match=r"--summary .*(not a valid summary|another version)"):
         read_summary(str(path))
     with pytest.raises(InputError, match="cannot be read"):
         read_summary(str(tmp_path / "missing.json"))
