@@ -222,7 +222,7 @@ class Settings:
 
     def _check_files(self) -> None:
         _check_ledger(self.ledger)
-        if self.html is not None and self.report == "-":
+        if self.html is not None and _place("--report", self.report or "") == "-":
             raise UsageError("--html is made of the report, so --report cannot be -. Use a file.")
         seen: dict[str, str] = {}
         for option, path in self.inputs():
@@ -397,4 +397,4 @@ def _place(option: str, path: str) -> str:
     """Return what two names of one file have in common."""
     if s3_address.is_address(path) and option != "--client-secret-file":
         return str(s3_address.address("USERS" if option == "the input" else option, path))
-    return path if path == "-" else os.path.realpath(path)
+    return "-" if path in {"-", "/dev/stdout", "/dev/fd/1"} else os.path.realpath(path)

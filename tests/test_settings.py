@@ -199,6 +199,9 @@ def test_conditions_are_a_name_and_a_pattern() -> None:
         (CSV | {"report": "users.csv"}, "--report users.csv is the input too"),
         (CSV | {"report": "./users.csv"}, "is the input too"),
         (CSV | {"report": "-", "summary": "-"}, "--summary - is --report too"),
+        (CSV | {"report": "/dev/stdout", "summary": "-"}, "--summary - is --report too"),
+        (CSV | {"report": "/dev/fd/1", "summary": "/dev/stdout"}, "/dev/stdout is --report too"),
+        (CSV | {"report": "/dev/stdout", "html": "h.html"}, "--report cannot be -"),
         (CSV | {"failed": "a", "report": "a"}, "is --report too"),
     ],
 )
