@@ -26,8 +26,15 @@ settings.register_profile("search", _PATIENT)
 settings.load_profile("gate")
 
 
+ROOT = Path(__file__).parent
+
+#: Files whose tests wait most; they run beside all others, and not after them.
+LONGEST = ("crash/", "step_functions/test_state_machine", "run/test_resume", "cli/test_s")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip the long versions of proofs unless `-m` names them."""
+    """Begin with what takes longest; skip long versions of proofs unless `-m` names them."""
+    items.sort(key=lambda item: not str(item.path.relative_to(ROOT)).startswith(LONGEST))
     if "long" in config.getoption("markexpr", default=""):
         return
     for item in items:

@@ -129,7 +129,7 @@ from batch_resend.preflight.probe import probe
 
 async def work():
     target = AwsTarget("us-east-1", profile="mfa")
-    facts = await probe(target, user_pool_id="us-east-1_P", client_id="web", secret=None, within=9)
+    facts = await probe(target, user_pool_id="us-east-1_P", client_id="web", secret=None, within=60)
     async with (
         clients.signed_client(target, clients.COGNITO) as one,
         clients.signed_client(AwsTarget("eu-west-1", profile="mfa"), clients.STS) as two,

@@ -208,7 +208,7 @@ def test_a_stream_that_was_closed_changes_nothing(
             cwd=program.folder,
             capture_output=True,
             check=False,
-            timeout=60,
+            timeout=600,
         )
         assert done.returncode == {"run": 0, "bad": 2}[name], done.stderr
     assert [row["outcome"] for row in program.report("run.csv")] == ["sent"] * 3

@@ -68,7 +68,7 @@ def _run(
         text=True,
         encoding="utf-8",
         check=False,
-        timeout=60,
+        timeout=600,
     )
 
 

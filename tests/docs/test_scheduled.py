@@ -38,7 +38,7 @@ def _tool(name: str) -> str:
 
 
 def _says(*command: str) -> tuple[int, str]:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     return done.returncode, done.stdout + done.stderr
 
 
@@ -71,7 +71,7 @@ def _run(arguments: list[str], folder: Path, **environment: str) -> dict[str, An
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     summary: dict[str, Any] = json.loads((folder / "summary.json").read_text("utf-8"))

@@ -34,7 +34,7 @@ class Disk:
         return list(range(self.total - len(steps), self.total))
 
     def commit(self) -> None:
-        assert self.go.acquire(timeout=5)
+        assert self.go.acquire(timeout=300)
         if len(self.groups) == self.fail_at:
             raise LedgerError("disk full")
 
@@ -122,7 +122,7 @@ async def test_unexpected_end_of_commits_leaves_no_caller_waiting() -> None:
             await journal.commit_forever()
         ended.append(str(error.value))
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(300):
         async with anyio.create_task_group() as around:
             around.start_soon(commit)
             around.start_soon(make)

@@ -92,7 +92,7 @@ def test_download_guards_formulas_as_the_report(browser: Any, tmp_path: Path) ->
 
 
 async def _exists(path: Path) -> None:
-    with anyio.fail_after(60):
+    with anyio.fail_after(600):
         while not path.exists():
             await anyio.sleep(0.05)
 
