@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batch_resend.errors import InputError
+from batch_resend.job import match
 from batch_resend.job.plan import Eligibility, decide, valid_username
 from batch_resend.ledger.policy import NOBODY, History, SendPolicy
 from batch_resend.model import Candidate, Outcome, Reason
@@ -56,6 +58,17 @@ DE = Eligibility(match=(("lang", re.compile("^de")),))
         (listed(), {"eligibility": Eligibility(newer_than=2 * DAY)}, Reason.ELIGIBLE),
         (listed(), {"eligibility": Eligibility(newer_than=2 * DAY - 1)}, Reason.TOO_OLD),
         (listed(created=NOW), {"eligibility": Eligibility(older_than=0.0)}, Reason.ELIGIBLE),
+        (listed(), {"eligibility": Eligibility(since=NOW - 2 * DAY)}, Reason.ELIGIBLE),
+        (listed(), {"eligibility": Eligibility(since=NOW - 2 * DAY + 1)}, Reason.TOO_OLD),
+        # An age is judged by this run's clock, a day behind the times of the ledger.
+        (
+            listed(created=NOW - 2.5 * DAY),
+            {"eligibility": Eligibility(older_than=2 * DAY), "policy": SendPolicy(behind=DAY)},
+            Reason.TOO_YOUNG,
+        ),
+        # An address without an account, as --resolve finds it.
+        (Candidate(1, "ada", found=False), {}, Reason.USER_NOT_FOUND),
+        (Candidate(1, "a b", found=False), {}, Reason.INVALID_USERNAME),
         (Candidate(1, "a b"), {}, Reason.INVALID_USERNAME),
         (Candidate(1, "a b"), {"excluded": True}, Reason.EXCLUDED),
         (Candidate(1, ""), {}, Reason.INVALID_USERNAME),
@@ -65,6 +78,17 @@ def test_the_first_reason_that_applies_counts(
     candidate: Candidate, given: dict[str, Any], reason: Reason
 ) -> None:
     assert reason == decided(candidate, **given)
+
+
+def test_pattern_without_an_end_is_named_with_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(match, "LONGEST", 0.05)
+    endless = Eligibility(match=(("lang", re.compile(r"(a|aa)+\Z")),))
+    with pytest.raises(InputError) as caught:
+        decided(Candidate(7, "ada", {"lang": "a" * 90 + "!"}), eligibility=endless)
+    assert str(caught.value) == (
+        r"Row 7: --match lang=(a|aa)+\Z takes longer than 0.05 s, for it backtracks without end."
+        " Use a simpler pattern."
+    )
 
 
 @pytest.mark.parametrize(
