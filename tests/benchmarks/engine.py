@@ -148,7 +148,7 @@ def main() -> None:
                     "--yes", "--client-id", "simulated", "--region", "us-east-1",
                     "--endpoint-url", url, "--rate", "50000", "--concurrency", "32",
                     "--report", str(folder / "report.csv"), "--overwrite",
-                    "--ledger", str(folder / "ledger.sqlite3"),
+                    "--ledger", str(folder / "ledger.sqlite3"), "--create-ledger",
                 ]  # fmt: skip
 
             def by_hand(program: str) -> Callable[[int], list[str]]:

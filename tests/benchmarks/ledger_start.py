@@ -72,7 +72,7 @@ def dry_run(folder: Path, path: Path, messages: int) -> float:
     subprocess.run(
         [sys.executable, "-m", "batch_resend", "run", str(users), "--client-id", "simulated",
          "--region", "us-east-1", "--endpoint-url", "http://127.0.0.1:9", "--dry-run",
-         "--report", os.devnull, "--ledger", str(path)],
+         "--report", os.devnull, "--ledger", str(path), "--create-ledger"],
         check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     return time.perf_counter() - start

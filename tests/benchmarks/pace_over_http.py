@@ -46,7 +46,13 @@ def the_program(quota: Quota, users: int, latency: float, rate: float) -> Run:
         names.write_text("username\n" + "".join(f"user{n}@example.com\n" for n in range(users)))
         command = [sys.executable, "-m", "batch_resend", "run", str(names), "--yes", "--quiet"]
         command += ["--client-id", CLIENT, "--region", REGION, "--endpoint-url", url]
-        command += ["--rate", f"{rate:g}", "--ledger", f"{folder}/ledger.sqlite3"]
+        command += [
+            "--rate",
+            f"{rate:g}",
+            "--ledger",
+            f"{folder}/ledger.sqlite3",
+            "--create-ledger",
+        ]
         command += ["--report", f"{folder}/report.csv", "--summary", f"{folder}/summary.json"]
         root = Path(batch_resend.__file__).parents[1]
         subprocess.run(

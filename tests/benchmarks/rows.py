@@ -39,7 +39,8 @@ def measure(rows: int, *more: str) -> tuple[float, float, float]:
         done = subprocess.run(
             [sys.executable, "-m", "tests.benchmarks.rows", "--child", "run",
              str(folder / "users.csv"), "--simulate", "--rate", "90000", "--quiet",
-             "--report", str(folder / "report.csv"), "--ledger", str(folder / "ledger.sqlite3"),
+             "--report", str(folder / "report.csv"), "--create-ledger",
+             "--ledger", str(folder / "ledger.sqlite3"),
              *more],
             check=True, capture_output=True, text=True,
         )  # fmt: skip

@@ -36,7 +36,7 @@ def first_request(folder: Path) -> float:
         run = subprocess.Popen(
             [*_PROGRAM, "run", str(folder / "users.csv"), "--client-id", "simulated", "--yes",
              "--region", "us-east-1", "--endpoint-url", url, "--report", os.devnull,
-             "--ledger", str(folder / "ledger.sqlite3")],
+             "--ledger", str(folder / "ledger.sqlite3"), "--create-ledger"],
             stderr=subprocess.DEVNULL,
         )  # fmt: skip
         connection, _ = server.accept()
