@@ -103,3 +103,9 @@ def test_no_repr_shows_a_whole_name() -> None:
     ):
         assert name not in repr(value)
         assert "a***@e***" in repr(value)
+
+
+def test_long_text_is_masked_in_linear_time() -> None:
+    """A block page with an inline image has hundreds of thousands of letters without a blank."""
+    text = "x" * 1_000_000
+    assert mask_within(f"{text} ada@example.com {text}@y") == f"{text} a***@e*** x***@y***"

@@ -237,7 +237,11 @@ async def signed_client(
     made = made or session(target)
     await credentials.ready(made.core)
     cognito = service == COGNITO
+    from batch_resend.aws.unredirected import UnredirectedSession
+
+    session_class: Any = UnredirectedSession
     config = AioConfig(
+        http_session_cls=session_class,
         retries={"mode": "standard", "total_max_attempts": attempts},
         connect_timeout=timeout or 10,
         read_timeout=timeout or 30,

@@ -253,7 +253,7 @@ class Job:
         if self.stopping.cause is Stop.LEDGER:  # after a failed commit it is left alone
             return summary
         try:
-            await self._journal.finish(json.dumps(summary.as_json()), self._clock.now())
+            await self._journal.finish(json.dumps(summary.for_ledger()), self._clock.now())
         except LedgerError as error:
             self.stop(Stop.LEDGER, str(error))
             summary = await self._summary()

@@ -185,6 +185,23 @@ class Summary:
             **asdict(self.info),
         }
 
+    def for_ledger(self) -> dict[str, Any]:
+        """Give what the ledger keeps: as for programs, but no command that names people.
+
+        The ledger outlives the names in it, which `ledger forget` erases.
+        """
+        kept = self.as_json()
+        command = f"{kept['next_command'] or ''} "
+        if any(f"{option}{end}" in command for option in _NAMING for end in (" ", "=")):
+            kept["next_command"] = None
+        return kept
+
+
+#: Options whose values may be about single people.
+_NAMING = (
+    *("--user", "--match", "--filter", "--metadata", "--ip-address", "--encoded-data"),
+    "--analytics-endpoint-id",
+)
 
 #: What a summary says at least, and of which types it may be.
 FIELDS: dict[str, tuple[type, ...]] = {

@@ -41,6 +41,15 @@ def restored(name: str) -> str:
     return name
 
 
+def as_read_back(name: str) -> str:
+    """Return a cell of which `restored` makes the name, whatever the name looks like."""
+    try:
+        is_plain = restored(name) == name and name.casefold() != "username"
+    except ValueError:
+        is_plain = False
+    return name if is_plain else '="' + name.replace('"', '""') + '"'
+
+
 def status(text: str) -> str | None:
     """Return a user's status, None where the cell is empty."""
     return text.upper() or None

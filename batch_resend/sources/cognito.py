@@ -43,6 +43,7 @@ from batch_resend.aws.refusals import (
 from batch_resend.errors import BatchResendError, InputError, SettingsError, StaleListing
 from batch_resend.masking import mask_within, printable
 from batch_resend.model import Candidate
+from batch_resend.sources.cells import as_read_back
 from batch_resend.sources.csv_records import csv_row
 from batch_resend.sources.listed_user import USERNAME, NotListed, listed_user
 from batch_resend.wording import some
@@ -164,7 +165,8 @@ class CognitoSource:
         except NotListed as error:
             raise self._not_cognito(f"user {row} {error}") from None
         columns = [name for name in self._keep if name != USERNAME]
-        cells = [listed.username, *(listed.attributes.get(name, "") for name in columns)]
+        username = as_read_back(listed.username)
+        cells = [username, *(listed.attributes.get(name, "") for name in columns)]
         return replace(listed, raw=csv_row(cells))
 
     async def _page(self, token: str | None) -> Mapping[str, Any]:

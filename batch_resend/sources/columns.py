@@ -36,6 +36,7 @@ _OWN = (["row", "username", "outcome", "reason"], ["run", "username", "state", "
 # In Cognito's own format for an import a comma within a value is written as `\,`.
 _IMPORT_FORMAT = "cognito:username"
 
+_LIKE_A_HEADING = re.compile(r"[a-z][a-z0-9_.:-]*|[0-9]{0,3}")
 _LIKE_A_USER = re.compile(
     r"""@                                                   # an address,
     | ^\+[0-9]{6,}$                                         # a telephone number,
@@ -172,7 +173,10 @@ def _username(file: str, names: Sequence[str], wanted: str | None) -> int:
     if wanted is None and len(names) == 1:
         raise InputError(_one_unknown(file, names[0]))
     missing = "no username column" if wanted is None else f"no column {printable(wanted)!r}"
-    shown = ", ".join([repr(mask_within(name)) for name in names if name][:10])
+    # Where no heading is known and they look like values, the first line may be a user.
+    is_header = places_of_username(names) or all(map(_LIKE_A_HEADING.fullmatch, names))
+    hide = mask_within if is_header else mask
+    shown = ", ".join([repr(hide(name)) for name in names if name][:10])
     more = ", …" if len(names) > 10 else ""
     raise InputError(
         f"{file} has {missing}. Choose one of its columns with --username-column ({shown}{more})."

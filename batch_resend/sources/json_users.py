@@ -99,7 +99,9 @@ class Values:
         """Return the object if it is in memory whole and is not a page; else None."""
         try:
             value, end = self._decode(self._text, self._at)
-        except (json.JSONDecodeError, RecursionError):
+        except Malformed:
+            raise
+        except (ValueError, RecursionError):
             return None
         if not isinstance(value, dict) or isinstance(value.get("Users"), list):
             return None
@@ -111,8 +113,12 @@ class Values:
         while True:
             try:
                 value, end = self._decode(self._text, self._at)
-            except json.JSONDecodeError:
+            except (json.JSONDecodeError, Malformed) as error:
+                if isinstance(error, Malformed):
+                    raise
                 end = -1
+            except ValueError:  # Python limits the digits that it converts
+                raise Malformed("has a number with too many digits") from None
             except RecursionError:
                 raise Malformed("is nested too deeply") from None
             if end >= 0 and (end < len(self._text) or self._ended):

@@ -390,3 +390,14 @@ def _three_days_ago(state: Path, names: list[str]) -> None:
                 "UPDATE messages SET settled_at = settled_at - 3 * 86400 WHERE name = ?", (name,)
             )
     db.close()
+
+
+def test_ledger_keeps_no_command_that_names_people(program: Program) -> None:
+    """What `ledger forget` erases must not stand in the summary of a run."""
+    name = "zoe+missing@example.com"
+    done = program("run", "--user", name, "--simulate", *REPORT, *SUMMARY, *LEDGER)
+    assert done.code == 1
+    assert name in program.summary()["next_command"]
+    assert program("ledger", "forget", name, *LEDGER, "--yes").code == 0
+    for file in program.folder.glob("l.sqlite3*"):
+        assert b"zoe" not in file.read_bytes()

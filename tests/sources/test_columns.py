@@ -49,7 +49,7 @@ async def test_the_username_column_can_be_given(
 
 
 async def test_missing_username_column_lists_the_existing_ones(users: Path) -> None:
-    users.write_text(",".join(f"c{n}" for n in range(12)) + ",\x1b,\n" + "x\n")
+    users.write_text(",".join(f"c{n}" for n in range(12)) + ",\n" + "x\n")
     assert await refusal(users, username_column="login\n") == (
         " has no column 'login\\\\n'. Choose one of its columns with --username-column"
         " ('c0', 'c1', 'c2', 'c3', 'c4', 'c5', 'c6', 'c7', 'c8', 'c9', …)."
@@ -57,8 +57,14 @@ async def test_missing_username_column_lists_the_existing_ones(users: Path) -> N
     users.write_text("id,\x1bmail\n1,2\n")
     assert await refusal(users) == (
         " has no username column. Choose one of its columns with --username-column"
-        " ('id', '\\\\x1bmail')."
+        " ('i***', '\\\\x1b***')."
     )
+
+
+async def test_columns_that_may_be_a_user_are_masked(users: Path) -> None:
+    users.write_text("Zoe Lastname,Elm Street 5,x\nEve Other,Oak Road 6,y\n")
+    refused = await refusal(users)
+    assert refused.endswith("--username-column ('Z***', 'E***', 'x***').")
 
 
 async def test_a_username_column_that_is_there_twice_is_refused(users: Path) -> None:

@@ -251,3 +251,9 @@ async def test_refusal_shows_no_value(users: Path) -> None:
     with pytest.raises(InputError) as refused:
         await read(users)
     assert "ada@" not in str(refused.value)
+
+
+async def test_number_with_too_many_digits_is_refused(users: Path) -> None:
+    users.write_text('[{"username": "ada", "x": ' + "9" * 6000 + "}]")
+    with pytest.raises(InputError, match="has a number with too many digits"):
+        await read(users)
