@@ -37,13 +37,16 @@ async def watch(
     wall: Callable[[], float] = time.time,
 ) -> None:
     """Report all minutes that are known, at first and then once a minute; never raises."""
-    told: dict[float, float] = {}
+    reported: dict[float, float] = {}
+    made: clients.Session | None = None
     while True:
         try:
             with anyio.move_on_after(WITHIN):
-                for since, calls in (await _minutes(target, dimensions, wall())).items():
-                    if told.get(since) != calls:
-                        told[since] = calls
+                made = made or clients.session(target)
+                minutes = await _minutes(target, made, dimensions, wall())
+                for since, calls in minutes.items():
+                    if reported.get(since) != calls:
+                        reported[since] = calls
                         report(since, calls)
         except ClientError as error:
             if code_of(error) in FORBIDDEN:
@@ -60,16 +63,15 @@ class _NeedsAPerson(Exception):
 
 
 async def _minutes(
-    target: AwsTarget, dimensions: Mapping[str, str], now: float
+    target: AwsTarget, made: clients.Session, dimensions: Mapping[str, str], now: float
 ) -> dict[float, float]:
     """Request the last minutes; the calls that were accepted in each, by its beginning."""
-    made = clients.session(target)
     if credentials.needs_code(made.core):
         raise _NeedsAPerson
     end = datetime.fromtimestamp(now - now % MINUTE, UTC)
     async with clients.signed_client(target, clients.CLOUDWATCH, made=made, attempts=1) as client:
         answer: Any = await client.get_metric_data(
-            MetricDataQueries=[_query(metric, dimensions) for metric in _METRICS],
+            MetricDataQueries=queries(dimensions, MINUTE),
             StartTime=end - timedelta(minutes=BACK),
             EndTime=end,
         )
@@ -88,19 +90,25 @@ async def _minutes(
     }
 
 
-_METRICS = ("CallCount", "ThrottleCount")  # the first counts throttled calls too
+def queries(dimensions: Mapping[str, str], period: int) -> list[Any]:
+    """Return the queries for all calls and for the throttled ones among them.
 
-
-def _query(metric: str, dimensions: Mapping[str, str]) -> Any:
-    return {
-        "Id": metric.lower(),
-        "MetricStat": {
-            "Metric": {
-                "Namespace": "AWS/Usage",
-                "MetricName": metric,
-                "Dimensions": [{"Name": name, "Value": text} for name, text in dimensions.items()],
+    Their results have the IDs `callcount` and `throttlecount`; `period` is in seconds.
+    """
+    return [
+        {
+            "Id": metric.lower(),
+            "MetricStat": {
+                "Metric": {
+                    "Namespace": "AWS/Usage",
+                    "MetricName": metric,
+                    "Dimensions": [
+                        {"Name": name, "Value": text} for name, text in dimensions.items()
+                    ],
+                },
+                "Period": period,
+                "Stat": "Sum",
             },
-            "Period": MINUTE,
-            "Stat": "Sum",
-        },
-    }
+        }
+        for metric in ("CallCount", "ThrottleCount")
+    ]

@@ -23,7 +23,7 @@ from botocore.exceptions import (
     SSLError,
 )
 
-from batch_resend.aws import clients, credentials
+from batch_resend.aws import clients, credentials, usage_metric
 from batch_resend.aws.endpoints import AwsTarget
 from batch_resend.aws.refusals import BAD_CREDENTIALS, FORBIDDEN, THROTTLED, code_of, no_credentials
 from batch_resend.errors import SettingsError
@@ -269,24 +269,7 @@ class Probe:
             now = datetime.now(UTC)
             async with self.client_of(clients.CLOUDWATCH) as client:
                 answer = await client.get_metric_data(
-                    MetricDataQueries=[
-                        {
-                            "Id": metric.lower(),
-                            "MetricStat": {
-                                "Metric": {
-                                    "Namespace": "AWS/Usage",
-                                    "MetricName": metric,
-                                    "Dimensions": [
-                                        {"Name": name, "Value": value}
-                                        for name, value in dimensions.items()
-                                    ],
-                                },
-                                "Period": _FIVE_MINUTES,
-                                "Stat": "Sum",
-                            },
-                        }
-                        for metric in ("CallCount", "ThrottleCount")
-                    ],
+                    MetricDataQueries=usage_metric.queries(dimensions, _FIVE_MINUTES),
                     StartTime=now - timedelta(hours=1),
                     EndTime=now,
                 )
