@@ -17,9 +17,7 @@ async def write_exhausted(
     target: LedgerTarget, max_sends: int | None, *, output: str, overwrite: bool
 ) -> int:
     """List the pool, and write the users as a CSV file that is a valid USERS; return the code."""
-    from batch_resend.aws import clients
-    from batch_resend.aws.endpoints import AwsTarget
-    from batch_resend.ledger import confirmations
+    from batch_resend.cli.listed_pool import listed_pool
     from batch_resend.ledger.next_step import last_cap
     from batch_resend.reports.private_file import PrivateFile
     from batch_resend.run.open_ledger import keep_apart, ledger_of, looking
@@ -31,18 +29,15 @@ async def write_exhausted(
         )
     path = await ledger_of(target)
     keep_apart(path, output)
-    place = AwsTarget(target.pool_region, target.profile, target.endpoint_url)
     async with looking(target, path) as ledger:
         cap = last_cap(ledger.runs()) if max_sends is None else max_sends
         cap = 1 if cap is None else cap
         if not cap:
             raise UsageError("--exhausted needs a maximum of messages. Use --max-sends COUNT.")
-        with confirmations.Listed() as listed:
-            async with clients.signed_client(place, clients.COGNITO) as client:
-                await listed.read(client, target.user_pool_id, ledger, lambda _text: None)
+        async with listed_pool(target, ledger, lambda _text: None) as status_of:
             with PrivateFile(output, what="--output", overwrite=overwrite) as file:
                 file.append(csv_row(["username"]).encode())
-                for name in exhausted(ledger, cap, listed.status):
+                for name in exhausted(ledger, cap, status_of):
                     file.append(csv_row([name]).encode("utf-8", "surrogatepass"))
     return int(Exit.DONE)
 

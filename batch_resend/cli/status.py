@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from batch_resend.aws.endpoints import AwsTarget
 from batch_resend.cli import options
 from batch_resend.cli.command import check_variables
 from batch_resend.cli.event_loop import in_loop
@@ -90,16 +89,16 @@ def status(context: typer.Context, typed: Values) -> int:
 
 
 async def _history(target: LedgerTarget, name: str, *, json: bool, masked: bool) -> int:
-    from batch_resend.ledger import status as told
+    from batch_resend.ledger import status as ledger_status
     from batch_resend.run.open_ledger import ledger_of, looking
 
     path = await ledger_of(target)
     async with looking(target, path, only=name) as ledger:
         messages = ledger.person(name)
     if json:
-        _print(_line(told.history_json(name, str(path), messages, masked=masked)))
+        _print(_line(ledger_status.history_json(name, str(path), messages, masked=masked)))
     else:
-        _print(*told.history_lines(name, str(path), messages, masked=masked))
+        _print(*ledger_status.history_lines(name, str(path), messages, masked=masked))
     return int(Exit.DONE if messages else Exit.SOME_FAILED)
 
 
@@ -116,7 +115,7 @@ async def _status(
     from itertools import islice
     from pathlib import Path
 
-    from batch_resend.ledger import status as told
+    from batch_resend.ledger import status as ledger_status
     from batch_resend.ledger.days import count_days
     from batch_resend.ledger.next_step import last_cap
     from batch_resend.run.open_ledger import SeveralLedgers, is_held, ledger_of, looking
@@ -131,13 +130,13 @@ async def _status(
     async with looking(target, path) as ledger, _pool(target, ledger) as status_of:
         runs = ledger.runs()
         cap = last_cap(runs) if max_sends is None else max_sends
-        found = told.Status(
+        found = ledger_status.Status(
             ledger=str(path),
             simulated=ledger.is_simulated,
             running=before or is_held(path),
             runs=runs,
-            stock=told.take_stock(ledger.users(), 1 if cap is None else cap),
-            unknown=list(islice(ledger.messages(unknown=True), told.SHOWN)),
+            stock=ledger_status.take_stock(ledger.users(), 1 if cap is None else cap),
+            unknown=list(islice(ledger.messages(unknown=True), ledger_status.SHOWN)),
             confirmations=_confirmations(target, ledger, status_of),
         )
         days = count_days(ledger.users(), status_of) if html is not None else None
@@ -146,12 +145,12 @@ async def _status(
     if html == "-":
         return int(Exit.DONE)
     if json:
-        _print(_line(told.as_json(found, masked=masked)))
+        _print(_line(ledger_status.as_json(found, masked=masked)))
     else:
         more = f"batch-resend ledger export --unknown --ledger {shlex.quote(str(path))}"
         if not isinstance(path, Path) and target.pool_region:
             more += f" --region {shlex.quote(target.pool_region)}"
-        _print(*told.lines(found, more=more, masked=masked))
+        _print(*ledger_status.lines(found, more=more, masked=masked))
     return int(Exit.DONE)
 
 
@@ -163,14 +162,10 @@ async def _pool(
     if not target.user_pool_id:
         yield None
         return
-    from batch_resend.aws import clients
-    from batch_resend.ledger import confirmations
+    from batch_resend.cli.listed_pool import listed_pool
 
-    place = AwsTarget(target.pool_region, target.profile, target.endpoint_url)
-    with confirmations.Listed() as listed:
-        async with clients.signed_client(place, clients.COGNITO) as client:
-            await listed.read(client, target.user_pool_id, ledger, _say)
-        yield listed.status
+    async with listed_pool(target, ledger, _say) as status_of:
+        yield status_of
 
 
 def _confirmations(
@@ -182,9 +177,9 @@ def _confirmations(
         return None
     import time
 
-    from batch_resend.ledger import status as told
+    from batch_resend.ledger import status as ledger_status
 
-    return told.confirmations(ledger.users(), status_of, target.user_pool_id, time.time())
+    return ledger_status.confirmations(ledger.users(), status_of, target.user_pool_id, time.time())
 
 
 def _write_page(status: Status, days: Days, path: str, *, overwrite: bool, masked: bool) -> None:
@@ -227,10 +222,10 @@ def _say(text: str) -> None:
     sys.stderr.write(f"{text}\n")
 
 
-def _line(told: dict[str, Any]) -> str:
+def _line(values: dict[str, Any]) -> str:
     import json
 
-    return json.dumps(told)
+    return json.dumps(values)
 
 
 def _print(*lines: str) -> None:
