@@ -9,12 +9,11 @@ from datetime import UTC, datetime
 import anyio
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 
 from batch_resend.aws import credentials, usage_metric
 from batch_resend.aws.endpoints import AwsTarget
 from batch_resend.aws.usage_metric import watch
-from tests.support.small_aws import Handler, SmallAws, refuse
+from tests.support.small_aws import Handler, SmallAws, refuse, serving_small_aws
 
 pytestmark = pytest.mark.anyio
 
@@ -60,10 +59,8 @@ def counted(calls: dict[float, float], throttles: dict[float, float]) -> web.Res
 @asynccontextmanager
 async def cloudwatch(monkeypatch: pytest.MonkeyPatch, instead: Handler) -> AsyncIterator[SmallAws]:
     aws = SmallAws(instead)
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", aws.answer)
-    async with TestServer(app) as server:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDWATCH", str(server.make_url("")).rstrip("/"))
+    async with serving_small_aws(aws) as url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDWATCH", url)
         yield aws
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,7 +11,6 @@ from typing import Any
 import boto3
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 
 from batch_resend.aws.endpoints import AwsTarget
 from batch_resend.preflight.check import check
@@ -30,7 +27,17 @@ from batch_resend.preflight.facts import (
 )
 from batch_resend.preflight.finding import ProposedRun
 from batch_resend.preflight.probe import CATEGORY, QUOTA_CODE, probe
-from tests.support.small_aws import CLIENT, JSON, POOL, SECRET, Handler, SmallAws, hang, refuse
+from tests.support.small_aws import (
+    CLIENT,
+    JSON,
+    POOL,
+    SECRET,
+    Handler,
+    SmallAws,
+    hang,
+    refuse,
+    small_aws,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -177,16 +184,6 @@ async def test_without_credentials_nothing_is_asked(at_moto: Moto) -> None:
 
 
 # -- against a small AWS of our own ------------------------------------------------
-
-
-@asynccontextmanager
-async def small_aws(monkeypatch: pytest.MonkeyPatch, aws: SmallAws) -> AsyncIterator[AwsTarget]:
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", aws.answer)
-    async with TestServer(app) as server:
-        url = str(server.make_url("/")).rstrip("/")
-        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
-        yield AwsTarget("eu-west-1", "", url)
 
 
 async def learn(place: AwsTarget, within: float = 20, secret: str | None = SECRET) -> Facts:

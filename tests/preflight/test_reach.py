@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 
 from batch_resend.aws import reach as lists
-from batch_resend.aws.endpoints import AwsTarget
 from batch_resend.preflight.facts import ELSEWHERE, Facts, ReachFacts, Unknown, Why
 from batch_resend.preflight.probe import probe
 from batch_resend.preflight.reach_findings import reach_findings
-from tests.support.small_aws import CLIENT, JSON, POOL, SmallAws, refuse
+from tests.support.small_aws import CLIENT, JSON, POOL, SmallAws, refuse, small_aws
 
 pytestmark = pytest.mark.anyio
 
@@ -42,21 +38,11 @@ def pool(mail: dict[str, str] | None = None, **given: Any) -> dict[str, Any]:
     }
 
 
-@asynccontextmanager
-async def served(monkeypatch: pytest.MonkeyPatch, aws: SmallAws) -> AsyncIterator[AwsTarget]:
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", aws.answer)
-    async with TestServer(app) as server:
-        url = str(server.make_url("/")).rstrip("/")
-        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
-        yield AwsTarget("eu-west-1", "", url)
-
-
 async def learned(
     monkeypatch: pytest.MonkeyPatch, aws: SmallAws, *, thorough: bool = False
 ) -> tuple[Facts, list[str]]:
     kept: list[str] = []
-    async with served(monkeypatch, aws) as place:
+    async with small_aws(monkeypatch, aws) as place:
         facts = await probe(
             place, user_pool_id=POOL, client_id=CLIENT, secret=None, within=20,
             keep=kept.extend, thorough=thorough,

@@ -9,13 +9,17 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
 
+import pytest
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 
+from batch_resend.aws.endpoints import AwsTarget
 from batch_resend.preflight.probe import CATEGORY
 from tests.support import cbor
 
@@ -145,6 +149,23 @@ def refuse(request: web.Request, code: str) -> web.Response:
         text = f"<ErrorResponse>{error}</ErrorResponse>"
         return web.Response(status=400, text=text, content_type="text/xml")
     return web.json_response({"__type": code, "message": "no"}, status=400)
+
+
+@asynccontextmanager
+async def serving_small_aws(aws: SmallAws) -> AsyncIterator[str]:
+    """Serve it on this machine; yield its address."""
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", aws.answer)
+    async with TestServer(app) as server:
+        yield str(server.make_url("/")).rstrip("/")
+
+
+@asynccontextmanager
+async def small_aws(monkeypatch: pytest.MonkeyPatch, aws: SmallAws) -> AsyncIterator[AwsTarget]:
+    """Serve it in place of all of AWS."""
+    async with serving_small_aws(aws) as url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        yield AwsTarget("eu-west-1", "", url)
 
 
 async def hang(operation: str, request: web.Request) -> None:
