@@ -26,15 +26,8 @@ settings.register_profile("search", _PATIENT)
 settings.load_profile("gate")
 
 
-ROOT = Path(__file__).parent
-
-#: Files whose tests wait most; they run beside all others, and not after them.
-LONGEST = ("crash/", "step_functions/test_state_machine", "run/test_resume", "cli/test_s")
-
-
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Begin with what takes longest; skip long versions of proofs unless `-m` names them."""
-    items.sort(key=lambda item: not str(item.path.relative_to(ROOT)).startswith(LONGEST))
+    """Skip the long versions of proofs unless `-m` names them."""
     if "long" in config.getoption("markexpr", default=""):
         return
     for item in items:
