@@ -150,10 +150,10 @@ async def _reconcile(target: LedgerTarget, wanted: _Wanted) -> int:
                 failed = error  # once it is shown what has been settled
     code = Exit.SOME_FAILED if any(found.unknown()) else Exit.DONE
     if wanted.json:
-        told = render.as_json(scene, found, exit_code=int(code), masked=wanted.masked)
+        report = render.as_json(scene, found, exit_code=int(code), masked=wanted.masked)
         if undelivered:
-            told["deliveries"] = deliveries.as_json(undelivered, masked=wanted.masked)
-        _print(json.dumps(told))
+            report["deliveries"] = deliveries.as_json(undelivered, masked=wanted.masked)
+        _print(json.dumps(report))
     else:
         _print(*render.lines(scene, found))
         if undelivered:

@@ -33,7 +33,7 @@ rate is a tenth above it. If the throttle that ends this comes before more than 
 whole quota was accepted, the limit has not moved.
 
 **Be bold alone.** Who shares a quota is throttled below the limit too. If the last two throttles
-came above it, where they were looked for, nobody else seems to be there to be harmed: the pace
+came above it, where they were looked for, no other caller seems to share the quota: the pace
 then stays close to the limit, looks for more by 3 % per second, and follows a raised quota at once.
 
 **Use what is known** (`usage`). The limit never passes the enforced quota, and begins there.

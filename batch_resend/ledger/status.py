@@ -333,8 +333,8 @@ def _by_state(counts: Counter[tuple[str, str]]) -> list[str]:
             inner = ", ".join(
                 f"{reason} {n:,}" for reason, n in reasons.items() if reason not in {"", "accepted"}
             )
-            told = f"  {state:<17}  {sum(reasons.values()):,}" + (f" ({inner})" if inner else "")
-            said += textwrap.wrap(told, 79, subsequent_indent=" " * 21, break_on_hyphens=False)
+            line = f"  {state:<17}  {sum(reasons.values()):,}" + (f" ({inner})" if inner else "")
+            said += textwrap.wrap(line, 79, subsequent_indent=" " * 21, break_on_hyphens=False)
     return said
 
 

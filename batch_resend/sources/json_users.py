@@ -113,9 +113,9 @@ class Values:
         while True:
             try:
                 value, end = self._decode(self._text, self._at)
-            except (json.JSONDecodeError, Malformed) as error:
-                if isinstance(error, Malformed):
-                    raise
+            except Malformed:
+                raise
+            except json.JSONDecodeError:
                 end = -1
             except ValueError:  # Python limits the digits that it converts
                 raise Malformed("has a number with too many digits") from None

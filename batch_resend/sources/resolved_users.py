@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import anyio
 
@@ -20,9 +20,6 @@ from batch_resend.errors import BatchResendError, InputError
 from batch_resend.model import Candidate
 from batch_resend.sources.cognito import Client, CognitoSource
 from batch_resend.wording import some
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
 
 _RATE = 15.0  #: lookups per second
 _AT_ONCE = 8
