@@ -38,8 +38,11 @@ class Identity:
     A message notes the other names that a listing had when it was sent. From then on all
     these names belong to one person, and messages to any of them are found under each,
     also by a run that has only one of the names (a CSV). Two accounts that share an address
-    are two users: of the other account's messages only those sent *to* the address count.
-    A row that has only the address may mean either account, so all messages count.
+    are two users, also if the address of one is the Username of the other: a message that
+    notes other names was sent to a listed account, and counts for this account only. Of the
+    messages to an address that note no names it is not known which account got them, so
+    they count for each. A row that has only the address may mean either account, so all
+    messages count.
     """
 
     username: str

@@ -155,6 +155,24 @@ async def test_a_listed_user_is_looked_up_under_each_of_their_names(ledger: Ledg
         assert told(await run.history("id-4", "cid@example.com", listed=True)) == ([], [], False)
 
 
+async def test_account_named_like_the_address_of_another_is_another_user(ledger: Ledger) -> None:
+    """Whoever signs up with a stranger's address as Username must not take their message."""
+    ada = ("ada", "sub-1", "ada@example.com", "+15550100")
+    stranger = ("ada@example.com", "sub-2", "+15550100")
+    async with ledger.run() as run:
+        intent = await run.intend(*stranger, listed=True)
+        assert told(await run.history(*ada, listed=True)) == ([], [], False)
+        both = await run.intend(*ada, listed=True)
+        await run.settle(intent, Reason.ACCEPTED, NOW + 1)
+        await run.settle(both, Reason.ACCEPTED, NOW + 2)
+    async with ledger.run() as run:
+        assert (await run.history(*stranger, listed=True)).sent == [NOW + 1]
+        assert (await run.history(*ada, listed=True)).sent == [NOW + 2]
+        assert (await run.history("ada")).sent == [NOW + 2]
+        # A file that has the address alone may mean either account.
+        assert sorted((await run.history("ada@example.com")).sent) == [NOW + 1, NOW + 2]
+
+
 async def test_what_was_sent_to_any_name_of_a_person_counts_under_each(ledger: Ledger) -> None:
     async with ledger.run() as run:
         await run.send("id-1", "sub-1", "ada@example.com", listed=True)

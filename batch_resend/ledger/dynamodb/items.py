@@ -120,16 +120,9 @@ def names_of(
 
     `items` hold those of `Hashed.ids`, and of all other users with the name sent to.
     """
-    own, name = user.own
-    owners = [user.own]
-    owners += [
-        (other, (kept.message.user, kept.exact))
-        for other in sorted(items[own].users)
-        for kept in items[other].messages.values()
-        if any(_same(name, noted, case_sensitive) for noted in kept.others)
-    ]
+    owners = _owners(user, items, case_sensitive)
     names = [*owners, *(user.others if user.listed else ())]
-    for id_, owner in dict.fromkeys(owners):
+    for id_, owner in owners:
         for kept in _sent_to(owner, items[id_], case_sensitive).values():
             names += [(id_of(noted[0]), noted) for noted in sorted(kept.others)]
     return list(dict.fromkeys(names))
@@ -137,12 +130,31 @@ def names_of(
 
 def look_up(user: Hashed, items: Mapping[str, Item], *, case_sensitive: bool) -> list[Found]:
     """Find the messages to a user, each once; `items` hold those of all `names_of`."""
+    owners = _owners(user, items, case_sensitive)
     matches = {
         token: Found(id_, token, kept)
         for id_, name in names_of(user, items, case_sensitive=case_sensitive)
         for token, kept in _sent_to(name, items[id_], case_sensitive).items()
+        # What notes other names was sent to an account, and this may be another one.
+        if not kept.others or (id_, name) in owners
     }
     return list(matches.values())
+
+
+def _owners(
+    user: Hashed, items: Mapping[str, Item], case_sensitive: bool
+) -> list[tuple[str, tuple[bytes, bytes]]]:
+    """The accounts that a user can be, each once, by the name sent to."""
+    own, name = user.own
+    if user.listed:
+        return [user.own]
+    others = (
+        (other, (kept.message.user, kept.exact))
+        for other in sorted(items[own].users)
+        for kept in items[other].messages.values()
+        if any(_same(name, noted, case_sensitive) for noted in kept.others)
+    )
+    return list(dict.fromkeys([user.own, *others]))
 
 
 def _sent_to(name: tuple[bytes, bytes], item: Item, case_sensitive: bool) -> Mapping[str, Kept]:

@@ -24,6 +24,7 @@ from batch_resend.ledger.sqlite.wal import pages_in, wal_of
 from batch_resend.marks import make_mark
 
 _TO = "SELECT id, exact, run, state, reason, intended_at, settled_at FROM messages WHERE key = ?"
+_TO_NO_ACCOUNT = f"{_TO} AND id NOT IN (SELECT message FROM aliases)"
 _OWNERS = """
 SELECT m.key, m.exact, a.exact FROM aliases a JOIN messages m ON m.id = a.message WHERE a.key = ?
 """
@@ -167,12 +168,13 @@ class LedgerConnection:
         rows = self._sent_to(own)
         others = [self.hashes(alias) for alias in user.aliases] if user.listed else []
         if not self.no_aliases:
-            owners = self._linked(_OWNERS, own)
-            others += owners
+            owners = [] if user.listed else self._linked(_OWNERS, own)
             for owner in [own, *owners] if rows else owners:
                 others += self._linked(_OTHERS, owner)
+            for owner in dict.fromkeys(owners):
+                rows |= self._sent_to(owner)
         for other in dict.fromkeys(others):
-            rows |= self._sent_to(other)
+            rows |= self._sent_to(other, _TO if self.no_aliases else _TO_NO_ACCOUNT)
         return rows
 
     def hashes(self, name: str) -> Hashes:
@@ -183,12 +185,12 @@ class LedgerConnection:
         """The mark of a message's request; it includes the time, as numbers can be reused."""
         return make_mark(self.mark_key, f"{message} {intended_at!r}".encode())
 
-    def _sent_to(self, name: Hashes) -> dict[int, Row]:
+    def _sent_to(self, name: Hashes, query: str = _TO) -> dict[int, Row]:
         key, exact = name
         return {
             message: (run, state, reason, intended_at, settled_at)
             for message, sent_to, run, state, reason, intended_at, settled_at in self.db.execute(
-                _TO, (key,)
+                query, (key,)
             )
             if not self.case_sensitive or sent_to == exact
         }
