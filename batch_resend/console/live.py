@@ -30,7 +30,7 @@ from batch_resend.model import Outcome, Reason
 from batch_resend.reasons import ADVICE
 from batch_resend.wording import per_second, span
 
-WIDEST = 80  #: columns; a wider frame is no easier to read, and tears when a terminal shrinks
+WIDEST = 80  #: columns; a wider frame does not read better, and tears when a terminal shrinks
 NARROW = 60  #: columns, below which the bar and the labels give way to the numbers
 LATEST = 4  #: how many reasons of failures are shown: the most recent ones
 

@@ -1,8 +1,8 @@
-"""Writes to people, who may not read: a terminal stopped by Ctrl-S, a paused pager.
+"""Writing to a reader that may pause: a terminal stopped by Ctrl-S, a pager.
 
-What is said is written in the background, so that it never holds up a run. While the reader
-is behind, progress is left out by whoever asks `busy`; all else is kept, up to a bound, and
-what goes beyond it is counted, and said when the reader reads again.
+Text is written in the background, so that it never delays a run. While the reader is behind,
+`busy` is true and callers omit progress; all other text is kept, up to a bound. What exceeds
+the bound is counted, and the count is reported when the reader reads again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ENOUGH = 4_000_000  #: bytes that may wait for the reader
 
 
 def for_people(stream: IO[str]) -> IO[str]:
-    """Return a stream that does not wait for its reader; the same where nobody reads a file."""
+    """Return a stream that does not wait for its reader; a file is returned as it is."""
     try:
         kind = os.fstat(stream.fileno()).st_mode
     except (OSError, ValueError):
@@ -33,7 +33,7 @@ class BackgroundStream(io.TextIOBase):
     """A text stream that takes everything at once and writes it in the background."""
 
     def __init__(self, stream: IO[str]) -> None:
-        """Write where `stream` does, which nobody else writes to meanwhile."""
+        """Write where `stream` does; only this object may write there from now on."""
         super().__init__()
         stream.flush()
         self._stream = stream

@@ -9,7 +9,7 @@ less than a third where nothing at all was accepted in between.
 
 **Measure it.** How Cognito counts a second is not documented. If it fills a bucket with
 tokens, that is empty at every throttle, and what it gave in between is what it had for us,
-whatever the rate was and whoever else drew from it. Where we sent less than the limit the
+whatever the rate was and however much others drew from it. Where we sent less than the limit the
 bucket may have overflowed, and what it lost counts as given. If it counts by the second, what
 was accepted in the second before the first throttle is the limit; what follows within a second
 is the tail of that second and only slows. Counted are departures: a round trip would bias.
@@ -19,22 +19,23 @@ where the pace was above the limit or guessed it, and so emptied the bucket by i
 Chance empties a bucket that stands near empty again at once; the next throttle comes later in
 the same measure as tokens were given back, and the tokens are not lost. Then the pace returns
 to just below the limit and stays there for a while, further away each time the same limit is
-met again: whoever shares the quota needs the room.
+met again: other callers of the quota need the room.
 
 **Believe a throttle as far as it was earned.** If 110 requests were accepted before it, or the
-bucket should have been full, it is chance or somebody else's burst: the pace rests and learns
+bucket should have been full, it is chance or a burst of other callers: the pace rests and learns
 nothing. In between it learns in proportion. A quota that did sink throttles again within a few
 requests, and is believed then. This is never done while the limit is a guess, and never for a
-throttle above the limit: who looks for more finds one.
+throttle above the limit: a pace that looks for more is bound to meet one.
 
 **Look for more** slowly at first, by 0.6 % per second, and the faster the longer no throttle
 comes; faster still when a bucket's worth more than the limit allows has been accepted, and the
 rate is a tenth above it. If the throttle that ends this comes before more than a bucket of the
 whole quota was accepted, the limit has not moved.
 
-**Be bold alone.** Who shares a quota is throttled below the limit too. If the last two throttles
-came above it, where they were looked for, no other caller seems to share the quota: the pace
-then stays close to the limit, looks for more by 3 % per second, and follows a raised quota at once.
+**Be bold alone.** A caller that shares a quota is throttled below the limit too. If the last two
+throttles came above it, where they were looked for, no other caller seems to share the quota: the
+pace then stays close to the limit, looks for more by 3 % per second, and follows a raised quota
+at once.
 
 **Use what is known** (`usage`). The limit never passes the enforced quota, and begins there.
 While the pace is at half of the quota or less, throttles are taken for chance until they are
@@ -53,7 +54,7 @@ from batch_resend.job.usage import Usage
 DEFAULT_QUOTA = 50.0  #: requests per second; Cognito Developer Guide, "Quotas"
 SLOWEST = 0.5  #: requests per second: slower than this tells nothing sooner
 LATE = 0.01  #: seconds that a timer may be late without harm: 5 ms are usual, 10 ms a busy machine
-SECOND = 1.0  #: the longest over which a quota of so many "a second" may be counted
+SECOND = 1.0  #: the longest over which a quota "per second" may be counted
 
 START = 3.0  #: seconds at the first rate: 50 per second on a quota of 30 empty its bucket in 1.5
 RUSH = 0.3  #: growth per second, of the rate, while no limit is known, or it clearly moved
@@ -82,7 +83,7 @@ MOVED, TROT = 1.1, 0.15  #: so far above the limit, and past a bucket: growth pe
 CLEAR = 1.4  #: so far above it the limit has clearly moved
 
 UNLEARNT = 0.9  #: of the quota: a limit above that was never taught anything else
-HALF = 0.55  #: of the quota: a rate below that is no likely reason for a throttle
+HALF = 0.55  #: of the quota: a rate below that hardly causes a throttle
 SHORT_REST = 2  #: requests left out there: were the quota sunk, throttles would soon pile up
 TARGET = 0.96  #: of the room that others leave: 0.1 to 0.3 % of live calls are throttled there
 SHIFT = 0.03  #: of that rate: down with a throttle after `PRICE` accepted requests, up with them
@@ -200,7 +201,7 @@ class Pace:
         return earned
 
     def _pay(self, left_at: float, now: float) -> None:
-        """Take a throttle for chance or somebody's burst, after so many accepted requests."""
+        """Treat a throttle as chance or a burst of others, after so many accepted requests."""
         self.limit = min(self._limit * (1 + RISE), self.usage.quota or float("inf"))
         self._met_again = max(0, self._met_again - 1)
         self._rest(now, self._long_rest())
@@ -266,7 +267,7 @@ class Pace:
     # -- using what is known -------------------------------------------------------
 
     def _is_unlikely_cause(self, now: float) -> bool:
-        """Whether we are far below a known quota, of which nothing less was learnt."""
+        """Whether we are far below a known quota, and no lower limit was measured."""
         quota = self.usage.quota
         return (
             quota is not None

@@ -1,20 +1,20 @@
 """How fast: never above the ceiling, just below the quota, never into an outage.
 
-The quota of `UserResourceRead` (50 requests a second by default; Cognito Developer
+The quota of `UserResourceRead` (50 requests per second by default; Cognito Developer
 Guide, "Quotas") belongs to the whole account and Region and is shared with live
 sign-ups; Cognito never says what is left. Being throttled is the only sign of it.
 
 `Pace` (in `pace`) is arithmetic on the rate and `Health` on outages; both are handed the time
-and know no clock. `Gate` is the one part that waits: who passes it may ask Cognito *now*,
-and nothing has been promised to anybody until then. `SharedPace` is one pace for the gates
+and know no clock. `Gate` is the one part that waits: a task that passes it may call Cognito
+*now*, and until then nothing is promised to any user. `SharedPace` is one pace for the gates
 of several runs. `retry` says how this and tenacity divide the work.
 
   - Requests are spaced evenly: a burst of one, no tokens hoarded in a pause.
-  - A throttle lowers the rate for everybody and fails nobody. Requests that had left
-    before the rate was lowered do not lower it again: they speak of the old rate.
-  - After a handful of requests in a row without a definite answer, one user at a time
-    is tried, with growing pauses, until one comes. A run begins that way too, so that
-    a wrong setting costs one request.
+  - A throttle lowers the rate for all users and fails none. Requests that had left
+    before the rate was lowered do not lower it again: they were sent at the old rate.
+  - After a handful of requests in a row without a definite response, one user at a time
+    is tried, with growing pauses, until a response comes. A run starts that way too, so
+    that a wrong setting costs one request.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ import anyio
 from batch_resend.job.outcome import Signal
 from batch_resend.job.pace import Pace
 
-TICK = 0.001  #: seconds; timers are no finer, and to wait for less is to spin
-LOOK_UP = 0.25  #: seconds; whoever waits longer looks up in between whether things changed
+TICK = 0.001  #: seconds; timers are not finer, and waiting for less would spin
+LOOK_UP = 0.25  #: seconds; a longer wait is interrupted to see whether things have changed
 
-HANDFUL = 5  #: so many requests in a row without a definite answer are an outage
+HANDFUL = 5  #: so many requests in a row without a definite response are an outage
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  #: seconds
 
 
 class Health:
-    """Whether Cognito answers at all, and how many may ask at once."""
+    """Whether Cognito responds at all, and how many requests may be in flight."""
 
     def __init__(self, concurrency: int) -> None:
-        """Begin unproven: one at a time until the first definite answer."""
+        """Start unproven: one request at a time until the first definite response."""
         self._concurrency = concurrency
         self._proven = False
-        self._silent = 0  # requests in a row without a definite answer
+        self._silent = 0  # requests in a row without a definite response
         self._outage_at: float | None = None
         self._pauses = 0
         self.connected = False  #: some connection came about
@@ -53,7 +53,7 @@ class Health:
         return self._concurrency if self._proven else 1
 
     def heard(self, left_at: float, now: float, *, definite: bool) -> float:
-        """Take note of an answer; return for how long nobody should ask, in seconds."""
+        """Record a response or its absence; return for how many seconds requests should pause."""
         if definite:
             self._proven, self._silent = True, 0
             return 0.0
@@ -70,33 +70,33 @@ class Health:
         return min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._pauses - 1, 10))
 
     def silent_for(self, now: float) -> float:
-        """Seconds since the first of the requests in a row that got no definite answer left."""
+        """Seconds since the first of the requests in a row without a definite response left."""
         return now - self._silent_since if self._silent else 0.0
 
 
 @dataclass(slots=True)
 class Place:
-    """The right to ask Cognito once, now. The holder says what was heard."""
+    """The right to call Cognito once, now. The holder records what came back."""
 
     left_at: float
-    signal: Signal | None = None  #: None: nothing was asked after all
+    signal: Signal | None = None  #: None: no request was made after all
     connected: bool = True  #: a connection came about
-    retry_after: float = 0.0  #: seconds that the answer asks to wait
-    spent: bool = False  #: counts against the budget: sent, or nobody knows
+    retry_after: float = 0.0  #: seconds to wait, as the response demands
+    spent: bool = False  #: counts against the budget: sent or unknown
 
 
 class Closed(Exception):
-    """The gate is closed: the run is ending, and nobody may ask any more."""
+    """The gate is closed: the run is ending, and no more requests are made."""
 
 
 @dataclass(slots=True)
 class SharedPace:
     """One pace for several gates, whose runs draw from the same quota.
 
-    Each gate sends one of those who wait there, and these are served in the order of
-    arrival: so the gates take turns. Whoever has the turn could ask at once for all that
-    their own gate cares, and waits for the pace alone: an outage of one run holds up no
-    other. What is learnt of the quota by one is known to all.
+    Each gate sends one of the tasks that wait there, and these are served in the order of
+    arrival: so the gates take turns. The task whose turn it is has passed its own gate and
+    waits for the pace alone: an outage of one run does not delay the others. What one run
+    finds out about the quota is known to all.
     """
 
     pace: Pace
@@ -105,13 +105,13 @@ class SharedPace:
 
     @property
     def part(self) -> float:
-        """Requests a second that are left to each gate which is open."""
+        """Requests per second that are left to each open gate."""
         return self.pace.rate / max(1, sum(not gate.closed for gate in self.gates))
 
 
 @dataclass(slots=True)
 class Gate:
-    """Where everybody waits for a place: for the pace, for room, for an outage's end.
+    """Where tasks wait for a place: for the pace, for room, for the end of an outage.
 
     Places are given in the order of arrival. `budget` bounds the places that end up
     spent, counting those in flight: never one message more. With a `shared` pace the
@@ -128,28 +128,28 @@ class Gate:
     closed: bool = False
     shared: SharedPace | None = None
     _turn: anyio.Lock = field(default_factory=lambda: anyio.Lock(fast_acquire=True))
-    _change: anyio.Event | None = None  # somebody waits for it
+    _change: anyio.Event | None = None  # set while a task waits for it
     _pause_until: float = float("-inf")
     _blocks: int = 0
 
     def close(self) -> None:
-        """Let nobody pass any more; whoever waits gets `Closed`."""
+        """Let no task pass any more; those that wait get `Closed`."""
         self.closed = True
         self._changed()
 
     def share(self, shared: SharedPace) -> None:
-        """Go by a pace that is shared, within the ceiling of one's own; before anybody waits."""
+        """Use a shared pace, within the ceiling of its own; call it before any task waits."""
         self.pace = Pace(self.pace.ceiling, start=self.pace.ceiling)
         self.shared = shared
         shared.gates.append(self)
 
     @property
     def rate(self) -> float:
-        """Requests a second that may leave here now; with a shared pace the part of it."""
+        """Requests per second that may leave here now; with a shared pace, its part."""
         return self.pace.rate if self.shared is None else min(self.pace.rate, self.shared.part)
 
     def used(self, since: float, calls: float) -> None:
-        """Tell the pace what all in the account used in the minute that began at `since`.
+        """Report to the pace how many calls the account made in the minute from `since` on.
 
         `since` is on the clock of `anyio.current_time`.
         """
@@ -170,7 +170,7 @@ class Gate:
         return Place(now)
 
     def free(self, place: Place, now: float) -> None:
-        """Give a place back, with what was heard there."""
+        """Give a place back, with what came of it."""
         self.in_flight -= 1
         self.spent += place.spent
         self._heard(place, now)
@@ -182,7 +182,7 @@ class Gate:
             while self._open() is None:
                 await self._wait()
             async with shared.turn:
-                while (now := self._open()) is not None:  # else others go first meanwhile
+                while (now := self._open()) is not None:  # if it closes, other gates go first
                     delay = shared.pace.delay(now)
                     if delay <= TICK:
                         shared.pace.leave(now)
@@ -190,7 +190,7 @@ class Gate:
                     await anyio.sleep(min(delay, LOOK_UP))
 
     def _open(self) -> float | None:
-        """Return the time, if somebody may pass now."""
+        """Return the time, if a task may pass now."""
         if self.closed:
             raise Closed
         now = anyio.current_time()

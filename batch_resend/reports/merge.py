@@ -54,7 +54,7 @@ def merged(reports: Iterable[Iterable[Row]]) -> dict[int, Row]:
 
 
 def stopped(row: Row) -> Row:
-    """Return the row of a planned user for whom no request was made."""
+    """Return the row of a planned user who was not attempted."""
     if reason(row) is not Reason.ELIGIBLE:
         return row  # the ledger knows more about this user
     changed = list(row)

@@ -128,7 +128,7 @@ def _handing_over(results: MemoryObjectSendStream[Result], stops: Stops) -> Hand
         try:
             await results.send(result)
         except anyio.BrokenResourceError:
-            stops.stop()  # nobody listens any more
+            stops.stop()  # the receiver is gone
 
     return hand_over
 

@@ -78,7 +78,7 @@ async def _simulator(settings: Settings, now: float, *, listed: bool) -> AsyncIt
         client=Client(settings.client_id or SIMULATED_CLIENT),
         settings=PoolSettings(pool_id=settings.user_pool_id or SIMULATED_POOL),
         quota=Quota(DEFAULT_QUOTA),
-        keep_record=False,  # nobody looks at it, and it would grow with the rows
+        keep_record=False,  # it is not used here, and would grow with the rows
     )
     async with SimulatedSender(
         cognito, epoch=now, latency=_SIMULATED_LATENCY, timeout=settings.timeout

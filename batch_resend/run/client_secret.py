@@ -47,7 +47,7 @@ async def client_secret(settings: Settings) -> str | None:
 
 
 async def secret_from_file(path: str) -> str:
-    """Read a secret from a file that not everybody can read, or a pipe."""
+    """Read a secret from a pipe, or from a file that other users cannot read."""
     try:
         with io.FileIO(path, opener=without_waiting) as file:
             status = os.fstat(file.fileno())
@@ -68,13 +68,13 @@ async def secret_from_file(path: str) -> str:
         )
     if status.st_mode & stat.S_IROTH:
         raise InputError(
-            f"--client-secret-file {path} can be read by everybody on this machine: chmod 600 it."
+            f"--client-secret-file {path} can be read by all users of this machine: chmod 600 it."
         )
     return text
 
 
 async def _beginning(file: io.FileIO) -> bytes:
-    """Read as much as a secret may have; whoever writes to a pipe may take their time."""
+    """Read at most as much as a secret may have; a pipe is waited for."""
     data = b""
     while len(data) < _LONGEST:
         piece = file.read(_LONGEST - len(data))

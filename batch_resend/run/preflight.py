@@ -46,7 +46,7 @@ async def check_pool(settings: Settings, note: Callable[[str], None]) -> CheckRe
         region,
         endpoint,
     ):
-        pass  # nobody is asked: only where Cognito is, as a run would find it
+        pass  # no request is made: only Region and endpoint are wanted, as a run finds them
     facts = await learn(settings, AppClient(settings.client_id, secret), thorough=True)
     run = proposed(settings, region, endpoint, rows, listed=settings.is_listing)
     return check(facts, replace(run, alone=True))

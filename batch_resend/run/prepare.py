@@ -7,10 +7,10 @@
             raise NotConfirmed
         summary = await prepared.send()
 
-The order is the order of what an operator wants to hear first: wrong settings, then a
-ledger that is held, then files that cannot be written, then input that cannot be read.
-The question belongs to whoever prepares. A block that is left without sending leaves
-everything as it was: no file is replaced, no new one stays.
+Problems are reported in the order that an operator wants to know of them: wrong settings,
+then a ledger that is held, then files that cannot be written, then input that cannot be
+read. The caller asks for approval. A block that is left without sending leaves everything
+as it was: no file is replaced, no new one stays.
 """
 
 from __future__ import annotations

@@ -158,7 +158,7 @@ class PreparedRun:
             tasks.cancel_scope.cancel()
 
     async def _write_page(self, summary: Summary) -> Summary:
-        """Write the page; what goes wrong with it is told, and harms nothing else."""
+        """Write the page; an error here is reported and has no other effect."""
         from batch_resend.reports.page.render import page
 
         file, report = self.outputs.files["--html"], self.outputs.files["--report"]

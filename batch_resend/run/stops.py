@@ -50,11 +50,11 @@ class Stops:
             self._scope.cancel()
 
     def go_to(self, run: Callable[[Stop], None]) -> None:
-        """From now on hand stops to a run that sends; nothing is cancelled any more."""
+        """From now on pass stops to a run that sends; nothing is cancelled any more."""
         self._runs.append(run)
 
     def tell(self, listener: Callable[[], None]) -> None:
-        """Tell of each stop, whomever it goes to."""
+        """Call `listener` at each stop, whichever run handles it."""
         self._listeners.append(listener)
 
     @contextlib.contextmanager

@@ -123,7 +123,7 @@ BAD = {
         "--client-secret-file", SECRET_FILE, files={"secret": "\n"}, prepare=private_secret
     ),
     "a secret for all to read": Bad(
-        "secret can be read by everybody",
+        "secret can be read by all users",
         SECRET_FILE,
         files={"secret": SECRET},
         prepare=public_secret,

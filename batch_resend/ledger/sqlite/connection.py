@@ -24,7 +24,10 @@ from batch_resend.ledger.sqlite.wal import pages_in, wal_of
 from batch_resend.marks import make_mark
 
 _TO = "SELECT id, exact, run, state, reason, intended_at, settled_at FROM messages WHERE key = ?"
-_TO_NO_ACCOUNT = f"{_TO} AND id NOT IN (SELECT message FROM aliases)"
+_TO_NO_ACCOUNT = """
+SELECT id, exact, run, state, reason, intended_at, settled_at FROM messages
+ WHERE key = ? AND id NOT IN (SELECT message FROM aliases)
+"""
 _OWNERS = """
 SELECT m.key, m.exact, a.exact FROM aliases a JOIN messages m ON m.id = a.message WHERE a.key = ?
 """

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from batch_resend.reports.page.figures import Domain
 
-FEW = 5  #: users from whom on a domain is named
+FEW = 5  #: minimum users of a domain that is named
 SHOWN = 12  #: domains in the table
 
 #: Large providers whose names are long enough that one wrong letter is a typing error.
