@@ -80,7 +80,7 @@ def test_what_breaks_loses_no_row_and_sends_none_twice(
     if for_ever and seam in ONCE_ONLY:
         pytest.skip("a report that takes no row cannot be whole")
     owner, name = SEAMS[seam]
-    names = users(200)
+    names = users(60)
     world, calls = World(), [0]
     with monkeypatch.context() as patch:
         last = float("inf") if for_ever else first
