@@ -185,9 +185,9 @@ def compiled(option: str, name: str, pattern: Pattern) -> re.Pattern[str]:
 
 def max_failures(option: str, text: str) -> MaxFailures:
     """Return a number of users, or a part such as 5%; raises `UsageError`."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)%", text, re.ASCII)
-    if found and float(found[1]) <= 100:
-        return MaxFailures(part=float(found[1]) / 100)
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)%", text, re.ASCII)
+    if match and float(match[1]) <= 100:
+        return MaxFailures(part=float(match[1]) / 100)
     if text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER:
         return MaxFailures(number=int(text))
     raise UsageError(

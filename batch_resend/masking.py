@@ -48,8 +48,8 @@ def mask_within(text: str, *names: str) -> str:
     for name in names:
         if len(name) > 1:
             text = text.replace(name, mask(name))
-    text = _ADDRESS.sub(lambda found: mask(found[0]), text)
-    return printable(_NUMBER.sub(lambda found: found[0][:2] + "***", text))
+    text = _ADDRESS.sub(lambda match: mask(match[0]), text)
+    return printable(_NUMBER.sub(lambda match: match[0][:2] + "***", text))
 
 
 def printable(text: str) -> str:

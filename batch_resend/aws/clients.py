@@ -92,7 +92,7 @@ def session(target: AwsTarget) -> Session:
 
     try:
         taught = AioSession()
-        made = aioboto3.Session(
+        sdk_session = aioboto3.Session(
             botocore_session=taught,
             profile_name=target.profile or None,
             # Like the AWS CLI; the SDK for Python ignores AWS_REGION.
@@ -101,7 +101,7 @@ def session(target: AwsTarget) -> Session:
         # The SDK's own way to extend its models; harmless for an SDK that has the operation.
         taught.get_component("data_loader").search_paths.append(str(_TAUGHT))
         taught.register_component("credential_provider", credentials.SharedCredentials(taught))
-        region = made.region_name
+        region = sdk_session.region_name
     except BotoCoreError as error:
         raise SettingsError(
             f"AWS's own settings cannot be used ({error}): check --profile and AWS_PROFILE."
@@ -117,17 +117,19 @@ def session(target: AwsTarget) -> Session:
     if not target.cognito_endpoint:
         _check_region(taught, region)
     tls.check_bundle(taught)
-    return Session(made, taught)
+    return Session(sdk_session, taught)
 
 
 def _check_region(sdk: AioSession, region: str) -> None:
     """Refuse a Region that the SDK does not list, with the nearest names."""
     partitions = sdk.get_component("data_loader").load_data("partitions")["partitions"]
-    known = [name for one in partitions for name in one["regions"] if not name.endswith("-global")]
-    near = difflib.get_close_matches(region, [name for name in known if name[:3] != "cn-"])
+    regions = [
+        name for one in partitions for name in one["regions"] if not name.endswith("-global")
+    ]
+    near = difflib.get_close_matches(region, [name for name in regions if name[:3] != "cn-"])
     # For a new partition the SDK may have only the pattern of the names.
-    unlisted = [one["regionRegex"] for one in partitions if not set(one["regions"]) & set(known)]
-    if region in known or any(re.match(form, region) for form in unlisted):
+    unlisted = [one["regionRegex"] for one in partitions if not set(one["regions"]) & set(regions)]
+    if region in regions or any(re.match(form, region) for form in unlisted):
         return
     hint = f"Did you mean {listed(near, 'or')}?" if near else "Use one such as eu-west-1."
     raise SettingsError(
@@ -140,10 +142,10 @@ async def _doubt(sdk: Any) -> str:
     """Return a warning about the Region, or nothing; AWS may have a new one."""
     region = str(sdk.region_name)
     partition = sdk.get_partition_for_region(region)
-    known = await sdk.get_available_regions("cognito-idp", partition)
-    if not known or region in known:
+    regions = await sdk.get_available_regions("cognito-idp", partition)
+    if not regions or region in regions:
         return ""
-    near = difflib.get_close_matches(region, known)
+    near = difflib.get_close_matches(region, regions)
     hint = f" (did you mean {' or '.join(near)}?)" if near else ""
     return f"Region {region} is not known to have Amazon Cognito{hint}: it is asked all the same."
 

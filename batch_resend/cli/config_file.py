@@ -76,7 +76,7 @@ class ConfigFile:
             )
         values = {**self.common, **self.pools[pool]}
         return {
-            key: replace(found, value=named(found.value, pool)) for key, found in values.items()
+            key: replace(entry, value=named(entry.value, pool)) for key, entry in values.items()
         }
 
 
@@ -142,7 +142,7 @@ def _text(path: str) -> str:
 
 
 def _checked(table: Mapping[str, Any], keys: Mapping[str, Kind], where: str) -> dict[str, Found]:
-    found = {}
+    entries = {}
     for key, value in table.items():
         if key in _SECRETS:
             raise UsageError(
@@ -155,10 +155,10 @@ def _checked(table: Mapping[str, Any], keys: Mapping[str, Kind], where: str) -> 
                 near = f": a table for a pool is written [{_POOLS}.{printable(key)}]."
             raise UsageError(f"{where}: '{printable(key)}' is not an option{near or '.'}")
         try:
-            found[key] = Found(_value(value, keys[key]), where)
+            entries[key] = Found(_value(value, keys[key]), where)
         except TypeError:
             raise UsageError(f"{where}: {key} takes {keys[key].value}.") from None
-    return found
+    return entries
 
 
 def _value(value: Any, kind: Kind) -> Value:
@@ -186,7 +186,7 @@ def _typed(value: Any) -> str:
     return value if isinstance(value, str) else repr(value)
 
 
-def _near(name: str, known: Iterable[str]) -> str:
-    """Ask whether a known name was meant, where one is near."""
-    near = difflib.get_close_matches(name, list(known), 1)
+def _near(name: str, names: Iterable[str]) -> str:
+    """Return a question that names a similar name, or an empty text."""
+    near = difflib.get_close_matches(name, list(names), 1)
     return f": did you mean {printable(near[0])}?" if near else ""

@@ -37,8 +37,8 @@ class FileDefaults:
 
     def of_pool(self, name: str) -> FileDefaults:
         """Return what the file says for one of several pools."""
-        found = {} if self.file is None else self.file.values(name)
-        return FileDefaults(self.arguments, self.file, (name,), found)
+        values = {} if self.file is None else self.file.values(name)
+        return FileDefaults(self.arguments, self.file, (name,), values)
 
     def default_map(self, rows: Mapping[str, Option]) -> dict[str, Any]:
         """Return the values as the parser takes them, by the names of the parameters."""
@@ -73,8 +73,8 @@ def file_defaults(context: Any, arguments: list[str], chosen: Mapping[str, Any])
     values = [file.values(name) for name in names]  # all of them are there
     if not names:
         values = [file.values(None)]  # refused where the file is for several pools
-    found = file.common if len(names) > 1 else values[0]
-    return FileDefaults(tuple(arguments), file, names, found)
+    defaults = file.common if len(names) > 1 else values[0]
+    return FileDefaults(tuple(arguments), file, names, defaults)
 
 
 def pools(context: Any) -> list[str]:

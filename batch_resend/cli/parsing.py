@@ -41,13 +41,13 @@ def moment(option: str, text: str) -> float:
     from datetime import UTC, datetime
 
     try:
-        found = datetime.fromisoformat(text.strip())
+        moment = datetime.fromisoformat(text.strip())
     except ValueError:
         raise UsageError(
             f"{option} {text!r} is not a valid date. Use for example 2026-11-01 or"
             " 2026-11-01T09:30Z."
         ) from None
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def whole(option: str, text: str) -> int:
@@ -81,20 +81,20 @@ def choice(option: str, text: str, choices: Sequence[str]) -> Any:
 
 def file_format(option: str, text: str) -> str:
     """Return the format of a file of users."""
-    found: str = choice(option, text, ("csv", "json", "jsonl", "xlsx"))
-    return found
+    name: str = choice(option, text, ("csv", "json", "jsonl", "xlsx"))
+    return name
 
 
 def log_format(option: str, text: str) -> str:
     """Return how the log is written."""
-    found: str = choice(option, text, ("text", "json"))
-    return found
+    name: str = choice(option, text, ("text", "json"))
+    return name
 
 
 def resend_unknown(option: str, text: str) -> str:
     """Return which unknown outcomes are sent again."""
-    found: str = choice(option, text, ("not-recorded", "all"))
-    return found
+    name: str = choice(option, text, ("not-recorded", "all"))
+    return name
 
 
 def rate(option: str, text: str) -> float | None:

@@ -92,16 +92,16 @@ def _settings(
     for name, own in option_sources.of_each_pool(context):
         try:
             _check_for_all(everybody, name, own)
-            given = _given(options.of_run(own.params), name, summary)
+            values = _values(options.of_run(own.params), name, summary)
             if name in forms:
-                paths = options.files(given)
+                paths = options.files(values)
                 monitoring.keep_apart(
                     forms[name], paths if summary is None else paths | {"--summary": summary}
                 )
-            settings[name] = options.read_settings(given)
+            settings[name] = options.read_settings(values)
         except UsageError as error:
-            told = option_sources.origins(own, str(error))
-            raise UsageError(f"Pool {printable(name)}: {error}{told}") from None
+            where = option_sources.origins(own, str(error))
+            raise UsageError(f"Pool {printable(name)}: {error}{where}") from None
     return settings
 
 
@@ -117,17 +117,17 @@ def _forms(metrics: str | None, names: Iterable[str]) -> dict[str, Form]:
     return {name: monitoring.read_metrics(named(metrics, name)) for name in names}
 
 
-def _given(params: Mapping[str, Any], name: str, summary: str | None) -> dict[str, Any]:
+def _values(params: Mapping[str, Any], name: str, summary: str | None) -> dict[str, Any]:
     """Take a pool's options, with its name where it shall stand and in its report's name."""
-    given = dict(params)
+    values = dict(params)
     for row in options.FILES:
-        given[row.name] = named(given[row.name], name)
-    if given["summary"] == summary:
-        given["summary"] = None  # the one for all
-    if given["report"] is None:
+        values[row.name] = named(values[row.name], name)
+    if values["summary"] == summary:
+        values["summary"] = None  # the one for all
+    if values["report"] is None:
         moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        given["report"] = named(f"resend-report-{moment}-{{pool}}.csv", name)
-    return given
+        values["report"] = named(f"resend-report-{moment}-{{pool}}.csv", name)
+    return values
 
 
 def _check_for_all(everybody: Mapping[str, Any], name: str, own: Any) -> None:

@@ -54,16 +54,16 @@ def run(context: typer.Context, typed: Values) -> int:
 
         several = side_by_side(context, speech)
         return _watched(*several)
-    given = options.of_run(typed)
+    values = options.of_run(typed)
     if pools:
         from batch_resend.cli.config_file import named
 
-        given.update({row.name: named(given[row.name], pools[0]) for row in options.FILES})
-    return _watched(*_one_run(context, given, speech))
+        values.update({row.name: named(values[row.name], pools[0]) for row in options.FILES})
+    return _watched(*_one_run(context, values, speech))
 
 
 def _one_run(
-    context: typer.Context, given: Mapping[str, Any], speech: Mapping[str, Any]
+    context: typer.Context, values: Mapping[str, Any], speech: Mapping[str, Any]
 ) -> tuple[Callable[[Stops], Awaitable[RunEnd]], Console, list[Monitor]]:
     """Make what `supervise` needs for one run."""
     from batch_resend.console.console import Console
@@ -78,36 +78,36 @@ def _one_run(
     console = Console(**speech)
     warn = noting(console.observe)
     monitors: list[Monitor] = []
-    if given["ping_url"] is not None:
-        monitors.append(Ping(given["ping_url"], warn))
-    if given["metrics"] is not None:
-        form = monitoring.read_metrics(given["metrics"])
-        monitoring.keep_apart(form, options.files(given))
+    if values["ping_url"] is not None:
+        monitors.append(Ping(values["ping_url"], warn))
+    if values["metrics"] is not None:
+        form = monitoring.read_metrics(values["metrics"])
+        monitoring.keep_apart(form, options.files(values))
         monitors.append(Metrics(form, warn))
     observe = together(console.observe, *(monitor.observe for monitor in monitors))
 
     async def work(stops: Stops) -> RunEnd:
-        summary = "-" if given["json"] else given["summary"]
-        with failure_summarized(summary, overwrite=given["overwrite"]), stops.before_sending():
-            settings = _settings(context, given, ask=not speech["yes"])
+        summary = "-" if values["json"] else values["summary"]
+        with failure_summarized(summary, overwrite=values["overwrite"]), stops.before_sending():
+            settings = _settings(context, values, ask=not speech["yes"])
             console.starts(ledger_words(settings))
             async with prepare(settings, observe=observe, stops=stops) as prepared:
                 if not await console.approve(prepared.preview):
                     raise NotConfirmed
-                if given["debug"]:
+                if values["debug"]:
                     prepared.debug()
                 return await prepared.carry_out()
 
     return work, console, monitors
 
 
-def _settings(context: typer.Context, given: Mapping[str, Any], *, ask: bool) -> Settings:
+def _settings(context: typer.Context, values: Mapping[str, Any], *, ask: bool) -> Settings:
     """Read the settings, and make sure that a person can be asked; raises `UsageError`."""
     from batch_resend.console.console import must_ask
 
     check_variables(context)
     try:
-        settings = options.read_settings(given)
+        settings = options.read_settings(values)
     except UsageError as error:
         raise UsageError(f"{error}{option_sources.origins(context, str(error))}") from None
     if not ask:

@@ -215,17 +215,17 @@ class Pace:
         moved = self._rushing and (self.limit is None or -self._left_over(left_at) > bucket)
         measured = not moved and since >= LEAST_MEASURED
         if measured and self.limit is not None:
-            found = self.limit - self._left_over(left_at) / since
+            measure = self.limit - self._left_over(left_at) / since
             if self.rate > self.limit:  # a bucket that lasted, or a strict second that has grown
-                found = (found + min(self.rate, counted)) / 2
+                measure = (measure + min(self.rate, counted)) / 2
         else:
-            found = min(self.rate * OVERSHOT, counted if counted >= FEW else self.rate)
-        found = max(self._slowest, found)
-        if self.limit is None or abs(found / self.limit - 1) >= SAME:
-            self.limit, self._met_again = found, 0
+            measure = min(self.rate * OVERSHOT, counted if counted >= FEW else self.rate)
+        measure = max(self._slowest, measure)
+        if self.limit is None or abs(measure / self.limit - 1) >= SAME:
+            self.limit, self._met_again = measure, 0
         else:
             part = earned / 2 if measured else 1.0
-            lower = found if measured else min(self.limit, found)
+            lower = measure if measured else min(self.limit, measure)
             self.limit += (lower - self.limit) * part
             self._met_again = min(MOST_STEPS, self._met_again + 1)
         self._rushing, self._guessed = False, not measured

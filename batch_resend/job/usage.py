@@ -47,8 +47,8 @@ class Usage:
         """
         ours = sum(self._own[int(since) + second] for second in range(MINUTE))
         others = max(0.0, calls - ours) / MINUTE
-        kept = [one for one in self._others if abs(one[0] - since) >= MINUTE / 2]
-        self._others = sorted([*kept, (since, others)])[-MINUTES:]
+        earlier = [one for one in self._others if abs(one[0] - since) >= MINUTE / 2]
+        self._others = sorted([*earlier, (since, others)])[-MINUTES:]
         for second in [second for second in self._own if second < since - STALE]:
             del self._own[second]
 

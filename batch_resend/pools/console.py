@@ -35,9 +35,9 @@ class PoolsConsole(Console):
 
     def part(self, name: str) -> Part:
         """Make the observer of one pool."""
-        made = Part(self, name, **self._speech)
-        self._parts.append(made)
-        return made
+        part = Part(self, name, **self._speech)
+        self._parts.append(part)
+        return part
 
     def say_of(self, name: str, event: str, text: str, *, important: bool, **more: Any) -> None:
         """Say something of one pool."""
@@ -87,7 +87,9 @@ class PoolsConsole(Console):
     def _tick(self) -> None:
         if self._tell_doing():
             return
-        standing = {part: found for part in self._parts if (found := part.standing()) is not None}
+        standing = {
+            part: progress for part in self._parts if (progress := part.standing()) is not None
+        }
         if not standing:
             return
         if self._live:
@@ -159,22 +161,22 @@ class Part(Console):
 
 def total(snapshots: Iterable[Snapshot]) -> Snapshot:
     """Add up how several runs stand; the ceiling is added too, as if no quota were shared."""
-    found = list(snapshots)
+    running = list(snapshots)
     tally = Tally()
-    for snapshot in found:
+    for snapshot in running:
         tally.reasons.update(snapshot.tally.reasons)
         tally.requests += snapshot.tally.requests
-    going_on = [snapshot for snapshot in found if snapshot.done < snapshot.eligible]
+    going_on = [snapshot for snapshot in running if snapshot.done < snapshot.eligible]
     stops = [snapshot.stopped_by for snapshot in going_on]
     return Snapshot(
-        eligible=sum(snapshot.eligible for snapshot in found),
-        done=sum(snapshot.done for snapshot in found),
+        eligible=sum(snapshot.eligible for snapshot in running),
+        done=sum(snapshot.done for snapshot in running),
         tally=tally,
-        rate=sum(snapshot.rate for snapshot in going_on or found),
-        ceiling=sum(snapshot.ceiling for snapshot in found),
-        throttled=sum(snapshot.throttled for snapshot in found),
-        in_flight=sum(snapshot.in_flight for snapshot in found),
-        seconds=max(snapshot.seconds for snapshot in found),
+        rate=sum(snapshot.rate for snapshot in going_on or running),
+        ceiling=sum(snapshot.ceiling for snapshot in running),
+        throttled=sum(snapshot.throttled for snapshot in running),
+        in_flight=sum(snapshot.in_flight for snapshot in running),
+        seconds=max(snapshot.seconds for snapshot in running),
         stopped_by=stops[0] if stops and all(stops) else None,
         accepting=all(snapshot.accepting for snapshot in going_on),
     )

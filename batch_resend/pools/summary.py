@@ -89,7 +89,7 @@ class PoolsSummary:
 
     def as_json(self) -> dict[str, Any]:
         """Give the summary in the form for programs."""
-        told = self.summaries
+        summaries = self.summaries
         return {
             "schema": SCHEMA,
             "pools": {name: _as_json(end) for name, end in self.ends.items()},
@@ -98,8 +98,8 @@ class PoolsSummary:
             "requests": self.requests,
             "throttled": self.throttled,
             "seconds": round(self.seconds, 3),
-            "started_at": round(min(summary.started_at for summary in told), 3),
-            "unknown_in_ledger": _sum(summary.unknown_in_ledger for summary in told),
+            "started_at": round(min(summary.started_at for summary in summaries), 3),
+            "unknown_in_ledger": _sum(summary.unknown_in_ledger for summary in summaries),
             "not_delivered": [asdict(left) for left in self.not_delivered],
             "exit_code": int(self.exit_code),
         }
@@ -107,9 +107,9 @@ class PoolsSummary:
 
 def _sum(numbers: Iterable[int | None]) -> int | None:
     """Add them up; where one is not known, neither is the sum."""
-    found = list(numbers)
-    known = [number for number in found if number is not None]
-    return sum(known) if len(known) == len(found) else None
+    counts = list(numbers)
+    known_counts = [number for number in counts if number is not None]
+    return sum(known_counts) if len(known_counts) == len(counts) else None
 
 
 def _as_json(end: Summary | BatchResendError) -> dict[str, Any]:

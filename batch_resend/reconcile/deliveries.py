@@ -65,19 +65,19 @@ async def find_undelivered(ledger: Reconcilable, listed: Suppressions, now: floa
         codes, since = codes + 1, min(since, one.message.intended_at)
     if not codes:
         return Deliveries(region=listed.region, codes=0, since=None, users=())
-    known: dict[bytes, Suppressed] = {}
+    listed_by_key: dict[bytes, Suppressed] = {}
     async for page in listed.pages(since):
-        known |= {ledger.key_of(address.address): address for address in page}
-    found: dict[bytes, Undelivered] = {}
+        listed_by_key |= {ledger.key_of(address.address): address for address in page}
+    undelivered: dict[bytes, Undelivered] = {}
     async for one in _sent(ledger, now):
         message = one.message
-        for key in one.keys & known.keys():
-            last, suppressed = found.get(message.user), known[key]
+        for key in one.keys & listed_by_key.keys():
+            last, suppressed = undelivered.get(message.user), listed_by_key[key]
             newer = last is None or last.sent_at <= message.intended_at
             # SES dates what happened, and the ledger the request: to the second.
             if newer and suppressed.at >= math.floor(message.intended_at):
-                found[message.user] = _undelivered(message, suppressed)
-    users = sorted(found.values(), key=lambda one: one.at)
+                undelivered[message.user] = _undelivered(message, suppressed)
+    users = sorted(undelivered.values(), key=lambda one: one.at)
     return Deliveries(region=listed.region, codes=codes, since=since, users=users)
 
 
@@ -97,34 +97,35 @@ def _undelivered(message: Message, suppressed: Suppressed) -> Undelivered:
     return Undelivered(message.name, _outcome(message), message.intended_at, what, suppressed.at)
 
 
-def lines(found: Deliveries, *, masked: bool = True) -> Iterator[str]:
+def lines(deliveries: Deliveries, *, masked: bool = True) -> Iterator[str]:
     """Yield the report for people."""
-    if not found.codes:
+    if not deliveries.codes:
         yield "Deliveries: no codes in this ledger."
         return
-    counts = Counter(one.what for one in found.users)
+    counts = Counter(one.what for one in deliveries.users)
     words = ", ".join(f"{what} {count:,}" for what, count in counts.items())
+    users = grouped(len(deliveries.users), "user")
     yield (
-        f"Amazon SES, {found.region}: of {grouped(found.codes, 'code')} since"
-        f" {_minute(found.since or 0)}, {grouped(len(found.users), 'user')} suppressed since"
+        f"Amazon SES, {deliveries.region}: of {grouped(deliveries.codes, 'code')} since"
+        f" {_minute(deliveries.since or 0)}, {users} suppressed since"
         f"{f' ({words})' if words else ''}"
     )
-    for one in found.users[:_SHOWN]:
+    for one in deliveries.users[:_SHOWN]:
         name = "(erased)" if one.name is None else mask(one.name) if masked else printable(one.name)
         yield (
             f"  {name:<24} {one.outcome:<8} {_minute(one.sent_at)}, {one.what} {_minute(one.at)}"
         )
-    if len(found.users) > _SHOWN:
-        yield f"  and {len(found.users) - _SHOWN:,} more: --json lists them all"
+    if len(deliveries.users) > _SHOWN:
+        yield f"  and {len(deliveries.users) - _SHOWN:,} more: --json lists them all"
 
 
-def as_json(found: Deliveries, *, masked: bool = True) -> dict[str, Any]:
+def as_json(deliveries: Deliveries, *, masked: bool = True) -> dict[str, Any]:
     """Return the report for programs."""
     return {
-        "region": found.region,
-        "codes": found.codes,
-        "since": found.since,
-        "counts": dict(Counter(one.what for one in found.users)),
+        "region": deliveries.region,
+        "codes": deliveries.codes,
+        "since": deliveries.since,
+        "counts": dict(Counter(one.what for one in deliveries.users)),
         "users": [
             {
                 "username": mask(one.name) if masked and one.name is not None else one.name,
@@ -133,7 +134,7 @@ def as_json(found: Deliveries, *, masked: bool = True) -> dict[str, Any]:
                 "what": one.what,
                 "at": one.at,
             }
-            for one in found.users
+            for one in deliveries.users
         ],
     }
 

@@ -42,8 +42,8 @@ async def client_secret(settings: Settings) -> str | None:
         return _checked(text, f"--client-secret-id {settings.client_secret_id}")
     if settings.fetch_client_secret:
         return await secrets.client_secret(target, settings.user_pool_id, settings.client_id)
-    given = os.environ.get("BATCH_RESEND_CLIENT_SECRET")
-    return None if given is None else _checked(given, "BATCH_RESEND_CLIENT_SECRET")
+    secret = os.environ.get("BATCH_RESEND_CLIENT_SECRET")
+    return None if secret is None else _checked(secret, "BATCH_RESEND_CLIENT_SECRET")
 
 
 async def secret_from_file(path: str) -> str:

@@ -44,34 +44,34 @@ def next_command(settings: Settings) -> str:
 
 def arguments(settings: Settings) -> list[str]:
     """Return the arguments of `batch-resend run` for all that is not the default, guards first."""
-    given: list[str] = []
+    arguments: list[str] = []
     fields = dataclasses.fields(settings)
     for field in sorted(fields, key=lambda one: (*_FIRST, one.name).index(one.name)):
         value = getattr(settings, field.name)
         if value == field.default or field.name in _PYTHON_ONLY:
             continue
         if field.name == "users":
-            given.append(value if value == "-" or not value.startswith("-") else f"./{value}")
+            arguments.append(value if value == "-" or not value.startswith("-") else f"./{value}")
         elif isinstance(value, bool):
             name = field.name if value or field.name in _NEGATED else f"no_{field.name}"
-            given.append(_NEGATED.get(name, _option(name)))
+            arguments.append(_NEGATED.get(name, _option(name)))
         else:
             for text in as_typed(field.name, value):
                 # A value that looks like an option is tied to its own.
                 tied = text.startswith("-") and text != "-"
                 name = _option(field.name)
-                given += [f"{name}={text}"] if tied else [name, text]
-    return given
+                arguments += [f"{name}={text}"] if tied else [name, text]
+    return arguments
 
 
 def following_name(path: str) -> str:
     """Name the file after this one: a number before the ending, one higher each time."""
     if path == "-" or path.startswith("/dev/"):
         return path
-    found = re.fullmatch(r"(.*?)(?:(?<!\d)-(\d{1,3}))?((?:\.[^./]+){0,2})", path, re.DOTALL)
-    if found is None or not found[1] or found[1].endswith("/"):
+    match = re.fullmatch(r"(.*?)(?:(?<!\d)-(\d{1,3}))?((?:\.[^./]+){0,2})", path, re.DOTALL)
+    if match is None or not match[1] or match[1].endswith("/"):
         return f"{path}-2"
-    return f"{found[1]}-{int(found[2] or 1) + 1}{found[3]}"
+    return f"{match[1]}-{int(match[2] or 1) + 1}{match[3]}"
 
 
 def _option(name: str) -> str:

@@ -123,21 +123,21 @@ async def ledger_of(target: LedgerTarget) -> Where:
         return Path(target.ledger)
     place = target_of(target)
     if target.client_id:
-        async with clients.resend_client(place, timeout=1.0, concurrency=1) as made:
-            _, region, endpoint = made
+        async with clients.resend_client(place, timeout=1.0, concurrency=1) as client:
+            _, region, endpoint = client
         return default_ledger(region, target.client_id, endpoint)
     folder = state_folder()
     begin = f"{target.pool_region}-" if target.pool_region else ""
-    found = sorted(file for file in folder.glob("*.sqlite3") if file.name.startswith(begin))
-    if not found:
+    ledgers = sorted(file for file in folder.glob("*.sqlite3") if file.name.startswith(begin))
+    if not ledgers:
         raise InputError(
             f"There is no ledger in {folder}"
             + (f" for the Region {target.pool_region}" if begin else "")
             + ". If you keep it elsewhere, use --ledger."
         )
-    if len(found) > 1:
-        raise SeveralLedgers(folder, found)
-    return found[0]
+    if len(ledgers) > 1:
+        raise SeveralLedgers(folder, ledgers)
+    return ledgers[0]
 
 
 def default_ledger(region: str, client_id: str, endpoint: str) -> Path:

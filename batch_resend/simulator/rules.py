@@ -180,10 +180,10 @@ class Cognito:
                 "Users": [],
                 "PaginationToken": self._token(_Place(text, now, place.after, True)),
             }
-        found = list(islice(filter(fits, self.pool.after(place.after)), limit + 1))
-        page: dict[str, Any] = {"Users": [described_user(user) for user in found[:limit]]}
-        if len(found) > limit:
-            page["PaginationToken"] = self._token(_Place(text, now, found[limit - 1].username))
+        users = list(islice(filter(fits, self.pool.after(place.after)), limit + 1))
+        page: dict[str, Any] = {"Users": [described_user(user) for user in users[:limit]]}
+        if len(users) > limit:
+            page["PaginationToken"] = self._token(_Place(text, now, users[limit - 1].username))
         return page
 
     def get_log_delivery_configuration(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -269,13 +269,13 @@ class Cognito:
                 "ResourceNotFoundException", f"User pool client {client_id} does not exist."
             )
         if self.client.secret:
-            given = parameters.get("SecretHash")
-            if not isinstance(given, str):
+            secret_hash = parameters.get("SecretHash")
+            if not isinstance(secret_hash, str):
                 return refused_reply(
                     "NotAuthorizedException",
                     f"Unable to verify secret hash for client {client_id}",
                 )
-            if given != _secret_hash(self.client.secret, name, self.client.client_id):
+            if secret_hash != _secret_hash(self.client.secret, name, self.client.client_id):
                 return refused_reply(
                     "NotAuthorizedException",
                     f"SecretHash does not match for the client: {client_id}",
