@@ -50,15 +50,24 @@ class AwsSender:
 
 def _refusal(response: Mapping[str, Any]) -> Reply:
     error, metadata = _dict(response.get("Error")), _dict(response.get("ResponseMetadata"))
+    headers = _dict(metadata.get("HTTPHeaders"))
     code = _text(error.get("Code"))
-    return Reply(
+    if code.isdigit():  # the SDK uses the status if the body has no code
+        # The form of the header is `Code:` or `namespace#Code:URL`.
+        code = _text(headers.get("x-amzn-errortype")).partition(":")[0].rpartition("#")[2]
+    status, message = int(metadata.get("HTTPStatusCode", 0)), _text(error.get("Message"))
+    reply = Reply(
         Wire.ANSWERED,
-        status=int(metadata.get("HTTPStatusCode", 0)),
-        code="" if code.isdigit() else code,  # the SDK uses the status if there is no code
-        message=_text(error.get("Message")),
+        status=status,
+        code=code,
+        message=message,
         request_id=_text(metadata.get("RequestId")),
-        retry_after=_retry_after(_dict(metadata.get("HTTPHeaders"))),
+        retry_after=_retry_after(headers),
     )
+    if reply.of_aws:
+        return reply
+    what = f"the response has none of AWS's marks (HTTP {status})"
+    return replace(reply, message=f"{what}: {message}" if message else what)
 
 
 def _without(secret_hash: str | None, reply: Reply) -> Reply:

@@ -15,7 +15,7 @@ from batch_resend.aws import clients
 from batch_resend.aws.endpoints import AwsTarget
 from batch_resend.aws.sender import AwsSender
 from batch_resend.aws.transport import _has_bytes_waiting
-from batch_resend.job.outcome import judge
+from batch_resend.job.outcome import Again, judge
 from batch_resend.model import Reason, Reply, Request, Wire
 from tests.support.raw_server import DETAILS, Peer, answer, serving
 
@@ -73,6 +73,42 @@ async def test_delivery_details_of_a_wrong_type_prove_nothing(details: Any) -> N
 async def test_an_error_of_a_wrong_type_is_unreadable() -> None:
     reply = await reply_to(answer({"__type": {"x": 1}, "message": [2]}, "400 Bad Request"))
     assert judge(reply).reason is Reason.UNREADABLE_ANSWER
+
+
+@pytest.mark.parametrize("status", ["403 Forbidden", "429 Too Many Requests"])
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>Blocked</html>", {"message": "Forbidden"}, {"code": "ForbiddenException"}]
+)
+async def test_refusal_of_a_proxy_leaves_the_user_unknown(status: str, body: Any) -> None:
+    """It came after the proxy had passed the request on: a retry would send a second code."""
+    reply = await reply_to(answer(body, status, mark=""))
+    verdict = judge(reply)
+    assert (verdict.reason, verdict.again) == (Reason.UNREADABLE_ANSWER, Again.NEVER)
+    assert reply.message.startswith(f"the response has none of AWS's marks (HTTP {status[:3]})")
+
+
+@pytest.mark.parametrize(
+    ("status", "mark", "body", "expected"),
+    [
+        ("403 Forbidden", "x-amzn-RequestId: 1-2-3", b"", Reason.BLOCKED),
+        ("403 Forbidden", "x-amzn-ErrorType: ForbiddenException:", b"", Reason.BLOCKED),
+        ("403 Forbidden", "", {"__type": "ForbiddenException"}, Reason.BLOCKED),
+        ("429 Too Many", "X-Amzn-Requestid: 1-2-3", b"", Reason.STOPPED),
+        (
+            "429 Too Many",
+            "x-amzn-errortype: a.b#TooManyRequestsException:http://",
+            b"",
+            Reason.STOPPED,
+        ),
+        ("400 Bad Request", "", {"__type": "TooManyRequestsException"}, Reason.STOPPED),
+    ],
+)
+async def test_refusal_with_a_mark_of_aws_counts(
+    status: str, mark: str, body: Any, expected: Reason
+) -> None:
+    verdict = judge(await reply_to(answer(body, status, mark)))
+    assert verdict.reason is expected
+    assert verdict.again is not Again.NEVER
 
 
 # -- a second answer -------------------------------------------------------------
