@@ -17,7 +17,7 @@ import pytest
 from batch_resend.aws import clients, connector
 from batch_resend.aws.connector import has_bytes_waiting
 from batch_resend.aws.endpoints import AwsTarget
-from batch_resend.aws.sender import AwsSender
+from batch_resend.aws.sender import LONGEST_CODE, AwsSender
 from batch_resend.job.outcome import IN_A_ROW, Again, Judge, Stop, judge
 from batch_resend.model import Reason, Reply, Request, Wire
 from tests.support.certificates import NOW, authority
@@ -113,6 +113,14 @@ async def test_refusal_with_a_mark_of_aws_counts(
     verdict = judge(await reply_to(answer(body, status, mark)))
     assert verdict.reason is expected
     assert verdict.again is not Again.NEVER
+
+
+@pytest.mark.parametrize("said", ["ada.lovelace@example.com", "x" * 65, "a b", "1\t2"])
+async def test_what_is_not_a_request_id_is_dropped(said: str) -> None:
+    """A server may put anything there, and the ledger and the report would keep it."""
+    reply = await reply_to(answer({"__type": "y" * 5000}, "400 No", f"x-amzn-RequestId: {said}"))
+    assert reply.request_id == ""
+    assert reply.code == "y" * LONGEST_CODE
 
 
 # -- what is not HTTP --------------------------------------------------------------
