@@ -58,6 +58,12 @@ class StaleListing(InputError):
     """A listing can no longer be continued: discard it and start again."""
 
 
+class OutOfTime(InputError):
+    """The users were not listed within --deadline; no messages were sent."""
+
+    exit_code = Exit.STOPPED
+
+
 class Refused(BatchResendError):
     """The run was not confirmed; no messages were sent."""
 

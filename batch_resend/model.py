@@ -216,6 +216,11 @@ class Reply:
     retry_after: float = 0.0
     lasting: bool = False
 
+    @property
+    def of_aws(self) -> bool:
+        """Whether the response has one of AWS's marks: an error type or a request ID."""
+        return bool(self.code or self.request_id)
+
 
 @dataclass(frozen=True, slots=True)
 class Result:

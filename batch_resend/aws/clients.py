@@ -239,9 +239,9 @@ async def signed_client(
     made = made or session(target)
     await credentials.ready(made.core)
     cognito = service == COGNITO
-    from batch_resend.aws.unredirected import UnredirectedSession
+    from batch_resend.aws.guarded import GuardedSession
 
-    session_class: Any = UnredirectedSession
+    session_class: Any = GuardedSession
     config = AioConfig(
         http_session_cls=session_class,
         retries={"mode": "standard", "total_max_attempts": attempts},

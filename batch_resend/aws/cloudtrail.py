@@ -126,8 +126,8 @@ def _in_words(code: str) -> SettingsError:
         )
     if code == "InvalidNextTokenException":
         return _StaleToken(
-            "CloudTrail's listing broke off several times (InvalidNextTokenException). Try again"
-            " later."
+            "CloudTrail refused several times to continue its listing"
+            " (InvalidNextTokenException). Run the same command again, which lists from the start."
         )
     if code in refusals.THROTTLED:
         return SettingsError(

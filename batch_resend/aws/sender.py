@@ -1,11 +1,13 @@
 """The call itself, through aioboto3: one request is sent, a `Reply` is returned.
 
 No exception of the SDK or the network leaves this module. A request that left is never sent
-again, and an unexpected exception counts as "it left": the careful reading.
+again, and an unexpected exception counts as "it left": the careful reading. An error code and
+a request ID come from a server that may be hostile, and are bounded.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -15,6 +17,10 @@ from botocore.exceptions import ClientError
 from batch_resend.aws.transport import MARK, NoAnswer, Unreadable
 from batch_resend.aws.unreachable import NotSent
 from batch_resend.model import Delivery, Reply, Request, Wire
+
+LONGEST_CODE = 100  #: characters of an error code that are kept; AWS's have up to 50
+
+_REQUEST_ID = re.compile(r"[0-9A-Za-z-]{1,64}")  #: a UUID, or what stands for one
 
 
 class AwsSender:
@@ -44,21 +50,36 @@ class AwsSender:
             Wire.ANSWERED,
             status=int(metadata.get("HTTPStatusCode", 0)),
             delivery=_delivery(answer.get("CodeDeliveryDetails")),
-            request_id=_text(metadata.get("RequestId")),
+            request_id=_request_id(metadata),
         )
 
 
 def _refusal(response: Mapping[str, Any]) -> Reply:
     error, metadata = _dict(response.get("Error")), _dict(response.get("ResponseMetadata"))
+    headers = _dict(metadata.get("HTTPHeaders"))
     code = _text(error.get("Code"))
-    return Reply(
+    if code.isdigit():  # the SDK uses the status if the body has no code
+        # The form of the header is `Code:` or `namespace#Code:URL`.
+        code = _text(headers.get("x-amzn-errortype")).partition(":")[0].rpartition("#")[2]
+    status, message = int(metadata.get("HTTPStatusCode", 0)), _text(error.get("Message"))
+    reply = Reply(
         Wire.ANSWERED,
-        status=int(metadata.get("HTTPStatusCode", 0)),
-        code="" if code.isdigit() else code,  # the SDK uses the status if there is no code
-        message=_text(error.get("Message")),
-        request_id=_text(metadata.get("RequestId")),
-        retry_after=_retry_after(_dict(metadata.get("HTTPHeaders"))),
+        status=status,
+        code=code[:LONGEST_CODE],
+        message=message,
+        request_id=_request_id(metadata),
+        retry_after=_retry_after(headers),
     )
+    if reply.of_aws:
+        return reply
+    what = f"the response has none of AWS's marks (HTTP {status})"
+    return replace(reply, message=f"{what}: {message}" if message else what)
+
+
+def _request_id(metadata: Mapping[str, Any]) -> str:
+    """Return the request ID; what does not look like one is none."""
+    text = _text(metadata.get("RequestId"))
+    return text if _REQUEST_ID.fullmatch(text) else ""
 
 
 def _without(secret_hash: str | None, reply: Reply) -> Reply:

@@ -8,8 +8,7 @@ promises:
   - A request is sent exactly once. No redirect is followed, which would hand name and secret
     hash to another host. At most 1 MB of a response is read, and the whole exchange is
     bounded in time.
-  - A response belongs to its own request: a connection on which data arrived before the
-    request, or which is about to close, is not used again.
+  - A response belongs to its own request (`connector`), and is read only if it is HTTP.
   - If something fails, the error shows what the SDK's does not: whether it is *proved* that
     nothing was sent. It is proved until there is a connection, through the proxy if there is
     one; the SDK reports a reset after the request arrived like a refused connection.
@@ -17,22 +16,22 @@ promises:
 
 from __future__ import annotations
 
-import asyncio
-import select
 import ssl
 from contextvars import ContextVar
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
-from weakref import WeakSet
 
 import aiohttp
+from aiohttp.http_parser import RawResponseMessage
 from botocore.httpsession import ProxyConfiguration, get_cert_path
 from botocore.parsers import create_parser
 from yarl import URL
 
-from batch_resend.aws.unreachable import NotSent, Route, explain
+from batch_resend.aws.connector import Connector, TooManyInterim
+from batch_resend.aws.unreachable import NotSent
 from batch_resend.marks import with_mark
+from batch_resend.masking import printable
 
 #: The mark of the request that the current task is making. The SDK has no way to hand a header
 #: to one call of a client, and calls the transport in the caller's task.
@@ -65,45 +64,6 @@ class _Answered:
     """The parts of a response that the SDK still reads."""
 
     status_code: int
-
-
-class _Connector(aiohttp.TCPConnector):
-    """Opens connections and reuses them, except those that may be broken."""
-
-    def __init__(self, *, limit: int, tls: ssl.SSLContext | bool, keepalive: float) -> None:
-        super().__init__(limit=limit, ssl=tls, keepalive_timeout=keepalive)
-        self._used: WeakSet[object] = WeakSet()
-
-    async def connect(
-        self, req: aiohttp.ClientRequest, traces: list[Any], timeout: aiohttp.ClientTimeout
-    ) -> aiohttp.connector.Connection:
-        """Return a connection on which no data has arrived yet; raises `NotSent`."""
-        proxy = f"{req.proxy.host}:{req.proxy.port}" if req.proxy else ""
-        route = Route(req.url.host or "", proxy)
-        while True:
-            try:
-                connection = await super().connect(req, traces, timeout)
-            except Exception as error:
-                raise explain(error, route) from error
-            protocol = connection.protocol
-            used = protocol in self._used
-            doubtful = protocol is None or protocol.should_close
-            if not doubtful and not (used and _has_bytes_waiting(connection.transport)):
-                self._used.add(protocol)
-                return connection
-            connection.close()
-            if not used:
-                raise NotSent(f"{route.host} sent data before the request, or closed it")
-
-
-def _has_bytes_waiting(transport: asyncio.BaseTransport | None) -> bool:
-    """Whether data has arrived, or the peer has closed, since the loop last read."""
-    socket = transport.get_extra_info("socket") if transport is not None else None
-    if socket is None:
-        return False
-    poll = select.poll()
-    poll.register(socket.fileno(), select.POLLIN)
-    return bool(poll.poll(0))
 
 
 class SingleAttemptTransport:
@@ -149,7 +109,7 @@ class SingleAttemptTransport:
 
     async def __aenter__(self) -> SingleAttemptTransport:
         """Open the connection pool."""
-        connector = _Connector(limit=self._limit, tls=self._tls(), keepalive=self._keepalive)
+        connector = Connector(limit=self._limit, tls=self._tls(), keepalive=self._keepalive)
         self._session = aiohttp.ClientSession(
             connector=connector,
             timeout=self._timeout,
@@ -196,11 +156,9 @@ class SingleAttemptTransport:
             ) as response:
                 body = await self._read(response)
         except aiohttp.InvalidURL as error:
-            raise NotSent(_description(error), lasting=True) from error
-        except aiohttp.ClientPayloadError as error:
-            raise Unreadable("the response broke off") from error
+            raise NotSent("the endpoint URL is not valid", lasting=True) from error
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            raise NoAnswer(_description(error)) from error
+            raise _of_response(error) from error
         received = {
             name.decode("latin-1").lower(): value.decode("latin-1")
             for name, value in response.raw_headers
@@ -243,8 +201,20 @@ class SingleAttemptTransport:
         return context
 
 
-def _description(error: BaseException) -> str:
-    # Never str(error): it can hold a proxy's password or the whole URL.
-    cause = getattr(error, "os_error", None) or error
-    text = getattr(cause, "strerror", None)
-    return f"{type(error).__name__}{f': {text}' if text else ''}"
+def _of_response(error: Exception) -> NoAnswer | Unreadable:
+    """Return what became of a request that may have left."""
+    if isinstance(error, TooManyInterim):
+        return Unreadable("the endpoint sends interim responses (100 Continue) without an end")
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return Unreadable("the response broke off")
+    if isinstance(error, aiohttp.ClientResponseError):
+        return Unreadable("the response is not valid HTTP")
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        if isinstance(error.message, RawResponseMessage):  # as far as it came
+            return Unreadable("the response broke off in its headers")
+        return NoAnswer("the connection was closed without a response")
+    if isinstance(error, TimeoutError):
+        return NoAnswer("no complete response came in time")
+    # Never str(error): it can hold the whole URL.
+    why = getattr(error, "strerror", None) or type(error).__name__
+    return NoAnswer(f"the connection broke off ({printable(why)})")

@@ -7,7 +7,9 @@ message, the first row that fits counts, and a code nobody knows gets the carefu
 answer: unknown, not tried again.
 
 The promise: `sent` only with parsed CodeDeliveryDetails; a reason of the outcome
-`failed` only where it is proved that nothing was sent; all else is `unknown`.
+`failed` only where it is proved that nothing was sent; all else is `unknown`. A response
+proves it only with AWS's own marks, an error type or a request ID: a proxy may answer 403
+or 429 after it has passed the request on.
 
 Sources: the service model of botocore (its modelled errors are held against this table
 by a test), the Cognito Developer Guide's pages on error handling and quotas, and, for
@@ -294,7 +296,8 @@ def judge(reply: Reply) -> Verdict:
     """Say what a reply means.
 
     The order is the order of what can be proved: the wire first, then the HTTP status
-    that proves nothing (3xx, 5xx), then the evidence of success, then the table.
+    that proves nothing (3xx, 5xx), then the evidence of success, then the table. A status
+    alone counts only in a response that AWS made.
     """
     if reply.wire in _WIRE:
         return _UNREACHABLE if reply.lasting else _WIRE[reply.wire]
@@ -308,9 +311,9 @@ def judge(reply: Reply) -> Verdict:
     for code, piece, verdict in TABLE:
         if code == reply.code and piece in message:
             return verdict
-    if reply.status == 429:
+    if reply.status == 429 and reply.of_aws:
         return _THROTTLED
-    if reply.status == 403 and not reply.code:
+    if reply.status == 403 and reply.of_aws and not reply.code:
         return _BLOCKED  # AWS WAF answers for Cognito, in its own words
     return _UNREADABLE
 

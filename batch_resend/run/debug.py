@@ -1,6 +1,7 @@
 """A line for every request, for --debug: who, which answer, how long, and the rate.
 
-The promise: names are masked, and nothing of what is sent is shown: no secret, no hash.
+The promise: names are masked, and nothing of what is sent is shown: no secret, no hash. What the
+server says is masked, printable and short.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ from dataclasses import dataclass
 import anyio
 
 from batch_resend.job.attempt import Sender
-from batch_resend.masking import mask, printable
+from batch_resend.masking import mask, mask_within
 from batch_resend.model import Reply, Request, Wire
 from batch_resend.observer import Noted, Observe
+
+_LONGEST = 80  #: characters of the server's that are shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +35,17 @@ class DebuggedSender:
         answer = f"{reply.status} {reply.code}".strip()
         if reply.wire is not Wire.ANSWERED:
             answer = reply.wire.value
+        request_id = _shown(reply.request_id, request.username) or "none"
         self.observe(
             Noted(
-                f"Request for {mask(request.username)}: {printable(answer)}, {took * 1000:.0f} ms,"
-                f" request ID {printable(reply.request_id) or 'none'}, rate {self.rate():.1f}/s."
+                f"Request for {mask(request.username)}: {_shown(answer, request.username)},"
+                f" {took * 1000:.0f} ms, request ID {request_id}, rate {self.rate():.1f}/s."
             )
         )
         return reply
+
+
+def _shown(text: str, username: str) -> str:
+    """Return a text of the server as it may be shown."""
+    masked = mask_within(text, username)  # before it is cut: half a name would stay
+    return masked if len(masked) <= _LONGEST else f"{masked[:_LONGEST]}..."

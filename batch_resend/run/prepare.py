@@ -27,7 +27,7 @@ import anyio
 
 from batch_resend.aws import s3
 from batch_resend.aws.endpoints import is_aws
-from batch_resend.errors import BatchResendError
+from batch_resend.errors import BatchResendError, OutOfTime
 from batch_resend.job.engine import Job
 from batch_resend.job.reach import Lists, ListsRead
 from batch_resend.job.request import AppClient
@@ -57,6 +57,7 @@ from batch_resend.sources.memory_users import Users
 from batch_resend.sources.names import read_names
 from batch_resend.sources.planned_batch import BatchSource
 from batch_resend.version import __version__
+from batch_resend.wording import duration
 
 if TYPE_CHECKING:
     from batch_resend.ledger.dynamodb.ledger import DynamoLedger
@@ -282,8 +283,20 @@ class _Reading:
         """Read all and decide; raises `InputError` and `SettingsError`.
 
         `case` says whether names that differ only in case are two users, `lists` what is
-        known of addresses that get nothing.
+        known of addresses that get nothing. Users whom the pool lists or looks up are read
+        within --deadline, which counts from here.
         """
+        settings = self.settings
+        asks_the_pool = settings.resolve or (self.users is None and settings.is_listing)
+        with anyio.move_on_after(settings.deadline if asks_the_pool else None):
+            return await self._read(case, lists)
+        raise OutOfTime(
+            f"The users were not listed within --deadline {duration(settings.deadline or 0)}, so no"
+            " messages were sent. Run again with a longer --deadline, or pass the users as a CSV"
+            " file."
+        )
+
+    async def _read(self, case: CaseRule, lists: ListsRead | None) -> tuple[Job, Source]:
         settings, opened, spool = self.settings, self.opened, self.opened.spool
         self.observe(Preparing(opened.preparation))
         source = await open_source(

@@ -47,7 +47,7 @@ class Kind(StrEnum):
 
     # Something else answers instead of Cognito, and nothing goes out.
     WAF = "waf", "AWS WAF blocks the request."
-    BUSY = "busy", "The first request gets 429 with an empty body, the next ones a code by mail."
+    BUSY = "busy", "The first request gets AWS's 429 without a body, the next ones a code by mail."
     ERROR = "error", "500 InternalErrorException."
     UNAVAILABLE = "unavailable", "503 and a page of HTML."
     HTML = "html", "200 and a page of HTML, as a captive portal sends."
@@ -59,6 +59,7 @@ class Kind(StrEnum):
     # The code goes out, but the answer does not say so.
     NODETAILS = "nodetails", "A code goes out, and the answer is 200 without CodeDeliveryDetails."
     GATEWAY = "gateway", "A code goes out, and the answer is 504."
+    PROXY = "proxy", "A code goes out, and a proxy answers 403 in Cognito's place."
     LOST = "lost", "A code goes out, and the answer never comes."
     FIN = "fin", "A code goes out, and the connection is closed without an answer."
     RST = "rst", "A code goes out, and the connection is reset without an answer."

@@ -29,6 +29,7 @@ INSTEAD = {
 AFTERWARDS = {
     Kind.NODETAILS: Reply(Wire.ANSWERED, 200),
     Kind.GATEWAY: Reply(Wire.ANSWERED, 504),
+    Kind.PROXY: Reply(Wire.ANSWERED, 403),
     Kind.LOST: Reply(Wire.NO_ANSWER),
     Kind.FIN: Reply(Wire.NO_ANSWER),
     Kind.RST: Reply(Wire.NO_ANSWER),

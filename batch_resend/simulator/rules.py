@@ -49,6 +49,7 @@ _HOUR = 3600.0
 _DAY = 86400.0
 _MAIL_DAY_BEGINS = 9 * _HOUR  # 09:00 UTC. Cognito's quotas
 _TOKEN_LIVES = _HOUR  # Developer Guide, managing user accounts
+_NOT_RECORDED = (Kind.WAF, Kind.BUSY)  # AWS responds in Cognito's place
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +131,12 @@ class Cognito:
             self.request_times.append(now)
         answer = self._answer(parameters, now)
         request_id = f"00000000-0000-4000-8000-{self.requests:012x}"
-        if answer.reply.code or answer.reply.delivery or answer.fault is Kind.NODETAILS:
-            # Cognito itself responded, and nothing in its place.
+        marked = answer.fault in (Kind.NODETAILS, Kind.BUSY)
+        if answer.reply.code or answer.reply.delivery or marked:
+            # AWS itself responded, and nothing in its place.
             answer = replace(answer, reply=replace(answer.reply, request_id=request_id))
         done = answer.done
-        if done is None and answer.reply.request_id and answer.fault is not Kind.WAF:
+        if done is None and answer.reply.request_id and answer.fault not in _NOT_RECORDED:
             done = answer.reply
         if self.history is not None and done is not None:
             done = replace(done, request_id=request_id)

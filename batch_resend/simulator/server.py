@@ -150,10 +150,13 @@ async def _enact(request: web.Request, answer: Answer) -> web.StreamResponse:
     fault, reply = answer.fault, answer.reply
     if fault in _BROKEN:
         return await _BROKEN[fault](request)
-    if fault in (Kind.HTML, Kind.UNAVAILABLE, Kind.GATEWAY):
+    if fault in (Kind.HTML, Kind.UNAVAILABLE, Kind.GATEWAY, Kind.PROXY):
         return web.Response(status=reply.status, text=_PAGE, content_type="text/html")
-    if fault in (Kind.EMPTY, Kind.BUSY):
-        return web.Response(status=reply.status, headers=_wait(reply))
+    if fault is Kind.EMPTY:
+        return web.Response(status=reply.status)
+    if fault is Kind.BUSY:
+        marks = {"x-amzn-RequestId": reply.request_id, **_wait(reply)}
+        return web.Response(status=reply.status, headers=marks)
     if fault is Kind.REDIRECT:
         return web.Response(status=reply.status, headers={"Location": _ELSEWHERE})
     if reply.code:

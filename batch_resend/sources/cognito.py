@@ -79,6 +79,8 @@ _UNREADABLE = (
     RuntimeError,
 )
 
+_LONGEST_MESSAGE = 300  #: characters of a server's message that are shown
+
 # A filtered page may be empty, and in a big pool very many in a row may be. No pool has
 # more pages than this: 40 million users (Cognito's quota for a pool), 60 a page.
 _MOST_PAGES = 700_000
@@ -256,8 +258,9 @@ class CognitoSource:
             )
         if not first and code in _BAD_PAGE_TOKEN:
             return StaleListing(
-                f"The listing of {self.name} became invalid half-way: its users changed, or an"
-                " hour passed. Run again."
+                f"The listing of {self.name} broke off half-way, after {some(self.rows, 'user')}:"
+                f" Cognito refused to continue it ({printable(code)}: {_shown(message)})."
+                " Run the same command again, which lists from the start."
             )
         if code == "ResourceNotFoundException":
             return SettingsError(
@@ -272,7 +275,7 @@ class CognitoSource:
         if code == "InvalidParameterException":
             option = "--user-pool-id" if "userpoolid" in message.lower() else "--filter"
             return InputError(
-                f"Cognito does not accept the listing of {self.name} ({mask_within(message)})."
+                f"Cognito does not accept the listing of {self.name} ({_shown(message)})."
                 f" Correct {option}."
             )
         if code == "OperationNotEnabledException":
@@ -288,12 +291,14 @@ class CognitoSource:
         if code.isdigit() or not message:
             return self._not_cognito()  # the SDK found no Cognito error in the response
         return SettingsError(
-            f"Cognito does not list {self.name} ({printable(code)}: {mask_within(message)})."
+            f"Cognito does not list {self.name} ({printable(code)}: {_shown(message)})."
             " Check --user-pool-id, --region and --endpoint-url."
         )
 
     def _unasked(self, error: BotoCoreError) -> BatchResendError:
         """Return the error for a request that the SDK could not make, or that had no response."""
+        from batch_resend.aws.guarded import ResponseTooLong  # loads the SDK's HTTP client
+
         if isinstance(error, no_credentials()):
             return self._bad_credentials(type(error).__name__)
         if isinstance(error, _NO_CONNECTION):
@@ -303,6 +308,8 @@ class CognitoSource:
                 f"The endpoint that lists {self.name} cannot be reached"
                 f" ({printable(reason)}). Check --region, --endpoint-url and the network."
             )
+        if isinstance(error, ResponseTooLong):
+            return self._not_cognito(str(error))
         if isinstance(error, ParamValidationError):
             return SettingsError(
                 f"The listing of {self.name} cannot be requested. Check --user-pool-id and"
@@ -342,6 +349,11 @@ def _passes(error: BaseException, *, first: bool) -> bool:
         return code in THROTTLED or status >= 500
     # The endpoint has responded before, so its URL is right.
     return isinstance(error, _NO_CONNECTION) and not first
+
+
+def _shown(message: str) -> str:
+    """Return a message of the server's as it may be shown."""
+    return mask_within(message[:10_000])[:_LONGEST_MESSAGE]
 
 
 def _parts(error: ClientError) -> tuple[str, str, int]:

@@ -163,7 +163,7 @@ async def test_stale_token_begins_the_listing_again(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("answer", "sentence"),
     [
-        (failed("InvalidNextTokenException"), "broke off several times"),
+        (failed("InvalidNextTokenException"), "which lists from the start"),
         (failed("ThrottlingException"), "throttled every attempt"),
         (failed("ExpiredTokenException"), "does not accept the AWS credentials"),
         (failed("InvalidTimeRangeException"), r"cannot be queried \(InvalidTimeRangeException\)"),

@@ -6,17 +6,21 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
+import aiohttp
 import anyio
 import pytest
 
-from batch_resend.aws import clients
+from batch_resend.aws import clients, connector
+from batch_resend.aws.connector import has_bytes_waiting
 from batch_resend.aws.endpoints import AwsTarget
-from batch_resend.aws.sender import AwsSender
-from batch_resend.aws.transport import _has_bytes_waiting
-from batch_resend.job.outcome import judge
+from batch_resend.aws.sender import LONGEST_CODE, AwsSender
+from batch_resend.job.outcome import IN_A_ROW, Again, Judge, Stop, judge
 from batch_resend.model import Reason, Reply, Request, Wire
+from tests.support.certificates import NOW, authority
 from tests.support.raw_server import DETAILS, Peer, answer, serving
 
 pytestmark = pytest.mark.anyio
@@ -73,6 +77,140 @@ async def test_delivery_details_of_a_wrong_type_prove_nothing(details: Any) -> N
 async def test_an_error_of_a_wrong_type_is_unreadable() -> None:
     reply = await reply_to(answer({"__type": {"x": 1}, "message": [2]}, "400 Bad Request"))
     assert judge(reply).reason is Reason.UNREADABLE_ANSWER
+
+
+@pytest.mark.parametrize("status", ["403 Forbidden", "429 Too Many Requests"])
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>Blocked</html>", {"message": "Forbidden"}, {"code": "ForbiddenException"}]
+)
+async def test_refusal_of_a_proxy_leaves_the_user_unknown(status: str, body: Any) -> None:
+    """It came after the proxy had passed the request on: a retry would send a second code."""
+    reply = await reply_to(answer(body, status, mark=""))
+    verdict = judge(reply)
+    assert (verdict.reason, verdict.again) == (Reason.UNREADABLE_ANSWER, Again.NEVER)
+    assert reply.message.startswith(f"the response has none of AWS's marks (HTTP {status[:3]})")
+
+
+@pytest.mark.parametrize(
+    ("status", "mark", "body", "expected"),
+    [
+        ("403 Forbidden", "x-amzn-RequestId: 1-2-3", b"", Reason.BLOCKED),
+        ("403 Forbidden", "x-amzn-ErrorType: ForbiddenException:", b"", Reason.BLOCKED),
+        ("403 Forbidden", "", {"__type": "ForbiddenException"}, Reason.BLOCKED),
+        ("429 Too Many", "X-Amzn-Requestid: 1-2-3", b"", Reason.STOPPED),
+        (
+            "429 Too Many",
+            "x-amzn-errortype: a.b#TooManyRequestsException:http://",
+            b"",
+            Reason.STOPPED,
+        ),
+        ("400 Bad Request", "", {"__type": "TooManyRequestsException"}, Reason.STOPPED),
+    ],
+)
+async def test_refusal_with_a_mark_of_aws_counts(
+    status: str, mark: str, body: Any, expected: Reason
+) -> None:
+    verdict = judge(await reply_to(answer(body, status, mark)))
+    assert verdict.reason is expected
+    assert verdict.again is not Again.NEVER
+
+
+@pytest.mark.parametrize("said", ["ada.lovelace@example.com", "x" * 65, "a b", "1\t2"])
+async def test_what_is_not_a_request_id_is_dropped(said: str) -> None:
+    """A server may put anything there, and the ledger and the report would keep it."""
+    reply = await reply_to(answer({"__type": "y" * 5000}, "400 No", f"x-amzn-RequestId: {said}"))
+    assert reply.request_id == ""
+    assert reply.code == "y" * LONGEST_CODE
+
+
+# -- what is not HTTP --------------------------------------------------------------
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+NOT_HTTP = {
+    "garbage": b"\x00\xff" * 50,
+    "banner": b"SSH-2.0-OpenSSH_9.2\r\n",
+    "status line": b"HTTP/1.1 999999 OK\r\n\r\n",
+    "header": HEAD + b"no colon\r\n\r\n",
+    "headers without an end": HEAD + b"a: b\r\n" * 500,
+    "length": HEAD + b"Content-Length: x\r\n\r\n",
+    "chunk": CHUNKED + b"ZZ\r\nabc\r\n",
+    "half a chunk": CHUNKED + b"5\r\nabc",
+    "half a body": HEAD + b"Content-Length: 5\r\n\r\nab",
+    "half a status line": b"HTTP/1.1 2",
+    "half the headers": HEAD + b"Content-Length: 5\r\n",
+    "interim responses": b"HTTP/1.1 100 Continue\r\n\r\n" * 1000,
+}
+
+
+@pytest.mark.parametrize("data", NOT_HTTP.values(), ids=NOT_HTTP)
+async def test_response_that_is_not_http_is_unreadable(data: bytes) -> None:
+    """It was `no-answer`, so an endpoint that sends nothing else did not end the run."""
+    reply = await reply_to(data)
+    assert judge(reply).reason is Reason.UNREADABLE_ANSWER
+    assert " " in reply.message
+    assert "Error" not in reply.message
+    judging = Judge()
+    heard = [judging.heard(judge(reply)) for _ in range(IN_A_ROW)]
+    assert heard == [None] * (IN_A_ROW - 1) + [Stop.NOT_COGNITO]
+
+
+async def test_interim_responses_without_end_are_given_up() -> None:
+    """They held a place of the run for the whole time of a request, at full load."""
+
+    async def serve(peer: Peer) -> None:
+        await peer.heard()
+        while True:
+            await peer.say(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    async with serving(serve) as port, sending(f"http://127.0.0.1:{port}", 3600) as sender:
+        reply = await ask(sender, "ada")
+    assert reply.wire is Wire.UNREADABLE
+    assert "100 Continue" in reply.message
+
+
+async def test_a_few_interim_responses_do_no_harm() -> None:
+    reply = await reply_to(
+        b"HTTP/1.1 100 Continue\r\n\r\n" * 3 + answer({"CodeDeliveryDetails": DETAILS})
+    )
+    assert reply.delivery
+
+
+# -- a response before the request -------------------------------------------------
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
+async def test_response_before_the_request_is_not_used(
+    tls: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was taken for the user's: `sent`, though the request had not been read."""
+    monkeypatch.setattr(connector, "SHORTEST_WATCH", 600)
+    monkeypatch.setattr(connector, "LONGEST_WATCH", 600)
+    signer = authority(tmp_path)
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(signer.bundle))
+    requests = []
+
+    async def serve(peer: Peer) -> None:
+        await peer.say(answer({"CodeDeliveryDetails": DETAILS}))
+        requests.append(await peer.heard())
+
+    context = signer.context("127.0.0.1", until=NOW + timedelta(days=1)) if tls else None
+    scheme = "https" if tls else "http"
+    async with (
+        serving(serve, context) as port,
+        sending(f"{scheme}://127.0.0.1:{port}", 3600) as sender,
+    ):
+        reply = await ask(sender, "ada")
+    assert reply.wire is Wire.NOT_SENT
+    assert "sent data before the request" in reply.message
+    assert requests == []
+
+
+async def test_watch_of_a_new_connection_leaves_time_for_the_response() -> None:
+    """Otherwise a request that was never sent might time out and count as `unknown`."""
+    for seconds in (0.1, 1, 10, 120):
+        timeout = aiohttp.ClientTimeout(total=seconds, connect=seconds / 2)
+        assert seconds / 2 + connector.watch_for(seconds / 2, timeout) < seconds
 
 
 # -- a second answer -------------------------------------------------------------
@@ -152,11 +290,11 @@ def test_what_the_loop_has_not_read_is_seen(event: str) -> None:
             def get_extra_info(self, name: str, default: Any = None) -> Any:
                 return ours if name == "socket" else default
 
-        assert _has_bytes_waiting(Transport()) is (event != "silence")
+        assert has_bytes_waiting(Transport()) is (event != "silence")
 
 
 def idle_connection(sender: AwsSender) -> Any:
     """The one connection that aiohttp keeps for the next request."""
-    connector: Any = sender._client._endpoint.http_session._session.connector
-    (((protocol, _),),) = (list(kept) for kept in connector._conns.values())
+    kept_by: Any = sender._client._endpoint.http_session._session.connector
+    (((protocol, _),),) = (list(kept) for kept in kept_by._conns.values())
     return protocol

@@ -74,6 +74,7 @@ EXPECTED = {
     Kind.SILENT: Reason.NO_ANSWER,
     Kind.NODETAILS: Reason.UNREADABLE_ANSWER,
     Kind.GATEWAY: Reason.SERVER_ERROR,
+    Kind.PROXY: Reason.UNREADABLE_ANSWER,
     Kind.LOST: Reason.NO_ANSWER,
     Kind.FIN: Reason.NO_ANSWER,
     Kind.RST: Reason.NO_ANSWER,

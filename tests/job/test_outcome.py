@@ -72,8 +72,10 @@ ANSWERS = [
     (refused("ThrottledException"), THROTTLED),
     (refused("RequestThrottled"), THROTTLED),
     (refused("RequestLimitExceeded"), THROTTLED),
-    (refused("", status=429), THROTTLED),
-    (refused("", status=403), BLOCKED),
+    (refused("", status=429), UNREADABLE),
+    (refused("", status=403), UNREADABLE),
+    (Reply(Wire.ANSWERED, 429, request_id="1-2-3"), THROTTLED),
+    (Reply(Wire.ANSWERED, 403, request_id="1-2-3"), BLOCKED),
     (refused("ForbiddenException", "Request not allowed due to WAF block."), BLOCKED),
     (
         refused("LimitExceededException", "Attempt limit exceeded, please try after some time."),
@@ -184,6 +186,14 @@ def test_only_proof_that_nothing_was_sent_allows_a_retry() -> None:
         verdict = judge(reply)
         if verdict.again is not Again.NEVER:
             assert verdict.reason.outcome in {Outcome.FAILED, Outcome.NOT_ATTEMPTED}
+
+
+def test_response_without_marks_of_aws_proves_nothing() -> None:
+    """A proxy answered after it had passed the request on: the retry was a second code."""
+    for status in range(300, 600):
+        verdict = judge(refused("", "Forbidden", status))
+        assert verdict.reason.outcome is Outcome.UNKNOWN, status
+        assert verdict.again is Again.NEVER, status
 
 
 def test_every_reason_has_an_outcome_and_the_reverse() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -230,3 +231,24 @@ def test_no_room_for_the_copy_is_said(path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(shutil, "copyfile", full)
     with pytest.raises(LedgerError, match=r"No space left.*TMPDIR"), looking_at(path):
         pytest.fail("opened")
+
+
+def test_copy_is_private_from_its_creation(
+    path: Path, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It had the mode of the umask: all that kept others out was the directory."""
+    writer.write(4)
+    modes: dict[str, int] = {}
+    real = shutil.copyfile
+
+    def noting(source: Path, target: Path) -> Any:
+        modes[target.name] = stat.S_IMODE(target.stat().st_mode)
+        return real(source, target)
+
+    monkeypatch.setattr(shutil, "copyfile", noting)
+    old = os.umask(0)
+    try:
+        assert whole(path, 0) == writer.written
+    finally:
+        os.umask(old)
+    assert modes == {"ledger": 0o600, "ledger-wal": 0o600}

@@ -1,5 +1,6 @@
 """A run that is prepared: what it shows, what it leaves behind, and who stops it."""
 
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,8 +8,11 @@ from typing import Any
 
 import anyio
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from batch_resend import Reason, Settings
+from batch_resend.errors import Exit, OutOfTime
 from batch_resend.job.outcome import Stop
 from batch_resend.job.pacing import Gate
 from batch_resend.ledger.sqlite.lockfile import is_held
@@ -17,6 +21,7 @@ from batch_resend.observer import Began, Event, Planned, Preparing
 from batch_resend.run.prepare import prepare
 from batch_resend.run.stops import Interrupted, Stops
 from batch_resend.simulator.sender import SimulatedSender
+from tests.support.sentences import is_one_sentence
 
 pytestmark = pytest.mark.anyio
 
@@ -131,3 +136,32 @@ async def test_cancelled_preparation_leaves_everything_as_it_was() -> None:
     assert scope.cancelled_caught
     assert Path("report.csv").read_text() == "old"
     assert not is_held(Path("sim.sqlite3"))
+
+
+async def test_deadline_ends_an_endless_listing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hostile endpoint listed users for hours, whatever --deadline said."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+    pages = itertools.count()
+
+    async def answer(request: web.Request) -> web.Response:
+        if not request.headers["X-Amz-Target"].endswith(".ListUsers"):
+            return web.json_response({"__type": "AccessDeniedException"}, status=400)
+        return web.json_response({"Users": [], "PaginationToken": str(next(pages))})
+
+    app = web.Application()
+    app.router.add_post("/", answer)
+    async with TestServer(app) as server:
+        settings = Settings(
+            user_pool_id="eu-west-1_Abc",
+            client_id="web",
+            endpoint_url=str(server.make_url("/")).rstrip("/"),
+            ledger="ledger.sqlite3",
+            create_ledger=True,
+            deadline=0.5,
+        )
+        with pytest.raises(OutOfTime, match="within --deadline 500ms, so no messages") as ended:
+            async with prepare(settings):
+                pytest.fail("the listing has no end")
+    assert ended.value.exit_code == Exit.STOPPED
+    assert is_one_sentence(ended.value)

@@ -125,7 +125,7 @@ def test_record_has_the_shape_of_public_ones() -> None:
     }
 
 
-DELIVERED = ("ada+lost", "ada+fin", "ada+rst", "ada+half", "ada+gateway", "ada")
+DELIVERED = ("ada+lost", "ada+fin", "ada+rst", "ada+half", "ada+gateway", "ada+proxy", "ada")
 REFUSED = {
     "ada+confirmed": "InvalidParameterException",
     "ada+disabled": "NotAuthorizedException",

@@ -244,6 +244,7 @@ CASES = [
     unread("ada+html@example.com", Reply(Wire.ANSWERED, 200)),
     unread("ada+empty@example.com", Reply(Wire.ANSWERED, 200)),
     unread("ada+nodetails@example.com", Reply(Wire.ANSWERED, 200), delivered=1),
+    unread("ada+proxy@example.com", Reply(Wire.ANSWERED, 403), delivered=1),
     unread("ada+redirect@example.com", Reply(Wire.ANSWERED, 307)),
     unread("ada+endless@example.com", Reply(Wire.UNREADABLE)),
     unread("ada+half@example.com", Reply(Wire.UNREADABLE), delivered=1),

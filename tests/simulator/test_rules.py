@@ -289,7 +289,7 @@ def test_every_kind_can_be_part_of_a_name_and_is_explained(kind: Kind) -> None:
 
 DELIVERED = {
     *(Kind.EMAIL, Kind.SMS, Kind.BOUNCE, Kind.COMPLAINT, Kind.OPTOUT),
-    *(Kind.NODETAILS, Kind.GATEWAY, Kind.LOST, Kind.FIN, Kind.RST, Kind.HALF),
+    *(Kind.NODETAILS, Kind.GATEWAY, Kind.PROXY, Kind.LOST, Kind.FIN, Kind.RST, Kind.HALF),
 }
 
 
@@ -319,7 +319,8 @@ def test_deliveries_are_the_accepted_replies_and_the_lost_ones(
 def test_a_busy_user_is_refused_once() -> None:
     cognito = Cognito()
     first, second = (resend(cognito, ask("ada+busy"), now=now) for now in (0, 1))
-    assert first == Reply(Wire.ANSWERED, 429, retry_after=1.0)
+    assert first == Reply(Wire.ANSWERED, 429, retry_after=1.0, request_id=first.request_id)
+    assert first.of_aws
     assert code_of(second) == "sent"
 
 

@@ -45,12 +45,15 @@ class Peer:
         self._writer.transport.abort()
 
 
-def answer(body: Any, status: str = "200 OK") -> bytes:
-    """An answer in Cognito's form; `body` is made JSON unless it is bytes."""
+def answer(body: Any, status: str = "200 OK", mark: str = "x-amzn-RequestId: 1-2-3") -> bytes:
+    """An answer in Cognito's form; `body` is made JSON unless it is bytes.
+
+    `mark` is the header by which AWS is known; without one, a proxy answers.
+    """
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     head = (
         f"HTTP/1.1 {status}\r\nContent-Type: application/x-amz-json-1.1\r\n"
-        f"x-amzn-RequestId: 1-2-3\r\nContent-Length: {len(data)}\r\n\r\n"
+        f"{mark or 'Server: proxy'}\r\nContent-Length: {len(data)}\r\n\r\n"
     )
     return head.encode() + data
 

@@ -90,8 +90,7 @@ class PageSums:
         data = _HEAD.pack(_MAGIC, self.run, self.page_size, len(self.sums)) + _bytes(self.sums)
         data += zlib.crc32(data).to_bytes(4, "big")
         aside = sums_of(ledger).with_name(f"{ledger.name}.sums.new")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
-        descriptor = os.open(aside, flags, 0o600)
+        descriptor = lockfile.create_private(aside)
         try:
             written = 0
             while written < len(data):

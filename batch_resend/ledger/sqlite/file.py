@@ -131,10 +131,9 @@ class LedgerFile:
         assert self._path is not None  # noqa: S101 - for the type checker: it is what is made
         path = self._path
         aside = path.with_name(f"{path.name}.new")
-        for old in (aside, sums_of(path)):
-            with contextlib.suppress(FileNotFoundError):
-                old.unlink()  # left by a run that died before it had a ledger
-        os.close(os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+        with contextlib.suppress(FileNotFoundError):
+            sums_of(path).unlink()  # left by a run that died before it had a ledger
+        os.close(lockfile.create_private(aside))
         db = sqlite3.connect(aside, isolation_level=None)
         try:
             schema.pragma(db, "synchronous", "FULL", 2)

@@ -119,6 +119,16 @@ def make_durably(folder: Path) -> None:
     sync(folder.parent)
 
 
+def create_private(path: Path) -> int:
+    """Create a file for its owner alone, whatever the umask, and return it open for writing.
+
+    What was left there by a run that died is removed.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+
+
 def sync(folder: Path) -> None:
     """Make the names in a directory durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

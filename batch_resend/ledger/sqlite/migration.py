@@ -30,8 +30,7 @@ def keep_copy(ledger: Path, file: int, version: int) -> None:
     """Copy a ledger, which is open and whose `-wal` is empty, durably, all or nothing."""
     copy = copy_of(ledger, version)
     aside = copy.with_name(f"{copy.name}.new")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
-    with os.fdopen(os.open(aside, flags, 0o600), "wb") as target:
+    with os.fdopen(lockfile.create_private(aside), "wb") as target:
         start = 0
         while piece := os.pread(file, 1 << 20, start):
             target.write(piece)

@@ -25,6 +25,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from batch_resend.errors import InputError, LedgerError, LedgerHeld
+from batch_resend.ledger.sqlite import lockfile
 from batch_resend.ledger.sqlite.file import LedgerFile
 from batch_resend.ledger.sqlite.records import LedgerRecords
 
@@ -70,17 +71,25 @@ def _copy(path: Path, copy: Path) -> None:
     must_exist(path)
     for _ in range(_TRIES):
         before = _generation(path)
-        shutil.copyfile(path, copy)
+        _copy_privately(path, copy)
         with contextlib.suppress(FileNotFoundError):
-            _wal(copy).unlink()
-        with contextlib.suppress(FileNotFoundError):
-            shutil.copyfile(_wal(path), _wal(copy))
+            _copy_privately(_wal(path), _wal(copy))
         if _generation(path) == before:
             return
         time.sleep(_PAUSE)
     raise LedgerHeld(
         f"A run is writing to the ledger {path} too fast to read it. Try again when it has ended."
     )
+
+
+def _copy_privately(path: Path, copy: Path) -> None:
+    """Copy a file, whatever the umask; there is no copy of a file that does not exist."""
+    os.close(lockfile.create_private(copy))
+    try:
+        shutil.copyfile(path, copy)
+    except FileNotFoundError:
+        copy.unlink()
+        raise
 
 
 def _generation(path: Path) -> tuple[bytes, tuple[int, ...]]:
