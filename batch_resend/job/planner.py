@@ -116,7 +116,15 @@ class Planner:
             self.spool.keep_first(selection.limit)
         if selection.sample is not None:
             self.spool.keep_sample(selection.sample, self.rng)
-        return tuple(filter(None, (*source.notes, same.note, self._excluded_in_vain())))
+        notes = (*source.notes, same.note, self._excluded_in_vain(), self._coming_last())
+        return tuple(filter(None, notes))
+
+    def _coming_last(self) -> str:
+        last = self.spool.coming_last()
+        if not last:
+            return ""
+        come, their = ("comes", "the") if last == 1 else ("come", "their")
+        return f"{some(last, 'user')} {come} last, for {their} last request failed or is unknown."
 
     def _excluded_in_vain(self) -> str:
         vain, names = self.spool.excluded_in_vain(), self.spool.excluded
@@ -173,6 +181,7 @@ class Planner:
             {name: text for name, text in candidate.attributes.items() if name in needed},
             candidate.raw,
             candidate.aliases,
+            comes_last=history.last_failed,
         )
 
 

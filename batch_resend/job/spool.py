@@ -36,7 +36,7 @@ CREATE TABLE suppressed (key BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE reached_at (row INTEGER PRIMARY KEY, mail BLOB, number BLOB);
 CREATE TABLE planned (
     row INTEGER PRIMARY KEY, username TEXT, reason TEXT, attributes TEXT, raw TEXT, aliases TEXT,
-    address BLOB, created REAL, folded BLOB
+    address BLOB, created REAL, folded BLOB, last INTEGER
 );
 """
 
@@ -131,7 +131,7 @@ class Spool:
         batch = list(batch)
         self.added += len(batch)
         self._execute_many(
-            "INSERT INTO planned VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO planned VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 (
                     planned.row,
@@ -143,6 +143,7 @@ class Spool:
                     _digest(address.casefold()) if address else None,
                     created,
                     _digest(planned.username.casefold()) if planned.username else None,
+                    planned.comes_last,
                 )
                 for planned, address, created in batch
             ),
@@ -204,7 +205,7 @@ class Spool:
         """Skip all but the first `count` of the eligible."""
         self._execute(
             "UPDATE planned SET reason = ? WHERE reason = ? AND row NOT IN ("
-            " SELECT row FROM planned WHERE reason = ? ORDER BY row LIMIT ?)",
+            " SELECT row FROM planned WHERE reason = ? ORDER BY last, row LIMIT ?)",
             (str(Reason.OVER_LIMIT), str(Reason.ELIGIBLE), str(Reason.ELIGIBLE), count),
         )
 
@@ -256,17 +257,29 @@ class Spool:
         return int(count)
 
     def __iter__(self) -> Iterator[Planned]:
-        """Yield the rows in their order."""
-        for rows in self._rows(""):
-            yield from rows
+        """Yield the rows in their order, those that come last after all others."""
+        for last in range(2 if self._any_last() else 1):
+            for rows in self._rows(f"AND last = {last}"):
+                yield from rows
+
+    def coming_last(self) -> int:
+        """How many of the eligible come last, because their last request failed or is unknown."""
+        (count,) = self._execute(
+            "SELECT count(*) FROM planned WHERE last AND reason = ?", (str(Reason.ELIGIBLE),)
+        ).fetchone()
+        return int(count)
+
+    def _any_last(self) -> bool:
+        return bool(self._execute("SELECT 1 FROM planned WHERE last LIMIT 1").fetchone())
 
     def _rows(self, where: str, *values: str) -> Iterator[list[Planned]]:
-        last = -1
+        read = -1
         while True:
             rows = self._execute(
-                "SELECT row, username, reason, attributes, raw, aliases FROM planned"  # noqa: S608
+                "SELECT row, username, reason, attributes, raw, aliases, last"  # noqa: S608
+                " FROM planned"
                 f" WHERE row > ? {where} ORDER BY row LIMIT ?",
-                (last, *values, _READ_AT_ONCE),
+                (read, *values, _READ_AT_ONCE),
             ).fetchall()
             if not rows:
                 return
@@ -278,10 +291,11 @@ class Spool:
                     attributes=json.loads(attributes) if attributes else {},
                     raw=_text(raw),
                     aliases=tuple(json.loads(aliases)) if aliases else (),
+                    comes_last=bool(last),
                 )
-                for row, username, reason, attributes, raw, aliases in rows
+                for row, username, reason, attributes, raw, aliases, last in rows
             ]
-            last = rows[-1][0]
+            read = rows[-1][0]
 
     def _execute(self, sql: str, values: tuple[Any, ...] = ()) -> sqlite3.Cursor:
         try:

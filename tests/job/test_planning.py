@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 
 from batch_resend.errors import StaleListing
+from batch_resend.job.outcome import Stop
 from batch_resend.job.planner import Selection
 from batch_resend.ledger import Identity, Intend, Interrupted
 from batch_resend.ledger.policy import SendPolicy
@@ -75,6 +76,32 @@ def test_canary_takes_the_first_or_a_sample() -> None:
     world.go(names, selection=Selection(sample=10))
     assert world.cognito.deliveries.total() == 13
     assert world.report.reasons[Reason.ACCEPTED] == 10
+
+
+def test_failures_of_earlier_runs_come_last() -> None:
+    """Failing sign-ups that come first in the input must not stop every run for all others."""
+    failing = [f"user{n}+disabled@example.com" for n in range(150)]
+    names = [*failing, *users(40)]
+    world = World()
+    first = world.go(names, concurrency=1)
+    assert first.stopped_by is Stop.MAX_FAILURES
+    assert not world.cognito.deliveries
+    world.go(names, concurrency=1)
+    assert world.job.notes == ("100 users come last, for their last request failed or is unknown.",)
+    assert set(world.cognito.deliveries) == set(users(40))
+    world.go(failing[:1], dry=True)
+    assert world.job.notes == ("1 user comes last, for the last request failed or is unknown.",)
+
+
+def test_limit_takes_users_who_failed_before_last() -> None:
+    """Else the same failing users would be the canary of every run."""
+    names = ["a+missing@example.com", "b+missing@example.com", *users(2)]
+    world = World()
+    for _ in range(2):
+        world.go(names, selection=Selection(limit=2))
+    assert set(world.cognito.deliveries) == set(users(2))
+    world.go(names, selection=Selection(limit=1))
+    assert world.report.of("a+missing@example.com").reason is Reason.USER_NOT_FOUND
 
 
 def test_newest_account_of_an_address_is_sent_to() -> None:
