@@ -18,11 +18,19 @@ import json
 import random
 import sqlite3
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from batch_resend.errors import SettingsError
 from batch_resend.model import REASONS, Planned, Reason
+
+#: The reasons that come from the ledger, which is asked by name.
+OF_THE_LEDGER = (
+    Reason.COOLING_DOWN,
+    Reason.SEND_CAP,
+    Reason.OUTCOME_UNKNOWN,
+    Reason.INTERRUPTED,
+)
 
 _READ_AT_ONCE = 256
 _TABLES = """
@@ -158,6 +166,12 @@ class Spool:
         ).fetchone()
         return int(count)
 
+    def rows_found(self, sql: str, **functions: Callable[[bytes], str]) -> Iterator[int]:
+        """Yield the rows that a query finds, with these functions of a stored name."""
+        for name, function in functions.items():
+            self._db.create_function(name, 1, function, deterministic=True)
+        yield from (row for (row,) in self._execute(sql))
+
     def exclude_all_rows_of_a_name(self, *, case_sensitive: bool) -> None:
         """Exclude all rows of a name one of whose rows is excluded, perhaps by its address."""
         if not self.excluded:
@@ -192,14 +206,38 @@ class Spool:
         )
 
     def keep_newest_of_each_address(self) -> None:
-        """Skip all but the newest account of an address, whatever else was decided."""
+        """Skip all but the newest account of an address that may be sent a code.
+
+        An account that the ledger knows messages of comes before it: the address had its
+        message. What is skipped for a reason of its own and is newer keeps that reason.
+        """
         self._execute(
-            "UPDATE planned SET reason = ? WHERE address IS NOT NULL AND reason != ? AND row IN ("
-            " SELECT row FROM (SELECT row, row_number() OVER ("
-            "  PARTITION BY address ORDER BY created DESC, row DESC) AS place FROM planned"
-            "  WHERE address IS NOT NULL AND reason != ?) WHERE place > 1)",
-            (str(Reason.SAME_ADDRESS), str(Reason.DUPLICATE), str(Reason.DUPLICATE)),
+            "UPDATE planned SET reason = ? WHERE row IN ("  # noqa: S608
+            " SELECT row FROM ("
+            "  SELECT row, reason, created, first_value(row) OVER best AS kept,"
+            "   first_value(created) OVER best AS newest FROM planned"
+            "  WHERE address IS NOT NULL AND reason != ? WINDOW best AS ("
+            "   PARTITION BY address ORDER BY CASE"
+            f"   WHEN reason IN ({', '.join('?' * len(OF_THE_LEDGER))}) THEN 0"
+            "    WHEN reason = ? THEN 1 ELSE 2 END, created DESC, row DESC))"
+            " WHERE row != kept AND (reason = ? OR (created, row) < (newest, kept)))",
+            (
+                str(Reason.SAME_ADDRESS),
+                str(Reason.DUPLICATE),
+                *map(str, OF_THE_LEDGER),
+                str(Reason.ELIGIBLE),
+                str(Reason.ELIGIBLE),
+            ),
         )
+
+    def sharing_an_address(self) -> int:
+        """How many of the eligible have an address that another of them has too."""
+        (count,) = self._execute(
+            "SELECT total(users) FROM (SELECT count(*) AS users FROM planned"
+            " WHERE reason = ? AND address IS NOT NULL GROUP BY address HAVING users > 1)",
+            (str(Reason.ELIGIBLE),),
+        ).fetchone()
+        return int(count)
 
     def keep_first(self, count: int) -> None:
         """Skip all but the first `count` of the eligible."""
