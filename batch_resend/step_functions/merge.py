@@ -190,6 +190,7 @@ def _summary(
         stopped_by=stopped_by,
         detail=detail,
         unknown_in_ledger=unknown,
+        notes=tuple(plan["notes"]),
         info=info,
     )
 

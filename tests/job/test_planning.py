@@ -89,7 +89,8 @@ def test_failures_of_earlier_runs_come_last() -> None:
     first = world.go(names, concurrency=1)
     assert first.stopped_by is Stop.MAX_FAILURES
     assert not world.cognito.deliveries
-    world.go(names, concurrency=1)
+    second = world.go(names, concurrency=1)
+    assert second.as_json()["notes"] == list(world.job.notes)
     assert world.job.notes == ("100 users come last, for their last request failed or is unknown.",)
     assert set(world.cognito.deliveries) == set(users(40))
     world.go(failing[:1], dry=True)
