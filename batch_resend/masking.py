@@ -19,6 +19,7 @@ _FORMULA = r"[=+\-@\uff1d\uff0b\uff0d\uff20]"
 _AFTER_SEMICOLON = re.compile(rf""";(?=["'\s]*{_FORMULA})""")
 _AT_START = re.compile(rf"(?=['\s]*{_FORMULA})")
 _GUARDS = re.compile(rf"""^'(?=['\s]*{_FORMULA})|(?<=;)'(?=["'\s]*{_FORMULA})""")
+_ENDINGS = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".xlsx", ".xls", ".gz", ".toml")
 _LONGEST_DOMAIN = 40  #: characters of a domain that are shown
 _NUMBER = re.compile(r"\+[0-9](?:[ ().-]{0,2}[0-9]){5,}")
 
@@ -50,6 +51,26 @@ def mask_within(text: str, *names: str) -> str:
             text = text.replace(name, mask(name))
     text = _ADDRESS.sub(lambda match: mask(match[0]), text)
     return printable(_NUMBER.sub(lambda match: match[0][:2] + "***", text))
+
+
+def mask_typed(text: str) -> str:
+    """Mask addresses and numbers in a sentence that quotes what was typed; paths stay."""
+    return _ADDRESS.sub(_unless_path, _NUMBER.sub(lambda found: found[0][:2] + "***", text))
+
+
+def mask_argument(text: str) -> str:
+    """Return what was typed in place of a file: masked where it may be a person's name."""
+    is_file = "/" in text or text.startswith("-") or text.lower().endswith(_ENDINGS)
+    return printable(text) if is_file else mask(text)
+
+
+def _unless_path(found: re.Match[str]) -> str:
+    local = found[0].partition("@")[0]
+    # A path may hold an @, and a pattern such as email=@example.com names no person.
+    if "/" in found[0] or local.endswith("="):
+        return found[0]
+    address = found[0].rstrip(".")
+    return mask(address) + found[0][len(address) :]
 
 
 def printable(text: str) -> str:

@@ -149,7 +149,8 @@ class Candidate:
 class Planned:
     """A candidate with its decision: `reason` is ELIGIBLE, or why no request is made.
 
-    Of the attributes only those are kept that the request will need.
+    Of the attributes only those are kept that the request will need. `comes_last`: the user's
+    last request failed or is unknown, so others come first.
     """
 
     row: int
@@ -158,6 +159,7 @@ class Planned:
     attributes: Mapping[str, str] = field(default_factory=dict)
     raw: str = ""
     aliases: tuple[str, ...] = ()
+    comes_last: bool = False
 
     def __repr__(self) -> str:
         """Show the row, a masked name and the decision."""

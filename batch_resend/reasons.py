@@ -42,9 +42,9 @@ ADVICE: dict[Reason, Advice] = {
         _NONE,
     ),
     Reason.SAME_ADDRESS: Advice(
-        "a newer account has the same address (`--one-per-address`)",
+        "another account has the same address (`--one-per-address`)",
         _NONE,
-        few="a newer account has the same address",
+        few="another account has the same address",
     ),
     Reason.EXCLUDED: Advice(
         "listed in the `--exclude` file",

@@ -23,6 +23,14 @@ def listed(words: Sequence[str], last: str = "and") -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {last} {words[-1]}"
 
 
+def to_fill_in(command: str) -> str:
+    """Return what to fill in before a command is run, as a sentence; "" if nothing is."""
+    left_out = list(dict.fromkeys(re.findall(r"<(?:NAME|PATTERN|FILTER|VALUE)>", command)))
+    if not left_out:
+        return ""
+    return f"Fill in {listed(left_out)} first: names are left out here, unless --no-mask is used."
+
+
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
 

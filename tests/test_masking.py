@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_resend.masking import cell, mask, mask_within, printable, without_guard
+from batch_resend.masking import (
+    cell,
+    mask,
+    mask_argument,
+    mask_typed,
+    mask_within,
+    printable,
+    without_guard,
+)
 from batch_resend.model import Candidate, Planned, Reason, Request, Result
 
 
@@ -109,3 +117,28 @@ def test_long_text_is_masked_in_linear_time() -> None:
     """A block page with an inline image has hundreds of thousands of letters without a blank."""
     text = "x" * 1_000_000
     assert mask_within(f"{text} ada@example.com {text}@y") == f"{text} a***@e*** x***@y***"
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("--cooldown 'bob@example.com' is", "--cooldown 'b***@e***' is"),
+        ("--max-sends '+1 555 123 4567' is", "--max-sends '+1***' is"),
+        ("/home/bob@corp.example/users.csv is", "/home/bob@corp.example/users.csv is"),
+        ("--match email=@example.com is", "--match email=@example.com is"),
+        ("--match email=bob@example.com is", "--match e***@e*** is"),
+        ("There is no file b***@e***. Use", "There is no file b***@e***. Use"),
+        ("use --rate 25", "use --rate 25"),
+    ],
+)
+def test_sentence_with_what_was_typed_names_no_person(text: str, masked: str) -> None:
+    assert mask_typed(text) == masked
+
+
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [("robert", "r***"), ("bob@x", "b***@x***"), ("users.CSV", "users.CSV"), ("a/bob", "a/bob"),
+     ("users.csv.gz", "users.csv.gz"), ("\x1b.csv", "\\x1b.csv"), ("--usr", "--usr")],
+)  # fmt: skip
+def test_argument_that_may_be_a_person_is_masked(typed: str, shown: str) -> None:
+    assert mask_argument(typed) == shown

@@ -78,10 +78,14 @@ def parse_run(arguments: Sequence[str]) -> Settings:
 
 
 def _complain(text: str, arguments: Sequence[str]) -> None:
+    from batch_resend.masking import mask_typed
+
+    masked = "--no-mask" not in arguments
+    text = mask_typed(text) if masked else text
     if options.wants_json(arguments):
         from batch_resend.console.console import Console
 
-        Console(yes=True, json_lines=True).error(text)
+        Console(yes=True, json_lines=True, masked=masked).error(text)
     else:
         from batch_resend.console.colour import coloured, shows_colour
 

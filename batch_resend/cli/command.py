@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -193,5 +194,16 @@ def _in_our_words(context: Any) -> Iterator[None]:
         if type(error).__name__ == "NoArgsIsHelpError":  # no command at all
             typer.echo(context.get_help(), err=True)
             raise typer.Exit(Exit.USAGE) from None
-        text = f"{sentence().rstrip('.')}. See '{context.command_path} --help'."
+        text = f"{_without_arguments(sentence().rstrip('.'))}. See '{context.command_path} --help'."
         raise UsageError(f"{text}{origins(context, text)}") from None
+
+
+def _without_arguments(sentence: str) -> str:
+    """Return the parser's sentence; arguments that are too many may be names of people."""
+    found = re.fullmatch(r"Got unexpected extra arguments?(?:\(s\))? \((.*)\)", sentence, re.DOTALL)
+    if found is None:
+        return sentence
+    from batch_resend.masking import mask_argument
+
+    shown = " ".join(map(mask_argument, found[1].split()))
+    return f"There are more arguments than the command takes ({shown})"

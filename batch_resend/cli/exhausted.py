@@ -21,6 +21,7 @@ async def write_exhausted(
     from batch_resend.ledger.next_step import last_cap
     from batch_resend.reports.private_file import PrivateFile
     from batch_resend.run.open_ledger import keep_apart, ledger_of, looking
+    from batch_resend.sources.cells import as_read_back
     from batch_resend.sources.csv_records import csv_row
 
     if not target.user_pool_id:
@@ -38,7 +39,7 @@ async def write_exhausted(
             with PrivateFile(output, what="--output", overwrite=overwrite) as file:
                 file.append(csv_row(["username"]).encode())
                 for name in exhausted(ledger, cap, status_of):
-                    file.append(csv_row([name]).encode("utf-8", "surrogatepass"))
+                    file.append(csv_row([as_read_back(name)]).encode("utf-8", "surrogatepass"))
     return int(Exit.DONE)
 
 

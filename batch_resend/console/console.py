@@ -26,7 +26,7 @@ from batch_resend.console.lines import numbers, progress_line, summary_lines, wr
 from batch_resend.console.stream import BackgroundStream
 from batch_resend.errors import BatchResendError, Exit, NotConfirmed, Refused
 from batch_resend.job.summary import RunEnd
-from batch_resend.masking import mask, mask_within, printable
+from batch_resend.masking import mask, mask_typed, mask_within, printable
 from batch_resend.model import Outcome, Reason, Result
 from batch_resend.observer import (
     Began,
@@ -181,6 +181,7 @@ class Console:
     def error(self, text: str) -> None:
         """Say what went wrong."""
         self.close()
+        text = mask_typed(text) if self._masked else text
         self._say("error", f"Error: {text}", important=True)
 
     # -- progress ------------------------------------------------------------------

@@ -13,7 +13,7 @@ from batch_resend.job.summary import Summary
 from batch_resend.ledger import commands
 from batch_resend.masking import printable
 from batch_resend.model import Outcome, Reason, RunInfo
-from batch_resend.wording import per_second, some, span
+from batch_resend.wording import per_second, some, span, to_fill_in
 
 
 def wrapped(text: str, width: int) -> str:
@@ -83,7 +83,7 @@ def _next(summary: Summary) -> list[str]:
     """Return how to send after a dry run, or how to resume a run that was stopped."""
     command = summary.info.next_command or ""
     if summary.info.dry_run:
-        return ["To send:", f"  {command}"] if command and summary.counts[Outcome.PLANNED] else []
+        return _command("To send:", command) if summary.counts[Outcome.PLANNED] else []
     if not goes_on(summary):
         return []
     if summary.info.simulated and summary.info.ledger is None:
@@ -92,8 +92,12 @@ def _next(summary: Summary) -> list[str]:
             " --ledger demo.sqlite3."
         ]
     if " --report " in command:  # the same command would find its report in the way
-        return ["To resume (users already sent a code are skipped):", f"  {command}"]
+        return _command("To resume (users already sent a code are skipped):", command)
     return ["To resume, run the same command again: users already sent a code are skipped."]
+
+
+def _command(what: str, command: str) -> list[str]:
+    return [what, f"  {command}", *filter(None, [to_fill_in(command)])] if command else []
 
 
 def _files(summary: Summary) -> list[str]:

@@ -370,5 +370,6 @@ class Job:
             stopped_by=self.stopping.cause,
             detail=self.stopping.detail,
             unknown_in_ledger=unknown,
+            notes=self.notes,
             info=self.info,
         )

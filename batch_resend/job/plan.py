@@ -16,8 +16,8 @@ from batch_resend.job import match
 from batch_resend.ledger.policy import NOBODY, History, SendPolicy, judge_history
 from batch_resend.masking import printable
 from batch_resend.model import Candidate, Reason
+from batch_resend.sources.listed_user import UNCONFIRMED
 
-UNCONFIRMED = "UNCONFIRMED"
 LONGEST_USERNAME = 128
 
 _PLAIN_NAME = re.compile(r"[!-~]{1,128}")

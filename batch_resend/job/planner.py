@@ -18,7 +18,7 @@ from batch_resend.errors import StaleListing
 from batch_resend.job.attempt import names_of
 from batch_resend.job.clock import Clock
 from batch_resend.job.plan import Eligibility, decide
-from batch_resend.job.reach import Lists, ListsRead, mail_of, number_of
+from batch_resend.job.reach import Lists, ListsRead, address_of, mail_of, number_of
 from batch_resend.job.request import Template
 from batch_resend.job.same_user import CaseRule, not_known, tell_apart
 from batch_resend.job.spool import Spool
@@ -90,9 +90,7 @@ class Planner:
         """
         for last in (False,) * (_LISTINGS - 1) + (True,):
             try:
-                await self._read(
-                    source, by_address=selection.one_per_address, reached=lists is not None
-                )
+                await self._read(source, reached=lists is not None)
                 break
             except StaleListing:
                 if last:
@@ -108,15 +106,39 @@ class Planner:
             now=self.clock.now,
         )
         self.case_sensitive = same.case_sensitive
-        if selection.one_per_address:
-            self.spool.keep_newest_of_each_address()
         if lists is not None:
             self._skip_suppressed(await lists(), is_listing=source.is_listing)
+        if selection.one_per_address:
+            self.spool.keep_newest_of_each_address()
         if selection.limit is not None:
             self.spool.keep_first(selection.limit)
         if selection.sample is not None:
             self.spool.keep_sample(selection.sample, self.rng)
-        return tuple(filter(None, (*source.notes, same.note, self._excluded_in_vain())))
+        notes = (
+            *source.notes,
+            *same.notes,
+            self._excluded_in_vain(),
+            self._sharing(is_listing=source.is_listing),
+            self._coming_last(),
+        )
+        return tuple(filter(None, notes))
+
+    def _sharing(self, *, is_listing: bool) -> str:
+        sharing = self.spool.sharing_an_address()
+        if not sharing:
+            return ""
+        needs = "" if is_listing else ", which needs a column UserCreateDate in a file"
+        return (
+            f"{some(sharing, 'user')} share an address with another user. For one message per"
+            f" address use --one-per-address{needs}."
+        )
+
+    def _coming_last(self) -> str:
+        last = self.spool.coming_last()
+        if not last:
+            return ""
+        come, their = ("comes", "the") if last == 1 else ("come", "their")
+        return f"{some(last, 'user')} {come} last, for {their} last request failed or is unknown."
 
     def _excluded_in_vain(self) -> str:
         vain, names = self.spool.excluded_in_vain(), self.spool.excluded
@@ -136,7 +158,7 @@ class Planner:
             if column:
                 self.spool.skip_suppressed(column)
 
-    async def _read(self, source: Source, *, by_address: bool, reached: bool) -> None:
+    async def _read(self, source: Source, *, reached: bool) -> None:
         async with aclosing(source.batches()) as batches:
             async for batch in batches:
                 if reached:
@@ -148,7 +170,7 @@ class Planner:
                 self.spool.add(
                     (
                         self._planned(candidate, history),
-                        _address(candidate) if by_address else "",
+                        address_of(candidate),
                         candidate.created,
                     )
                     for candidate, history in zip(batch, histories, strict=True)
@@ -173,8 +195,5 @@ class Planner:
             {name: text for name, text in candidate.attributes.items() if name in needed},
             candidate.raw,
             candidate.aliases,
+            comes_last=history.last_failed,
         )
-
-
-def _address(candidate: Candidate) -> str:
-    return candidate.attributes.get("email") or candidate.attributes.get("phone_number") or ""

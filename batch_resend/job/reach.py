@@ -41,6 +41,21 @@ def number_of(candidate: Candidate) -> str:
     return next((name for name in _names(candidate) if _NUMBER.fullmatch(name)), "")
 
 
+def address_of(candidate: Candidate) -> str:
+    """Return the address that other accounts of one person share, or an empty text.
+
+    The Username is not one: it belongs to one account only.
+    """
+    known = candidate.attributes
+    names = (*candidate.aliases, *candidate.contacts)
+    return (
+        known.get("email")
+        or next((name for name in names if "@" in name), "")
+        or known.get("phone_number")
+        or next((name for name in names if _NUMBER.fullmatch(name)), "")
+    )
+
+
 def _names(candidate: Candidate) -> tuple[str, ...]:
     # The attributes come first: a Username that looks like an address need not be the user's.
     return (*candidate.aliases, *candidate.contacts, candidate.username)

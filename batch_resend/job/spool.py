@@ -18,11 +18,19 @@ import json
 import random
 import sqlite3
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from batch_resend.errors import SettingsError
 from batch_resend.model import REASONS, Planned, Reason
+
+#: The reasons that come from the ledger, which is asked by name.
+OF_THE_LEDGER = (
+    Reason.COOLING_DOWN,
+    Reason.SEND_CAP,
+    Reason.OUTCOME_UNKNOWN,
+    Reason.INTERRUPTED,
+)
 
 _READ_AT_ONCE = 256
 _TABLES = """
@@ -36,7 +44,7 @@ CREATE TABLE suppressed (key BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE reached_at (row INTEGER PRIMARY KEY, mail BLOB, number BLOB);
 CREATE TABLE planned (
     row INTEGER PRIMARY KEY, username TEXT, reason TEXT, attributes TEXT, raw TEXT, aliases TEXT,
-    address BLOB, created REAL, folded BLOB
+    address BLOB, created REAL, folded BLOB, last INTEGER
 );
 """
 
@@ -131,7 +139,7 @@ class Spool:
         batch = list(batch)
         self.added += len(batch)
         self._execute_many(
-            "INSERT INTO planned VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO planned VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 (
                     planned.row,
@@ -143,6 +151,7 @@ class Spool:
                     _digest(address.casefold()) if address else None,
                     created,
                     _digest(planned.username.casefold()) if planned.username else None,
+                    planned.comes_last,
                 )
                 for planned, address, created in batch
             ),
@@ -156,6 +165,12 @@ class Spool:
             "  WHERE folded IS NOT NULL GROUP BY folded)"
         ).fetchone()
         return int(count)
+
+    def rows_found(self, sql: str, **functions: Callable[[bytes], str]) -> Iterator[int]:
+        """Yield the rows that a query finds, with these functions of a stored name."""
+        for name, function in functions.items():
+            self._db.create_function(name, 1, function, deterministic=True)
+        yield from (row for (row,) in self._execute(sql))
 
     def exclude_all_rows_of_a_name(self, *, case_sensitive: bool) -> None:
         """Exclude all rows of a name one of whose rows is excluded, perhaps by its address."""
@@ -191,20 +206,44 @@ class Spool:
         )
 
     def keep_newest_of_each_address(self) -> None:
-        """Skip all but the newest account of an address, whatever else was decided."""
+        """Skip all but the newest account of an address that may be sent a code.
+
+        An account that the ledger knows messages of comes before it: the address had its
+        message. What is skipped for a reason of its own and is newer keeps that reason.
+        """
         self._execute(
-            "UPDATE planned SET reason = ? WHERE address IS NOT NULL AND reason != ? AND row IN ("
-            " SELECT row FROM (SELECT row, row_number() OVER ("
-            "  PARTITION BY address ORDER BY created DESC, row DESC) AS place FROM planned"
-            "  WHERE address IS NOT NULL AND reason != ?) WHERE place > 1)",
-            (str(Reason.SAME_ADDRESS), str(Reason.DUPLICATE), str(Reason.DUPLICATE)),
+            "UPDATE planned SET reason = ? WHERE row IN ("  # noqa: S608
+            " SELECT row FROM ("
+            "  SELECT row, reason, created, first_value(row) OVER best AS kept,"
+            "   first_value(created) OVER best AS newest FROM planned"
+            "  WHERE address IS NOT NULL AND reason != ? WINDOW best AS ("
+            "   PARTITION BY address ORDER BY CASE"
+            f"   WHEN reason IN ({', '.join('?' * len(OF_THE_LEDGER))}) THEN 0"
+            "    WHEN reason = ? THEN 1 ELSE 2 END, created DESC, row DESC))"
+            " WHERE row != kept AND (reason = ? OR (created, row) < (newest, kept)))",
+            (
+                str(Reason.SAME_ADDRESS),
+                str(Reason.DUPLICATE),
+                *map(str, OF_THE_LEDGER),
+                str(Reason.ELIGIBLE),
+                str(Reason.ELIGIBLE),
+            ),
         )
+
+    def sharing_an_address(self) -> int:
+        """How many of the eligible have an address that another of them has too."""
+        (count,) = self._execute(
+            "SELECT total(users) FROM (SELECT count(*) AS users FROM planned"
+            " WHERE reason = ? AND address IS NOT NULL GROUP BY address HAVING users > 1)",
+            (str(Reason.ELIGIBLE),),
+        ).fetchone()
+        return int(count)
 
     def keep_first(self, count: int) -> None:
         """Skip all but the first `count` of the eligible."""
         self._execute(
             "UPDATE planned SET reason = ? WHERE reason = ? AND row NOT IN ("
-            " SELECT row FROM planned WHERE reason = ? ORDER BY row LIMIT ?)",
+            " SELECT row FROM planned WHERE reason = ? ORDER BY last, row LIMIT ?)",
             (str(Reason.OVER_LIMIT), str(Reason.ELIGIBLE), str(Reason.ELIGIBLE), count),
         )
 
@@ -256,17 +295,29 @@ class Spool:
         return int(count)
 
     def __iter__(self) -> Iterator[Planned]:
-        """Yield the rows in their order."""
-        for rows in self._rows(""):
-            yield from rows
+        """Yield the rows in their order, those that come last after all others."""
+        for last in range(2 if self._any_last() else 1):
+            for rows in self._rows(f"AND last = {last}"):
+                yield from rows
+
+    def coming_last(self) -> int:
+        """How many of the eligible come last, because their last request failed or is unknown."""
+        (count,) = self._execute(
+            "SELECT count(*) FROM planned WHERE last AND reason = ?", (str(Reason.ELIGIBLE),)
+        ).fetchone()
+        return int(count)
+
+    def _any_last(self) -> bool:
+        return bool(self._execute("SELECT 1 FROM planned WHERE last LIMIT 1").fetchone())
 
     def _rows(self, where: str, *values: str) -> Iterator[list[Planned]]:
-        last = -1
+        read = -1
         while True:
             rows = self._execute(
-                "SELECT row, username, reason, attributes, raw, aliases FROM planned"  # noqa: S608
+                "SELECT row, username, reason, attributes, raw, aliases, last"  # noqa: S608
+                " FROM planned"
                 f" WHERE row > ? {where} ORDER BY row LIMIT ?",
-                (last, *values, _READ_AT_ONCE),
+                (read, *values, _READ_AT_ONCE),
             ).fetchall()
             if not rows:
                 return
@@ -278,10 +329,11 @@ class Spool:
                     attributes=json.loads(attributes) if attributes else {},
                     raw=_text(raw),
                     aliases=tuple(json.loads(aliases)) if aliases else (),
+                    comes_last=bool(last),
                 )
-                for row, username, reason, attributes, raw, aliases in rows
+                for row, username, reason, attributes, raw, aliases, last in rows
             ]
-            last = rows[-1][0]
+            read = rows[-1][0]
 
     def _execute(self, sql: str, values: tuple[Any, ...] = ()) -> sqlite3.Cursor:
         try:

@@ -136,6 +136,7 @@ class Summary:
     stopped_by: Stop | None = None
     detail: str = ""  #: what stopped the run, in its own words
     unknown_in_ledger: int | None = 0  #: over all runs of this ledger; None: it could not be read
+    notes: tuple[str, ...] = ()  #: on the input, as the plan has them
     not_delivered: tuple[NotDelivered, ...] = ()
 
     @property
@@ -180,6 +181,7 @@ class Summary:
             "stopped_by": None if self.stopped_by is None else str(self.stopped_by),
             "detail": self.detail or None,
             "unknown_in_ledger": self.unknown_in_ledger,
+            "notes": list(self.notes),
             "not_delivered": [asdict(left) for left in self.not_delivered],
             "exit_code": int(self.exit_code),
             **asdict(self.info),

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from batch_resend.model import Reason
@@ -49,7 +49,8 @@ class History:
     `sent` are accepted messages, `unknown` requests whose response was lost. `not_recorded`
     are those of which no record was found; they are not among `unknown`. `interrupted`: a
     run that died left a request open. `in_flight`: another machine, or this run under
-    another name, has an open request and may be sending it.
+    another name, has an open request and may be sending it. `last_failed`: the newest request
+    failed or is unknown, so that no message was accepted since.
     """
 
     sent: Sequence[float] = ()
@@ -57,9 +58,27 @@ class History:
     interrupted: bool = False
     in_flight: bool = False
     not_recorded: Sequence[float] = ()
+    last_failed: bool = field(default=False, compare=False)  # rules nothing out
 
 
 NOBODY = History()
+
+
+def history_of(
+    sent: Sequence[float],
+    unknown: Sequence[float],
+    not_recorded: Sequence[float],
+    failed: Sequence[float],
+    *,
+    interrupted: bool,
+    in_flight: bool,
+) -> History:
+    """Return the history of these messages; `failed` are the times of those not sent."""
+    in_vain = [*failed, *unknown, *not_recorded]
+    last_failed = bool(in_vain) and max(in_vain) > max(sent, default=-math.inf)
+    if not sent and not unknown and not not_recorded:
+        return History(last_failed=True) if last_failed else NOBODY
+    return History(sent, unknown, interrupted, in_flight, not_recorded or (), last_failed)
 
 
 ANYBODY = SendPolicy(cooldown=-math.inf, max_sends=0, resend_unknown="all")

@@ -108,12 +108,23 @@ def verification_findings(pool: PoolFacts) -> Iterator[Finding]:
 
 
 def names_findings(pool: PoolFacts, run: ProposedRun) -> Iterator[Finding]:
-    """Yield whether names of a file can find users."""
+    """Yield how names of a file find users."""
     names = [
         word
         for attribute, word in (("email", "addresses"), ("phone_number", "telephone numbers"))
         if attribute in pool.aliases
     ]
+    if pool.case_sensitive:
+        yield ok(
+            "case",
+            "The pool is case-sensitive: a file must spell each username exactly as the pool does.",
+        )
+    else:
+        yield ok(
+            "case",
+            "The pool is not case-sensitive: names in a file that differ only in case are one"
+            " user.",
+        )
     if names and not run.listed:
         yield warning(
             "aliases",

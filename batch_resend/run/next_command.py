@@ -1,7 +1,9 @@
 """The command that gives these settings: what to type to resume. Pure.
 
 It is complete: what came from variables or from Python is in it. It holds no secret, for
-`Settings` holds none: one that was given by a variable must be given so again.
+`Settings` holds none: one that was given by a variable must be given so again. And it holds no
+name, unless --no-mask allows it: in its place stands what to fill in, such as `<NAME>`. A shell
+that is handed such a command as it is refuses it and runs nothing.
 """
 
 from __future__ import annotations
@@ -9,10 +11,12 @@ from __future__ import annotations
 import dataclasses
 import re
 import shlex
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from batch_resend.job.summary import MaxFailures
+from batch_resend.masking import mask_within
 from batch_resend.settings import Settings
 from batch_resend.wording import duration
 
@@ -24,6 +28,23 @@ _FIRST = (
     *("users", "ledger", "create_ledger", "endpoint_url", "simulate", "exclude", "older_than"),
     *("newer_than", "since", "match", "max_sends", "cooldown", "resend_unknown", "limit", "sample"),
 )
+#: The options whose values may be about single people, and what stands there instead.
+_ABOUT_PEOPLE = {
+    "--user": "<NAME>",
+    "--match": "<PATTERN>",
+    "--filter": "<FILTER>",
+    "--metadata": "<VALUE>",
+    "--ip-address": "<VALUE>",
+    "--encoded-data": "<VALUE>",
+    "--analytics-endpoint-id": "<VALUE>",
+}
+_PAIRS = ("--match", "--metadata")
+_NAMES_OF_PEOPLE = {
+    *("username", "cognito:username", "user_name", "user", "sub", "email", "phone_number"),
+    *("name", "given_name", "family_name", "middle_name", "nickname", "preferred_username"),
+    *("address", "birthdate", "profile", "picture", "website"),
+}
+_ON_STATUS = re.compile(r"\s*(?:cognito:user_status|status)\s*\^?=\s*\"[^\"]*\"\s*")
 _NEGATED = {"header": "--no-header", "mask": "--no-mask"}
 
 
@@ -39,7 +60,42 @@ def next_command(settings: Settings) -> str:
     for option, path in settings.outputs():
         following[option.removeprefix("--")] = following_name(path)
     settings = dataclasses.replace(settings, **following)
-    return shlex.join(["batch-resend", "run", *arguments(settings)])
+    words = arguments(settings)
+    words = without_names(words) if settings.mask else list(map(shlex.quote, words))
+    return " ".join(["batch-resend", "run", *words])
+
+
+def without_names(words: Sequence[str]) -> list[str]:
+    """Return arguments, quoted for a shell, with what may be about single people left out."""
+    hidden: list[str] = []
+    left = iter(words)
+    for word in left:
+        option, equals, text = word.partition("=")
+        if option not in _ABOUT_PEOPLE:
+            hidden.append(shlex.quote(word))
+            continue
+        text = _hidden(option, text if equals else next(left, ""))
+        hidden += [f"{option}={text}"] if equals else [option, text]
+    return hidden
+
+
+def _hidden(option: str, text: str) -> str:
+    """Return the value of an option, quoted, without what may be about single people."""
+    place = _ABOUT_PEOPLE[option]
+    key, equals, value = text.partition("=") if option in _PAIRS else ("", "", text)
+    if option == "--metadata":
+        about = mask_within(value) != value
+    elif option == "--match":
+        about = not value.startswith("@") and (
+            key.casefold() in _NAMES_OF_PEOPLE or mask_within(value) != value
+        )
+    elif option == "--filter":
+        about = _ON_STATUS.fullmatch(value) is None
+    else:  # an @NAME is a column
+        about = option == "--user" or not value.startswith("@")
+    if not about:
+        return shlex.quote(text)
+    return (shlex.quote(key + equals) if key else "") + place
 
 
 def arguments(settings: Settings) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from batch_resend.aws import s3, s3_address
 from batch_resend.errors import InputError, UsageError
-from batch_resend.masking import printable
+from batch_resend.masking import mask_argument, printable
 from batch_resend.run.backends import SIMULATED_POOL, Backend, target_of
 from batch_resend.settings import UNCONFIRMED_FILTER, Settings
 from batch_resend.sources.file import FileSource
@@ -104,6 +104,8 @@ def _source(
 
 
 def _file_source(settings: Settings, users: str, opener: Opener | None = None) -> FileSource:
+    if opener is None:
+        _check_is_no_name(users)
     return FileSource(
         users,
         format=settings.format,
@@ -115,6 +117,16 @@ def _file_source(settings: Settings, users: str, opener: Opener | None = None) -
         dates=settings.needs_dates,
         opener=opener,
     )
+
+
+def _check_is_no_name(users: str) -> None:
+    """Refuse a name in place of a file; raises `InputError`."""
+    shown = mask_argument(users)
+    if shown != printable(users) and not os.path.lexists(users):
+        raise InputError(
+            f"There is no file {shown}. Use --user for the name of a user, or pass a file that"
+            " exists."
+        )
 
 
 def _kept(settings: Settings) -> frozenset[str]:

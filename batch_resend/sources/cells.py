@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
+from batch_resend.masking import cell
+
 # Pasted names bring along no-break spaces and byte order marks; no username has any.
 AROUND_NAMES = " \t\r\n\u00a0\ufeff"
 AROUND_CELLS = " \t"
@@ -42,9 +44,12 @@ def restored(name: str) -> str:
 
 
 def as_read_back(name: str) -> str:
-    """Return a cell of which `restored` makes the name, whatever the name looks like."""
+    """Return a cell of which `restored` makes the name, whatever the name looks like.
+
+    A spreadsheet shows it as the text that it is, and runs none of it.
+    """
     try:
-        is_plain = restored(name) == name and name.casefold() != "username"
+        is_plain = restored(name) == name and name.casefold() != "username" and cell(name) == name
     except ValueError:
         is_plain = False
     return name if is_plain else '="' + name.replace('"', '""') + '"'

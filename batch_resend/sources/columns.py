@@ -30,8 +30,12 @@ _STATUS = ("userstatus", "cognito:user_status")
 _ENABLED = ("enabled",)
 _CREATED = ("usercreatedate",)
 
-# How the program's own files, a report or an export of the ledger, start.
-_OWN = (["row", "username", "outcome", "reason"], ["run", "username", "state", "reason"])
+# How the program's own files start: a report, an export of the ledger, rows saved from a page.
+_OWN = (
+    ["row", "username", "outcome", "reason"],
+    ["run", "username", "state", "reason"],
+    ["report", "row", "user", "outcome", "reason"],
+)
 
 # In Cognito's own format for an import a comma within a value is written as `\,`.
 _IMPORT_FORMAT = "cognito:username"

@@ -13,6 +13,7 @@ from batch_resend.sources import cells
 from batch_resend.sources.columns import OTHER_NAMES
 
 USERNAME = "username"
+UNCONFIRMED = "UNCONFIRMED"  #: the status of users who are sent a code
 
 
 class NotListed(ValueError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from batch_resend.model import Candidate
+from batch_resend.sources.cells import as_read_back
 from batch_resend.sources.csv_records import csv_row
 from batch_resend.sources.planned_batch import BatchSource
 
@@ -23,7 +24,7 @@ class NamedUsers(BatchSource):
         super().__init__(
             "--user",
             [
-                Candidate(row, name, {_COLUMN: name}, csv_row([name]))
+                Candidate(row, name, {_COLUMN: name}, csv_row([as_read_back(name)]))
                 for row, name in enumerate(map(str.strip, names), 1)
             ],
         )

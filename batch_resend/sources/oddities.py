@@ -41,6 +41,20 @@ class Odd(Enum):
         "usernames look like a heading",
         "row",
     )
+    FOLDED = (
+        "row counts as a duplicate, because the name is that of an earlier row once Unicode's"
+        " letters are folded, such as ß and ss; use --case-sensitive if they are two users",
+        "rows count as duplicates, because their names are those of earlier rows once Unicode's"
+        " letters are folded, such as ß and ss; use --case-sensitive if they are other users",
+        "row",
+    )
+    UNICODE_FORM = (
+        "name differs from that of an earlier row only in its Unicode form; for Cognito they are"
+        " two users",
+        "names differ from those of earlier rows only in their Unicode form; for Cognito they are"
+        " different users",
+        "row",
+    )
     NO_TIME_ZONE = (
         "date has no time zone and counts as UTC",
         "dates have no time zone and count as UTC",

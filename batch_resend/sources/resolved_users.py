@@ -2,9 +2,9 @@
 
 The promises: every row of the input stays one row, with its own text; an address without an
 account is kept as one that was not found, and no request is made for it; an address with
-several accounts is refused before anything is sent, or is its newest account where that was
-chosen. Lookups take half of the quota of ListUsers, which AWS does not raise, so that those
-of the pool's other callers still succeed.
+several accounts is refused before anything is sent, or is its newest account that can be sent
+a code where that was chosen. Lookups take half of the quota of ListUsers, which AWS does not
+raise, so that those of the pool's other callers still succeed.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import anyio
 from batch_resend.errors import BatchResendError, InputError
 from batch_resend.model import Candidate
 from batch_resend.sources.cognito import Client, CognitoSource
+from batch_resend.sources.listed_user import UNCONFIRMED
 from batch_resend.wording import some
 
 _RATE = 15.0  #: lookups per second
@@ -178,7 +179,7 @@ class ResolvedUsers:
             return replace(row, found=False)
         if len(accounts) > 1:
             self.shared.append(row.row)
-        account = max(accounts, key=lambda one: one.created or 0.0)
+        account = max(accounts, key=_preference)
         return replace(
             account,
             row=row.row,
@@ -198,6 +199,12 @@ class ResolvedUsers:
         await source.open()
         async with aclosing(source.batches()) as batches:
             return [account async for batch in batches for account in batch]
+
+
+def _preference(account: Candidate) -> tuple[bool, float]:
+    """Return what makes an account the better one: that it can be sent a code, then its age."""
+    can_be = account.status == UNCONFIRMED and account.enabled is not False
+    return can_be, account.created or 0.0
 
 
 def address_filter(address: str) -> str:

@@ -25,7 +25,7 @@ import anyio
 from anyio import to_thread
 
 from batch_resend.errors import InputError, UsageError
-from batch_resend.masking import printable
+from batch_resend.masking import mask_argument, printable
 
 #: The path that means standard input.
 STANDARD_INPUT = "-"
@@ -195,8 +195,10 @@ class TextInput:
                 f"{self.name} is cut off, damaged or not gzip at all. Create or download it again."
             ) from error
         except OSError as error:
+            missing = isinstance(error, FileNotFoundError)  # and it may be a name, not a file
+            name = mask_argument(self._path) if missing else self.name
             raise InputError(
-                f"{self.name} cannot be read ({error.strerror}). Pass a file that exists and"
+                f"{name} cannot be read ({error.strerror}). Pass a file that exists and"
                 " is readable."
             ) from error
 

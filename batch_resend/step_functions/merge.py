@@ -21,6 +21,7 @@ from batch_resend.job.summary import Summary
 from batch_resend.model import Candidate, Reason, RunInfo
 from batch_resend.reports import merge
 from batch_resend.reports.results_csv import COLUMNS, TRY_AGAIN
+from batch_resend.run.next_command import without_names
 from batch_resend.run.prepare import prepare
 from batch_resend.settings import Settings
 from batch_resend.sources.planned_batch import BatchSource
@@ -189,6 +190,7 @@ def _summary(
         stopped_by=stopped_by,
         detail=detail,
         unknown_in_ledger=unknown,
+        notes=tuple(plan["notes"]),
         info=info,
     )
 
@@ -203,7 +205,10 @@ def _next_command(plan: Mapping[str, Any]) -> str | None:
     """Give the command that starts it again, ready for a shell."""
     if plan["state_machine"] is None:
         return None
-    given = json.dumps({"arguments": plan["arguments"]})
+    words = plan["arguments"]
+    if "--no-mask" not in words:
+        words = [word for quoted in without_names(words) for word in shlex.split(quoted)]
+    given = json.dumps({"arguments": words})
     machine = ["--state-machine-arn", plan["state_machine"], "--input", given]
     return shlex.join(["aws", "stepfunctions", "start-execution", *machine])
 

@@ -56,6 +56,7 @@ async def plan(event: Mapping[str, Any], _context: Any) -> dict[str, Any]:
                     "batches": len(batches),
                     "ceiling": summary.ceiling,
                     "started_at": summary.started_at,
+                    "notes": list(summary.notes),
                     "region": summary.info.region,
                     "facts": asdict(summary.info),
                 },

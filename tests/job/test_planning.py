@@ -1,10 +1,14 @@
 """What a run plans: who is selected, and what the ledger knows of each user."""
 
 from collections import Counter
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from batch_resend.errors import StaleListing
+from batch_resend.job.outcome import Stop
+from batch_resend.job.plan import Eligibility
 from batch_resend.job.planner import Selection
 from batch_resend.ledger import Identity, Intend, Interrupted
 from batch_resend.ledger.policy import SendPolicy
@@ -77,6 +81,33 @@ def test_canary_takes_the_first_or_a_sample() -> None:
     assert world.report.reasons[Reason.ACCEPTED] == 10
 
 
+def test_failures_of_earlier_runs_come_last() -> None:
+    """Failing sign-ups that come first in the input must not stop every run for all others."""
+    failing = [f"user{n}+disabled@example.com" for n in range(150)]
+    names = [*failing, *users(40)]
+    world = World()
+    first = world.go(names, concurrency=1)
+    assert first.stopped_by is Stop.MAX_FAILURES
+    assert not world.cognito.deliveries
+    second = world.go(names, concurrency=1)
+    assert second.as_json()["notes"] == list(world.job.notes)
+    assert world.job.notes == ("100 users come last, for their last request failed or is unknown.",)
+    assert set(world.cognito.deliveries) == set(users(40))
+    world.go(failing[:1], dry=True)
+    assert world.job.notes == ("1 user comes last, for the last request failed or is unknown.",)
+
+
+def test_limit_takes_users_who_failed_before_last() -> None:
+    """Else the same failing users would be the canary of every run."""
+    names = ["a+missing@example.com", "b+missing@example.com", *users(2)]
+    world = World()
+    for _ in range(2):
+        world.go(names, selection=Selection(limit=2))
+    assert set(world.cognito.deliveries) == set(users(2))
+    world.go(names, selection=Selection(limit=1))
+    assert world.report.of("a+missing@example.com").reason is Reason.USER_NOT_FOUND
+
+
 def test_newest_account_of_an_address_is_sent_to() -> None:
     def account(row: int, created: float, address: str) -> Candidate:
         return Candidate(
@@ -104,6 +135,67 @@ def test_newest_account_of_an_address_is_sent_to() -> None:
     # A CSV that knows only the address finds the message that went to the account.
     world.go(["ada@example.com", "bob@example.com"])
     assert world.report.reasons == {Reason.COOLING_DOWN: 2}
+
+
+def accounts(*made: tuple[float, dict[str, Any]]) -> list[Candidate]:
+    """Accounts with one address, each with its time of sign-up and what else differs."""
+    address = "ada@example.com"
+    plain = Candidate(0, "", {"email": address}, aliases=(address,), status="UNCONFIRMED")
+    return [
+        replace(plain, row=row, username=f"id{row}", created=created, **given)
+        for row, (created, given) in enumerate(made, 1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"enabled": False}, Reason.DISABLED),
+        ({"status": "CONFIRMED"}, Reason.NOT_UNCONFIRMED),
+        ({"created": EPOCH - 60.0}, Reason.TOO_YOUNG),
+    ],
+)
+def test_newest_account_that_is_skipped_takes_no_place(
+    given: dict[str, Any], reason: Reason
+) -> None:
+    """The newest that can be sent a code is chosen; the newer one keeps its own reason."""
+    listed = accounts((10.0, {}), (20.0, {}), (30.0, {}))
+    listed[2] = replace(listed[2], **given)
+    world = World(Cognito(Pool([User(c.username) for c in listed])))
+    eligible = Eligibility(older_than=3600.0)
+    world.go(listed, selection=Selection(one_per_address=True), eligibility=eligible)
+    by_row = {result.row: result.reason for result in world.report.results}
+    assert by_row == {1: Reason.SAME_ADDRESS, 2: Reason.ACCEPTED, 3: reason}
+
+
+def test_address_that_had_its_message_gets_no_other() -> None:
+    """Not by an older account and not by a newer one, in whichever run."""
+    world = World(Cognito(Pool([User(f"id{row}") for row in (1, 2, 3)])))
+    selection, eligible = Selection(one_per_address=True), Eligibility(older_than=3600.0)
+    listed = accounts((10.0, {}), (20.0, {}), (EPOCH - 60.0, {}))
+    for later in (0.0, 2 * 3600.0, 90 * 86400.0):
+        world.now += later
+        world.go(listed, selection=selection, eligibility=eligible)
+        assert world.cognito.deliveries == {"id2": 1}
+    assert world.report.reasons == {Reason.SAME_ADDRESS: 2, Reason.SEND_CAP: 1}
+
+
+def test_plan_says_who_shares_an_address() -> None:
+    """Each account is a user of its own; the option for one message is named."""
+    shared = accounts((10.0, {}), (20.0, {}), (30.0, {"enabled": False}))
+    others = [Candidate(4, "bob", aliases=("bob@example.com",)), Candidate(5, "cid")]
+    source = Listed([*shared, *others])
+    source.is_listing = True
+    world = World()
+    world.go(source, dry=True)
+    say = "2 users share an address with another user. For one message per address use"
+    assert world.job.notes == (f"{say} --one-per-address.",)
+    world.go(source, dry=True, selection=Selection(one_per_address=True))
+    assert not world.job.notes
+    by_file = [replace(user, aliases=(), contacts=user.aliases, attributes={}) for user in shared]
+    world.go(by_file, dry=True)
+    needs = "which needs a column UserCreateDate in a file"
+    assert world.job.notes == (f"{say} --one-per-address, {needs}.",)
 
 
 def test_user_with_two_names_stays_one_user() -> None:

@@ -77,6 +77,40 @@ def test_listing_with_two_such_names_is_proof() -> None:
     assert reasons(Listing(JOHNS), not_known) == (["eligible"] * 3, ())
 
 
+@pytest.mark.parametrize("names", [JOHNS, ("kate", "\u212aate", "ada")])
+def test_listed_accounts_are_never_duplicates(names: tuple[str, ...]) -> None:
+    """An attacker's name that folds to another's must not take the message away."""
+    found, notes = reasons(Listing(names), insensitive)
+    assert found == ["eligible"] * 3
+    (note,) = notes
+    assert note.startswith("The listing shows 1 user whose name differs from another's only in")
+
+
+def test_row_that_only_unicode_folds_is_named_with_its_number() -> None:
+    """Also where the pool says that case means nothing: that is not about these letters."""
+    names = ("kate", "KATE", "\u212aate", "Stra\xdfe", "STRASSE", "\xc4nne", "\xe4nne")
+    found, notes = reasons(Listed(names), insensitive)
+    assert [row for row, reason in enumerate(found, 1) if reason == "duplicate"] == [2, 3, 5, 7]
+    (note,) = notes
+    assert note.startswith("2 rows count as duplicates, because their names are those of earlier")
+    assert note.endswith("(rows 3 and 5).")
+    unknown = reasons(Listed(names), not_known)[1]
+    assert unknown[0].startswith("2 rows counted as a duplicate because only the case")
+    assert unknown[1] == note
+    assert reasons(Listed(names), sensitive)[1] == ()
+
+
+def test_unicode_forms_of_a_name_are_two_users_and_noted() -> None:
+    names = ("zo\xe9", "ada", "zoe\u0301", "ZOE\u0301", "\u212bsa", "\xc5sa")
+    found, notes = reasons(Listed(names), sensitive)
+    assert found == ["eligible"] * 6
+    assert notes == (
+        "3 names differ from those of earlier rows only in their Unicode form; for Cognito they"
+        " are different users (rows 3, 4 and 6).",
+    )
+    assert reasons(Listed(("zoe\u0301", "ada")), sensitive)[1] == ()
+
+
 def test_file_without_a_pool_keeps_one_and_names_the_option() -> None:
     assert reasons(Listed(JOHNS), not_known) == (
         ["eligible", "duplicate", "eligible"],

@@ -138,11 +138,13 @@ def test_bad_wave_is_the_last() -> None:
     assert world.report.reasons == {
         Reason.ACCEPTED: 4, Reason.USER_NOT_FOUND: 6, Reason.STOPPED: 300,
     }  # fmt: skip
-    # The same command again begins with a wave of those who are left.
+    # The same command again begins with a wave of those who are left and have not failed.
     world.now += 60
     world.waves(names, (10, 100, None))
-    assert world.told[0].startswith("Wave 1 of 3 (10 users): 4 sent, 6 failed")
+    assert world.told[0].startswith("Wave 1 of 3 (10 users): 10 sent.")
     assert set(world.cognito.deliveries.values()) == {1}
+    assert world.report.reasons[Reason.USER_NOT_FOUND] == 6
+    assert [result.reason for result in world.report.results[-6:]] == [Reason.USER_NOT_FOUND] * 6
 
 
 def test_wave_at_the_limit_continues() -> None:

@@ -49,6 +49,20 @@ async def test_what_was_settled_is_known_to_the_next_run(ledger: Ledger) -> None
         assert await run.journal.unknown() == 2
 
 
+async def test_a_request_in_vain_is_known_until_one_is_accepted(ledger: Ledger) -> None:
+    async with ledger.run() as run:
+        await run.send("failed", reason=Reason.USER_NOT_FOUND, at=NOW)
+        await run.send("lost", reason=Reason.NO_ANSWER, at=NOW)
+        await run.send("healed", reason=Reason.DELIVERY_FAILED, at=NOW)
+        await run.send("healed", at=NOW + 60)
+        await run.send("broken", at=NOW)
+        await run.send("broken", reason=Reason.DELIVERY_FAILED, at=NOW + 60)
+    async with ledger.run() as run:
+        in_vain = {"failed": True, "lost": True, "healed": False, "broken": True, "new": False}
+        for name, last_failed in in_vain.items():
+            assert (await run.history(name)).last_failed is last_failed
+
+
 async def test_a_ledger_says_for_which_client_it_was_begun(ledger: Ledger) -> None:
     async with ledger.run(client="client abc in eu-west-1") as run:
         assert run.client == "client abc in eu-west-1"

@@ -44,6 +44,8 @@ def test_good_facts_give_only_ok_findings() -> None:
         "ok       The client secret matches.",
         "ok       The app client reports unknown users, so `sent` is reliable.",
         "ok       The pool verifies email: codes are sent by mail.",
+        "ok       The pool is case-sensitive: a file must spell each username exactly as",
+        "         the pool does.",
         "ok       No Lambda trigger runs for a resend.",
         "ok       Amazon SES sends 50,000 mails per day, 50,000 left today: enough for",
         "         1,200 users.",

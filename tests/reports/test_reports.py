@@ -343,6 +343,7 @@ def test_summary_json_names_every_outcome() -> None:
         "stopped_by": "deadline",
         "detail": None,
         "unknown_in_ledger": 0,
+        "notes": [],
         "not_delivered": [],
         "exit_code": 3,
         "version": "0.1.0",

@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
+from batch_resend.masking import cell
 from batch_resend.model import Reason
 from batch_resend.reports.page.render import page
 from tests.support.browser import Opened
@@ -89,6 +90,35 @@ def test_download_guards_formulas_as_the_report(browser: Any, tmp_path: Path) ->
     opened.click("#save")
     (formula,) = saved(1)
     assert (formula["user"], formula["message"]) == ("'=1+1", 'say "no", please')
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "=1+1",
+        "'=1",
+        "  -1",
+        "@x",
+        "+1x",
+        "\uff1d1",
+        "a;=1",
+        "a;\"'=1",
+        "a;b",
+        "x\ty",
+        "\r=1",
+        "\t=1",
+    ],
+)
+def test_saved_cell_is_the_one_of_the_report(browser: Any, tmp_path: Path, name: str) -> None:
+    path = write(tmp_path / "report.csv", [result(1, Reason.REJECTED, username=name)])
+    opened = Opened(browser, tmp_path / "page.html", page([path], masked=False))
+    opened.js(
+        "URL.createObjectURL = blob => { window.blob = blob; return '#' };"
+        "HTMLAnchorElement.prototype.click = function () {}"
+    )
+    opened.click("#save")
+    (saved,) = csv.DictReader(io.StringIO(opened.js("return blob.text()")))
+    assert saved["user"] == cell(name)
 
 
 async def _exists(path: Path) -> None:

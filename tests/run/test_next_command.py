@@ -3,6 +3,8 @@
 import dataclasses
 import re
 import shlex
+import subprocess
+from pathlib import Path
 
 import pytest
 import typer.main
@@ -15,6 +17,7 @@ from batch_resend.cli import options
 from batch_resend.job.summary import MaxFailures
 from batch_resend.run.next_command import arguments, following_name, next_command
 from batch_resend.settings import Settings
+from batch_resend.wording import to_fill_in
 
 
 def understood(given: list[str]) -> Settings:
@@ -85,7 +88,7 @@ def test_the_command_line_makes_the_same_settings_of_the_command() -> None:
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1))
 def test_whatever_is_in_a_value_comes_back(text: str) -> None:
     assume(not s3_address.is_address(text))  # which has to name an object
-    wanted = Settings(users=text, simulate=True, filter=None, metadata=(("key", text),))
+    wanted = Settings(users=text, simulate=True, filter=None, metadata=(("key", text),), mask=False)
     expected = text if text == "-" or not text.startswith("-") else f"./{text}"
     words = shlex.split(next_command(wanted))
     assert words[:2] == ["batch-resend", "run"]
@@ -158,3 +161,52 @@ def test_next_command_never_replaces_the_last_files() -> None:
 )
 def test_a_file_is_followed_by_the_next_number(path: str, following: str) -> None:
     assert following_name(path) == following
+
+
+def test_command_holds_no_name_and_says_what_to_fill_in() -> None:
+    """It stands in log, page and summary, which may be seen by more people than the report."""
+    named = Settings(
+        user=("ada@example.com", "-bob"),
+        metadata=(("to", "ada@example.com"), ("campaign", "spring sale")),
+        ip_address="198.51.100.7",
+        simulate=True,
+    )
+    listing = Settings(
+        match=(
+            ("email", re.compile("^ada@")), ("email", re.compile(r"@example\.com$")),
+            ("locale", re.compile("^de")), ("note", re.compile("ada@example.com")),
+        ),
+        filter='email = "ada@example.com"',
+        metadata=(("for", "@email"),),
+        simulate=True,
+    )  # fmt: skip
+    command = f"{next_command(named)} {next_command(listing)}"
+    assert re.search(r"ada@|bob|198", command) is None
+    for part in (
+        "--user <NAME> --user=<NAME>", "--match email=<PATTERN>", r"--match 'email=@example\.com$'",
+        "--match 'locale=^de'", "--match note=<PATTERN>", "--filter <FILTER>",
+        "--metadata to=<VALUE>", "--metadata for=@email", "--metadata 'campaign=spring sale'",
+        "--ip-address <VALUE>",
+    ):  # fmt: skip
+        assert part in command
+    assert to_fill_in(next_command(named)) == (
+        "Fill in <NAME> and <VALUE> first: names are left out here, unless --no-mask is used."
+    )
+    shown = next_command(dataclasses.replace(named, mask=False))
+    assert "--user ada@example.com --user=-bob" in shown
+    assert to_fill_in(shown) == ""
+
+
+def test_filter_on_the_status_is_kept() -> None:
+    status = 'cognito:user_status = "UNCONFIRMED"'
+    settings = Settings(filter=status, client_id="abc")
+    assert f"--filter '{status}'" in next_command(settings)
+
+
+def test_shell_refuses_a_command_that_is_not_filled_in(tmp_path: Path) -> None:
+    """A copy that is pasted as it stands must not ask Cognito for a user called NAME."""
+    command = next_command(Settings(user=("ada",), ip_address="1.2.3.4", simulate=True))
+    script = f"batch-resend() {{ touch ran; }}\n{command}"
+    ended = subprocess.run(["bash", "-c", script], cwd=tmp_path, check=False, capture_output=True)
+    assert ended.returncode != 0
+    assert list(tmp_path.iterdir()) == []

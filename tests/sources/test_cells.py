@@ -20,7 +20,7 @@ def test_name_is_read_back_as_it_was(name: str) -> None:
     assert restored(as_read_back(name)) == name
 
 
-@pytest.mark.parametrize("name", ["'+15551234567", "#REF!", "Username"])
+@pytest.mark.parametrize("name", ["'+15551234567", "#REF!", "Username", "=1+1", "@ada", "a;=1+1"])
 def test_name_that_means_something_else_is_protected(name: str) -> None:
     assert as_read_back(name) == f'="{name}"'
 

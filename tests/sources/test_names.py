@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from batch_resend.errors import InputError
+from batch_resend.sources.named_users import NamedUsers
 from batch_resend.sources.names import read_names
 
 pytestmark = pytest.mark.anyio
@@ -32,6 +33,9 @@ pytestmark = pytest.mark.anyio
         ('{"Users": [{"Username": "ada", "Attributes": []}]}', [("ada",)]),
         ("row,username,outcome,reason\n1,'@x,sent,accepted\n", [("@x",)]),
         ('="+1234"\n', [("+1234",)]),
+        ("'+15551234567\n", [("+15551234567",)]),
+        ("phone_number\n'+15551234567\n", [("+15551234567",)]),
+        ("report,row,user,outcome,reason\n1,1,'@x,sent,accepted\n", [("@x",)]),
     ],
 )
 async def test_a_list_of_names_may_have_a_header(
@@ -48,3 +52,12 @@ async def test_a_list_of_names_that_may_be_a_mistake_is_refused(
     users.write_text(text)
     with pytest.raises(InputError, match=why):
         [name async for name in read_names(str(users))]
+
+
+async def test_rows_of_named_users_are_read_back(users: Path) -> None:
+    """A failed file that looks like a spreadsheet's work must not become another user."""
+    named = ["'+15551234567", "=1+1", "username", "ada"]
+    source = NamedUsers(named)
+    (batch,) = [batch async for batch in source.batches()]
+    users.write_text(source.heading + "".join(user.raw for user in batch))
+    assert [name async for name in read_names(str(users))] == [(name,) for name in named]

@@ -44,8 +44,8 @@ class Directory:
             {
                 "Username": username,
                 "Attributes": [{"Name": "email", "Value": address}],
-                "UserStatus": "UNCONFIRMED",
-                "Enabled": True,
+                "UserStatus": "CONFIRMED" if username.endswith("+confirmed") else "UNCONFIRMED",
+                "Enabled": not username.endswith("+disabled"),
                 "UserCreateDate": 1_800_000_000.0 + number,
             }
             for number, (username, address) in enumerate(self.accounts.items())
@@ -100,6 +100,13 @@ async def test_newest_of_several_accounts_is_used_where_chosen() -> None:
     source = resolved(directory, "ada@x", newest=True)
     assert [user.username for user in await read(source)] == ["u-2"]
     assert source.notes == ("Addresses with several accounts, of which the newest is used: 1.",)
+
+
+async def test_newest_account_is_one_that_can_be_sent_a_code() -> None:
+    """A newer account that would be skipped does not take the message away."""
+    directory = Directory(dict.fromkeys(("u-1", "u-2", "u-3+disabled", "u-4+confirmed"), "ada@x"))
+    source = resolved(directory, "ada@x", newest=True)
+    assert [user.username for user in await read(source)] == ["u-2"]
 
 
 async def test_lookups_stay_below_half_of_the_quota() -> None:

@@ -82,6 +82,15 @@ BOTH = ("BOUNCE", "COMPLAINT")
 
 
 FINDINGS: dict[str, tuple[Facts, ProposedRun, str, Level, str]] = {
+    # names
+    "case-sensitive": (
+        pool(), WISH, "case", OK,
+        "The pool is case-sensitive: a file must spell each username exactly as the pool does.",
+    ),
+    "not case-sensitive": (
+        pool(case_sensitive=False), wish(listed=False), "case", OK,
+        "The pool is not case-sensitive: names in a file that differ only in case are one user.",
+    ),
     # reach
     "suppressed": (
         reach(suppressed=1204, suppresses=BOTH), WISH, "suppression", OK,

@@ -21,7 +21,7 @@ from typing import Any
 
 from batch_resend.ledger import Identity, Message
 from batch_resend.ledger.hashing import hashes
-from batch_resend.ledger.policy import NOBODY, History
+from batch_resend.ledger.policy import History, history_of
 from batch_resend.model import Reason
 
 SCHEMA = 2
@@ -172,6 +172,7 @@ def history(matches: Iterable[Found], now: float) -> History:
     sent: list[float] = []
     unknown: list[float] = []
     not_recorded: list[float] = []
+    failed: list[float] = []
     interrupted = in_flight = False
     for message in (one.kept.message for one in matches):
         if message.state == "sent":
@@ -181,9 +182,11 @@ def history(matches: Iterable[Found], now: float) -> History:
             (not_recorded if no_record else unknown).append(message.at)
             in_flight |= is_in_flight(message, now)
             interrupted |= is_left(message, now)
-    if not sent and not unknown and not not_recorded:
-        return NOBODY
-    return History(sent, unknown, interrupted, in_flight, not_recorded or ())
+        elif message.state == "failed":
+            failed.append(message.at)
+    return history_of(
+        sent, unknown, not_recorded, failed, interrupted=interrupted, in_flight=in_flight
+    )
 
 
 def is_in_flight(message: Message, now: float) -> bool:

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from batch_resend.ledger import Identity, Intend, IntentRejected, Interrupted, Step
-from batch_resend.ledger.policy import NOBODY, History, judge_history
+from batch_resend.ledger.policy import NOBODY, History, history_of, judge_history
 from batch_resend.ledger.sqlite import lockfile
 from batch_resend.ledger.sqlite.connection import LedgerConnection, Row
 from batch_resend.ledger.sqlite.records import LedgerRecords
@@ -202,6 +202,7 @@ def _history(rows: Mapping[int, Row], this_run: int | None = None) -> History:
     sent: list[float] = []
     unknown: list[float] = []
     not_recorded: list[float] = []
+    failed: list[float] = []
     interrupted = in_flight = False
     for run, state, reason, intended_at, settled_at in rows.values():
         if state == "sent":
@@ -212,6 +213,8 @@ def _history(rows: Mapping[int, Row], this_run: int | None = None) -> History:
             unknown.append(intended_at)
             in_flight |= run == this_run
             interrupted |= run != this_run
-    if not sent and not unknown and not not_recorded:
-        return NOBODY
-    return History(sent, unknown, interrupted, in_flight, not_recorded or ())
+        elif state == "failed":
+            failed.append(settled_at)
+    return history_of(
+        sent, unknown, not_recorded, failed, interrupted=interrupted, in_flight=in_flight
+    )

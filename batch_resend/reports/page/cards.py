@@ -16,7 +16,7 @@ from batch_resend.ledger.commands import RECORDED_AFTER, reconcile_command, stat
 from batch_resend.masking import printable
 from batch_resend.model import Outcome, Reason
 from batch_resend.reports.page.figures import Figures
-from batch_resend.wording import grouped
+from batch_resend.wording import grouped, to_fill_in
 
 _HOUR = 3600.0
 UNKNOWN = tuple(r for r in Reason if r.outcome is Outcome.UNKNOWN or r is Reason.OUTCOME_UNKNOWN)
@@ -171,7 +171,8 @@ def _groups(figures: Figures, summary: Mapping[str, Any] | None) -> list[Card]:
 
 def _with_command(card: Card, command: str) -> Card:
     if command:
-        return replace(card, commands=(("", command),))
+        sentence = f"{card.sentence} {to_fill_in(command)}".strip()
+        return replace(card, sentence=sentence, commands=(("", command),))
     return replace(
         card,
         sentence=f"{card.sentence} Run the same command as before. This page shows it if it is"

@@ -18,7 +18,7 @@ _TITLES = {
     "accepted": "Sent a new code",
     "eligible": "Would be sent a new code",
     "duplicate": "Same user as an earlier row",
-    "same-address": "Older account with the same address",
+    "same-address": "Another account with the same address",
     "excluded": "On the exclude list",
     "not-matched": "Does not match the filter",
     "not-unconfirmed": "Not waiting for confirmation",

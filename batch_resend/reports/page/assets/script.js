@@ -144,9 +144,10 @@
     at("rows").scrollIntoView();
   };
 
-  // A cell that a spreadsheet would run as a formula gets an apostrophe, as in the report.
+  // What a spreadsheet would run as a formula gets an apostrophe, as in the report: also after
+  // a semicolon, where some spreadsheets split. Control characters are escapes in the rows already.
   const quoted = (value) => {
-    let text = String(value ?? "");
+    let text = String(value ?? "").replace(/;(?=["'\s]*[=+\-@\uff1d\uff0b\uff0d\uff20])/g, ";'");
     if (/^['\s]*[=+\-@\uff1d\uff0b\uff0d\uff20]/.test(text) && !/^\+\d{3,15}$/.test(text)) text = "'" + text;
     return /[",\n\r]/.test(text) ? '"' + text.replaceAll('"', '""') + '"' : text;
   };
