@@ -20,7 +20,7 @@ from batch_resend.job.clock import Clock
 from batch_resend.job.plan import Eligibility, decide
 from batch_resend.job.reach import Lists, ListsRead, mail_of, number_of
 from batch_resend.job.request import Template
-from batch_resend.job.same_user import CaseRule, not_known, tell_apart
+from batch_resend.job.same_user import OF_THE_LEDGER, CaseRule, not_known, tell_apart
 from batch_resend.job.spool import Spool
 from batch_resend.ledger.journal import Journal
 from batch_resend.ledger.policy import History, SendPolicy
@@ -173,6 +173,7 @@ class Planner:
             {name: text for name, text in candidate.attributes.items() if name in needed},
             candidate.raw,
             candidate.aliases,
+            history.evidence if reason in OF_THE_LEDGER else None,
         )
 
 

@@ -34,7 +34,7 @@ class SameUser:
 
 
 #: The reasons that come from the ledger, which is asked by name.
-_OF_THE_LEDGER = (
+OF_THE_LEDGER = (
     Reason.COOLING_DOWN,
     Reason.SEND_CAP,
     Reason.OUTCOME_UNKNOWN,
@@ -77,7 +77,7 @@ async def _judge_again(
     spool: Spool, journal: Journal, *, policy: SendPolicy, now: Callable[[], float]
 ) -> None:
     """Judge again the rows whose names the ledger had taken for others'."""
-    for rows in spool.decided(_OF_THE_LEDGER):
+    for rows in spool.decided(OF_THE_LEDGER):
         histories = await journal.histories([names_of(planned) for planned in rows], now())
         for planned, history in zip(rows, histories, strict=True):
             reason = judge_history(history, policy, now()) or judge_name(planned.username)

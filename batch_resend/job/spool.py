@@ -22,7 +22,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from batch_resend.errors import SettingsError
-from batch_resend.model import REASONS, Planned, Reason
+from batch_resend.model import REASONS, Evidence, Planned, Reason
 
 _READ_AT_ONCE = 256
 _TABLES = """
@@ -36,7 +36,7 @@ CREATE TABLE suppressed (key BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE reached_at (row INTEGER PRIMARY KEY, mail BLOB, number BLOB);
 CREATE TABLE planned (
     row INTEGER PRIMARY KEY, username TEXT, reason TEXT, attributes TEXT, raw TEXT, aliases TEXT,
-    address BLOB, created REAL, folded BLOB
+    address BLOB, created REAL, folded BLOB, evidence TEXT, found_at REAL
 );
 """
 
@@ -131,7 +131,7 @@ class Spool:
         batch = list(batch)
         self.added += len(batch)
         self._execute_many(
-            "INSERT INTO planned VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO planned VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 (
                     planned.row,
@@ -143,6 +143,8 @@ class Spool:
                     _digest(address.casefold()) if address else None,
                     created,
                     _digest(planned.username.casefold()) if planned.username else None,
+                    planned.evidence and planned.evidence.record,
+                    planned.evidence and planned.evidence.at,
                 )
                 for planned, address, created in batch
             ),
@@ -187,7 +189,8 @@ class Spool:
     def replace(self, planned: Planned) -> None:
         """Replace the reason of a row."""
         self._execute(
-            "UPDATE planned SET reason = ? WHERE row = ?", (str(planned.reason), planned.row)
+            "UPDATE planned SET reason = ?, evidence = NULL, found_at = NULL WHERE row = ?",
+            (str(planned.reason), planned.row),
         )
 
     def keep_newest_of_each_address(self) -> None:
@@ -264,8 +267,8 @@ class Spool:
         last = -1
         while True:
             rows = self._execute(
-                "SELECT row, username, reason, attributes, raw, aliases FROM planned"  # noqa: S608
-                f" WHERE row > ? {where} ORDER BY row LIMIT ?",
+                "SELECT row, username, reason, attributes, raw, aliases, evidence, found_at"  # noqa: S608
+                f" FROM planned WHERE row > ? {where} ORDER BY row LIMIT ?",
                 (last, *values, _READ_AT_ONCE),
             ).fetchall()
             if not rows:
@@ -278,8 +281,9 @@ class Spool:
                     attributes=json.loads(attributes) if attributes else {},
                     raw=_text(raw),
                     aliases=tuple(json.loads(aliases)) if aliases else (),
+                    evidence=None if found_at is None else Evidence(evidence, found_at),
                 )
-                for row, username, reason, attributes, raw, aliases in rows
+                for row, username, reason, attributes, raw, aliases, evidence, found_at in rows
             ]
             last = rows[-1][0]
 

@@ -136,6 +136,7 @@ class Summary:
     stopped_by: Stop | None = None
     detail: str = ""  #: what stopped the run, in its own words
     unknown_in_ledger: int | None = 0  #: over all runs of this ledger; None: it could not be read
+    not_recorded_in_ledger: int = 0  #: of these, how many CloudTrail has no record of
     not_delivered: tuple[NotDelivered, ...] = ()
 
     @property
@@ -180,6 +181,7 @@ class Summary:
             "stopped_by": None if self.stopped_by is None else str(self.stopped_by),
             "detail": self.detail or None,
             "unknown_in_ledger": self.unknown_in_ledger,
+            "not_recorded_in_ledger": self.not_recorded_in_ledger,
             "not_delivered": [asdict(left) for left in self.not_delivered],
             "exit_code": int(self.exit_code),
             **asdict(self.info),

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from batch_resend.model import Reason
+from batch_resend.model import Evidence, Reason
 
 #: Which unknown messages do not count: those without a record, or all.
 ResendUnknown = Literal["not-recorded", "all"]
@@ -49,7 +49,8 @@ class History:
     `sent` are accepted messages, `unknown` requests whose response was lost. `not_recorded`
     are those of which no record was found; they are not among `unknown`. `interrupted`: a
     run that died left a request open. `in_flight`: another machine, or this run under
-    another name, has an open request and may be sending it.
+    another name, has an open request and may be sending it. `evidence` is the latest that
+    settled one of them later.
     """
 
     sent: Sequence[float] = ()
@@ -57,6 +58,7 @@ class History:
     interrupted: bool = False
     in_flight: bool = False
     not_recorded: Sequence[float] = ()
+    evidence: Evidence | None = None
 
 
 NOBODY = History()

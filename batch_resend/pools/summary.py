@@ -100,6 +100,7 @@ class PoolsSummary:
             "seconds": round(self.seconds, 3),
             "started_at": round(min(summary.started_at for summary in told), 3),
             "unknown_in_ledger": _sum(summary.unknown_in_ledger for summary in told),
+            "not_recorded_in_ledger": sum(summary.not_recorded_in_ledger for summary in told),
             "not_delivered": [asdict(left) for left in self.not_delivered],
             "exit_code": int(self.exit_code),
         }

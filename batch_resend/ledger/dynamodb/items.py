@@ -20,9 +20,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from batch_resend.ledger import Identity, Message
+from batch_resend.ledger.evidence import latest
 from batch_resend.ledger.hashing import hashes
 from batch_resend.ledger.policy import NOBODY, History
-from batch_resend.model import Reason
+from batch_resend.model import Evidence, Reason
 
 SCHEMA = 2
 READABLE = (1, 2)  #: version 1 is brought up to date by the next run
@@ -160,8 +161,11 @@ def history(matches: Iterable[Found], now: float) -> History:
     sent: list[float] = []
     unknown: list[float] = []
     not_recorded: list[float] = []
+    evidence: list[Evidence] = []
     interrupted = in_flight = False
     for message in (one.kept.message for one in matches):
+        if message.reconciled_at is not None:
+            evidence.append(Evidence(message.evidence or "", message.reconciled_at))
         if message.state == "sent":
             sent.append(message.at)
         elif message.is_unknown:
@@ -171,7 +175,7 @@ def history(matches: Iterable[Found], now: float) -> History:
             interrupted |= is_left(message, now)
     if not sent and not unknown and not not_recorded:
         return NOBODY
-    return History(sent, unknown, interrupted, in_flight, not_recorded or ())
+    return History(sent, unknown, interrupted, in_flight, not_recorded or (), latest(evidence))
 
 
 def is_in_flight(message: Message, now: float) -> bool:
