@@ -125,7 +125,7 @@ EXAMPLES: dict[str, Sequence[tuple[str, str]]] = {
     ),
     "config show": (
         ("What a run would use", "batch-resend config show --config batch-resend.toml --pool shop"),
-        ("With the arguments of a run", "batch-resend config show --client-id ID --limit 10"),
+        ("What differs from the defaults", "batch-resend config show --changed --client-id ID"),
         ("For a script: one JSON object", "batch-resend config show --json"),
     ),
 }
