@@ -146,11 +146,20 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class Evidence:
+    """What settled an unknown outcome later, and when: a record, or that there is none ("")."""
+
+    record: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Planned:
     """A candidate with its decision: `reason` is ELIGIBLE, or why no request is made.
 
     Of the attributes only those are kept that the request will need. `comes_last`: the user's
-    last request failed or is unknown, so others come first.
+    last request failed or is unknown, so others come first. `evidence` is that of an earlier
+    message, if it is one why the user is skipped.
     """
 
     row: int
@@ -160,6 +169,7 @@ class Planned:
     raw: str = ""
     aliases: tuple[str, ...] = ()
     comes_last: bool = False
+    evidence: Evidence | None = None
 
     def __repr__(self) -> str:
         """Show the row, a masked name and the decision."""
@@ -243,6 +253,7 @@ class Result:
     finished_at: float = 0.0
     latency: float | None = None
     raw: str = ""
+    evidence: Evidence | None = None  #: of an earlier message, why the user is skipped
 
     @property
     def outcome(self) -> Outcome:

@@ -14,6 +14,7 @@ import typer
 from batch_resend.cli import config, option_sources, options
 from batch_resend.cli.check import check
 from batch_resend.cli.command import Command, Commands, check_variables
+from batch_resend.cli.init import init
 from batch_resend.cli.ledger import ledger
 from batch_resend.cli.reconcile import reconcile
 from batch_resend.cli.report import report
@@ -110,7 +111,7 @@ def main(
     del version
 
 
-for one in (run, check, status, reconcile):
+for one in (init, run, check, status, reconcile):
     app.command(cls=Command)(one)
 app.add_typer(ledger, name="ledger")
 for one in (report, simulate):

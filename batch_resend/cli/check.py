@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import typer
 
@@ -55,17 +55,18 @@ def check(context: typer.Context, typed: Values) -> int:
 
         checked = await check_pool(settings, lambda text: typer.echo(text, err=True))
         checked = replace(checked, strict=typed["strict"])
-        typer.echo(_told(checked, as_json=as_json))
+        typer.echo(shown(checked, as_json=as_json, coloured_for=sys.stdout))
         return int(checked.exit_code)
 
     return in_loop(work)
 
 
-def _told(checked: CheckResult, *, as_json: bool) -> str:
+def shown(checked: CheckResult, *, as_json: bool, coloured_for: IO[str]) -> str:
+    """Return a check as text for people, in colour where that stream shows it, or as JSON."""
     from batch_resend.console.colour import coloured, shows_colour
     from batch_resend.preflight import render
 
     if as_json:
         return json.dumps(render.as_json(checked))
     lines = render.lines(checked)
-    return "\n".join(map(coloured, lines) if shows_colour(sys.stdout) else lines)
+    return "\n".join(map(coloured, lines) if shows_colour(coloured_for) else lines)

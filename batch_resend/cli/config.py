@@ -13,7 +13,7 @@ import typer
 from batch_resend.cli import option_sources, options, parsing
 from batch_resend.cli.command import Command, Commands, check_variables
 from batch_resend.cli.option import Option, Values, taking
-from batch_resend.errors import UsageError
+from batch_resend.errors import BatchResendError, UsageError
 from batch_resend.masking import printable
 
 _SECRET = "BATCH_RESEND_CLIENT_SECRET"  # noqa: S105 - its name
@@ -22,7 +22,15 @@ _TOKENS = {"ping-url"}  #: whose value lets its reader act
 
 app = typer.Typer(cls=Commands, no_args_is_help=True)
 
-SHOW = (Option(flag="--json", environment=False, help="One JSON object."),)
+# fmt: off
+SHOW = (
+    Option(
+        flag="--changed", environment=False,
+        help="Only the settings that are not the default, and what they come to.",
+    ),
+    Option(flag="--json", environment=False, help="One JSON object."),
+)
+# fmt: on
 
 
 @app.callback()
@@ -58,9 +66,49 @@ def show(context: typer.Context, typed: Values) -> int:
                 "origin": "variable" if given else "default",
                 "where": _SECRET if given else None,
             }
+        if value is None:
+            shown[row.key]["otherwise"] = row.otherwise or None
+    _resolve(shown)
+    if typed["changed"]:
+        shown = {
+            name: entry
+            for name, entry in shown.items()
+            if entry["origin"] != "default" or "resolved" in entry
+        }
     # Written without a flush: a reader that is gone must not change the exit code.
     sys.stdout.write(_as_json(shown) if typed["json"] else _as_text(shown))
     return 0
+
+
+def _resolve(shown: dict[str, dict[str, Any]]) -> None:
+    """Add what Region and ledger come to, where no value names them. Nothing is requested."""
+    told = {name: entry["value"] for name, entry in shown.items()}
+    if not told["client-id"] or told["simulate"]:
+        return
+    from batch_resend.cli.event_loop import in_loop
+
+    async def work() -> int:
+        from batch_resend.aws import clients
+        from batch_resend.run.backends import target_of
+        from batch_resend.run.open_ledger import default_ledger
+        from batch_resend.settings import LedgerTarget
+
+        fields = ("client-id", "user-pool-id", "region", "profile", "endpoint-url")
+        given: dict[str, Any] = {name.replace("-", "_"): told[name] or "" for name in fields}
+        target = LedgerTarget(**given)
+        async with clients.resend_client(target_of(target), timeout=1.0, concurrency=1) as made:
+            _, region, endpoint = made
+        found = {
+            "region": region,
+            "ledger": str(default_ledger(region, told["client-id"], endpoint)),
+        }
+        for name, value in found.items():
+            if told[name] is None:
+                shown[name]["resolved"] = value
+        return 0
+
+    with contextlib.suppress(BatchResendError):  # the run will complain
+        in_loop(work)
 
 
 def _value(row: Option, typed: Any) -> Any:
@@ -74,17 +122,30 @@ def _value(row: Option, typed: Any) -> Any:
 
 
 def _as_json(shown: dict[str, dict[str, Any]]) -> str:
-    return json.dumps({"schema": 1, "settings": shown}) + "\n"
+    settings = {
+        name: {key: value for key, value in entry.items() if key != "otherwise"}
+        for name, entry in shown.items()
+    }
+    return json.dumps({"schema": 1, "settings": settings}) + "\n"
 
 
 def _as_text(shown: dict[str, dict[str, Any]]) -> str:
     rows = [
-        (name, _text(entry["value"]), " ".join(filter(None, (entry["origin"], entry["where"]))))
+        (name, _shown(entry), " ".join(filter(None, (entry["origin"], entry["where"]))))
         for name, entry in shown.items()
     ]
-    first = max(len(name) for name, _, _ in rows)
-    second = min(26, max(len(value) for _, value, _ in rows))
+    first = max((len(name) for name, _, _ in rows), default=0)
+    second = min(26, max((len(value) for _, value, _ in rows), default=0))
     return "".join(f"{name:<{first}}  {value:<{second}}  {where}\n" for name, value, where in rows)
+
+
+def _shown(entry: dict[str, Any]) -> str:
+    """Write the value, else what it comes to, else in parentheses what happens without one."""
+    if entry["value"] is not None or entry["origin"] != "default":
+        return _text(entry["value"])
+    if "resolved" in entry:
+        return _text(entry["resolved"])
+    return f"({entry['otherwise']})" if entry.get("otherwise") else ""
 
 
 def _text(value: Any) -> str:

@@ -28,6 +28,18 @@ EXAMPLES: dict[str, Sequence[tuple[str, str]]] = {
         ),
         ("The options of a command", "batch-resend run --help"),
     ),
+    "init": (
+        ("Answer a few questions", "batch-resend init"),
+        (
+            "Without questions",
+            "batch-resend init shop.toml --user-pool-id eu-west-1_AbCdEf123 --client-id ID",
+        ),
+        (
+            "With reminders, and without a test in AWS",
+            "batch-resend init --user-pool-id eu-west-1_AbCdEf123 --client-id ID --max-sends 2"
+            " --cooldown 72h --no-check",
+        ),
+    ),
     "run": (
         (
             "See who would be sent a code",
@@ -113,7 +125,7 @@ EXAMPLES: dict[str, Sequence[tuple[str, str]]] = {
     ),
     "config show": (
         ("What a run would use", "batch-resend config show --config batch-resend.toml --pool shop"),
-        ("With the arguments of a run", "batch-resend config show --client-id ID --limit 10"),
+        ("What differs from the defaults", "batch-resend config show --changed --client-id ID"),
         ("For a script: one JSON object", "batch-resend config show --json"),
     ),
 }
@@ -123,6 +135,11 @@ _SETTINGS = (4, "settings that cannot work")
 _UNUSABLE = (4, "a ledger that cannot be used")
 _LEDGER = ((0, "done"), _USAGE, _UNUSABLE, (5, "a run holds the ledger"))
 EXIT_CODES: dict[str, Sequence[tuple[int | str, str]]] = {
+    "init": (
+        (0, "the file is written, and its settings work"),
+        (2, "wrong usage, a file that exists, or unanswered questions"),
+        (4, "the file is written, but its settings cannot work"),
+    ),
     "run": (
         (0, "every user was sent a code or skipped"),
         (1, "finished, but some users failed or are unknown"),

@@ -90,6 +90,7 @@ def status(context: typer.Context, typed: Values) -> int:
 
 async def _history(target: LedgerTarget, name: str, *, json: bool, masked: bool) -> int:
     from batch_resend.ledger import status as ledger_status
+    from batch_resend.ledger import status_lines
     from batch_resend.run.open_ledger import ledger_of, looking
 
     path = await ledger_of(target)
@@ -98,7 +99,7 @@ async def _history(target: LedgerTarget, name: str, *, json: bool, masked: bool)
     if json:
         _print(_line(ledger_status.history_json(name, str(path), messages, masked=masked)))
     else:
-        _print(*ledger_status.history_lines(name, str(path), messages, masked=masked))
+        _print(*status_lines.history_lines(name, str(path), messages, masked=masked))
     return int(Exit.DONE if messages else Exit.SOME_FAILED)
 
 
@@ -111,7 +112,6 @@ async def _status(
     overwrite: bool,
     masked: bool,
 ) -> int:
-    import shlex
     from itertools import islice
     from pathlib import Path
 
@@ -147,10 +147,8 @@ async def _status(
     if json:
         _print(_line(ledger_status.as_json(found, masked=masked)))
     else:
-        more = f"batch-resend ledger export --unknown --ledger {shlex.quote(str(path))}"
-        if not isinstance(path, Path) and target.pool_region:
-            more += f" --region {shlex.quote(target.pool_region)}"
-        _print(*ledger_status.lines(found, more=more, masked=masked))
+        region = "" if isinstance(path, Path) else target.pool_region
+        _print_text(found, region or "", masked=masked)
     return int(Exit.DONE)
 
 
@@ -166,6 +164,18 @@ async def _pool(
 
     async with listed_pool(target, ledger, _say) as status_of:
         yield status_of
+
+
+def _print_text(status: Status, region: str, *, masked: bool) -> None:
+    """Print the status for people; `region` is that of a table, else ""."""
+    import shlex
+    import time
+
+    from batch_resend.ledger.status_lines import lines
+
+    more = f"batch-resend ledger export --unknown --ledger {shlex.quote(status.ledger)}"
+    more += f" --region {shlex.quote(region)}" if region else ""
+    _print(*lines(status, more=more, masked=masked, now=time.time()))
 
 
 def _confirmations(

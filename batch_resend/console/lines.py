@@ -127,15 +127,21 @@ def _unknown(summary: Summary) -> list[str]:
         return ["Unknown over all runs: not counted, because the ledger could not be read."]
     if not summary.unknown_in_ledger:
         return []
+    missing = summary.not_recorded_in_ledger
+    recorded = f" ({missing:,} not recorded by CloudTrail)" if missing else ""
     lines = [
-        f"Unknown over all runs: {summary.unknown_in_ledger:,}. A code may have been sent or not,"
-        " so these users are treated as sent."
+        f"Unknown over all runs: {summary.unknown_in_ledger:,}{recorded}. A code may have been"
+        " sent or not, so these users are treated as sent."
     ]
     if summary.info.ledger:
         lines.append(f"  {commands.status_command(summary.info.ledger, summary.info.region)}")
-        if not summary.info.simulated:
-            lines.append(f"To settle them by CloudTrail's records, from {_recorded(summary)} on:")
+        if not summary.info.simulated and summary.unknown_in_ledger > missing:
+            new = summary.counts[Outcome.UNKNOWN]
+            when = f", from {_recorded(summary)} on" if new else ""
+            lines.append(f"To settle them by CloudTrail's records{when}:")
             lines.append(f"  {reconcile_command(summary.info)}")
+    if missing:
+        lines.append(commands.RESEND_NOT_RECORDED)
     return lines
 
 

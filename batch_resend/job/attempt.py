@@ -172,6 +172,7 @@ def result_of(planned: Planned, reason: Reason, at: float, tries: Sequence[Tried
         attempts=len(tries),
         finished_at=at,
         raw=planned.raw,
+        evidence=planned.evidence,
     )
     if not tries:
         return result

@@ -31,6 +31,7 @@ from batch_resend.job.spool import Spool
 from batch_resend.job.stopping import Stopping
 from batch_resend.job.summary import MaxFailures, Summary, Tally
 from batch_resend.job.waves import Schedule, Waves, divide
+from batch_resend.ledger import Unknowns
 from batch_resend.ledger.journal import ExclusiveLedger, Journal, OwnJournal
 from batch_resend.ledger.policy import SendPolicy
 from batch_resend.model import Outcome, Planned, Reason, Result, RunInfo
@@ -347,7 +348,7 @@ class Job:
         await self._outlets.result(result)
 
     async def _summary(self) -> Summary:
-        unknown: int | None = self.tally.outcomes[Outcome.UNKNOWN]
+        unknown: Unknowns | None = Unknowns(self.tally.outcomes[Outcome.UNKNOWN])
         if not self.part:
             try:
                 unknown = await self._journal.unknown()
@@ -369,7 +370,8 @@ class Job:
             started_at=self.now,
             stopped_by=self.stopping.cause,
             detail=self.stopping.detail,
-            unknown_in_ledger=unknown,
+            unknown_in_ledger=unknown.messages if unknown else None,
+            not_recorded_in_ledger=unknown.not_recorded if unknown else 0,
             notes=self.notes,
             info=self.info,
         )

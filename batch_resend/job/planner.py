@@ -21,7 +21,7 @@ from batch_resend.job.plan import Eligibility, decide
 from batch_resend.job.reach import Lists, ListsRead, address_of, mail_of, number_of
 from batch_resend.job.request import Template
 from batch_resend.job.same_user import CaseRule, not_known, tell_apart
-from batch_resend.job.spool import Spool
+from batch_resend.job.spool import OF_THE_LEDGER, Spool
 from batch_resend.ledger.journal import Journal
 from batch_resend.ledger.policy import History, SendPolicy
 from batch_resend.model import Candidate, Planned
@@ -196,4 +196,5 @@ class Planner:
             candidate.raw,
             candidate.aliases,
             comes_last=history.last_failed,
+            evidence=history.evidence if reason in OF_THE_LEDGER else None,
         )

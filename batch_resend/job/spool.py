@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from batch_resend.errors import SettingsError
-from batch_resend.model import REASONS, Planned, Reason
+from batch_resend.model import REASONS, Evidence, Planned, Reason
 
 #: The reasons that come from the ledger, which is asked by name.
 OF_THE_LEDGER = (
@@ -44,7 +44,7 @@ CREATE TABLE suppressed (key BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE reached_at (row INTEGER PRIMARY KEY, mail BLOB, number BLOB);
 CREATE TABLE planned (
     row INTEGER PRIMARY KEY, username TEXT, reason TEXT, attributes TEXT, raw TEXT, aliases TEXT,
-    address BLOB, created REAL, folded BLOB, last INTEGER
+    address BLOB, created REAL, folded BLOB, last INTEGER, evidence TEXT, found_at REAL
 );
 """
 
@@ -139,7 +139,7 @@ class Spool:
         batch = list(batch)
         self.added += len(batch)
         self._execute_many(
-            "INSERT INTO planned VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            f"INSERT INTO planned VALUES ({', '.join('?' * 12)})",  # noqa: S608
             (
                 (
                     planned.row,
@@ -152,6 +152,8 @@ class Spool:
                     created,
                     _digest(planned.username.casefold()) if planned.username else None,
                     planned.comes_last,
+                    planned.evidence and planned.evidence.record,
+                    planned.evidence and planned.evidence.at,
                 )
                 for planned, address, created in batch
             ),
@@ -202,7 +204,8 @@ class Spool:
     def replace(self, planned: Planned) -> None:
         """Replace the reason of a row."""
         self._execute(
-            "UPDATE planned SET reason = ? WHERE row = ?", (str(planned.reason), planned.row)
+            "UPDATE planned SET reason = ?, evidence = NULL, found_at = NULL WHERE row = ?",
+            (str(planned.reason), planned.row),
         )
 
     def keep_newest_of_each_address(self) -> None:
@@ -314,9 +317,8 @@ class Spool:
         read = -1
         while True:
             rows = self._execute(
-                "SELECT row, username, reason, attributes, raw, aliases, last"  # noqa: S608
-                " FROM planned"
-                f" WHERE row > ? {where} ORDER BY row LIMIT ?",
+                "SELECT row, username, reason, attributes, raw, aliases, last,"  # noqa: S608
+                f" evidence, found_at FROM planned WHERE row > ? {where} ORDER BY row LIMIT ?",
                 (read, *values, _READ_AT_ONCE),
             ).fetchall()
             if not rows:
@@ -330,8 +332,9 @@ class Spool:
                     raw=_text(raw),
                     aliases=tuple(json.loads(aliases)) if aliases else (),
                     comes_last=bool(last),
+                    evidence=None if at is None else Evidence(record, at),
                 )
-                for row, username, reason, attributes, raw, aliases, last in rows
+                for row, username, reason, attributes, raw, aliases, last, record, at in rows
             ]
             read = rows[-1][0]
 

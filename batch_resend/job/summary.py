@@ -137,6 +137,7 @@ class Summary:
     detail: str = ""  #: what stopped the run, in its own words
     unknown_in_ledger: int | None = 0  #: over all runs of this ledger; None: it could not be read
     notes: tuple[str, ...] = ()  #: on the input, as the plan has them
+    not_recorded_in_ledger: int = 0  #: of these, how many CloudTrail has no record of
     not_delivered: tuple[NotDelivered, ...] = ()
 
     @property
@@ -182,6 +183,7 @@ class Summary:
             "detail": self.detail or None,
             "unknown_in_ledger": self.unknown_in_ledger,
             "notes": list(self.notes),
+            "not_recorded_in_ledger": self.not_recorded_in_ledger,
             "not_delivered": [asdict(left) for left in self.not_delivered],
             "exit_code": int(self.exit_code),
             **asdict(self.info),

@@ -148,6 +148,14 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class Unknowns:
+    """How many messages are unknown over all runs; of `not_recorded` CloudTrail has no record."""
+
+    messages: int
+    not_recorded: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Forgotten:
     """The result of an erasure: how many messages lost their name, and unknown names."""
 

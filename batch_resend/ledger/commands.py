@@ -9,6 +9,12 @@ from batch_resend.masking import printable
 
 RECORDED_AFTER = 900.0  #: seconds until CloudTrail has most calls; about 300 on average
 
+#: How to go on with those that reconcile found no record of.
+RESEND_NOT_RECORDED = (
+    "To send again to users whose request is not recorded, add --resend-unknown not-recorded: a"
+    " few may get two codes."
+)
+
 
 def status_command(ledger: str, region: str = "", *more: str) -> str:
     """Return the command that shows what the ledger knows; a table needs its Region."""

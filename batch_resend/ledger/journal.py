@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
-from batch_resend.ledger import Identity, Step
+from batch_resend.ledger import Identity, Step, Unknowns
 from batch_resend.ledger.policy import History
 from batch_resend.ledger.sqlite.group_commit import GroupCommit, StepWriter
 
@@ -40,7 +40,7 @@ class ExclusiveLedger(StepWriter, Protocol):
         """The mark that the request of an intent carries."""
         ...
 
-    def unknown(self) -> int:
+    def unknown(self) -> Unknowns:
         """How many messages are unknown, over all runs."""
         ...
 
@@ -88,7 +88,7 @@ class Journal(Protocol):
         """Do the background work that steps need, until cancelled."""
         ...
 
-    async def unknown(self) -> int:
+    async def unknown(self) -> Unknowns:
         """How many messages are unknown, over all runs."""
         ...
 
@@ -134,7 +134,7 @@ class OwnJournal:
         """A run begins."""
         return self._ledger.begin(at)
 
-    async def unknown(self) -> int:
+    async def unknown(self) -> Unknowns:
         """How many messages are unknown, over all runs."""
         return self._ledger.unknown()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from batch_resend.ledger import PastRun
+from batch_resend.ledger.commands import reconcile_command
 from batch_resend.masking import printable
 from batch_resend.wording import some
 
@@ -30,6 +31,13 @@ def next_step(runs: Sequence[PastRun], *, running: bool | None) -> list[str]:
         text = f"Next: the last run failed for {some(failed, 'user')}."
         return [f"{text} Fix the causes, then:", *_command(last)]
     return ["Next: nothing. The last run reached all its users."]
+
+
+def settle_command(ledger: str, runs: Sequence[PastRun]) -> str:
+    """Return the command that settles unknown outcomes, in the place of the last run."""
+    place = next((run.summary for run in reversed(runs) if "region" in run.summary), {})
+    endpoint = "" if place.get("endpoint_is_aws", True) else str(place.get("endpoint"))
+    return reconcile_command(ledger, str(place.get("region", "")), endpoint)
 
 
 def last_cap(runs: Sequence[PastRun]) -> int | None:

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from batch_resend.model import Reason
+from batch_resend.model import Evidence, Reason
 
 #: Which unknown messages do not count: those without a record, or all.
 ResendUnknown = Literal["not-recorded", "all"]
@@ -50,7 +50,8 @@ class History:
     are those of which no record was found; they are not among `unknown`. `interrupted`: a
     run that died left a request open. `in_flight`: another machine, or this run under
     another name, has an open request and may be sending it. `last_failed`: the newest request
-    failed or is unknown, so that no message was accepted since.
+    failed or is unknown, so that no message was accepted since. `evidence` is the latest that
+    settled one of them later.
     """
 
     sent: Sequence[float] = ()
@@ -59,6 +60,7 @@ class History:
     in_flight: bool = False
     not_recorded: Sequence[float] = ()
     last_failed: bool = field(default=False, compare=False)  # rules nothing out
+    evidence: Evidence | None = None
 
 
 NOBODY = History()
@@ -72,13 +74,14 @@ def history_of(
     *,
     interrupted: bool,
     in_flight: bool,
+    evidence: Evidence | None = None,
 ) -> History:
     """Return the history of these messages; `failed` are the times of those not sent."""
     in_vain = [*failed, *unknown, *not_recorded]
     last_failed = bool(in_vain) and max(in_vain) > max(sent, default=-math.inf)
     if not sent and not unknown and not not_recorded:
         return History(last_failed=True) if last_failed else NOBODY
-    return History(sent, unknown, interrupted, in_flight, not_recorded or (), last_failed)
+    return History(sent, unknown, interrupted, in_flight, not_recorded or (), last_failed, evidence)
 
 
 ANYBODY = SendPolicy(cooldown=-math.inf, max_sends=0, resend_unknown="all")

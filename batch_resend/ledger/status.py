@@ -15,27 +15,21 @@ confirmed now; looked at again another day, the same people stand a day further 
 
 from __future__ import annotations
 
-import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 from batch_resend.ledger import Message, PastRun
 from batch_resend.ledger.commands import RECORDED_AFTER
-from batch_resend.ledger.next_step import next_step
 from batch_resend.masking import mask, printable
 from batch_resend.model import Reason
-from batch_resend.wording import some
 
 SCHEMA = 1
 SHOWN = 20  #: unknown messages that are shown one by one
-_RUNS_SHOWN = 10
 _DAY = 86400.0
-_STATES = ("sent", "unknown", "failed", "skipped")
-_POOL_SAYS = ("confirmed", "unconfirmed", "other", "not_listed")
-_COUNTED = ("sent", "failed", "unknown", "skipped")  #: of a run
+STATES = ("sent", "unknown", "failed", "skipped")
+POOL_SAYS = ("confirmed", "unconfirmed", "other", "not_listed")
 
 
 @dataclass(slots=True)
@@ -172,7 +166,7 @@ def as_json(status: Status, *, masked: bool = True) -> dict[str, Any]:
             f"{state}/{reason}" if reason else state: n
             for (state, reason), n in sorted(stock.messages.items())
         },
-        "users": {state: stock.in_state(state) for state in _STATES},
+        "users": {state: stock.in_state(state) for state in STATES},
         "forgotten": stock.forgotten,
         "at_cap": {
             "max_sends": stock.max_sends,
@@ -204,7 +198,7 @@ def history_json(
     return {
         "schema": SCHEMA,
         "ledger": ledger,
-        "username": _shown(name, masked),
+        "username": shown_name(name, masked),
         "state": state_of(messages) if messages else None,
         "messages": [_message_json(message, masked) for message in messages],
     }
@@ -213,7 +207,7 @@ def history_json(
 def _message_json(message: Message, masked: bool) -> dict[str, Any]:
     return {
         "run": message.run,
-        "username": None if message.name is None else _shown(message.name, masked),
+        "username": None if message.name is None else shown_name(message.name, masked),
         "state": message.state,
         "reason": message.reason,
         "intended_at": message.intended_at,
@@ -224,7 +218,7 @@ def _message_json(message: Message, masked: bool) -> dict[str, Any]:
 
 
 def _cohort(counts: Counter[str]) -> dict[str, int]:
-    return {"written_to": counts.total(), **{word: counts[word] for word in _POOL_SAYS}}
+    return {"written_to": counts.total(), **{word: counts[word] for word in POOL_SAYS}}
 
 
 def _run_json(run: PastRun, stock: Stock) -> dict[str, Any]:
@@ -235,148 +229,17 @@ def _run_json(run: PastRun, stock: Stock) -> dict[str, Any]:
         "exit_code": run.summary.get("exit_code"),
         "stopped_by": run.summary.get("stopped_by"),
         "error": run.summary.get("error"),
-        "counts": _counts(run, stock),
+        "counts": counts_of(run, stock),
     }
 
 
-def _counts(run: PastRun, stock: Stock) -> dict[str, int]:
-    """A run's rows by outcome, or where it did not tell, its messages by state."""
+def counts_of(run: PastRun, stock: Stock) -> dict[str, int]:
+    """Return a run's rows by outcome, or where it did not tell, its messages by state."""
     if told := run.summary.get("counts"):
         return dict(told)
     return {state: n for (of, state), n in sorted(stock.by_run.items()) if of == run.number}
 
 
-# -- for people ------------------------------------------------------------------------
-
-
-def lines(status: Status, *, more: str, masked: bool = True) -> list[str]:
-    """Say it in lines of up to 80 columns; `more` is the command that lists all unknown."""
-    stock = status.stock
-    said = [f"Ledger {printable(status.ledger)}"]
-    if status.simulated:
-        said.append("Simulation only: no real messages were sent.")
-    said += ["", *_run_lines(status.runs, stock, running=status.running)]
-    if stock.messages:
-        said += ["", f"Users {sum(stock.users.values()):,}", *_by_state(stock.users)]
-        said += [f"  (names erased      {stock.forgotten:,})"] if stock.forgotten else []
-        if stock.max_sends:
-            doubt = stock.at_cap_in_doubt
-            why = f" ({doubt:,} of them with an unknown message)" if doubt else ""
-            limit = some(stock.max_sends, "message")
-            said.append(f"Reached the limit of {limit} (--max-sends): {stock.at_cap:,}{why}")
-        said += ["", f"Messages {stock.messages.total():,}", *_by_state(stock.messages)]
-    if stock.unknown:
-        said += ["", f"Unknown {stock.unknown:,}: a code may have been sent, or not"]
-        said += _table(status.unknown, masked)
-        rest = stock.unknown - len(status.unknown)
-        said += [f"  and {rest:,} more:", f"  {more}"] if rest > 0 else []
-    if status.confirmations is not None:
-        said += ["", *_confirmation_lines(status.confirmations)]
-    return [*said, "", *next_step(status.runs, running=status.running)]
-
-
-def history_lines(
-    name: str, ledger: str, messages: Sequence[Message], *, masked: bool = True
-) -> list[str]:
-    """Say what is known of one user, in lines."""
-    shown = _shown(name, masked)
-    if not messages:
-        return [f"No record of {shown} in {printable(ledger)}."]
-    state = state_of(messages)
-    return [f"{shown} in the ledger {printable(ledger)}: {state}", *_table(messages, masked)]
-
-
-def _run_lines(runs: Sequence[PastRun], stock: Stock, *, running: bool | None) -> list[str]:
-    if not runs:
-        return ["No run so far"]
-    said = [
-        f"Runs {len(runs):,}",
-        "  run  started (UTC)     took      sent  failed unknown skipped  ended",
-    ]
-    if len(runs) > _RUNS_SHOWN:
-        said.append(f"  ...  {len(runs) - _RUNS_SHOWN} earlier ones")
-    for run in runs[-_RUNS_SHOWN:]:
-        counts = _counts(run, stock)
-        numbers = [counts.get(state, 0) for state in _COUNTED]
-        goes_on = None if running is None else running and run is runs[-1]
-        took = "" if run.finished_at is None else _time(run.finished_at - run.started_at)
-        said.append(
-            f"  {run.number:>3}  {_moment(run.started_at)}  {took:<6}{numbers[0]:>8,}"
-            f" {numbers[1]:>7,} {numbers[2]:>7,} {numbers[3]:>7,}  {_end(run, goes_on=goes_on)}"
-        )
-    without = [run for run in runs[-_RUNS_SHOWN:] if run.finished_at is None]
-    if running is None and without:
-        said.append("  No end: in progress, or cut off. The next run will list what it left open.")
-    elif not running and runs[-1] in without:
-        said.append("  The next run will list the users whose requests this run left open.")
-    if "error" in runs[-1].summary:
-        said.append(
-            f"  Run {runs[-1].number} did not start: {printable(str(runs[-1].summary['error']))}"
-        )
-    return said
-
-
-def _end(run: PastRun, *, goes_on: bool | None) -> str:
-    """How a run ended; `goes_on` None is not known of one without an end."""
-    if run.finished_at is None:
-        return {None: "no end", True: "in progress", False: "cut off"}[goes_on]
-    if "error" in run.summary:
-        return "did not start"
-    return str(run.summary.get("stopped_by") or f"exit {run.summary.get('exit_code')}")
-
-
-def _by_state(counts: Counter[tuple[str, str]]) -> list[str]:
-    said = []
-    for state in (*_STATES, "open"):
-        reasons = {reason: n for (found, reason), n in sorted(counts.items()) if found == state}
-        if reasons:
-            inner = ", ".join(
-                f"{reason} {n:,}" for reason, n in reasons.items() if reason not in {"", "accepted"}
-            )
-            line = f"  {state:<17}  {sum(reasons.values()):,}" + (f" ({inner})" if inner else "")
-            said += textwrap.wrap(line, 79, subsequent_indent=" " * 21, break_on_hyphens=False)
-    return said
-
-
-def _table(messages: Sequence[Message], masked: bool) -> list[str]:
-    return [
-        f"  run {message.run:>3}  {_moment(message.at)}  {message.state:<7}"
-        f"  {message.reason or '':<19}  "
-        + ("(name erased)" if message.name is None else _shown(message.name, masked))
-        for message in messages
-    ]
-
-
-def _confirmation_lines(found: Confirmations) -> list[str]:
-    total = found.total
-    part = f" ({100 * total['confirmed'] / total.total():.0f} %)" if total else ""
-    said = [
-        f"Confirmed since, of those sent a code: {total['confirmed']:,} of {total.total():,}{part}"
-        f" in {found.user_pool_id}"
-    ]
-    rows = [(str(day), found.days[day]) for day in sorted(found.days)]
-    if found.in_doubt:
-        rows.append(("unknown", found.in_doubt))
-    if rows:
-        said.append("  days since        sent  confirmed  unconfirmed  other  not listed")
-    for title, counts in rows:
-        said.append(
-            f"  {title:>10}  {counts.total():>10,}  {counts['confirmed']:>9,}"
-            f"  {counts['unconfirmed']:>11,}  {counts['other']:>5,}  {counts['not_listed']:>10,}"
-        )
-    return said
-
-
-def _shown(name: str, masked: bool) -> str:
+def shown_name(name: str, masked: bool) -> str:
+    """Return a user's name as it may be shown."""
     return mask(name) if masked else printable(name)
-
-
-def _moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M")
-
-
-def _time(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60}h{minutes % 60:02d}"

@@ -52,8 +52,12 @@ class Emf:
             metrics += [{"Name": "Seconds", "Unit": "Seconds"}, {"Name": "ExitCode"}]
             values |= {"Seconds": round(standing.seconds, 3), "ExitCode": standing.exit_code}
         if standing.unknown_in_ledger is not None:
-            metrics.append({"Name": "UnknownInLedger", "Unit": "Count"})
             values["UnknownInLedger"] = standing.unknown_in_ledger
+            values["NotRecordedInLedger"] = standing.not_recorded_in_ledger
+            metrics += [
+                {"Name": name, "Unit": "Count"}
+                for name in ("UnknownInLedger", "NotRecordedInLedger")
+            ]
         dimensions = {
             name: standing.labels[label]
             for name, label in (("Region", "region"), ("ClientId", "client_id"))

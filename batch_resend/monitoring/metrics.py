@@ -28,6 +28,7 @@ class Standing:
     seconds: float = 0.0
     exit_code: int | None = None  #: None while it goes on
     unknown_in_ledger: int | None = None  #: over all runs; None while it goes on, or not known
+    not_recorded_in_ledger: int = 0  #: of these, how many CloudTrail has no record of
     labels: Mapping[str, str] = field(default_factory=dict)  #: Region and client, once known
 
     @classmethod
@@ -54,6 +55,7 @@ class Standing:
             seconds=end.seconds,
             exit_code=int(end.exit_code),
             unknown_in_ledger=end.unknown_in_ledger,
+            not_recorded_in_ledger=end.not_recorded_in_ledger,
             labels=_labels(end.info),
         )
 

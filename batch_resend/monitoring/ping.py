@@ -30,6 +30,7 @@ _FIELDS = {
         "stopped_by",
         "detail",
         "unknown_in_ledger",
+        "not_recorded_in_ledger",
         "exit_code",
         "version",
         "user_pool_id",

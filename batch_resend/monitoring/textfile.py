@@ -78,6 +78,11 @@ class Textfile:
                 standing.unknown_in_ledger,
             ),
             (
+                "not_recorded_in_ledger",
+                "Unknown outcomes of which CloudTrail has no record.",
+                None if standing.unknown_in_ledger is None else standing.not_recorded_in_ledger,
+            ),
+            (
                 "ended_timestamp_seconds",
                 "When the latest run ended.",
                 None if running else round(self._clock(), 3),

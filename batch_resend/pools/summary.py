@@ -100,6 +100,7 @@ class PoolsSummary:
             "seconds": round(self.seconds, 3),
             "started_at": round(min(summary.started_at for summary in summaries), 3),
             "unknown_in_ledger": _sum(summary.unknown_in_ledger for summary in summaries),
+            "not_recorded_in_ledger": sum(one.not_recorded_in_ledger for one in summaries),
             "not_delivered": [asdict(left) for left in self.not_delivered],
             "exit_code": int(self.exit_code),
         }

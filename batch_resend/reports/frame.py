@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from batch_resend.model import Outcome, Reason, Result
-from batch_resend.reports.results_csv import COLUMNS
+from batch_resend.reports.results_csv import COLUMNS, NO_RECORD
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,8 +35,15 @@ def to_frame(results: Iterable[Result]) -> pd.DataFrame:
             "error_message": "string",
             "request_id": "string",
             "latency_ms": "float64",
+            "evidence": "string",
+            "reconciled_at": "float64",
         }
-    ).assign(finished_at=pd.to_datetime(frame["finished_at"], unit="s", utc=True))
+    ).assign(
+        **{
+            name: pd.to_datetime(frame[name].astype("float64"), unit="s", utc=True)
+            for name in ("finished_at", "reconciled_at")
+        }
+    )
 
 
 def _values(result: Result) -> tuple[object, ...]:
@@ -56,4 +63,6 @@ def _values(result: Result) -> tuple[object, ...]:
         result.request_id or None,
         result.finished_at,
         None if result.latency is None else result.latency * 1000,
+        (result.evidence.record or NO_RECORD) if result.evidence else None,
+        result.evidence.at if result.evidence else None,
     )

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 from batch_resend.errors import ReportError
 from batch_resend.masking import cell
-from batch_resend.model import Outcome, Result
+from batch_resend.model import Evidence, Outcome, Result
 from batch_resend.reports.private_file import PrivateFile
 
 COLUMNS = (
@@ -31,7 +31,11 @@ COLUMNS = (
     "request_id",
     "finished_at",
     "latency_ms",
+    "evidence",
+    "reconciled_at",
 )
+
+NO_RECORD = "no-record"  #: in the column `evidence`, where CloudTrail has none
 
 LONGEST_FOREIGN = 500  #: characters of a text from outside that go into a cell
 
@@ -81,7 +85,14 @@ def columns(result: Result) -> tuple[str, ...]:
         _foreign(result.request_id),
         timestamp(result.finished_at),
         "" if result.latency is None else f"{result.latency * 1000:.0f}",
+        *_evidence(result.evidence),
     )
+
+
+def _evidence(evidence: Evidence | None) -> tuple[str, str]:
+    if evidence is None:
+        return "", ""
+    return _foreign(evidence.record) or NO_RECORD, timestamp(evidence.at)
 
 
 def _foreign(text: str) -> str:

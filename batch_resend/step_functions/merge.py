@@ -65,8 +65,8 @@ async def merge_batches(event: Mapping[str, Any], _context: Any) -> dict[str, An
             execution = Execution(store, str(event["place"]))
             plan = await execution.plan()
             sums = await _gather(execution, plan, report, failed)
-            unknown = await _unknown(execution, plan)
-            summary = _summary(execution, plan, sums, unknown, _failure(event))
+            asked = await _dry_run(execution, plan)
+            summary = _summary(execution, plan, sums, asked, _failure(event))
             page = await to_thread.run_sync(_page, report, summary)
             if page is None:
                 summary = replace(summary, info=replace(summary.info, html=None))
@@ -147,11 +147,11 @@ def _created(path: Path) -> TextIO:
     return path.open("w", encoding="utf-8", newline="")
 
 
-async def _unknown(execution: Execution, plan: Mapping[str, Any]) -> int | None:
-    """Ask the ledger, which reads all of it: once for all batches."""
+async def _dry_run(execution: Execution, plan: Mapping[str, Any]) -> Summary:
+    """Ask the ledger what is unknown, which reads all of it: once for all batches."""
     no_users = BatchSource(execution.place, [])
     settings = replace(settings_for_batch(plan, execution.place), dry_run=True, report="/dev/null")
-    return (await _report_plan(settings, no_users)).unknown_in_ledger
+    return await _report_plan(settings, no_users)
 
 
 async def _report_plan(settings: Settings, users: BatchSource, *, part: bool = False) -> Summary:
@@ -163,7 +163,7 @@ def _summary(
     execution: Execution,
     plan: Mapping[str, Any],
     sums: _Sums,
-    unknown: int | None,
+    asked: Summary,
     failure: str,
 ) -> Summary:
     stopped_by, detail = None, ""
@@ -189,7 +189,8 @@ def _summary(
         started_at=plan["started_at"],
         stopped_by=stopped_by,
         detail=detail,
-        unknown_in_ledger=unknown,
+        unknown_in_ledger=asked.unknown_in_ledger,
+        not_recorded_in_ledger=asked.not_recorded_in_ledger,
         notes=tuple(plan["notes"]),
         info=info,
     )

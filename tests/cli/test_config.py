@@ -113,6 +113,27 @@ def test_the_settings_are_shown_in_lines_and_the_secret_is_not(program: Program)
     assert [line for line in ended.out.splitlines() if line != line.rstrip()] == []
 
 
+def test_changed_settings_are_shown_with_what_they_come_to(program: Program) -> None:
+    """The Region is the pool's, and the ledger that of Region and client; AWS is not asked."""
+    ended = program("config", "show", "--config=my.toml", "--pool=shop", "--changed", "--limit=3")
+    assert (ended.code, ended.err) == (0, "")
+    lines = {line.split()[0]: line.split()[1:] for line in ended.out.splitlines()}
+    assert set(lines) == {
+        "client-id", "user-pool-id", "limit", "dry-run", "metadata", "share", "timeout", "config",
+        "pool", "region", "ledger", "create-ledger",
+    }  # fmt: skip
+    assert lines["limit"] == ["3", "flag"]
+    assert lines["region"] == ["eu-west-1", "default"]
+    assert lines["ledger"][0].endswith("/eu-west-1-ofthefile.sqlite3")
+    told = json.loads(program("config", "show", "--changed", "--json", "--client-id=x").out)
+    assert set(told["settings"]) == {"client-id", "create-ledger"}, "no Region is known"
+    nothing = program("config", "show", "--changed", env={"BATCH_RESEND_CREATE_LEDGER": ""})
+    assert (nothing.code, nothing.out, nothing.err) == (0, "", "")
+    everything = program("config", "show").out
+    assert "report " in everything
+    assert "(resend-report-<UTC time>.csv)" in everything
+
+
 def test_every_setting_of_a_run_is_shown(program: Program) -> None:
     found = shown(program("config", "show", "--json", env={"BATCH_RESEND_CREATE_LEDGER": ""}))
     run = cli.typer.main.get_command(cli.app).commands["run"]  # type: ignore[attr-defined]

@@ -61,7 +61,7 @@ def test_status_agrees_with_the_run_and_its_summary(used: Program) -> None:
     shown = used("status", *LEDGER)
     assert (shown.code, shown.err) == (0, "")
     assert "Users 5\n  sent               2\n  unknown            1 (no-answer 1)\n" in shown.out
-    assert "Reached the limit of 1 message (--max-sends): 3 (1 of them with" in shown.out
+    assert "Reached the limit of 1 message (--max-sends): 3 (1 with" in shown.out
     assert "  no-answer            b***@e***\n" in shown.out
     assert not any(name in shown.out for name in NAMES)
     assert "bob+rst@example.com" in used("status", *LEDGER, "--no-mask").out
@@ -374,7 +374,7 @@ def test_who_has_confirmed_since_is_counted_at_the_pool(
     for name in written_to[:3]:
         assert program("ledger", "forget", name, *options, "--yes").code == 0
     shown = program("status", *options, env=keys)
-    assert "Confirmed since, of those sent a code: 25 of 60 (42 %)" in shown.out
+    assert "Confirmed since: 25 of 60 users sent a code (42 %)" in shown.out
     refused = program("status", *options)  # without credentials
     assert refused.code == 4
     assert "The AWS credentials to list" in refused.err

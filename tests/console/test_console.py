@@ -51,11 +51,28 @@ def test_end_names_the_status_command_where_a_ledger_is_kept() -> None:
         "To settle them by CloudTrail's records, from 1970-01-01 00:16 UTC on:",
         "  batch-resend reconcile --ledger 'my state/l.sqlite3' --region eu-west-1",
     ]
+    earlier = summary({}, unknown_in_ledger=1, info=info(ledger="l.sqlite3"))
+    assert "To settle them by CloudTrail's records:" in summary_lines(earlier)
     for told in (
         summary(reasons, unknown_in_ledger=1, info=info(ledger=None)),
         summary({}, unknown_in_ledger=0, info=info(ledger="l.sqlite3")),
     ):
         assert not any("batch-resend status" in line for line in summary_lines(told))
+
+
+def test_end_knows_what_cloudtrail_has_no_record_of() -> None:
+    """These are not settled by another `reconcile`, so it is suggested for the others only."""
+    ledger = info(ledger="l.sqlite3")
+    told = summary({}, unknown_in_ledger=1200, not_recorded_in_ledger=1200, info=ledger)
+    assert summary_lines(told)[1:4] == [
+        "Unknown over all runs: 1,200 (1,200 not recorded by CloudTrail). A code may have been"
+        " sent or not, so these users are treated as sent.",
+        "  batch-resend status --ledger l.sqlite3",
+        "To send again to users whose request is not recorded, add --resend-unknown not-recorded:"
+        " a few may get two codes.",
+    ]
+    some = summary({}, unknown_in_ledger=4, not_recorded_in_ledger=1, info=ledger)
+    assert "  batch-resend reconcile --ledger l.sqlite3 --region eu-west-1" in summary_lines(some)
 
 
 def test_a_number_that_is_not_known_is_not_said_to_be_none() -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from batch_resend.errors import LedgerError
 from batch_resend.job.engine import Job
 from batch_resend.job.summary import MaxFailures
+from batch_resend.ledger import Unknowns
 from batch_resend.ledger.policy import SendPolicy
 from batch_resend.ledger.sqlite.ledger import SqliteLedger
 from batch_resend.model import Outcome, Reason
@@ -140,7 +141,7 @@ def test_waiting_users_have_no_open_intent() -> None:
         while True:
             await anyio.sleep(0.333)
             snapshot = job.snapshot()
-            opened.append(world.ledger.unknown() - snapshot.in_flight)
+            opened.append(world.ledger.unknown().messages - snapshot.in_flight)
 
     world = World(Cognito(quota=Quota(5, burst=5)))
     world.go(users(300), rate=50.0, during=look)
@@ -157,7 +158,7 @@ class Uncounted:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.ledger, name)
 
-    def unknown(self) -> int:
+    def unknown(self) -> Unknowns:
         raise LedgerError("The ledger may not be read.")
 
 

@@ -10,10 +10,10 @@ from batch_resend.errors import StaleListing
 from batch_resend.job.outcome import Stop
 from batch_resend.job.plan import Eligibility
 from batch_resend.job.planner import Selection
-from batch_resend.ledger import Identity, Intend, Interrupted
+from batch_resend.ledger import Finding, Identity, Intend, Interrupted, Settle
 from batch_resend.ledger.policy import SendPolicy
 from batch_resend.ledger.sqlite.file import LedgerFile
-from batch_resend.model import Candidate, Outcome, Reason
+from batch_resend.model import Candidate, Evidence, Outcome, Reason
 from batch_resend.simulator.pool import Pool, User
 from batch_resend.simulator.rules import Cognito
 from tests.support.ledgers import apply
@@ -34,6 +34,30 @@ def test_open_intent_of_a_dead_run_is_reported_once() -> None:
     policy = SendPolicy(resend_unknown="all")
     world.go(["ada", "bob"], policy=policy)
     assert world.report.reasons == {Reason.ACCEPTED: 2}
+
+
+def test_skipped_row_names_the_evidence_of_its_earlier_message() -> None:
+    """Whom CloudTrail showed to be sent a code, or has no record of; nobody else's row."""
+    world = World()
+    world.ledger.begin(EPOCH)
+    for name in ("ada", "bob", "cid", "dan"):
+        reason = Reason.ACCEPTED if name == "dan" else Reason.NO_ANSWER
+        (intent,) = apply(world.ledger, [Intend(Identity(name), EPOCH)])
+        apply(world.ledger, [Settle(intent, reason, EPOCH)])
+    found = {Reason.ACCEPTED: "cloudtrail:event-1", Reason.NOT_RECORDED: ""}
+    lost = list(world.ledger.records.marked(unknown=True))
+    world.ledger.records.settle_unknown(
+        [Finding(one.handle, *finding) for one, finding in zip(lost, found.items(), strict=False)],
+        EPOCH + 60,
+    )
+    world.go(["ada", "bob", "cid", "dan", "eve"])
+    assert {r.username: (r.reason, r.evidence) for r in world.report.results} == {
+        "ada": (Reason.COOLING_DOWN, Evidence("cloudtrail:event-1", EPOCH + 60)),
+        "bob": (Reason.OUTCOME_UNKNOWN, Evidence("", EPOCH + 60)),
+        "cid": (Reason.OUTCOME_UNKNOWN, None),
+        "dan": (Reason.COOLING_DOWN, None),
+        "eve": (Reason.ACCEPTED, None),
+    }
 
 
 def test_clock_set_back_does_not_shorten_a_cooldown() -> None:
@@ -67,7 +91,7 @@ def test_dry_run_decides_alike_and_writes_nothing() -> None:
     }
     assert summary.counts[Outcome.PLANNED] == 1
     assert world.cognito.requests == 1
-    assert world.ledger.unknown() == 1
+    assert world.ledger.unknown().messages == 1
 
 
 def test_canary_takes_the_first_or_a_sample() -> None:

@@ -53,7 +53,7 @@ def test_a_run_without_an_accepted_request_is_given_up(reply: Reply) -> None:
     assert summary.detail == reply.message
     assert 64 <= summary.seconds <= 75
     assert summary.counts[Outcome.UNKNOWN] == 0
-    assert world.ledger.unknown() == 0
+    assert world.ledger.unknown().messages == 0
 
 
 def test_throttles_that_end_in_time_stop_nothing() -> None:

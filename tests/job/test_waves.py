@@ -102,7 +102,7 @@ class Watched(World):
                 return
             self.told.append(event.text)
             self.delivered.append(self.cognito.deliveries.total())
-            self.in_doubt.append(self.ledger.unknown() + self.job.snapshot().in_flight)
+            self.in_doubt.append(self.ledger.unknown().messages + self.job.snapshot().in_flight)
             self.reported.append(len(self.report.results))
 
         async def listen(job: Job) -> None:
@@ -221,7 +221,7 @@ def test_stop_between_waves_reports_the_rest() -> None:
     summary = world.go(users(300), waves=(10, 100, None), during=stop_soon)
     assert (summary.stopped_by, summary.exit_code) == (Stop.SIGINT, 130)
     assert 10 <= world.cognito.deliveries.total() <= 12
-    assert world.ledger.unknown() == 0
+    assert world.ledger.unknown().messages == 0
     assert world.job.schedule.number == 1, "no wave began after that"
     world.go(users(300), waves=(10, 100, None))
     assert world.cognito.deliveries == Counter(users(300))

@@ -35,7 +35,7 @@ async def test_what_was_settled_is_known_to_the_next_run(ledger: Ledger) -> None
             await run.intend(name) for name in ("sent", "lost", "failed", "back")
         ]
         await run.intend("open", at=NOW + 1)
-        assert await run.journal.unknown() == 5
+        assert (await run.journal.unknown()).messages == 5
         await run.settle(sent, Reason.ACCEPTED, NOW + 2)
         await run.settle(lost, Reason.NO_ANSWER, NOW + 3)
         await run.settle(failed, Reason.USER_NOT_FOUND, NOW + 4)
@@ -46,7 +46,7 @@ async def test_what_was_settled_is_known_to_the_next_run(ledger: Ledger) -> None
         assert told(await run.history("lost")) == ([], [NOW + 3], False)
         for name in ("failed", "back", "nobody"):
             assert told(await run.history(name)) == ([], [], False)
-        assert await run.journal.unknown() == 2
+        assert (await run.journal.unknown()).messages == 2
 
 
 async def test_a_request_in_vain_is_known_until_one_is_accepted(ledger: Ledger) -> None:
@@ -103,7 +103,7 @@ async def test_a_later_intent_gives_up_what_a_dead_run_left(ledger: Ledger) -> N
         assert states == [("unknown", "interrupted"), ("open", None)]
         await run.settle(intent, Reason.ACCEPTED, MUCH_LATER)
         assert told(await run.history("ada"))[::2] == ([MUCH_LATER], False)
-        assert await run.journal.unknown() == 1
+        assert (await run.journal.unknown()).messages == 1
 
 
 async def open_or_not(ledger: Ledger, run: Opened) -> list[Message]:
@@ -334,7 +334,7 @@ async def test_simulations_and_real_runs_never_share_a_ledger(
 async def test_looking_only_creates_nothing(ledger: Ledger) -> None:
     async with ledger.run(read_only=True, begin=False) as run:
         assert told(await run.history("ada")) == ([], [], False)
-        assert await run.journal.unknown() == 0
+        assert (await run.journal.unknown()).messages == 0
     for look in (ledger.messages, ledger.forget):
         with pytest.raises(InputError, match="There is no ledger"):
             await look()

@@ -6,10 +6,10 @@ import math
 
 import pytest
 
-from batch_resend.ledger import Finding, Marked
+from batch_resend.ledger import Finding, Marked, Unknowns
 from batch_resend.ledger.policy import SendPolicy, judge_history
 from batch_resend.marks import LENGTH
-from batch_resend.model import Outcome, Reason
+from batch_resend.model import Evidence, Outcome, Reason
 from batch_resend.run.open_ledger import ledger_of, reconciling
 from tests.support.ledgers import MUCH_LATER, NOW, Ledger, Opened, told
 
@@ -143,7 +143,7 @@ async def test_what_a_dead_run_left_open_can_be_settled(ledger: Ledger) -> None:
         assert list(bob.not_recorded) == [NOW]
         assert not bob.unknown
         assert not bob.interrupted
-        assert await run.journal.unknown() == 1
+        assert await run.journal.unknown() == Unknowns(1, not_recorded=1)
 
 
 async def test_not_recorded_can_be_settled_by_a_record_that_came_late(ledger: Ledger) -> None:
@@ -158,6 +158,24 @@ async def test_not_recorded_can_be_settled_by_a_record_that_came_late(ledger: Le
     assert await settle(ledger, none) == 0
     (message,) = await ledger.messages()
     assert (message.state, message.evidence) == ("sent", "cloudtrail:event-1")
+
+
+async def test_history_names_the_evidence_that_settled_it(ledger: Ledger) -> None:
+    async with ledger.run() as run:
+        await lose(run, "ada")
+        await lose(run, "bob")
+        await lose(run, "cid")
+        assert (await run.history("ada")).evidence is None
+    handles = {name: one.handle for name, one in (await marked(ledger)).items()}
+    assert await settle(
+        ledger,
+        Finding(handles["ada"], Reason.ACCEPTED, "cloudtrail:event-1", at=NOW + 1),
+        Finding(handles["bob"], Reason.NOT_RECORDED, ""),
+    ) == 2  # fmt: skip
+    async with ledger.run() as run:
+        assert (await run.history("ada")).evidence == Evidence("cloudtrail:event-1", MUCH_LATER)
+        assert (await run.history("bob")).evidence == Evidence("", MUCH_LATER)
+        assert (await run.history("cid")).evidence is None
 
 
 async def test_only_who_has_no_record_is_sent_to_again(ledger: Ledger) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from batch_resend.job.engine import Job, Snapshot
-from batch_resend.ledger import Identity, Intend, IntentRejected, Interrupted, Step
+from batch_resend.ledger import Identity, Intend, IntentRejected, Interrupted, Step, Unknowns
 from batch_resend.ledger.journal import Journal
 from batch_resend.ledger.policy import NOBODY, History, SendPolicy
 from batch_resend.model import Reason, Result
@@ -49,8 +49,8 @@ class Shared:
     async def commit_forever(self) -> None:
         pass
 
-    async def unknown(self) -> int:
-        return 7
+    async def unknown(self) -> Unknowns:
+        return Unknowns(7, not_recorded=2)
 
     async def finish(self, summary: str, at: float) -> None:
         self.ended = summary
@@ -77,7 +77,7 @@ def test_user_sent_to_by_another_machine_is_skipped_unrequested() -> None:
     assert {r.username: r.reason for r in world.report.results if r.username in barred} == barred
     assert world.cognito.deliveries.keys() == set(names) - barred.keys()
     assert all(r.attempts == 0 for r in world.report.results if r.username in barred)
-    assert summary.unknown_in_ledger == 7
+    assert (summary.unknown_in_ledger, summary.not_recorded_in_ledger) == (7, 2)
     assert summary.exit_code == 0
     assert journal.ended
     assert snapshots[-1].done == snapshots[-1].eligible == 40

@@ -41,7 +41,7 @@ def test_what_was_settled_is_known_to_the_next_run(path: Path) -> None:
             opened, [Intend(Identity(name), NOW) for name in ("sent", "lost", "failed", "back")]
         )
         apply(opened, [Intend(Identity("open"), NOW + 1)])
-        assert opened.unknown() == 5
+        assert opened.unknown().messages == 5
         apply(
             opened,
             [
@@ -58,7 +58,7 @@ def test_what_was_settled_is_known_to_the_next_run(path: Path) -> None:
         assert opened.history(Identity("open")) == History([], [NOW + 1], True)
         for name in ("failed", "back", "nobody"):
             assert opened.history(Identity(name)) == History()
-        assert opened.unknown() == 2
+        assert opened.unknown().messages == 2
         assert opened.latest() == NOW + 4
         apply(opened, [Interrupted(Identity("OPEN"), NOW + 9)])
         assert opened.history(Identity("open")) == History([], [NOW + 9], False)
@@ -128,7 +128,7 @@ def test_steps_are_made_all_or_none(path: Path) -> None:
     with opened_file(path) as opened:
         with pytest.raises(LedgerError, match="UNIQUE"):
             apply(opened, [Intend(Identity("ada"), NOW), Intend(Identity("bob"), NOW)] * 2)
-        assert opened.unknown() == 0
+        assert opened.unknown().messages == 0
 
 
 def test_one_user_never_has_two_open_intents(path: Path) -> None:
@@ -187,7 +187,7 @@ def test_the_second_run_learns_who_holds_the_ledger(path: Path) -> None:
     with opened_file(path), pytest.raises(LedgerHeld, match=f"process {os.getpid()}, since 20"):
         LedgerFile(path).__enter__()
     with opened_file(path) as opened:
-        assert opened.unknown() == 0
+        assert opened.unknown().messages == 0
 
 
 def test_the_lock_is_freed_by_any_death_and_its_file_stays(path: Path) -> None:

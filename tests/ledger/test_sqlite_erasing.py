@@ -109,7 +109,7 @@ def test_names_that_are_old_are_erased_and_still_count(path: Path) -> None:
         assert (extent.messages, extent.unknown) == (2, 1)
         assert [m.name for m in opened.records.messages()] == [None, None, "new@example.com"]
         assert opened.history(Identity("old@example.com")).sent == [NOW]
-        assert opened.unknown() == 1
+        assert opened.unknown().messages == 1
     assert b"old@example.com" not in everything(path)
     assert b"doubt@example.com" not in everything(path)
 

@@ -206,7 +206,7 @@ def test_checksums_follow_a_long_run(path: Path) -> None:
         assert emptied >= 1
     with LedgerFile(path) as ledger:
         assert all(ledger.history(Identity(user.username)).sent for user in users)
-        assert ledger.records.unknown() == 0
+        assert ledger.records.unknown().messages == 0
 
 
 # -- held by another name --------------------------------------------------------------

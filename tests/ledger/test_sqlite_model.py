@@ -161,7 +161,7 @@ class LedgerAgainstADict(RuleBasedStateMachine):
             m["at"] for m in kept
         )
         states = [m["state"] for m in self.messages.values()]
-        assert self.opened.unknown() == states.count("open") + states.count("unknown")
+        assert self.opened.unknown().messages == states.count("open") + states.count("unknown")
 
     def teardown(self) -> None:
         self.file.__exit__(None, None, None)

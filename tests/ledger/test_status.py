@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -13,17 +13,17 @@ from hypothesis import strategies as st
 from batch_resend.ledger import Message, PastRun
 from batch_resend.ledger.next_step import last_cap, next_step
 from batch_resend.ledger.status import (
+    POOL_SAYS,
     Confirmations,
     Status,
     Stock,
     as_json,
     confirmations,
     history_json,
-    history_lines,
-    lines,
     state_of,
     take_stock,
 )
+from batch_resend.ledger.status_lines import history_lines, lines
 from tests.support.markdown import block
 
 NOW = 1_800_000_000.0  # 2027-01-15 08:00 UTC
@@ -35,7 +35,9 @@ def message(
     **given: Any,
 ) -> Message:  # fmt: skip
     name = given.get("name", user)
-    return Message(run, user.encode(), name, state, reason, at, None if state == "open" else at)
+    end = None if state == "open" else at
+    later = given.get("evidence"), given.get("reconciled_at")
+    return Message(run, user.encode(), name, state, reason, at, end, None, *later)
 
 
 ADA = [message("ada@example.com")]
@@ -159,7 +161,7 @@ Users 7
   failed             1 (user-disabled 1)
   skipped            1 (already-confirmed 1)
   (names erased      1)
-Reached the limit of 1 message (--max-sends): 5 (2 of them with an unknown message)
+Reached the limit of 1 message (--max-sends): 5 (2 with an unknown message)
 
 Messages 9
   sent               3
@@ -168,13 +170,15 @@ Messages 9
   skipped            1 (already-confirmed 1)
   open               1
 
-Unknown 3: a code may have been sent, or not
+Unknown outcomes: 3; a code may have been sent, or not
   run   2  2027-01-15 08:00  unknown  no-answer            b***@e***
   run   1  2027-01-15 08:00  unknown  no-answer            c***@e***
   and 1 more:
   batch-resend ledger export --unknown
+  To settle them by CloudTrail's records, from 2027-01-15 08:15 UTC on:
+  batch-resend reconcile --ledger state/l.sqlite3
 
-Confirmed since, of those sent a code: 1 of 3 (33 %) in eu-west-1_Pool
+Confirmed since: 1 of 3 users sent a code (33 %), in eu-west-1_Pool
   days since        sent  confirmed  unconfirmed  other  not listed
            0           3          1            1      0           1
      unknown           2          0            0      0           2
@@ -197,7 +201,7 @@ def test_an_empty_ledger_and_one_without_messages_read_so() -> None:
     nobody = Confirmations("eu-west-1_Pool")
     told = lines(status(runs=RUNS[:1], simulated=True, confirmations=nobody), more="")
     assert told[1] == "Simulation only: no real messages were sent."
-    assert told[-4] == "Confirmed since, of those sent a code: 0 of 0 in eu-west-1_Pool"
+    assert told[-4] == "Confirmed since: 0 of 0 users sent a code, in eu-west-1_Pool"
     assert "no end" not in "\n".join(told)
 
 
@@ -272,7 +276,8 @@ def test_last_ten_runs_are_shown_and_the_rest_counted() -> None:
     assert not any(line.startswith("Reached the limit") for line in told)
 
 
-def test_every_line_fits_a_terminal_whatever_the_counts() -> None:
+@pytest.mark.parametrize("count", [0, 10**5, 10**6, 4 * 10**7])
+def test_every_line_fits_a_terminal_whatever_the_counts(count: int) -> None:
     stock = Stock(1)
     for n, reason in enumerate(
         ["attempt-limit", "delivery-failed", "rejected-by-trigger", "user-disabled", "blocked"]
@@ -282,11 +287,17 @@ def test_every_line_fits_a_terminal_whatever_the_counts() -> None:
     runs = [
         PastRun(999, NOW, NOW + 86399, {
             "stopped_by": "sender-identity", "exit_code": 4,
-            "counts": {"sent": 10**5, "failed": 10**5, "unknown": 10**5, "skipped": 10**5},
+            "counts": {"sent": count, "failed": count, "unknown": count, "skipped": count},
         })
     ]  # fmt: skip
-    told = lines(status(stock=stock, runs=runs, unknown=[*LOST, *OPEN, *ERASED]), more="")
+    stock.messages["unknown", "not-recorded"] = count
+    stock.evidence["sent"] = count
+    since = Confirmations("eu-west-1_Pool", {3: Counter(dict.fromkeys(POOL_SAYS, count))})
+    facts = status(stock=stock, runs=runs, unknown=[*LOST, *OPEN, *ERASED], confirmations=since)
+    told = lines(facts, more="")
     assert [line for line in told if len(line) > 80] == []
+    assert f" {count:,} {count:,} {count:,} {count:,}" in " ".join("\n".join(told).split())
+    assert "sender-identity" in "\n".join(told)
 
 
 def test_names_are_masked_by_default_and_escaped_always() -> None:
@@ -304,7 +315,7 @@ def test_names_are_masked_by_default_and_escaped_always() -> None:
 
 def test_evidence_is_counted_in_the_status() -> None:
     """What CloudTrail settled, what it has no record of, and from when the rest can be settled."""
-    settled = dataclasses.replace(message("ada"), evidence="event", reconciled_at=NOW)
+    settled = message("ada", evidence="event", reconciled_at=NOW)
     missing = message("bob", "unknown", "not-recorded", at=NOW - DAY)
     stock = take_stock([[settled], [missing], LOST], 1)
     found = as_json(status([settled], [missing], LOST))
@@ -312,6 +323,19 @@ def test_evidence_is_counted_in_the_status() -> None:
     assert found["unknown"]["not_recorded"] == stock.not_recorded == 1
     assert found["unknown"]["reconcile_from"] == NOW + 900
     assert as_json(status(ADA))["unknown"]["reconcile_from"] is None
+    place = {"region": "eu-west-1", "endpoint_is_aws": False, "endpoint": "http://localhost:1"}
+    told = status([settled], [missing], LOST, runs=[PastRun(1, NOW, NOW, place), *RUNS])
+    shown = lines(told, more="", now=NOW + DAY)
+    at = shown.index(
+        "Unknown outcomes: 3; 1 settled by CloudTrail's records, 1 not recorded, 1 left"
+    )
+    assert shown[at + 3 : at + 7] == [
+        "  To settle them by CloudTrail's records:",
+        "  batch-resend reconcile --ledger state/l.sqlite3 --region eu-west-1 --endpoint-url"
+        " http://localhost:1",
+        "  To send again to users whose request is not recorded, add --resend-unknown",
+        "    not-recorded: a few may get two codes.",
+    ]
 
 
 def test_one_user_s_history_reads_so() -> None:
@@ -319,6 +343,14 @@ def test_one_user_s_history_reads_so() -> None:
         "b***@e*** in the ledger l.sqlite3: sent",
         "  run   1  2027-01-15 08:00  sent     accepted             b***@e***",
         "  run   2  2027-01-15 08:00  unknown  no-answer            b***@e***",
+    ]
+    found = [
+        message("ada", evidence="cloudtrail:event-1", reconciled_at=NOW + DAY),
+        message("ada", "unknown", "not-recorded", run=2, reconciled_at=NOW + DAY),
+    ]
+    assert history_lines("ada", "l", found, masked=False)[2::2] == [
+        "           CloudTrail's record event-1, found 2027-01-16 08:00 UTC",
+        "           no record in CloudTrail on 2027-01-16 08:00 UTC",
     ]
     assert history_lines("zoe", "l.sqlite3", [], masked=False) == ["No record of zoe in l.sqlite3."]
     assert history_json("zoe", "l", [])["state"] is None

@@ -29,18 +29,20 @@ def test_emf_says_what_is_new_since_the_last_line() -> None:
     last = emf.line(
         Standing(
             counts={Outcome.SENT: 15, Outcome.NOT_ATTEMPTED: 1}, requests=17, throttled=2,
-            seconds=75.25, exit_code=3, unknown_in_ledger=4, labels=LABELS,
+            seconds=75.25, exit_code=3, unknown_in_ledger=4, not_recorded_in_ledger=3,
+            labels=LABELS,
         )
     )  # fmt: skip
     assert (last["Sent"], last["NotAttempted"], last["Requests"], last["Throttled"]) == (5, 1, 5, 0)
     assert (last["Seconds"], last["ExitCode"]) == (75.25, 3)
     (described,) = last["_aws"]["CloudWatchMetrics"]
-    assert described["Metrics"][-3:] == [
+    assert described["Metrics"][-4:] == [
         {"Name": "Seconds", "Unit": "Seconds"},
         {"Name": "ExitCode"},
         {"Name": "UnknownInLedger", "Unit": "Count"},
+        {"Name": "NotRecordedInLedger", "Unit": "Count"},
     ]
-    assert last["UnknownInLedger"] == 4
+    assert (last["UnknownInLedger"], last["NotRecordedInLedger"]) == (4, 3)
 
 
 def test_emf_of_a_run_that_never_began_counts_over_all_only() -> None:

@@ -34,6 +34,9 @@ batch_resend_exit_code{region="eu-west-1",client_id="abc"} 0
 # HELP batch_resend_unknown_in_ledger Unknown outcomes over all runs, which reconcile can settle.
 # TYPE batch_resend_unknown_in_ledger gauge
 batch_resend_unknown_in_ledger{region="eu-west-1",client_id="abc"} 0
+# HELP batch_resend_not_recorded_in_ledger Unknown outcomes of which CloudTrail has no record.
+# TYPE batch_resend_not_recorded_in_ledger gauge
+batch_resend_not_recorded_in_ledger{region="eu-west-1",client_id="abc"} 0
 # HELP batch_resend_ended_timestamp_seconds When the latest run ended.
 # TYPE batch_resend_ended_timestamp_seconds gauge
 batch_resend_ended_timestamp_seconds{region="eu-west-1",client_id="abc"} 1700000000.5

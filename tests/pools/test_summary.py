@@ -47,6 +47,7 @@ def test_the_one_summary_adds_up_and_shows_no_name() -> None:
         "reasons": {"sent/accepted": 3, "unknown/no-answer": 1},
         "rows": 4, "requests": 6, "throttled": 2, "seconds": 9.0, "started_at": 90.0,
         "unknown_in_ledger": 2,
+        "not_recorded_in_ledger": 0,
         "not_delivered": [{"to": "s3://b/s.json", "file": "f", "why": "why"}],
         "exit_code": 2,
     }  # fmt: skip

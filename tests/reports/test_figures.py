@@ -241,7 +241,7 @@ def test_simulated_report_is_known_by_request_ids(tmp_path: Path) -> None:
 
 
 HEADER = ",".join(COLUMNS)
-GOOD = "1,ada,sent,accepted,1,EMAIL,a***,email,,,r-1,2026-11-23T07:58:00.691Z,61"
+GOOD = "1,ada,sent,accepted,1,EMAIL,a***,email,,,r-1,2026-11-23T07:58:00.691Z,61,,"
 
 
 @pytest.mark.parametrize(

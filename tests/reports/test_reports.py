@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from batch_resend.errors import ReportError
 from batch_resend.job.outcome import Stop
 from batch_resend.job.summary import MaxFailures, Summary, Tally
-from batch_resend.model import Delivery, Outcome, Reason, Result
+from batch_resend.model import Delivery, Evidence, Outcome, Reason, Result
 from batch_resend.reports.private_file import PrivateFile, own_descriptor
 from batch_resend.reports.results_csv import COLUMNS, CsvReport, FailedRows, columns
 from tests.support.infos import info
@@ -50,7 +50,16 @@ def test_report_row_is_a_projection_of_a_result() -> None:
         "request_id": "r-1",
         "finished_at": "2027-01-15T08:00:00.500Z",
         "latency_ms": "61",
+        "evidence": "",
+        "reconciled_at": "",
     }
+
+
+def test_report_row_names_the_evidence_of_an_earlier_message() -> None:
+    found, none = Evidence("cloudtrail:event-1", 1_800_000_060.0), Evidence("", 1_800_000_060.0)
+    sent = columns(result(Reason.COOLING_DOWN, evidence=found))
+    assert sent[-2:] == ("cloudtrail:event-1", "2027-01-15T08:01:00.000Z")
+    assert columns(result(Reason.OUTCOME_UNKNOWN, evidence=none))[-2] == "no-record"
 
 
 @given(st.text(), st.text(), st.text())
@@ -344,6 +353,7 @@ def test_summary_json_names_every_outcome() -> None:
         "detail": None,
         "unknown_in_ledger": 0,
         "notes": [],
+        "not_recorded_in_ledger": 0,
         "not_delivered": [],
         "exit_code": 3,
         "version": "0.1.0",

@@ -295,8 +295,8 @@ def test_batch_started_twice_reports_the_best_known_result(cloud: Cloud, cognito
     names = [*numbered(2), *numbered(1, Kind.TIRED)]
     plan = cloud.plan(cloud.put(names))
     cloud.send(plan)
-    rows = ["2,user2@example.com,skipped,outcome-unknown,0,,,,,,,2026-01-01T00:00:00.000Z,",
-            "3,x,unknown,no-answer,1,,,,,,,2026-01-01T00:00:00.000Z,"]  # fmt: skip
+    rows = ["2,user2@example.com,skipped,outcome-unknown,0,,,,,,,2026-01-01T00:00:00.000Z,,,",
+            "3,x,unknown,no-answer,1,,,,,,,2026-01-01T00:00:00.000Z,,,"]  # fmt: skip
     cloud.s3.put_object(
         Bucket="clean-up",
         Key="runs/one/tries/00001-19700101T000000Z-00000000.csv",

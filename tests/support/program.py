@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -199,6 +199,30 @@ SUMMARY = ("--summary", "summary.json")
 
 
 PLAIN_TERMINAL = {"TERM": "xterm", "NO_COLOR": "1"}
+
+
+def in_dialogue(program: Program, answers: Mapping[str, Sequence[str]], *arguments: str) -> Ended:
+    """Run at a terminal and answer each question: by how it begins, with Enter for others.
+
+    The answers of a question are given in turn, each when it is on the screen; after the last
+    it is Ctrl-D (`\\x04`), so that no question is asked forever.
+    """
+    ours, theirs = pty.openpty()
+    process = program.start(*arguments, stdin=theirs, stderr=theirs, env=PLAIN_TERMINAL)
+    os.close(theirs)
+    said, left, asked = b"", {start: list(its) for start, its in answers.items()}, 0
+    with contextlib.suppress(OSError):  # this is how a terminal says that nobody is left
+        while piece := os.read(ours, 65536):
+            said += piece
+            question = said[asked:].rpartition(b"\n")[2].decode()
+            if question.endswith(": "):
+                asked = len(said)
+                its = next((left[start] for start in left if question.startswith(start)), [""])
+                answer = its.pop(0) if its else "\x04"
+                os.write(ours, (answer if answer == "\x04" else f"{answer}\n").encode())
+    out, _ = process.communicate(timeout=AT_MOST)
+    os.close(ours)
+    return Ended(process.returncode, out, said.decode().replace("\r\n", "\n"))
 
 
 def at_a_terminal(

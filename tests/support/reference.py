@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 
 from batch_resend.cli import options
 from batch_resend.cli.check import CHECK
+from batch_resend.cli.init import INIT
 from batch_resend.cli.ledger import EXPORT, FORGET, PURGE
 from batch_resend.cli.option import Option
 from batch_resend.cli.reconcile import RECONCILE
@@ -38,6 +39,7 @@ def tables() -> Mapping[tuple[str, str], list[str]]:
     """The lines of each table, by its page and the first cell of its heading."""
     return {
         ("cli", "option"): _table(options.RUN, panels=True),
+        ("cli", "option of `init`"): _table(INIT),
         ("preflight", "option of `check`"): _table(CHECK),
         ("reports", "option of `report`"): _table(REPORT),
         ("reconcile", "option of `reconcile`"): _table(RECONCILE),

@@ -20,9 +20,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from batch_resend.ledger import Identity, Message
+from batch_resend.ledger.evidence import latest
 from batch_resend.ledger.hashing import hashes
 from batch_resend.ledger.policy import History, history_of
-from batch_resend.model import Reason
+from batch_resend.model import Evidence, Reason
 
 SCHEMA = 2
 READABLE = (1, 2)  #: version 1 is brought up to date by the next run
@@ -173,8 +174,11 @@ def history(matches: Iterable[Found], now: float) -> History:
     unknown: list[float] = []
     not_recorded: list[float] = []
     failed: list[float] = []
+    evidence: list[Evidence] = []
     interrupted = in_flight = False
     for message in (one.kept.message for one in matches):
+        if message.reconciled_at is not None:
+            evidence.append(Evidence(message.evidence or "", message.reconciled_at))
         if message.state == "sent":
             sent.append(message.at)
         elif message.is_unknown:
@@ -185,7 +189,13 @@ def history(matches: Iterable[Found], now: float) -> History:
         elif message.state == "failed":
             failed.append(message.at)
     return history_of(
-        sent, unknown, not_recorded, failed, interrupted=interrupted, in_flight=in_flight
+        sent,
+        unknown,
+        not_recorded,
+        failed,
+        interrupted=interrupted,
+        in_flight=in_flight,
+        evidence=latest(evidence),
     )
 
 

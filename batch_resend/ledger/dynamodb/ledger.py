@@ -41,7 +41,15 @@ from typing import Any
 
 from batch_resend.aws.endpoints import AwsTarget
 from batch_resend.errors import LedgerError
-from batch_resend.ledger import Identity, Intend, IntentRejected, Interrupted, Settle, Step
+from batch_resend.ledger import (
+    Identity,
+    Intend,
+    IntentRejected,
+    Interrupted,
+    Settle,
+    Step,
+    Unknowns,
+)
 from batch_resend.ledger.dynamodb import items as kept
 from batch_resend.ledger.dynamodb.address import TableAddress
 from batch_resend.ledger.dynamodb.connection import (
@@ -54,7 +62,7 @@ from batch_resend.ledger.dynamodb.items import META, Found, Hashed, Item
 from batch_resend.ledger.dynamodb.records import DynamoRecords
 from batch_resend.ledger.dynamodb.table import Change, Patience, Refused, Unclear
 from batch_resend.ledger.policy import NOBODY, History, judge_history
-from batch_resend.model import Outcome
+from batch_resend.model import Outcome, Reason
 
 _OPEN = {":open": {"S": "open"}}
 
@@ -179,15 +187,16 @@ class DynamoLedger:
     async def commit_forever(self) -> None:
         """Return at once: every step is committed by itself."""
 
-    async def unknown(self) -> int:
+    async def unknown(self) -> Unknowns:
         """How many messages are unknown, over all runs: reads the whole table."""
         if self._broken:
             raise self._broken
-        count = 0
+        reasons: list[str | None] = []
         if self._connection.is_there:
             async for item in self._connection.items():
-                count += sum(one.message.is_unknown for one in item.messages.values())
-        return count
+                messages = [one.message for one in item.messages.values()]
+                reasons += [message.reason for message in messages if message.is_unknown]
+        return Unknowns(len(reasons), reasons.count(Reason.NOT_RECORDED))
 
     # -- steps ---------------------------------------------------------------------
 

@@ -16,18 +16,20 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from batch_resend.errors import LedgerError
-from batch_resend.ledger import Identity
+from batch_resend.ledger import Identity, Unknowns
 from batch_resend.ledger.hashing import hashes
 from batch_resend.ledger.sqlite import migration, schema
 from batch_resend.ledger.sqlite.checksums import PageSums, drop
 from batch_resend.ledger.sqlite.wal import pages_in, wal_of
 from batch_resend.marks import make_mark
 
-_TO = "SELECT id, exact, run, state, reason, intended_at, settled_at FROM messages WHERE key = ?"
-_TO_NO_ACCOUNT = """
-SELECT id, exact, run, state, reason, intended_at, settled_at FROM messages
- WHERE key = ? AND id NOT IN (SELECT message FROM aliases)
-"""
+_TO = {  #: by version
+    1: "SELECT id, exact, run, state, reason, intended_at, settled_at, NULL, NULL"
+    " FROM messages WHERE key = ?",
+    2: "SELECT id, exact, run, state, reason, intended_at, settled_at, evidence, reconciled_at"
+    " FROM messages WHERE key = ?",
+}
+_TO_NO_ACCOUNT = " AND id NOT IN (SELECT message FROM aliases)"
 _OWNERS = """
 SELECT m.key, m.exact, a.exact FROM aliases a JOIN messages m ON m.id = a.message WHERE a.key = ?
 """
@@ -35,9 +37,15 @@ _OTHERS = """
 SELECT a.key, a.exact, m.exact FROM messages m JOIN aliases a ON a.message = m.id WHERE m.key = ?
 """
 
+_UNKNOWN = """
+SELECT count(*), count(CASE WHEN reason = 'not-recorded' THEN 1 END) FROM messages
+WHERE state IN ('open', 'unknown')
+"""
+
 _LONGEST_WAL = 4 << 20  #: bytes, after which it is copied into the file
 
-Row = tuple[int, str, str | None, float, float]  #: run, state, reason, intended and settled at
+#: Run, state, reason, intended and settled at, evidence and when it was found.
+Row = tuple[int, str, str | None, float, float, str | None, float | None]
 Hashes = tuple[bytes, bytes]  #: of a name: case folded, and as it is
 
 
@@ -157,13 +165,10 @@ class LedgerConnection:
                 with contextlib.suppress(OSError):
                     wal_of(self.path).touch(0o600)
 
-    def count_unknown(self) -> int:
+    def count_unknown(self) -> Unknowns:
         """How many messages are unknown, over all runs."""
         with self.errors("cannot be read"):
-            (count,) = self.db.execute(
-                "SELECT count(*) FROM messages WHERE state IN ('open', 'unknown')"
-            ).fetchone()
-        return int(count)
+            return Unknowns(*self.db.execute(_UNKNOWN).fetchone())
 
     def find(self, user: Identity) -> dict[int, Row]:
         """Find the messages to a user, each once, as `Identity` has it."""
@@ -177,7 +182,7 @@ class LedgerConnection:
             for owner in dict.fromkeys(owners):
                 rows |= self._sent_to(owner)
         for other in dict.fromkeys(others):
-            rows |= self._sent_to(other, _TO if self.no_aliases else _TO_NO_ACCOUNT)
+            rows |= self._sent_to(other, "" if self.no_aliases else _TO_NO_ACCOUNT)
         return rows
 
     def hashes(self, name: str) -> Hashes:
@@ -188,13 +193,11 @@ class LedgerConnection:
         """The mark of a message's request; it includes the time, as numbers can be reused."""
         return make_mark(self.mark_key, f"{message} {intended_at!r}".encode())
 
-    def _sent_to(self, name: Hashes, query: str = _TO) -> dict[int, Row]:
+    def _sent_to(self, name: Hashes, more: str = "") -> dict[int, Row]:
         key, exact = name
         return {
-            message: (run, state, reason, intended_at, settled_at)
-            for message, sent_to, run, state, reason, intended_at, settled_at in self.db.execute(
-                query, (key,)
-            )
+            message: tuple(row)
+            for message, sent_to, *row in self.db.execute(_TO[self.version] + more, (key,))
             if not self.case_sensitive or sent_to == exact
         }
 

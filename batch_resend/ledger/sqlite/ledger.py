@@ -14,12 +14,13 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from batch_resend.ledger import Identity, Intend, IntentRejected, Interrupted, Step
+from batch_resend.ledger import Identity, Intend, IntentRejected, Interrupted, Step, Unknowns
+from batch_resend.ledger.evidence import latest
 from batch_resend.ledger.policy import NOBODY, History, history_of, judge_history
 from batch_resend.ledger.sqlite import lockfile
 from batch_resend.ledger.sqlite.connection import LedgerConnection, Row
 from batch_resend.ledger.sqlite.records import LedgerRecords
-from batch_resend.model import Outcome, Reason
+from batch_resend.model import Evidence, Outcome, Reason
 
 
 class SqliteLedger:
@@ -118,7 +119,7 @@ class SqliteLedger:
         with self._connection.errors("cannot be read"):
             return _history(self._connection.find(user))
 
-    def unknown(self) -> int:
+    def unknown(self) -> Unknowns:
         """How many messages are unknown, over all runs."""
         return self._connection.count_unknown()
 
@@ -203,8 +204,11 @@ def _history(rows: Mapping[int, Row], this_run: int | None = None) -> History:
     unknown: list[float] = []
     not_recorded: list[float] = []
     failed: list[float] = []
+    evidence: list[Evidence] = []
     interrupted = in_flight = False
-    for run, state, reason, intended_at, settled_at in rows.values():
+    for run, state, reason, intended_at, settled_at, record, found_at in rows.values():
+        if found_at is not None:
+            evidence.append(Evidence(record or "", found_at))
         if state == "sent":
             sent.append(settled_at)
         elif state == "unknown":
@@ -216,5 +220,11 @@ def _history(rows: Mapping[int, Row], this_run: int | None = None) -> History:
         elif state == "failed":
             failed.append(settled_at)
     return history_of(
-        sent, unknown, not_recorded, failed, interrupted=interrupted, in_flight=in_flight
+        sent,
+        unknown,
+        not_recorded,
+        failed,
+        interrupted=interrupted,
+        in_flight=in_flight,
+        evidence=latest(evidence),
     )

@@ -13,7 +13,16 @@ import math
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 
-from batch_resend.ledger import Extent, Finding, Forgotten, Identity, Marked, Message, PastRun
+from batch_resend.ledger import (
+    Extent,
+    Finding,
+    Forgotten,
+    Identity,
+    Marked,
+    Message,
+    PastRun,
+    Unknowns,
+)
 from batch_resend.ledger.sqlite.connection import LedgerConnection
 
 _MESSAGES = {  #: by version
@@ -137,7 +146,7 @@ class LedgerRecords:
         with self._connection.errors("cannot be read"), self._chosen([name]):
             return list(self._messages("WHERE id IN (SELECT message FROM chosen) ORDER BY id"))
 
-    def unknown(self) -> int:
+    def unknown(self) -> Unknowns:
         """How many messages are unknown, over all runs."""
         return self._connection.count_unknown()
 

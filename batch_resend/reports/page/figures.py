@@ -48,6 +48,8 @@ class Row:
     error_message: str
     finished_at: str
     latency_ms: int | None
+    evidence: str = ""  #: what settled an earlier message, and when
+    reconciled_at: str = ""
 
 
 @dataclass(slots=True)
@@ -290,7 +292,7 @@ class _People:
 def _rows(report: int, chunk: Any) -> list[Row]:
     names = (
         "row", "username", "reason", "attempts", "destination", "error_code", "error_message",
-        "finished_at", "latency_ms",
+        "finished_at", "latency_ms", "evidence", "reconciled_at",
     )  # fmt: skip
     columns = [chunk[name].tolist() for name in names]
     return [
@@ -305,8 +307,20 @@ def _rows(report: int, chunk: Any) -> list[Row]:
             without_guard(message),
             finished,
             None if latency < 0 else latency,
+            without_guard(evidence),
+            reconciled,
         )
-        for row, name, reason, attempts, destination, code, message, finished, latency in zip(
-            *columns, strict=True
-        )
+        for (
+            row,
+            name,
+            reason,
+            attempts,
+            destination,
+            code,
+            message,
+            finished,
+            latency,
+            evidence,
+            reconciled,
+        ) in zip(*columns, strict=True)
     ]

@@ -10,6 +10,7 @@ from typing import Any
 from batch_resend.masking import mask, mask_within, printable
 from batch_resend.model import Outcome, Reason
 from batch_resend.reports.page.figures import Row
+from batch_resend.reports.results_csv import NO_RECORD
 
 LARGEST_TABLE = 3_000_000  #: bytes of rows in the page
 _LONGEST_MESSAGE = 200  #: characters of an error message; the report has the rest
@@ -52,9 +53,19 @@ def cells(row: Row, *, masked: bool) -> list[Any]:
         for text in (row.error_code, row.error_message, row.destination)
     )
     parts = [code, message[:_LONGEST_MESSAGE]]
-    text = ": ".join(part for part in parts if part) or destination
+    text = ": ".join(part for part in parts if part) or destination or _evidence(row)
     moment = printable(row.finished_at[:19].replace("T", " "))
     return [
         row.report + 1, row.row, name, _NUMBERS[row.reason], text, row.attempts, moment,
         row.latency_ms,
     ]  # fmt: skip
+
+
+def _evidence(row: Row) -> str:
+    """Say what settled an earlier message to the user, and when; "" if nothing had to."""
+    if not row.reconciled_at:
+        return ""
+    when = f"{row.reconciled_at[:16].replace('T', ' ')} UTC"
+    if row.evidence == NO_RECORD:
+        return printable(f"no record in CloudTrail on {when}")
+    return printable(f"CloudTrail's record {row.evidence.removeprefix('cloudtrail:')}, {when}")
