@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import anyio
+import tenacity
 
 from batch_resend.aws.endpoints import LOOPBACK
 from batch_resend.aws.tls import check_key_log
@@ -92,15 +93,17 @@ class Ping:
             await self._ping(f"/{code}" if code else "", _body(self._end))
 
     async def _ping(self, signal: str, body: dict[str, Any] | None) -> None:
-        why = ""
-        for number in range(TRIES):
-            if number:
-                await anyio.sleep(REST)
-            why = await self._try(signal, body)
-            if not why:
-                return
-        host = self._url.hostname
-        self._warn(f"A ping to {host} failed ({why}). The run is not affected.")
+        retrying = tenacity.AsyncRetrying(
+            sleep=anyio.sleep,
+            stop=tenacity.stop_after_attempt(TRIES),
+            wait=tenacity.wait_fixed(REST),
+            retry=tenacity.retry_if_result(bool),
+            retry_error_callback=lambda state: state.outcome and state.outcome.result(),
+        )
+        why: str = await retrying(self._try, signal, body)
+        if why:
+            host = self._url.hostname
+            self._warn(f"A ping to {host} failed ({why}). The run is not affected.")
 
     async def _try(self, signal: str, body: dict[str, Any] | None) -> str:
         """Ping once; return the failure, or an empty text."""

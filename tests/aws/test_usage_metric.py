@@ -13,7 +13,14 @@ from aiohttp import web
 from batch_resend.aws import credentials, usage_metric
 from batch_resend.aws.endpoints import AwsTarget
 from batch_resend.aws.usage_metric import watch
-from tests.support.small_aws import Handler, SmallAws, refuse, serving_small_aws
+from tests.support.small_aws import (
+    Handler,
+    SmallAws,
+    in_cbor,
+    is_cbor,
+    refuse,
+    serving_small_aws,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -33,25 +40,33 @@ def _keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(usage_metric, "EVERY", 0.01)
 
 
-def counted(calls: dict[float, float], throttles: dict[float, float]) -> web.Response:
-    """What GetMetricData says of minutes, by their distance to NOON."""
-
-    def series(name: str, values: dict[float, float]) -> str:
-        times = "".join(
-            f"<member>{datetime.fromtimestamp(NOON + at, UTC).isoformat()}</member>"
-            for at in values
-        )
-        numbers = "".join(f"<member>{value}</member>" for value in values.values())
-        return (
-            f"<member><Id>{name}</Id><Timestamps>{times}</Timestamps>"
-            f"<Values>{numbers}</Values></member>"
-        )
-
+def counted(
+    request: web.Request, calls: dict[float, float], throttles: dict[float, float]
+) -> web.Response:
+    """What GetMetricData says of minutes, by their distance to NOON; in the SDK's protocol."""
+    series = [
+        (name, [datetime.fromtimestamp(NOON + at, UTC) for at in values], list(values.values()))
+        for name, values in (("callcount", calls), ("throttlecount", throttles))
+    ]
+    if is_cbor(request):
+        results = [{"Id": name, "Timestamps": at, "Values": many} for name, at, many in series]
+        return in_cbor({"MetricDataResults": results})
+    if "X-Amz-Target" in request.headers:
+        results = [
+            {"Id": name, "Timestamps": [one.timestamp() for one in at], "Values": many}
+            for name, at, many in series
+        ]
+        return web.json_response({"MetricDataResults": results})
+    members = "".join(
+        f"<member><Id>{name}</Id>"
+        f"<Timestamps>{''.join(f'<member>{one.isoformat()}</member>' for one in at)}</Timestamps>"
+        f"<Values>{''.join(f'<member>{one}</member>' for one in many)}</Values></member>"
+        for name, at, many in series
+    )
     return web.Response(
         text='<GetMetricDataResponse xmlns="http://monitoring.amazonaws.com/doc/2010-08-01/">'
-        "<GetMetricDataResult><MetricDataResults>"
-        f"{series('callcount', calls)}{series('throttlecount', throttles)}"
-        "</MetricDataResults></GetMetricDataResult></GetMetricDataResponse>",
+        f"<GetMetricDataResult><MetricDataResults>{members}</MetricDataResults>"
+        "</GetMetricDataResult></GetMetricDataResponse>",
         content_type="text/xml",
     )
 
@@ -89,7 +104,7 @@ async def test_usage_is_the_accepted_calls_of_whole_minutes(
     """Throttled calls are counted as calls too; a minute that ended just now may grow yet."""
 
     async def instead(operation: str, request: web.Request) -> web.Response:
-        return counted({-60: 900, -120: 3000, -240: 600}, {-120: 100})
+        return counted(request, {-60: 900, -120: 3000, -240: 600}, {-120: 100})
 
     async with cloudwatch(monkeypatch, instead) as aws:
         seen = await reported(lambda seen: len(seen) == 2)
@@ -103,7 +118,7 @@ async def test_usage_that_was_corrected_is_reported_again(monkeypatch: pytest.Mo
     answers = iter([600.0, 600.0])
 
     async def instead(operation: str, request: web.Request) -> web.Response:
-        return counted({-240: next(answers, 660.0)}, {})
+        return counted(request, {-240: next(answers, 660.0)}, {})
 
     async with cloudwatch(monkeypatch, instead):
         assert await reported(lambda seen: len(seen) == 2) == [(-240, 600), (-240, 660)]
@@ -117,7 +132,7 @@ async def test_usage_is_requested_again_after_an_error(
 
     async def instead(operation: str, request: web.Request) -> web.Response:
         if (error := next(errors, None)) is None:
-            return counted({-240: 600}, {})
+            return counted(request, {-240: 600}, {})
         return web.Response(text="<html>") if error == "broken" else refuse(request, error)
 
     async with cloudwatch(monkeypatch, instead) as aws:

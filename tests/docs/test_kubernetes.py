@@ -6,14 +6,16 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import kubernetes_validate
 import pytest
 import yaml
 
 from batch_resend.cli import parse_run, program
+from tests.support.examples import EXAMPLES, POLICY
 from tests.support.markdown import ROOT
 
-EXAMPLES = ROOT / "examples"
-POLICY = EXAMPLES / "reminders.toml"
+#: The oldest and the newest Kubernetes whose schemas are checked.
+VERSIONS = ("1.30", "1.36")
 
 
 def documents(name: str) -> dict[str, Any]:
@@ -34,6 +36,19 @@ def test_policy_is_that_of_the_examples_page() -> None:
     assert (settings.cooldown, settings.max_sends) == (3 * day, 3)
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+def test_manifest_has_the_schema_of_kubernetes(version: str) -> None:
+    for manifest in documents("kubernetes/cronjob.yaml").values():
+        kubernetes_validate.validate(manifest, version, strict=True)
+
+
+def test_misspelled_field_breaks_the_schema() -> None:
+    manifest = documents("kubernetes/cronjob.yaml")["CronJob"]
+    manifest["spec"]["concurencyPolicy"] = manifest["spec"].pop("concurrencyPolicy")
+    with pytest.raises(kubernetes_validate.ValidationError, match="concurencyPolicy"):
+        kubernetes_validate.validate(manifest, VERSIONS[-1], strict=True)
+
+
 def test_policy_runs_on_the_simulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert program(["run", "--config", str(POLICY), "--simulate", "--dry-run", "-q"]) == 0
@@ -45,6 +60,10 @@ def test_jobs_never_overlap_and_are_not_retried() -> None:
     assert spec["jobTemplate"]["spec"]["backoffLimit"] == 0
     assert pod()["restartPolicy"] == "Never"
     assert pod()["terminationGracePeriodSeconds"] >= 30
+    settings = parse_run(["--config", str(POLICY)])
+    assert settings.deadline is not None
+    ended = settings.deadline + settings.timeout
+    assert ended < spec["jobTemplate"]["spec"]["activeDeadlineSeconds"] < 3600
 
 
 def test_container_has_no_root_and_no_writable_root_file_system() -> None:

@@ -288,8 +288,9 @@ def test_every_example_is_mentioned() -> None:
     names = sorted(path.name for path in (ROOT / "examples").iterdir())
     assert names == [
         "README.md", "batch-resend.toml", "clean-up.sh", "container", "crontab", "embed.py",
-        "fargate", "github-actions.yml", "iam", "kubernetes", "reminders.toml", "report.png",
-        "requirements.txt", "step-functions", "systemd", "terminal.svg", "users.csv",
+        "fargate", "github-actions.yml", "grafana", "iam", "kubernetes", "logrotate", "prometheus",
+        "reminders.toml", "report.png", "requirements.txt", "step-functions", "systemd",
+        "terminal.svg", "users.csv",
     ]  # fmt: skip
     told = re.findall(r"\]\((?:\.\./)*(?:examples/)?([\w.-]+)", PAGES["examples/README.md"] + ALL)
     assert [name for name in names if name not in {*told, "README.md"}] == []

@@ -9,37 +9,24 @@ import os
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from batch_resend.cli import parse_run
+from batch_resend.monitoring.emf import Emf
+from batch_resend.monitoring.metrics import Standing
 from tests.support.dynamodb import ACTIONS
+from tests.support.examples import EXAMPLES, POLICY, printed, run, tool
+from tests.support.markdown import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
-EXAMPLES = ROOT / "examples"
 SERVICE = EXAMPLES / "systemd" / "batch-resend.service"
+FAILED = EXAMPLES / "systemd" / "batch-resend-failed.service"
 TIMER = EXAMPLES / "systemd" / "batch-resend.timer"
 TEMPLATE = EXAMPLES / "fargate" / "template.yaml"
 CONTAINERFILE = EXAMPLES / "container" / "Containerfile"
-POLICY = ["--older-than=24h", "--newer-than=14d", "--cooldown=72h", "--max-sends=3"]
-
-
-def _tool(name: str) -> str:
-    """The path of a program that may be there, beside this Python or on PATH."""
-    beside = os.fspath(Path(sys.executable).parent)
-    found = shutil.which(name, path=f"{beside}{os.pathsep}{os.environ['PATH']}")
-    if found is None:
-        pytest.skip(f"{name} is not installed: the example is not validated by it")
-    return found
-
-
-def _says(*command: str) -> tuple[int, str]:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
-    return done.returncode, done.stdout + done.stderr
 
 
 def _unit(path: Path) -> dict[str, list[str]]:
@@ -58,23 +45,13 @@ def _seconds(text: str) -> float:
     return int(found[1]) * {"s": 1, None: 1, "min": 60, "m": 60, "h": 3600}[found[2]]
 
 
-def _run(arguments: list[str], folder: Path, **environment: str) -> dict[str, Any]:
+def _summary(arguments: list[str], folder: Path, environment: dict[str, str]) -> dict[str, Any]:
     """Run a command line of an example against the simulator; return its summary."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("BATCH_RESEND_", "AWS_"))}
-    done = subprocess.run(
-        [sys.executable, "-m", "batch_resend", *arguments],
-        cwd=folder,
-        env=kept
-        | {"PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(folder), "BATCH_RESEND_SIMULATE": "1"}
-        | environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
+    done = run("batch-resend", *arguments, cwd=folder, environment=environment)
     assert done.returncode == 0, done.stderr
     summary: dict[str, Any] = json.loads((folder / "summary.json").read_text("utf-8"))
+    assert summary["counts"]["sent"] > 0
+    assert {"skipped/too-young", "skipped/too-old"} <= set(summary["reasons"])
     return summary
 
 
@@ -89,18 +66,19 @@ def units(tmp_path: Path) -> Path:
     (tmp_path / SERVICE.name).write_text(
         text.replace("/opt/batch-resend/bin/batch-resend run", "/bin/true run"), "utf-8"
     )
-    shutil.copy(TIMER, tmp_path)
+    for path in (TIMER, FAILED):
+        shutil.copy(path, tmp_path)
     return tmp_path
 
 
 def test_systemd_accepts_the_units(units: Path) -> None:
-    files = [str(units / path.name) for path in (SERVICE, TIMER)]
-    assert _says(_tool("systemd-analyze"), "verify", "--man=no", *files) == (0, "")
+    files = [str(units / path.name) for path in (SERVICE, FAILED, TIMER)]
+    assert printed(tool("systemd-analyze"), "verify", "--man=no", *files) == (0, "")
 
 
 def test_systemd_finds_little_that_the_service_could_harm(units: Path) -> None:
-    analyze = _tool("systemd-analyze")
-    code, told = _says(
+    analyze = tool("systemd-analyze")
+    code, told = printed(
         *(analyze, "security", "--offline=yes", "--no-pager"), str(units / SERVICE.name)
     )
     if code and "offline" in told:
@@ -110,32 +88,58 @@ def test_systemd_finds_little_that_the_service_could_harm(units: Path) -> None:
     assert float(score[1]) <= 1.5
 
 
-def test_the_command_of_the_service_runs(tmp_path: Path) -> None:
-    (line,) = _unit(SERVICE)["ExecStart"]
-    secret = tmp_path / "client-secret"
-    secret.write_text("of-the-simulated-client", "utf-8")
-    secret.chmod(0o400)
-    program, *arguments = shlex.split(line.replace("%d", str(tmp_path)))
+def test_the_command_of_the_service_runs(tmp_path: Path, environment: dict[str, str]) -> None:
+    """It finds its files where LoadCredential= puts them: in %d."""
+    unit = _unit(SERVICE)
+    credentials = tmp_path / "credentials"
+    credentials.mkdir()
+    for loaded in unit["LoadCredential"]:
+        name, _, source = loaded.partition(":")
+        assert source == f"/etc/batch-resend/{name}"
+        (credentials / name).write_text("of-the-simulated-client", "utf-8")
+    (credentials / POLICY.name).write_bytes(POLICY.read_bytes())
+    for path in credentials.iterdir():
+        path.chmod(0o400)
+    (line,) = unit["ExecStart"]
+    program, *arguments = shlex.split(line.replace("%d", str(credentials)))
     assert program == "/opt/batch-resend/bin/batch-resend"
-    assert f"--client-secret-file {secret}" in " ".join(arguments)
-    summary = _run([*arguments, "--summary", "summary.json"], tmp_path)
-    assert summary["counts"]["sent"] > 0
-    assert {"skipped/too-young", "skipped/too-old"} <= set(summary["reasons"])
-    (report,) = tmp_path.glob("resend-report-*.csv")  # by the name that is deleted after a month
-    assert "resend-report-*.csv" in _unit(SERVICE)["ExecStopPost"][0]
-    assert report.stat().st_mode & 0o077 == 0
+    for argument in arguments:
+        assert not argument.startswith(str(credentials)) or Path(argument).is_file()
+    _summary([*arguments, "--summary", "summary.json"], tmp_path, environment)
+    assert '-name "resend-report-*.csv"' in unit["ExecStopPost"][0]
+    assert len(list(tmp_path.glob("resend-report-*.csv"))) == 1
 
 
 def test_the_service_has_the_time_that_it_needs() -> None:
     unit = _unit(SERVICE)
-    options = shlex.split(unit["ExecStart"][0])
-    timeout = _seconds(options[options.index("--timeout") + 1])
-    deadline = _seconds(options[options.index("--deadline") + 1])
-    assert _seconds(unit["TimeoutStopSec"][0]) >= timeout + 15
-    assert deadline + timeout < _seconds(unit["TimeoutStartSec"][0]) < 3600
-    # What goes on by itself is no failure; what needs a person is.
+    settings = parse_run(["--config", str(POLICY)])
+    assert settings.deadline is not None
+    assert _seconds(unit["TimeoutStopSec"][0]) >= settings.timeout + 15
+    assert settings.deadline + settings.timeout < _seconds(unit["TimeoutStartSec"][0]) < 3600
+    # What the next start resumes is no failure; what needs a person is.
     assert unit["SuccessExitStatus"] == ["1 3 143"]
     assert "Restart" not in unit
+
+
+def test_a_failed_service_mails_its_last_lines(tmp_path: Path) -> None:
+    """OnFailure= names a unit whose command hands the journal to `mail`."""
+    assert _unit(SERVICE)["OnFailure"] == [FAILED.name]
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name, does in (
+        ("journalctl", 'echo "$@"'),
+        ("mail", 'cat > "$MAILBOX"; echo "to $3: $2" >> "$MAILBOX"'),
+    ):
+        (programs / name).write_text(f"#!/bin/sh\n{does}\n", "utf-8")
+        (programs / name).chmod(0o700)
+    mailbox = tmp_path / "mailbox"
+    environment = {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "MAILBOX": str(mailbox)}
+    (line,) = _unit(FAILED)["ExecStart"]
+    done = run(*shlex.split(line), cwd=tmp_path, environment=environment)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    asked, *sent = mailbox.read_text("utf-8").splitlines()
+    assert asked.startswith(f"--unit={SERVICE.name} --lines=20 ")
+    assert sent == ["to operations@example.com: batch-resend failed"]
 
 
 # -- Fargate ---------------------------------------------------------------------------------
@@ -165,7 +169,7 @@ def resources() -> dict[str, Any]:
 
 
 def test_the_template_is_valid() -> None:
-    code, told = _says(_tool("cfn-lint"), str(TEMPLATE))
+    code, told = printed(tool("cfn-lint"), str(TEMPLATE))
     assert (code, told.strip()) == (0, "")
 
 
@@ -176,28 +180,68 @@ def test_a_start_that_failed_is_not_repeated(resources: dict[str, Any]) -> None:
 
 
 def test_the_command_of_the_task_runs_and_stops_in_time(
-    tmp_path: Path, resources: dict[str, Any]
+    tmp_path: Path, resources: dict[str, Any], environment: dict[str, str]
 ) -> None:
     (container,) = resources["Task"]["ContainerDefinitions"]
     given = {
         "UserPoolId": "eu-west-1_AbCdEf123",
         "ClientId": "1example23456789",
+        "AWS::Region": "eu-west-1",
         "dynamodb://${LedgerTable}": str(tmp_path / "ledger.sqlite3"),
         "s3://${Results}/report.csv.gz": "report.csv.gz",
         "s3://${Results}/summary.json": "summary.json",
     }
-    command = [
-        given[next(iter(part.values()))] if isinstance(part, dict) else part
-        for part in container["Command"]
-    ]
-    assert [part for part in command if part in POLICY] == POLICY
-    summary = _run(command, tmp_path)
-    assert summary["counts"]["sent"] > 0
-    timeout = next(_seconds(p.split("=")[1]) for p in command if p.startswith("--timeout="))
+    variables = {
+        each["Name"]: given[next(iter(each["Value"].values()))]
+        if isinstance(each["Value"], dict)
+        else each["Value"]
+        for each in container["Environment"]
+    }
+    command, option, path = container["Command"]
+    assert (command, option) == ("run", "--config")
+    containerfile = CONTAINERFILE.read_text("utf-8")
+    assert f"COPY {POLICY.relative_to(ROOT)} {path}\n" in containerfile
+    summary = _summary([command, option, str(POLICY)], tmp_path, environment | variables)
+    assert (summary["client_id"], summary["user_pool_id"]) == (
+        given["ClientId"],
+        given["UserPoolId"],
+    )
+    timeout = parse_run(["--config", str(POLICY)]).timeout
     assert timeout + 15 < container["StopTimeout"] == 30
     # What cannot be written to is the root: the plan, and results on their way, go to /tmp.
     assert container["ReadonlyRootFilesystem"] is True
     assert [mount["ContainerPath"] for mount in container["MountPoints"]] == ["/tmp"]
+
+
+def test_the_task_runs_on_the_processor_of_its_image(resources: dict[str, Any]) -> None:
+    platform = resources["Task"]["RuntimePlatform"]
+    assert platform == {
+        "CpuArchitecture": {"Ref": "Architecture"},
+        "OperatingSystemFamily": "LINUX",
+    }
+    assert "podman build --platform linux/amd64" in TEMPLATE.read_text("utf-8")
+
+
+def test_an_alarm_goes_off_where_no_run_ended(resources: dict[str, Any]) -> None:
+    """It counts the metric that only the last line of a run has, as that line names it."""
+    alarm = resources["NothingRan"]
+    labels = {"region": "eu-west-1", "client_id": "1example23456789"}
+    ended = Emf().line(Standing(exit_code=0, labels=labels))
+    going = Emf().line(Standing(labels=labels))
+    (described,) = ended["_aws"]["CloudWatchMetrics"]
+    assert alarm["Namespace"] == described["Namespace"]
+    assert [each["Name"] for each in alarm["Dimensions"]] in described["Dimensions"]
+    assert alarm["MetricName"] in ended
+    assert alarm["MetricName"] not in going
+    assert (alarm["Statistic"], alarm["Threshold"]) == ("SampleCount", 1)
+    assert alarm["ComparisonOperator"] == "LessThanThreshold"
+    assert alarm["TreatMissingData"] == "breaching"
+    assert alarm["AlarmActions"] == [{"Ref": "Topic"}]
+    publishers = {
+        statement["Principal"]["Service"]: statement["Condition"]["ArnEquals"]["aws:SourceArn"]
+        for statement in resources["TopicPolicy"]["PolicyDocument"]["Statement"]
+    }
+    assert publishers["cloudwatch.amazonaws.com"] == {"GetAtt": "NothingRan.Arn"}
 
 
 def test_no_role_may_do_anything_to_everything(resources: dict[str, Any]) -> None:
@@ -232,13 +276,12 @@ def test_manual_dry_run_is_the_task_command_plus_one_argument(
     found = re.search(r'--query \\\n# +"(.+)"', TEMPLATE.read_text("utf-8"))
     assert found is not None
     (container,) = resources["Task"]["ContainerDefinitions"]
-    described = {"name": container["Name"], "command": ["run", "--yes"]}
+    described = {"name": container["Name"], "command": container["Command"]}
     told = importlib.import_module("jmespath").search(
         found[1], {"taskDefinition": {"containerDefinitions": [described]}}
     )
-    assert told == {
-        "containerOverrides": [{"name": "batch-resend", "command": ["run", "--yes", "--dry-run"]}]
-    }
+    command = [*container["Command"], "--dry-run"]
+    assert told == {"containerOverrides": [{"name": "batch-resend", "command": command}]}
 
 
 def test_the_task_may_do_with_its_table_what_a_run_needs(resources: dict[str, Any]) -> None:
@@ -252,7 +295,7 @@ def test_the_task_may_do_with_its_table_what_a_run_needs(resources: dict[str, An
 
 
 def test_hadolint_finds_nothing_in_the_containerfile() -> None:
-    assert _says(_tool("hadolint"), str(CONTAINERFILE)) == (0, "")
+    assert printed(tool("hadolint"), str(CONTAINERFILE)) == (0, "")
 
 
 def test_the_image_needs_neither_root_nor_a_writable_root() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from datetime import datetime
 from typing import Any
 
 _BREAK = object()
@@ -59,6 +60,8 @@ def dumps(value: Any) -> bytes:
         return b"\xf5" if value else b"\xf4"
     if value is None:
         return b"\xf6"
+    if isinstance(value, datetime):
+        return _head(6, 1) + dumps(value.timestamp())
     if isinstance(value, float):
         return b"\xfb" + struct.pack(">d", value)
     if isinstance(value, int):

@@ -21,7 +21,6 @@ from batch_resend.ledger.dynamodb.items import META, Found, Hashed, Item
 from batch_resend.ledger.dynamodb.table import (
     ONE_TRY,
     Change,
-    Patience,
     Refused,
     Table,
     Unclear,
@@ -138,17 +137,15 @@ class DynamoConnection:
             "simulated": {"BOOL": self.is_simulated},
             "latest": {"N": "0"},
         }
-        patience = Patience(self.table)
-        while True:
-            try:
+
+        async def begin() -> Mapping[str, Any]:
+            with contextlib.suppress(Refused):  # it is there, ours or theirs
                 await self.table.put_new(item)
-            except Refused:
-                pass
-            except Unclear as why:
-                patience.why = why
-            if (meta := await self.table.get_one(META)) is not None:
-                return meta
-            await patience.pause()
+            if (meta := await self.table.get_one(META)) is None:
+                raise Unclear("its first item is gone")
+            return meta
+
+        return await self.table.patience()(begin)
 
     async def _bring_up_to_date(self) -> None:
         """Add what version 2 added; of several machines, one does it."""

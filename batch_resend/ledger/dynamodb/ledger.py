@@ -39,6 +39,8 @@ import secrets
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
 
+import tenacity
+
 from batch_resend.aws.endpoints import AwsTarget
 from batch_resend.errors import LedgerError
 from batch_resend.ledger import (
@@ -60,7 +62,7 @@ from batch_resend.ledger.dynamodb.connection import (
 )
 from batch_resend.ledger.dynamodb.items import META, Found, Hashed, Item
 from batch_resend.ledger.dynamodb.records import DynamoRecords
-from batch_resend.ledger.dynamodb.table import Change, Patience, Refused, Unclear
+from batch_resend.ledger.dynamodb.table import Change, Refused, Unclear
 from batch_resend.ledger.policy import NOBODY, History, judge_history
 from batch_resend.model import Outcome, Reason
 
@@ -203,28 +205,24 @@ class DynamoLedger:
     async def _intend(self, step: Intend) -> int:
         user = kept.hashed(self._connection.secret, step.user)
         token = secrets.token_hex(12)
-        patience = Patience(self._table)
-        while True:
+
+        async def note() -> None:
             if self._broken:
                 raise self._broken
             items = await self._connection.read([user])
             if token in items[user.own[0]].messages:
-                break  # an attempt whose response was lost
+                return  # an attempt whose response was lost
             messages = self._connection.look_up(user, items)
             history = kept.history(messages, step.at)
             if reason := judge_history(history, step.policy, step.at):
                 raise IntentRejected(reason)
             if history.interrupted:
                 await self._give_up(messages, step.at)
-                continue
-            try:
+                await note()
+            else:
                 await self._table.change(*self._intent(user, items, token, step))
-                break
-            except Refused:
-                pass
-            except Unclear as why:
-                patience.why = why
-            await patience.pause()
+
+        await self._table.patience(tenacity.retry_if_exception_type((Refused, Unclear)))(note)
         self._intents += 1
         self._open[self._intents] = (user.own[0], token)
         return self._intents

@@ -15,12 +15,12 @@ The SDK repeats nothing. No exception of the AWS SDK leaves this module.
 from __future__ import annotations
 
 import contextlib
-import random
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import anyio
+import tenacity
 
 from batch_resend.aws.refusals import (
     FORBIDDEN,
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 PATIENCE = 20.0  #: seconds in all, after which the table is unreachable
 ONE_TRY = 5.0  #: seconds for one response
-_FIRST_PAUSE = 0.05  #: seconds
+_FIRST_PAUSE = 0.05  #: seconds at most; the longest pause doubles from there on
 _LONGEST_PAUSE = 2.0
 _AT_ONCE = 100  #: items that DynamoDB reads in one request
 _TOGETHER = 8  #: such requests at a time
@@ -62,23 +62,7 @@ class Unclear(Exception):
     """Whether the table has it is unknown; the text describes the failure."""
 
 
-class Patience:
-    """The pauses between attempts, and their end."""
-
-    def __init__(self, table: Table) -> None:
-        """Start the clock."""
-        self._table = table
-        self._end = anyio.current_time() + PATIENCE
-        self._pause = _FIRST_PAUSE
-        self.why: BaseException | None = None
-
-    async def pause(self) -> None:
-        """Wait before the next attempt; raises `LedgerError` after `PATIENCE` seconds."""
-        if anyio.current_time() + self._pause > self._end:
-            raise self._table.unreachable(self.why) from self.why
-        # Random, or machines would collide again and again.
-        await anyio.sleep(self._pause * random.uniform(0.5, 1.0))  # noqa: S311
-        self._pause = min(_LONGEST_PAUSE, 2 * self._pause)
+_IF_UNCLEAR = tenacity.retry_if_exception_type(Unclear)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,17 +136,20 @@ class Table:
     async def _get_some(self, ids: Sequence[str]) -> list[Mapping[str, Any]]:
         keys: Any = [{"id": {"S": id_}} for id_ in ids]
         items: list[Mapping[str, Any]] = []
-        patience = Patience(self)
-        while True:
-            name = self.address.table
+        name = self.address.table
+
+        async def get_rest() -> None:
+            nonlocal keys
             answer = await self._until_answered(
                 "batch_get_item", RequestItems={name: {"Keys": keys, "ConsistentRead": True}}
             )
-            items += answer["Responses"].get(name, [])
+            items.extend(answer["Responses"].get(name, []))
             keys = answer.get("UnprocessedKeys", {}).get(name, {}).get("Keys")
-            if not keys:
-                return items
-            await patience.pause()
+            if keys:
+                raise Unclear("UnprocessedKeys")
+
+        await self.patience()(get_rest)
+        return items
 
     async def pages(self) -> AsyncIterator[list[Mapping[str, Any]]]:
         """Read the whole table, in pages of up to 1 MB."""
@@ -175,13 +162,27 @@ class Table:
             begin = {"ExclusiveStartKey": last}
 
     async def _until_answered(self, operation: str, **arguments: Any) -> Any:
-        patience = Patience(self)
-        while True:
-            try:
-                return await self._ask(operation, **arguments)
-            except Unclear as why:
-                patience.why = why
-                await patience.pause()
+        return await self.patience()(self._ask, operation, **arguments)
+
+    def patience(self, again: tenacity.retry_base = _IF_UNCLEAR) -> tenacity.AsyncRetrying:
+        """Return what repeats a call where `again` holds: one object per call.
+
+        It raises `LedgerError` after `PATIENCE` seconds. The pauses are random, or machines would
+        collide again and again. The clock is anyio's, which tests can set.
+        """
+        end = anyio.current_time() + PATIENCE
+
+        def give_up(state: tenacity.RetryCallState) -> NoReturn:
+            why = state.outcome.exception() if state.outcome else None
+            raise self.unreachable(why if isinstance(why, Unclear) else None) from why
+
+        return tenacity.AsyncRetrying(
+            sleep=anyio.sleep,
+            wait=tenacity.wait_random_exponential(multiplier=_FIRST_PAUSE, max=_LONGEST_PAUSE),
+            stop=lambda state: anyio.current_time() + state.upcoming_sleep > end,
+            retry=again,
+            retry_error_callback=give_up,
+        )
 
     # -- writing -------------------------------------------------------------------
 
@@ -204,17 +205,11 @@ class Table:
 
     async def change_in_the_end(self, change: Change) -> bool:
         """Make a change that may be made twice; return whether its condition held at last."""
-        patience = Patience(self)
-        while True:
-            try:
-                await self.change(change)
-            except Refused:
-                return False
-            except Unclear as why:
-                patience.why = why
-                await patience.pause()
-            else:
-                return True
+        try:
+            await self.patience()(self.change, change)
+        except Refused:
+            return False
+        return True
 
     async def count_up(self, id_: str, attribute: str) -> int:
         """Add one to a number of an item, or more than one; return it."""
