@@ -257,11 +257,11 @@ class Job:
             await self._journal.finish(json.dumps(summary.for_ledger()), self._clock.now())
         except LedgerError as error:
             self.stop(Stop.LEDGER, str(error))
-            summary = await self._summary()
         except Exception as error:
             self.stopping.fail(error)
-            summary = await self._summary()
-        return summary
+        else:
+            return summary
+        return await self._summary()
 
     def stop(self, cause: Stop, detail: str = "") -> None:
         """End the run: no further user is requested, what is in flight is settled."""

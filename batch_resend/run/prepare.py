@@ -283,7 +283,7 @@ class _Reading:
         """Read all and decide; raises `InputError` and `SettingsError`.
 
         `case` says whether names that differ only in case are two users, `lists` what is
-        known of addresses that get nothing. Users whom the pool lists or looks up are read
+        known of addresses that get nothing. Users that the pool lists or looks up are read
         within --deadline, which counts from here.
         """
         settings = self.settings

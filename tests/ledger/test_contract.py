@@ -169,7 +169,7 @@ async def test_a_listed_user_is_looked_up_under_each_of_their_names(ledger: Ledg
         assert told(await run.history("id-4", "cid@example.com", listed=True)) == ([], [], False)
 
 
-async def test_account_named_like_the_address_of_another_is_another_user(ledger: Ledger) -> None:
+async def test_account_named_like_anothers_address_is_another_user(ledger: Ledger) -> None:
     """Whoever signs up with a stranger's address as Username must not take their message."""
     ada = ("ada", "sub-1", "ada@example.com", "+15550100")
     stranger = ("ada@example.com", "sub-2", "+15550100")
