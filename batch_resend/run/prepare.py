@@ -283,8 +283,8 @@ class _Reading:
         """Read all and decide; raises `InputError` and `SettingsError`.
 
         `case` says whether names that differ only in case are two users, `lists` what is
-        known of addresses that get nothing. Users that the pool lists or looks up are read
-        within --deadline, which counts from here.
+        known of addresses that get nothing. A listing, and what --resolve looks up, end
+        at --deadline, which counts from here.
         """
         settings = self.settings
         asks_the_pool = settings.resolve or (self.users is None and settings.is_listing)

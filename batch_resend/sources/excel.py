@@ -1,8 +1,8 @@
 """The first visible sheet of an Excel workbook as records of text.
 
 The promises: what cannot be read back as it was typed is refused and never rounded; rows
-are made from the sheet one at a time. The sheet itself is held in memory: a workbook
-cannot be read in pieces, and has at most 1,048,576 rows.
+are made from the sheet one at a time. The sheet itself is held in memory, because a workbook
+cannot be read in pieces: one that is too large is refused before it is loaded.
 
 Needs the extra `batch-resend[excel]`.
 """
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from batch_resend.errors import InputError, UsageError
 from batch_resend.masking import printable
 from batch_resend.sources.csv_records import csv_row
+from batch_resend.sources.workbook_size import check_size, not_readable
 from batch_resend.wording import some
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ def _sheets(file: str, data: bytes) -> list[CalamineSheet]:
             f"{file} is an Excel workbook. To read it, install the extra: pip install"
             " 'batch-resend[excel]'. Or save it as CSV."
         ) from None
+    check_size(file, data)
     try:
         workbook = CalamineWorkbook.from_filelike(io.BytesIO(data))
         sheets = [
@@ -102,10 +104,7 @@ def _sheets(file: str, data: bytes) -> list[CalamineSheet]:
             if sheet.visible == SheetVisibleEnum.Visible
         ]
     except CalamineError as error:
-        raise InputError(
-            f"{file} cannot be read as an Excel workbook ({type(error).__name__}). It may be"
-            " damaged, protected by a password, or another ZIP file. Save it as CSV."
-        ) from error
+        raise not_readable(file, error) from error
     if sheets := [sheet for sheet in sheets if sheet.height]:
         return sheets
     raise InputError(f"{file} is empty. Pass a file with at least one user.")

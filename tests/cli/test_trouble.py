@@ -61,9 +61,11 @@ def answering(status: int, body: bytes, kind: str) -> Iterator[tuple[str, list[b
         server.server_close()
 
 
-def test_foreign_endpoint_ends_the_run_after_five_users(program: Program) -> None:
+@pytest.mark.parametrize("status", [404, 403, 429, 999_999], ids=str)
+def test_foreign_endpoint_ends_the_run_after_five_users(program: Program, status: int) -> None:
+    """Also with a 403 or 429 that AWS did not make, and with a status line that is not HTTP."""
     users = program.users(numbered(50))
-    with answering(404, b"<title>Not here</title>", "text/html") as (url, heard):
+    with answering(status, b"<title>Not here</title>", "text/html") as (url, heard):
         wrong = program(
             "run", users, "--client-id", "web", "--region", "us-east-1", "--yes",
             "--endpoint-url", f"{url}/wrong/path", *REPORT, *SUMMARY,

@@ -244,11 +244,8 @@ async def test_empty_pages_are_followed_as_far_as_the_largest_pool(
 async def test_a_listing_that_became_invalid_can_begin_anew(stale: ClientError) -> None:
     client = Pages(page("a", token="1"), stale, page("b", token="1"), page("c"))
     source = listing(client)
-    with pytest.raises(StaleListing, match="half-way") as refused:
+    with pytest.raises(StaleListing, match=r"after 1 user: .*same command again, which lists from"):
         await read(source)
-    assert "after 1 user" in str(refused.value)
-    assert stale.response["Error"]["Message"] in str(refused.value)
-    assert "Run the same command again, which lists from the start." in str(refused.value)
     assert [(c.row, c.username) for c in await read(source)] == [(1, "b"), (2, "c")]
 
 
@@ -316,18 +313,12 @@ async def test_what_fails_at_the_first_page_is_said_in_a_sentence(
     assert str(refused.value).isprintable()
 
 
-async def test_cognito_message_is_shown_without_addresses() -> None:
-    client = Pages(error("InvalidParameterException", "bad filter: email = ada@example.com"))
+async def test_cognito_message_is_short_and_without_addresses() -> None:
+    client = Pages(error("InvalidParameterException", "bad: ada@example.com " + 10**6 * "x"))
     with pytest.raises(InputError) as refused:
         await listing(client).open()
     assert "ada@" not in str(refused.value)
     assert "a***@e***" in str(refused.value)
-
-
-async def test_long_message_of_a_server_is_cut() -> None:
-    client = Pages(error("InvalidParameterException", "x" * 1_000_000))
-    with pytest.raises(InputError) as refused:
-        await listing(client).open()
     assert len(str(refused.value)) < 500
 
 

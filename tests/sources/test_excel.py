@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from xlsxwriter import Workbook
 
 from batch_resend.errors import InputError, UsageError
 from batch_resend.model import Candidate
+from batch_resend.sources import workbook_size
 from tests.support.inputs import names, read, refusal
 
 pytestmark = pytest.mark.anyio
@@ -143,3 +145,56 @@ async def test_without_the_extra_it_says_how_to_install(
     monkeypatch.setitem(sys.modules, "python_calamine", None)
     with pytest.raises(UsageError, match=r"pip install 'batch-resend\[excel\]'"):
         await read(book)
+
+
+# -- what is too large for memory ----------------------------------------------------
+
+
+def scattered(path: Path, row: int, column: int) -> None:
+    """A list of one user, and a forgotten cell far away."""
+    with Workbook(path) as workbook:
+        sheet = workbook.add_worksheet()
+        for place, text in enumerate(("username", "ada")):
+            sheet.write_string(place, 0, text)
+        sheet.write_string(row - 1, column - 1, "x")
+
+
+async def test_forgotten_cell_far_away_is_refused(book: Path) -> None:
+    """The library asked for 500 GB, and ended the process without a word."""
+    scattered(book, 1_048_576, 16_384)
+    assert book.stat().st_size < 10_000
+    said = await refusal(book)
+    assert "down to row 1,048,576 and across 16,384 columns" in said
+    assert "save it as CSV" in said
+
+
+async def test_forgotten_cell_within_the_bound_does_no_harm(book: Path) -> None:
+    scattered(book, 1000, 100)
+    _, rows = await read(book)
+    assert [row.username for row in rows][:1] == ["ada"]
+
+
+async def test_workbook_that_unpacks_to_too_much_is_refused(
+    book: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workbook_size, "MOST_UNPACKED", 5 << 20)
+    write(book, [["username"], ["ada"]])
+    with zipfile.ZipFile(book, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("xl/other.xml", bytes(6 << 20))
+    assert book.stat().st_size < 20_000
+    said = await refusal(book)
+    assert "has 6 MB when unpacked" in said
+    assert "only up to 5 MB" in said
+
+
+@pytest.mark.parametrize("quote", [b'"', b"'"])
+def test_reference_across_two_pieces_is_found(
+    quote: bytes, book: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell = b"<c r=" + quote + b"XFD1048576" + quote + b"/>"
+    with zipfile.ZipFile(book, "w") as archive:
+        archive.writestr("xl/worksheets/sheet1.xml", b"<row>" + b" " * 40 + cell)
+    for piece in range(1, 60):
+        monkeypatch.setattr(workbook_size, "_PIECE", piece)
+        with pytest.raises(InputError, match="down to row 1,048,576 and across 16,384"):
+            workbook_size.check_size("x", book.read_bytes())
