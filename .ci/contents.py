@@ -1,7 +1,11 @@
-"""Holds what is in the wheel and in the sdist against the files that git knows."""
+"""Holds what is in the wheel and in the sdist against the files that git knows.
+
+The long description must have no link to a file: on a package index it would lead nowhere.
+"""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tarfile
@@ -19,9 +23,13 @@ def main(wheel: str, sdist: str) -> int:
     tracked = set(listed.stdout.splitlines())
     with zipfile.ZipFile(wheel) as archive:
         in_wheel = {name for name in archive.namelist() if ".dist-info/" not in name}
+        (metadata,) = [name for name in archive.namelist() if name.endswith("/METADATA")]
+        links = re.findall(r"\]\((?!https?:|#)[^)]*\)", archive.read(metadata).decode())
     with tarfile.open(sdist) as tar:
         in_sdist = {name.partition("/")[2] for name in tar.getnames()}
-    wrong = 0
+    for link in links:
+        print(f"The long description of {wheel} has the link {link}.", file=sys.stderr)
+    wrong = len(links)
     for what, found, allowed in (
         (wheel, in_wheel, set[str]()),
         (sdist, in_sdist, {"PKG-INFO", "pyproject.toml", ".gitignore"}),

@@ -1,9 +1,9 @@
-"""How fast it starts: `--help`, and the first request of a small CSV run.
+"""How fast it starts: `--help`, `config show`, and the first request of a small CSV run.
 
     python -m tests.benchmarks.start [ROUNDS]
 
-`--help` beside an interpreter that only imports asyncio; the first request from the start of the
-process until its first byte has arrived at a socket of this process. Medians, taken in turns.
+The first two beside an interpreter that only imports asyncio; the first request from the start of
+the process until its first byte has arrived at a socket of this process. Medians, taken in turns.
 """
 
 from __future__ import annotations
@@ -50,17 +50,19 @@ def first_request(folder: Path) -> float:
 
 def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 9
-    bare, help_, first = [], [], []
+    bare, help_, show, first = [], [], [], []
     for _ in range(rounds):
         bare.append(ended([sys.executable, "-c", "import asyncio"]))
         help_.append(ended([*_PROGRAM, "--help"]))
+        show.append(ended([*_PROGRAM, "config", "show"]))
         with tempfile.TemporaryDirectory() as name:
             first.append(first_request(Path(name)))
-    ratio = statistics.median(help_) / statistics.median(bare)
     print("| what | seconds |")
     print("| --- | --- |")
     print(f"| an interpreter that imports asyncio | {statistics.median(bare):.3f} |")
-    print(f"| `batch-resend --help` | {statistics.median(help_):.3f} ({ratio:.1f} times that) |")
+    for name, took in (("--help", help_), ("config show", show)):
+        ratio = statistics.median(took) / statistics.median(bare)
+        print(f"| `batch-resend {name}` | {statistics.median(took):.3f} ({ratio:.1f} times that) |")
     print(f"| first request of a small CSV run | {statistics.median(first):.2f} |")
 
 

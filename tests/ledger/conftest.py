@@ -29,8 +29,9 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def credentials(moto_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let this process find moto's DynamoDB."""
+    """Let this process find moto's DynamoDB, and wait for it on a busy machine."""
     use(moto_url, monkeypatch)
+    monkeypatch.setattr(table, "PATIENCE", 600.0)
 
 
 @pytest.fixture
