@@ -244,9 +244,11 @@ def test_the_commands_of_the_crontab_run(
     reports = list(folder.glob(f"report-{name}.csv"))
     assert len(_read(reports[-1])) == summary["rows"]
     assert (folder / "batch_resend.prom").exists() is (line == 0)
-    log = (folder / "resend.log").read_text("utf-8")
-    assert "Simulation only: no real messages were sent." in log
-    assert (folder / "resend.log").stat().st_mode & 0o077 == 0
+    for log in folder.glob("log-????-??-??T????.txt"):
+        text = log.read_text("utf-8")
+        assert text.count("Simulation only: no real messages were sent.") == 1, "one run each"
+        assert log.stat().st_mode & 0o077 == 0
+    assert text
     assert folder.stat().st_mode & 0o077 == 0
 
 
@@ -264,7 +266,8 @@ def test_the_line_of_the_crontab_that_erases_leaves_what_is_new(
     names = ["--client-id", "1example23456789", "--region", "eu-west-1"]
     ledger = tmp_path / "state" / "batch-resend" / "eu-west-1-1example23456789.sqlite3"
     (tmp_path / "resend").mkdir()
-    for name, age in (("report-old.csv", 31), ("report-new.csv", 29), ("other.csv", 31)):
+    for name, age in (("report-old.csv", 31), ("report-new.csv", 29), ("other.csv", 31),
+                      ("log-old.txt", 31), ("log-new.txt", 29)):  # fmt: skip
         path = tmp_path / "resend" / name
         path.touch()
         at = path.stat().st_mtime - age * 86400
@@ -283,17 +286,21 @@ def test_the_line_of_the_crontab_that_erases_leaves_what_is_new(
     assert after.stdout == before.stdout
     assert after.stdout.count("\n") > 40
     assert sorted(path.name for path in (tmp_path / "resend").iterdir()) == [
+        "log-new.txt",
         "other.csv",
         "report-new.csv",
     ]
 
 
 def test_crontab_command_prints_why_it_failed(tmp_path: Path, environment: dict[str, str]) -> None:
+    """Of that run alone: an earlier one has another log."""
     command = _cron_lines()[0][1]
+    assert _run("/bin/sh", "-c", command, cwd=tmp_path, environment=environment).returncode == 0
     wrong = environment | {"BATCH_RESEND_SHARE": "7"}
     done = _run("/bin/sh", "-c", command, cwd=tmp_path, environment=wrong)
     assert done.returncode == 2, done.stderr
     assert without_times(done.stdout).startswith("Error: --share 7")
+    assert "Simulation only" not in done.stdout
 
 
 def test_the_embedding_program_prints_its_results(
