@@ -90,8 +90,9 @@ EXAMPLES: dict[str, Sequence[tuple[str, str]]] = {
         ("A page beside the report", "batch-resend report resend-report.csv"),
         ("Several runs as one clean-up", "batch-resend report monday.csv tuesday.csv -o page.html"),
         (
-            "With the rate and the next command",
-            "batch-resend report report.csv --summary summary.json",
+            "With the next command, and who has confirmed since",
+            "batch-resend report report.csv --summary summary.json --user-pool-id"
+            " eu-west-1_AbCdEf123",
         ),
     ),
     "simulate": (

@@ -169,7 +169,7 @@ def purge(context: typer.Context, typed: Values) -> int:
             if reach.messages and _goes_on(question, dry_run=dry_run, yes=yes):
                 await found.purge(before, entirely=entirely)
             counted = some(reach.messages, "message")
-            counted += f" ({reach.unknown} of them unknown)" if reach.unknown else ""
+            counted += f" ({reach.unknown:,} of them unknown)" if reach.unknown else ""
             if dry_run and entirely:
                 _say(f"Nothing was deleted. It would delete {what}.")
             elif dry_run:
@@ -190,7 +190,7 @@ def _shown(reach: Extent) -> str:
     """Say how many messages are reached, and of what days."""
     shown = some(reach.messages, "message")
     if reach.unknown:
-        shown += f" ({reach.unknown} of them unknown)"
+        shown += f" ({reach.unknown:,} of them unknown)"
     if reach.oldest is not None and reach.newest is not None:
         first, last = (
             time.strftime("%Y-%m-%d", time.gmtime(at)) for at in (reach.oldest, reach.newest)

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import typer
 
 from batch_resend.cli import options
 from batch_resend.cli.option import Option, Values, taking
 from batch_resend.errors import UsageError
+
+if TYPE_CHECKING:
+    from batch_resend.reports.page.confirmed import Confirmed
 
 # fmt: off
 REPORT = (
@@ -26,6 +32,13 @@ REPORT = (
     ),
     options.OVERWRITE,
     options.NO_MASK,
+    replace(
+        options.USER_POOL_ID, panel=options.AWS, environment=False,
+        help="List this pool, and show how many have confirmed since.",
+    ),
+    replace(options.REGION, panel=options.AWS),
+    options.PROFILE,
+    options.ENDPOINT_URL,
 )
 # fmt: on
 
@@ -50,7 +63,8 @@ def report(context: typer.Context, typed: Values) -> int:
     if where != "-" and os.path.realpath(where) in seen:
         raise UsageError(f"--html {where} is {seen[os.path.realpath(where)]} too: name another.")
     told = None if summary is None else read_summary(summary)
-    data = page(reports, summary=told, masked=not typed["no_mask"])
+    confirmed = _confirmed(reports, typed) if typed["user_pool_id"] else None
+    data = page(reports, summary=told, masked=not typed["no_mask"], confirmed=confirmed)
     with PrivateFile(where, what="--html", overwrite=typed["overwrite"]) as file:
         try:
             file.append(data)
@@ -60,3 +74,31 @@ def report(context: typer.Context, typed: Values) -> int:
     if where != "-":
         typer.echo(f"Page: {where} ({len(data) / 1000:,.0f} kB)", err=True)
     return 0
+
+
+def _confirmed(reports: Sequence[str], typed: Values) -> Confirmed:
+    """List the pool beside the users of the reports; raises `InputError` and `SettingsError`."""
+    from contextlib import aclosing
+
+    from batch_resend.cli.event_loop import in_loop
+    from batch_resend.reports.page.confirmed import SentUsers
+
+    target = options.ledger_target(typed)
+    with SentUsers(reports) as sent:
+
+        async def work() -> int:
+            from batch_resend.aws import clients
+            from batch_resend.run.backends import target_of
+            from batch_resend.sources.cognito import CognitoSource
+
+            async with clients.signed_client(target_of(target), clients.COGNITO) as client:
+                source = CognitoSource(client, target.user_pool_id, filter="", keep=frozenset())
+                await source.open()
+                async with aclosing(source.batches()) as batches:
+                    async for batch in batches:
+                        sent.listed(batch)
+                await source.aclose()
+            return 0
+
+        in_loop(work)
+        return sent.counted(target.user_pool_id)

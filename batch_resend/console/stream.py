@@ -64,7 +64,7 @@ class BackgroundStream(io.TextIOBase):
             self._dropped += 1
             return len(text)
         if self._dropped:
-            text = f"({self._dropped} lines were left out while they were not read)\n{text}"
+            text = f"({self._dropped:,} lines were left out while they were not read)\n{text}"
             self._dropped = 0
         # A closed terminal or a broken pipe must not end a run that is sending.
         with contextlib.suppress(OSError):

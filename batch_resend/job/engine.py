@@ -108,6 +108,7 @@ class Job:
     gate: Gate = field(init=False)
     _journal: Journal = field(init=False)
     _clock: Clock = field(init=False)
+    _before: float = field(default=0.0, init=False)  #: seconds for the plan and its approval
 
     def __post_init__(self) -> None:
         """Set the clock: never before what the ledger knows, though the wall clock may be."""
@@ -127,11 +128,9 @@ class Job:
         )
         self.stopping = Stopping(self.gate)
         self._outlets = Outlets(
-            report=self.report,
-            observe=self.observe,
-            hand_over=self.hand_over,
+            report=self.report, observe=self.observe, hand_over=self.hand_over,
             stopping=self.stopping,
-        )
+        )  # fmt: skip
 
     # -- 1 and 2: read and plan ----------------------------------------------------
 
@@ -209,6 +208,7 @@ class Job:
 
     async def run(self, sender: Sender) -> Summary:
         """Send, until every row has its result."""
+        self._before = self._clock.elapsed
         try:
             await self._journal.begin(self._clock.now())
         except LedgerError as error:
@@ -355,9 +355,8 @@ class Job:
             except LedgerError as error:
                 unknown = None  # this run's own number would say that there are no others
                 if self.stopping.cause is not Stop.LEDGER:  # else it is said as what stopped it
-                    self._outlets.event(
-                        Noted(f"How many are unknown over all runs is not known. {error}")
-                    )
+                    text = f"How many are unknown over all runs is not known. {error}"
+                    self._outlets.event(Noted(text))
             except Exception as error:
                 unknown = None
                 self.stopping.fail(error)
@@ -366,8 +365,8 @@ class Job:
             requests=self.tally.requests,
             throttled=self.gate.throttled,
             ceiling=self.gate.pace.ceiling,
-            seconds=self._clock.elapsed,
-            started_at=self.now,
+            seconds=self._clock.elapsed - self._before,
+            started_at=self.now + self._before,
             stopped_by=self.stopping.cause,
             detail=self.stopping.detail,
             unknown_in_ledger=unknown.messages if unknown else None,

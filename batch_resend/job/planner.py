@@ -145,7 +145,7 @@ class Planner:
         if not vain:
             return ""
         match = "matches" if vain == 1 else "match"
-        return f"{vain} of {some(names, 'name')} in the exclude list {match} no user."
+        return f"{vain:,} of {some(names, 'name')} in the exclude list {match} no user."
 
     def _skip_suppressed(self, lists: Lists | None, *, is_listing: bool) -> None:
         if lists is None:

@@ -122,8 +122,8 @@ class PreparedRun:
         if fitting < wanted:
             self.job.set_concurrency(fitting)
             text = (
-                f"The limit of open files (ulimit -n) is too low for {wanted} requests in flight."
-                f" Using {fitting}."
+                f"The limit of open files (ulimit -n) is too low for {wanted:,} requests in flight."
+                f" Using {fitting:,}."
             )
             self.observe(Noted(text))
 

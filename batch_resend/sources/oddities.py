@@ -79,7 +79,7 @@ class Oddity:
             where = f"{places} {', '.join(first)} and {self.count - len(first)} more"
         else:
             where = f"{places} {listed(first)}"
-        return f"{self.count} {one if self.count == 1 else many} ({where})."
+        return f"{self.count:,} {one if self.count == 1 else many} ({where})."
 
 
 class Oddities:

@@ -117,10 +117,11 @@ class ResolvedUsers:
         """What a person should know of the addresses, in sentences."""
         notes = list(self.addresses.notes)
         if self.missing:
-            notes.append(f"Addresses without an account: {self.missing} of {self.looked_up}.")
+            notes.append(f"Addresses without an account: {self.missing:,} of {self.looked_up:,}.")
         if self.shared:
             notes.append(
-                f"Addresses with several accounts, of which the newest is used: {len(self.shared)}."
+                "Addresses with several accounts, of which the newest is used:"
+                f" {len(self.shared):,}."
             )
         return tuple(notes)
 

@@ -170,7 +170,7 @@ def _summary(
     if sums.unfinished:
         # Where no try says why, there was none, or it died.
         stopped_by = sums.stopped_by or Stop.CALLER
-        unfinished = f"{sums.unfinished} of {plan['batches']} batches are unfinished{failure}"
+        unfinished = f"{sums.unfinished:,} of {plan['batches']:,} batches are unfinished{failure}"
         detail = sums.detail or unfinished
     info = replace(
         RunInfo(**plan["facts"]),

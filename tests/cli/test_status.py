@@ -375,6 +375,12 @@ def test_who_has_confirmed_since_is_counted_at_the_pool(
         assert program("ledger", "forget", name, *options, "--yes").code == 0
     shown = program("status", *options, env=keys)
     assert "Confirmed since: 25 of 60 users sent a code (42 %)" in shown.out
+    of_report = ("--user-pool-id", pool_id, "--endpoint-url", moto_url, "--html", "since.html")
+    paged = program("report", "report.csv", *of_report, env=keys)
+    assert paged.code == 0, paged.err
+    text = (program.folder / "since.html").read_text("utf-8")
+    assert "25 of 60 users who were sent a code have confirmed since (42 %)." in text
+    assert f"5 are not in the pool.</strong> According to user pool {pool_id}, " in text
     refused = program("status", *options)  # without credentials
     assert refused.code == 4
     assert "The AWS credentials to list" in refused.err

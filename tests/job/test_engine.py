@@ -4,6 +4,7 @@ Judged by what the simulated Cognito delivered, never by the report alone.
 """
 
 from collections import Counter
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import anyio
@@ -17,11 +18,11 @@ from batch_resend.job.summary import MaxFailures
 from batch_resend.ledger import Unknowns
 from batch_resend.ledger.policy import SendPolicy
 from batch_resend.ledger.sqlite.ledger import SqliteLedger
-from batch_resend.model import Outcome, Reason
+from batch_resend.model import Candidate, Outcome, Reason
 from batch_resend.simulator.pool import Kind
 from batch_resend.simulator.quota import Quota, Style
 from batch_resend.simulator.rules import Cognito
-from tests.support.world import World, users
+from tests.support.world import EPOCH, Listed, World, users
 
 
 def test_every_user_is_sent_one_code_and_reported_once() -> None:
@@ -31,6 +32,20 @@ def test_every_user_is_sent_one_code_and_reported_once() -> None:
     assert world.cognito.deliveries == Counter(users(2000))
     assert summary.exit_code == 0
     assert summary.requests == 2000
+
+
+class Slow(Listed):
+    """A listing that takes a minute, or a person who looks at the plan for one."""
+
+    async def batches(self) -> AsyncGenerator[list[Candidate], None]:
+        await anyio.sleep(60)
+        yield self.candidates
+
+
+def test_length_of_a_run_is_that_of_its_sending() -> None:
+    summary = World().go(Slow(["ada"]))
+    assert summary.seconds < 1
+    assert summary.started_at == EPOCH + 60
 
 
 def test_same_command_again_sends_nothing() -> None:

@@ -36,6 +36,10 @@ def test_plan_stands_before_the_next_steps(tmp_path: Path) -> None:
     text = page([path], summary=facts, plan=PREVIEW).decode()
     assert text.index('id="plan"') < text.index('id="next"')
     assert "{at}" not in text
-    # Nothing was requested: no empty sections.
+    # Nothing was requested: no empty sections, and no empty columns.
     assert "Technical details" not in text
+    assert '<table id="table" class="planned bare">' in text
+    assert "#table.planned .extra, #table.bare .message { display: none; }" in text
+    sent = write(tmp_path / "sent.csv", [result(1, error_message="why")])
+    assert '<table id="table" class=" ">' in page([sent]).decode()
     assert 'id="plan"' not in page([path], summary=facts).decode()

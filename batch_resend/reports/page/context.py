@@ -15,6 +15,7 @@ from batch_resend.reports.page import domains, headline, technical
 from batch_resend.reports.page.approval import approval
 from batch_resend.reports.page.cards import cards, stopped
 from batch_resend.reports.page.charts import BASE, HEIGHT, TOP
+from batch_resend.reports.page.confirmed import Confirmed
 from batch_resend.reports.page.figures import Figures, Report
 from batch_resend.reports.page.samples import Sample
 from batch_resend.reports.page.table import left_out, table
@@ -32,6 +33,7 @@ def context(
     *,
     masked: bool,
     plan: Preview | None = None,
+    confirmed: Confirmed | None = None,
     now: float,
 ) -> dict[str, Any]:
     """Return the values that the page's template needs, by their names there."""
@@ -53,6 +55,7 @@ def context(
         "fates": headline.fates(figures, stopped(summary)),
         "banners": _banners(figures, summary, dry_run=dry_run),
         "notes": _notes(figures, summary, of_run),
+        "confirmed": confirmed,
         "plan": approval(plan) if plan is not None else [],
         "tiles": tiles(figures.outcomes),
         "cards": [
@@ -64,6 +67,7 @@ def context(
         "reasons": _reasons(figures.reasons),
         "domains": domains.split(figures.domains),
         "rows": rows[:FIRST_ROWS],
+        "messages": any(row[4] for row in rows),
         "shown": len(rows),
         "left_out": left_out(figures.outcomes, rows),
         "labels": _labels(reasons),

@@ -23,6 +23,7 @@ from typing import Any
 
 from batch_resend.masking import printable
 from batch_resend.preflight.preview import Preview
+from batch_resend.reports.page.confirmed import Confirmed
 from batch_resend.reports.page.context import context
 from batch_resend.reports.page.figures import read_reports
 from batch_resend.reports.page.samples import Sample
@@ -36,12 +37,13 @@ def page(
     samples: Sequence[Sample] = (),
     masked: bool = True,
     plan: Preview | None = None,
+    confirmed: Confirmed | None = None,
     now: float | None = None,
 ) -> bytes:
     """Return the page of these reports; raises `InputError`.
 
     `summary` is that of one of their runs, as `Summary.as_json` returns it; `samples` and
-    `plan` are those of the same run. `now` dates the page.
+    `plan` are those of the same run. `confirmed` is what the pool says now. `now` dates the page.
     """
     values = context(
         read_reports(reports),
@@ -49,6 +51,7 @@ def page(
         samples,
         masked=masked,
         plan=plan,
+        confirmed=confirmed,
         now=time.time() if now is None else now,
     )
     return rendered("page.html", values)
