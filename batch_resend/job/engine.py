@@ -350,15 +350,15 @@ class Job:
     async def _summary(self) -> Summary:
         unknown: Unknowns | None = Unknowns(self.tally.outcomes[Outcome.UNKNOWN])
         if not self.part:
+            unknown = None  # where it cannot be read: this run's own number may not be all
             try:
                 unknown = await self._journal.unknown()
             except LedgerError as error:
-                unknown = None  # this run's own number would say that there are no others
                 if self.stopping.cause is not Stop.LEDGER:  # else it is said as what stopped it
-                    text = f"How many are unknown over all runs is not known. {error}"
-                    self._outlets.event(Noted(text))
+                    self._outlets.event(
+                        Noted(f"How many are unknown over all runs is not known. {error}")
+                    )
             except Exception as error:
-                unknown = None
                 self.stopping.fail(error)
         return Summary(
             reasons=dict(self.tally.reasons),
