@@ -64,9 +64,9 @@ def moto_url() -> Iterator[str]:
 
 @pytest.fixture
 def program(tmp_path: Path) -> Iterator[Program]:
-    made = Program(tmp_path)
-    yield made
-    made.end()
+    instance = Program(tmp_path)
+    yield instance
+    instance.end()
 
 
 @pytest.fixture(scope="module")

@@ -121,7 +121,7 @@ def test_anything_else_is_no_waves(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "limit", "sample"),
+    ("arguments", "limit", "sample"),
     [
         ({"waves": (10, 100, None)}, None, None),
         ({"waves": (10, 100)}, 110, None),
@@ -133,9 +133,9 @@ def test_anything_else_is_no_waves(text: str) -> None:
     ],
 )
 def test_no_more_are_chosen_than_the_waves_have_room_for(
-    given: dict[str, Any], limit: int | None, sample: int | None
+    arguments: dict[str, Any], limit: int | None, sample: int | None
 ) -> None:
-    selection = Settings(**CSV, **given).selection
+    selection = Settings(**CSV, **arguments).selection
     assert (selection.limit, selection.sample) == (limit, sample)
 
 
@@ -167,7 +167,7 @@ def test_conditions_are_a_name_and_a_pattern() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("arguments", "sentence"),
     [
         ({"users": "users.csv"}, "--client-id is missing"),
         (CSV | {"client_id": "bad-id!"}, "--client-id"),
@@ -205,15 +205,17 @@ def test_conditions_are_a_name_and_a_pattern() -> None:
         (CSV | {"failed": "a", "report": "a"}, "is --report too"),
     ],
 )
-def test_what_makes_no_sense_is_refused_in_one_sentence(given: dict[str, Any], told: str) -> None:
+def test_what_makes_no_sense_is_refused_in_one_sentence(
+    arguments: dict[str, Any], sentence: str
+) -> None:
     with pytest.raises(UsageError) as refused:
-        Settings(**given)
-    assert told in str(refused.value)
+        Settings(**arguments)
+    assert sentence in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize(
-    "given",
+    "arguments",
     [
         CSV,
         LISTING,
@@ -226,8 +228,8 @@ def test_what_makes_no_sense_is_refused_in_one_sentence(given: dict[str, Any], t
         CSV | {"exclude": "users.csv"},
     ],
 )
-def test_what_makes_sense_is_accepted(given: dict[str, Any]) -> None:
-    Settings(**given)
+def test_what_makes_sense_is_accepted(arguments: dict[str, Any]) -> None:
+    Settings(**arguments)
 
 
 def test_the_region_is_the_given_one_else_that_of_the_pool() -> None:

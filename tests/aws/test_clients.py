@@ -162,9 +162,9 @@ async def test_region_is_found_like_the_aws_cli_or_in_the_pool_id(
 ) -> None:
     place = give(WHERE[name], monkeypatch, tmp_path)
     async with clients.resend_client(place, timeout=1, concurrency=1) as (_, region, endpoint):
-        found = region, endpoint
+        result = region, endpoint
     expected = WHERE[name].region
-    assert found == (expected, f"https://cognito-idp.{expected}.amazonaws.com")
+    assert result == (expected, f"https://cognito-idp.{expected}.amazonaws.com")
 
 
 def test_unknown_region_is_one_sentence() -> None:
@@ -237,12 +237,12 @@ async def test_endpoint_from_the_environment_follows_the_same_rule(
 ) -> None:
     monkeypatch.setenv(variable, "http://cognito.example.com")
     place = AwsTarget("us-east-1")
-    told = rf"^{variable} http://cognito\.example\.com would send"
-    with pytest.raises(SettingsError, match=told) as caught:
+    sentence = rf"^{variable} http://cognito\.example\.com would send"
+    with pytest.raises(SettingsError, match=sentence) as caught:
         async with clients.resend_client(place, timeout=1, concurrency=1):
             pass
     assert is_one_sentence(caught.value)
-    with pytest.raises(SettingsError, match=told):
+    with pytest.raises(SettingsError, match=sentence):
         async with clients.signed_client(place, clients.COGNITO):
             pass
     monkeypatch.setenv(variable, "garbage")
@@ -286,7 +286,7 @@ def test_a_region_that_there_cannot_be_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("region", "told"),
+    ("region", "sentence"),
     [
         ("eu-west-1", ""),
         ("us-gov-west-1", ""),
@@ -294,14 +294,14 @@ def test_a_region_that_there_cannot_be_is_refused(
         ("ca-west-1", ""),
     ],
 )
-async def test_a_region_that_is_not_known_is_doubted_and_asked(region: str, told: str) -> None:
+async def test_a_region_that_is_not_known_is_doubted_and_asked(region: str, sentence: str) -> None:
     notes: list[str] = []
     async with clients.resend_client(
         AwsTarget(region), timeout=1, concurrency=1, note=notes.append
     ) as (_, used, _):
         assert used == region
-    assert len(notes) == bool(told)
-    assert all(told in note and note.endswith("it is asked all the same.") for note in notes)
+    assert len(notes) == bool(sentence)
+    assert all(sentence in note and note.endswith("it is asked all the same.") for note in notes)
 
 
 @pytest.mark.parametrize("path", ["/nonexistent/keys", "/"])

@@ -79,10 +79,10 @@ def bucket(moto_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """An empty bucket, as boto3 has it."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", moto_url)
     resource = boto3.resource("s3", region_name="us-east-1", endpoint_url=moto_url, **KEYS)
-    made = resource.create_bucket(Bucket="shop-users")
-    yield made
-    made.objects.delete()
-    made.delete()
+    instance = resource.create_bucket(Bucket="shop-users")
+    yield instance
+    instance.objects.delete()
+    instance.delete()
 
 
 async def test_an_object_is_read_as_it_is(bucket: Any) -> None:
@@ -98,21 +98,21 @@ async def test_what_is_written_is_read_again_in_any_size(bucket: Any, size: int)
     pieces = iter([b"x" * (size // 2), b"y" * (size - size // 2)])
     async with s3.open_store(PLACE) as store:
         await store.put("--report", "s3://shop-users/r.csv", pieces, overwrite=False)
-    found = bucket.Object("r.csv").get()
-    assert found["Body"].read() == b"x" * (size // 2) + b"y" * (size - size // 2)
-    assert found["ContentType"] == "text/csv"
+    result = bucket.Object("r.csv").get()
+    assert result["Body"].read() == b"x" * (size // 2) + b"y" * (size - size // 2)
+    assert result["ContentType"] == "text/csv"
     assert list(bucket.multipart_uploads.all()) == []
 
 
 async def test_nothing_is_replaced_unasked(bucket: Any) -> None:
     bucket.put_object(Key="r.csv", Body=b"older")
-    told = "--report s3://shop-users/r.csv exists already: .* --overwrite to replace it"
+    sentence = "--report s3://shop-users/r.csv exists already: .* --overwrite to replace it"
     async with s3.open_store(PLACE) as store:
-        with pytest.raises(ReportError, match=told) as caught:
+        with pytest.raises(ReportError, match=sentence) as caught:
             await store.check("--report", "s3://shop-users/r.csv", overwrite=False)
         assert is_one_sentence(caught.value)
         # Even where it came into being after the look.
-        with pytest.raises(ReportError, match=told):
+        with pytest.raises(ReportError, match=sentence):
             await store.put("--report", "s3://shop-users/r.csv", iter([b"new"]), overwrite=False)
         assert bucket.Object("r.csv").get()["Body"].read() == b"older"
         assert list(bucket.multipart_uploads.all()) == []
@@ -136,10 +136,10 @@ MISSING = [
 
 
 @pytest.mark.usefixtures("bucket")
-@pytest.mark.parametrize(("path", "told"), MISSING)
-async def test_missing_object_is_reported(path: str, told: str) -> None:
+@pytest.mark.parametrize(("path", "sentence"), MISSING)
+async def test_missing_object_is_reported(path: str, sentence: str) -> None:
     async with s3.open_store(PLACE) as store:
-        with pytest.raises(InputError, match=told) as caught:
+        with pytest.raises(InputError, match=sentence) as caught:
             await store.fetch("USERS", path)
     assert is_one_sentence(caught.value)
 
@@ -218,8 +218,8 @@ class Failing:
         etag = f'"{self.answers if self.changes else 0}"'
         if request.headers.get("If-Match", etag) != etag:
             return _error(412, "PreconditionFailed")
-        found = re.fullmatch(r"bytes=(\d+)-", request.headers.get("Range", ""))
-        begin = int(found[1]) if found and self.heeds_ranges else 0
+        match = re.fullmatch(r"bytes=(\d+)-", request.headers.get("Range", ""))
+        begin = int(match[1]) if match and self.heeds_ranges else 0
         rest = self.text[begin:]
         response = web.StreamResponse(
             status=206 if begin else 200,
@@ -362,7 +362,7 @@ async def test_a_page_in_place_of_s3_is_told_in_one_sentence(
 
 
 @pytest.mark.parametrize(
-    ("code", "told"),
+    ("code", "sentence"),
     [
         ("AccessDenied", "may not be written: allow the credentials s3:PutObject."),
         ("InvalidDigest", "cannot be written: InvalidDigest; check the address, --region and S3's"),
@@ -370,13 +370,13 @@ async def test_a_page_in_place_of_s3_is_told_in_one_sentence(
     ],
 )
 async def test_failed_upload_leaves_nothing_and_is_reported(
-    monkeypatch: pytest.MonkeyPatch, code: str, told: str
+    monkeypatch: pytest.MonkeyPatch, code: str, sentence: str
 ) -> None:
     failing = Failing(refuses_parts=code)
     async with at(failing, monkeypatch) as store:
         with pytest.raises(ReportError) as caught:
             await store.put("--report", "s3://bucket/r.csv", iter([b"mine"]), overwrite=False)
-    assert f"--report s3://bucket/r.csv {told}" in str(caught.value)
+    assert f"--report s3://bucket/r.csv {sentence}" in str(caught.value)
     assert is_one_sentence(caught.value)
     assert (failing.written, failing.aborted) == (None, 1)
 

@@ -44,11 +44,11 @@ def world(moto_url: str) -> World:
 
     cognito, vault, iam = client("cognito-idp"), client("secretsmanager"), client("iam")
     pool = cognito.create_user_pool(PoolName="shop")["UserPool"]["Id"]
-    made = [
+    instance = [
         cognito.create_user_pool_client(UserPoolId=pool, ClientName="web", GenerateSecret=secret)
         for secret in (True, False)
     ]
-    confidential, public = (answer["UserPoolClient"] for answer in made)
+    confidential, public = (answer["UserPoolClient"] for answer in instance)
     for name, text in STORED.items():
         vault.create_secret(Name=name, SecretString=text)
     vault.create_secret(Name="bytes", SecretBinary=b"s3cret")

@@ -296,5 +296,5 @@ def test_what_the_loop_has_not_read_is_seen(event: str) -> None:
 def idle_connection(sender: AwsSender) -> Any:
     """The one connection that aiohttp keeps for the next request."""
     kept_by: Any = sender._client._endpoint.http_session._session.connector
-    (((protocol, _),),) = (list(kept) for kept in kept_by._conns.values())
+    (((protocol, _),),) = (list(connections) for connections in kept_by._conns.values())
     return protocol

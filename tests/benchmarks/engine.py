@@ -176,9 +176,9 @@ def main() -> None:
     first = next(iter(clients))
     for client in clients:
         cells = []
-        for found in (in_all, further):
-            speed = statistics.median(found[client])
-            cells += [f"{speed:.0f}", f"{speed / statistics.median(found[first]):.2f}"]
+        for speeds in (in_all, further):
+            speed = statistics.median(speeds[client])
+            cells += [f"{speed:.0f}", f"{speed / statistics.median(speeds[first]):.2f}"]
         print(f"| {client} | {' | '.join(cells)} |")
 
 

@@ -181,7 +181,7 @@ class Lab:
         self._rng = random.Random(seed)
         self._metric, self._rng_of_metric = metric, random.Random(seed + 1)
         self._calls: Counter[int] = Counter()  # accepted in each minute, by its number
-        self._told: set[int] = set()  # minutes whose value was handed over, or never comes
+        self._delivered: set[int] = set()  # minutes whose value was handed over, or never comes
         self._order = itertools.count()
         self._events: list[tuple[float, int, str, int, float]] = []
         self._clients: list[_Client] = []
@@ -310,11 +310,11 @@ class Lab:
         """Hand over what was published by now: to each process, as each would ask."""
         for minute in sorted(self._calls):
             end = (minute + 1) * MINUTE
-            if minute in self._told or end > min(metric.until, now - metric.delay[0]):
+            if minute in self._delivered or end > min(metric.until, now - metric.delay[0]):
                 continue
             if end > now - self._rng_of_metric.uniform(*metric.delay):
                 continue
-            self._told.add(minute)
+            self._delivered.add(minute)
             if self._rng_of_metric.random() >= metric.gaps:
                 for client in self._clients:
                     client.pace.used(minute * MINUTE, self._calls[minute] * metric.factor)  # type: ignore[attr-defined]

@@ -99,7 +99,7 @@ def beside_bursts(make: Callable[[], Paced], every: float, seed: int) -> Score:
     return Score(came.accepted / left, came.throttled_part)
 
 
-def told(style: Style, latency: float) -> Score:
+def fixed_rate(style: Style, latency: float) -> Score:
     """`--rate 50` on a quota of 50."""
     came = drive(Pace(50), Quota(50, style=style), users=3000, latency=latency)
     return Score((came.seconds - latency) / (2999 / 50), came.throttled_part)
@@ -173,7 +173,7 @@ def goals() -> None:
     for style in Style:
         row(
             f"`--rate 50`, {name_of(style)} of 50/s: time ÷ ideal",
-            [told(style, latency) for latency in latencies],
+            [fixed_rate(style, latency) for latency in latencies],
         )
 
 
@@ -245,7 +245,7 @@ def over_http() -> None:
     """Print the medians of three runs in real time, the two clients in turn."""
     from tests.benchmarks.pace_over_http import Run, the_program, the_sdk
 
-    unknown, known, latency = Quota(30, burst=30), Quota(50, burst=50), 0.06
+    unknown, ample, latency = Quota(30, burst=30), Quota(50, burst=50), 0.06
     best = ideal(unknown, 900, latency)
     sides: dict[str, tuple[float, list[Run]]] = {
         "`--rate 1000`, 900 users, quota 30/s": (best, []),
@@ -256,7 +256,7 @@ def over_http() -> None:
     for _ in range(3):
         first.append(the_program(unknown, 900, latency, UNTOLD))
         second.append(the_sdk(unknown, 900, latency))
-        third.append(the_program(known, 900, latency, 50))
+        third.append(the_program(ample, 900, latency, 50))
     print("| over HTTP, 60 ms away | seconds | ÷ ideal | throttled | users failed |")
     print("| --- | --- | --- | --- | --- |")
     for name, (ideally, runs) in sides.items():
@@ -270,11 +270,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.pace")
     parser.add_argument("--draw", type=Path, metavar="PATH", help="draw the picture there (SVG)")
     parser.add_argument("--real", action="store_true", help="in real time, over HTTP")
-    given = parser.parse_args()
-    if given.real:
+    arguments = parser.parse_args()
+    if arguments.real:
         over_http()
-    elif given.draw:
-        draw(given.draw)
+    elif arguments.draw:
+        draw(arguments.draw)
     else:
         goals()
         print()

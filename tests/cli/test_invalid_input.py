@@ -30,8 +30,8 @@ from tests.support.program import (
 class Bad:
     """Something that cannot be done: what is prepared and given, and what must be named."""
 
-    told: str
-    given: tuple[str, ...] = ()
+    sentence: str
+    options: tuple[str, ...] = ()
     code: int = 2
     users: tuple[str, ...] = ("users.csv",)
     files: dict[str, str | bytes] = field(default_factory=dict)
@@ -183,7 +183,7 @@ def complain(bad: Bad, program: Program, url: str) -> Complaint:
     before = contents(program.folder)
     ended = program(
         *("run", *bad.users, "--client-id", CLIENT, "--region", "us-east-1"),
-        *("--endpoint-url", url, "--yes", "-q", *bad.given),
+        *("--endpoint-url", url, "--yes", "-q", *bad.options),
         env=bad.env,
     )
     return Complaint(ended, before, contents(program.folder))
@@ -238,17 +238,17 @@ def test_what_cannot_be_done_is_said_in_one_sentence(
     (line,) = complaint.ended.err.splitlines()
     assert line.startswith("Error: ")
     assert line.endswith((".", "?"))
-    assert bad.told in line
+    assert bad.sentence in line
     assert "ada@example.com" not in line
     assert SECRET not in line
     assert (cognito.requests, cognito.deliveries) == (0, {})
     # Nothing is left behind but the memory of nobody, and nothing was overwritten.
     left = {file for file in complaint.after if file not in complaint.before}
     assert left <= {"state", "ledger.lock", "gone.lock"}
-    kept = {file: complaint.after[file] for file in complaint.before}
+    files = {file: complaint.after[file] for file in complaint.before}
     if bad.prepare in {newer_ledger, other_database}:
-        del kept["ledger"], complaint.before["ledger"]
-    assert kept == complaint.before
+        del files["ledger"], complaint.before["ledger"]
+    assert files == complaint.before
 
 
 #: What is found wrong before the program does anything, so that no process is needed.
@@ -294,13 +294,13 @@ def test_what_makes_no_sense_is_said_in_one_sentence(
     name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO())
-    told, arguments = MISUSED[name]
+    sentence, arguments = MISUSED[name]
     yes = [] if "--no-yes" in arguments else ["--yes"]
-    given = [argument for argument in arguments if argument != "--no-yes"]
-    code = cli.program(["run", "--client-id", CLIENT, *yes, *given])
+    options = [argument for argument in arguments if argument != "--no-yes"]
+    code = cli.program(["run", "--client-id", CLIENT, *yes, *options])
     out, err = capsys.readouterr()
     (line,) = without_times(err).splitlines()
     assert (code, out) == (2, "")
     assert line.startswith("Error: ")
     assert line.endswith(".")
-    assert told in line
+    assert sentence in line

@@ -106,6 +106,6 @@ def test_ledger_keeps_the_request_id_of_an_unknown_message(
     users = program.users(NAMES)
     program("run", users, *at, "--ledger", ledger, "--create-ledger", *REPORT, "--timeout", "2s")
     assert cognito.ids["dan+error@example.com"]
-    kept = {name: one.message.request_id or "" for name, one in marked(ledger).items()}
-    assert kept["dan+error@example.com"] == cognito.ids["dan+error@example.com"]
-    assert kept["cy+lost@example.com"] == ""
+    request_ids = {name: one.message.request_id or "" for name, one in marked(ledger).items()}
+    assert request_ids["dan+error@example.com"] == cognito.ids["dan+error@example.com"]
+    assert request_ids["cy+lost@example.com"] == ""

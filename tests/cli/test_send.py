@@ -83,7 +83,7 @@ MIXED = {
     "ned+half@example.com": "unknown/unreadable-answer",
     "+15550100": "sent/accepted",
 }
-MAILED = [name for name, told in MIXED.items() if told == "sent/accepted"] + [
+MAILED = [name for name, what in MIXED.items() if what == "sent/accepted"] + [
     "joe+nodetails@example.com", "kim+rst@example.com", "ned+half@example.com",
 ]  # fmt: skip
 
@@ -108,7 +108,9 @@ def test_run_with_failures_exits_1_and_keeps_rows_to_retry(
     assert program.summary()["unknown_in_ledger"] == 5
 
     left = (program.folder / "failed.csv").read_bytes().decode("utf-8")
-    expected = [name for name, told in MIXED.items() if told.startswith(("failed", "unknown"))]
+    expected = [
+        name for name, outcome in MIXED.items() if outcome.startswith(("failed", "unknown"))
+    ]
     assert left.startswith(heading)
     assert sorted(left.removeprefix(heading).splitlines(keepends=True)) == sorted(
         lines[name] for name in expected

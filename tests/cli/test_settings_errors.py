@@ -39,9 +39,9 @@ def test_an_unknown_client_exits_4_after_one_request(
     assert cognito.requests == 1
 
 
-@pytest.mark.parametrize("given", ["", "wrong"])
+@pytest.mark.parametrize("own_secret", ["", "wrong"])
 def test_wrong_or_missing_secret_exits_4_after_few_requests(
-    given: str,
+    own_secret: str,
     program: Program,
     elsewhere: BlockingPortal,
     cognito: Cognito,
@@ -50,7 +50,7 @@ def test_wrong_or_missing_secret_exits_4_after_few_requests(
     """However many workers there are: the first answers stop the rest."""
     cognito.client = Client(secret="s3cret")
     users = program.users(numbered(200))
-    env = {"BATCH_RESEND_CLIENT_SECRET": given} if given else {}
+    env = {"BATCH_RESEND_CLIENT_SECRET": own_secret} if own_secret else {}
     # So far away that others could be asked for long before the first answer.
     with serving(elsewhere, cognito, latency=0.5) as far:
         ended = program(
@@ -119,9 +119,9 @@ def begin_what_takes_long(request: pytest.FixtureRequest) -> None:
 
 def test_an_unreachable_endpoint_exits_4_by_itself(unreachable: tuple[Program, Any]) -> None:
     program, process = unreachable
-    told = ended(process)
-    assert told.code == 4
-    assert "Could not connect to the endpoint." in told.err
+    done = ended(process)
+    assert done.code == 4
+    assert "Could not connect to the endpoint." in done.err
     assert program.summary()["stopped_by"] == "unreachable"
     report = program.report()
     assert rows(report) == list(range(1, 31))

@@ -65,7 +65,7 @@ class _File:
     synced: bytearray = field(default_factory=bytearray)
     waiting: list[_Change] = field(default_factory=list)
 
-    def found(self, loss: Loss, rng: random.Random) -> bytes:
+    def after_loss(self, loss: Loss, rng: random.Random) -> bytes:
         """The content after a cut."""
         content, waiting = bytearray(self.synced), self.waiting
         if loss is Loss.TAIL and waiting:
@@ -111,7 +111,7 @@ class Disk:
             else:
                 self._begin(call)
 
-    def found(self, target: Path, loss: Loss, rng: random.Random) -> None:
+    def after_loss(self, target: Path, loss: Loss, rng: random.Random) -> None:
         """Write what is there after the cut into another folder."""
         names = dict(self._promised)
         if loss is not Loss.ALL:
@@ -122,7 +122,7 @@ class Disk:
             if file is None:
                 place.mkdir(exist_ok=True, mode=0o700)
             elif place.parent.is_dir():  # a folder that is not there takes its files along
-                place.write_bytes(file.found(loss, rng))
+                place.write_bytes(file.after_loss(loss, rng))
                 place.chmod(0o600)
 
     # -- the calls -----------------------------------------------------------------

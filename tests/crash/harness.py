@@ -108,8 +108,8 @@ class Report:
 
     def tells_every(self, names: Sequence[str]) -> bool:
         """Whether every row of the input is in it exactly once."""
-        found = sorted((int(row["row"]), row["username"]) for row in self.rows)
-        return self.whole and found == list(enumerate(names, 1))
+        pairs = sorted((int(row["row"]), row["username"]) for row in self.rows)
+        return self.whole and pairs == list(enumerate(names, 1))
 
 
 @dataclass(frozen=True)
@@ -367,10 +367,10 @@ def users(count: int, prefix: str = "user") -> list[str]:
     return [f"{prefix}{number}@example.com" for number in range(count)]
 
 
-def side_by_side(work: Callable[[T], U], given: Sequence[T]) -> list[U]:
+def side_by_side(work: Callable[[T], U], items: Sequence[T]) -> list[U]:
     """Do it for each, several at once; after the first failure nothing new is begun."""
     pool = ThreadPoolExecutor(JOBS)
     try:
-        return list(pool.map(work, given))
+        return list(pool.map(work, items))
     finally:
         pool.shutdown(cancel_futures=True)

@@ -78,12 +78,12 @@ def _count(place: Place, calls: Sequence[str], ledger: bool, *, log: bool) -> li
     output = place.folder / "calls.txt"
     with Simulator(latency=_LATENCY) as simulator:
         assert place.run(simulator, before=_tracer(place, output, calls, log, ledger)).code == 0
-    found = read_trace(output)
-    main = found[0].thread
-    numbers = Counter(call.name for call in found if (call.thread != main) == log)
+    trace = read_trace(output)
+    main = trace[0].thread
+    numbers = Counter(call.name for call in trace if (call.thread != main) == log)
     # On the log, the main thread is first to the first few numbers.
     first: Counter[str] = Counter()
-    for call in found if log else ():
+    for call in trace if log else ():
         if call.thread != main:
             break
         first[call.name] += 1

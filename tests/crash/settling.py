@@ -61,9 +61,9 @@ class Settled:
 def settle(place: Place, simulator: Simulator) -> Settled:
     """Reconcile a story that is over, and send to those who were released by it."""
     deliveries = simulator.deliveries
-    told = json.loads(_command(place, simulator))
+    content = json.loads(_command(place, simulator))
     at_once, wrong = 0, 0
-    for finding in told["findings"]:
+    for finding in content["findings"]:
         outcome, sent = finding["outcome"], deliveries[finding["username"]]
         if outcome == Outcome.SENT:
             wrong += sent != 1
@@ -85,7 +85,7 @@ def settle(place: Place, simulator: Simulator) -> Settled:
     after = simulator.deliveries
     wrong += sum(count > 1 for count in after.values())
     wrong += sum(after[name] != 1 for name in released if "+" not in name)
-    return Settled(len(told["findings"]), at_once, len(released), left, wrong)
+    return Settled(len(content["findings"]), at_once, len(released), left, wrong)
 
 
 def _command(place: Place, simulator: Simulator) -> str:

@@ -76,14 +76,14 @@ def look(
     call, later = calls[failed], calls[failed + 1 :]
     delivered, reasons = simulator.deliveries, ended.report.reasons
     requests = simulator.cognito.request_times or [0.0]
-    told = {name for name, reason in reasons.items() if reason in {"accepted", "interrupted"}}
+    reported = {name for name, reason in reasons.items() if reason in {"accepted", "interrupted"}}
     committer = call.thread != calls[0].thread  # a last word is the main thread's
     wrong = {
         "a traceback": "Traceback" in ended.said,
         f"exit code {ended.code}": ended.code not in {0, 4},
         f"the report has {len(reasons)} rows": (reasons or delivered)
         and not ended.report.tells_every(place.names),
-        "sent a code and not told of": not delivered.keys() <= told,
+        "sent a code and not told of": not delivered.keys() <= reported,
         "a commit was tried again": committer and any(c.thread == call.thread for c in later),
     }
     if ended.code == 0:

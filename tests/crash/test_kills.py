@@ -58,8 +58,8 @@ def tale(folder: Path, kills: int, number: int) -> Story:
                 report = run.ended().report
             assert report.whole, "a killed run leaves whole lines"
             assert {row["username"] for row in report.rows} <= set(names)
-            told = {name for name, reason in report.reasons.items() if reason == "accepted"}
-            assert told <= cognito.deliveries.keys(), "sent only with evidence"
+            reported = {name for name, reason in report.reasons.items() if reason == "accepted"}
+            assert reported <= cognito.deliveries.keys(), "sent only with evidence"
             if not killed:
                 break  # everybody has been served
         verdict = finish(place, simulator)

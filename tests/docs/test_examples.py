@@ -141,10 +141,10 @@ def test_the_clean_up_lists_the_pool_where_no_file_is_named(
     script = str(EXAMPLES / "clean-up.sh")
     done = run("bash", script, cwd=tmp_path, environment=environment | settings)
     assert done.returncode == 0, done.stderr
-    found = reasons(tmp_path / "out" / "canary.csv")
-    assert found["sent/accepted"] == 2
+    decisions = reasons(tmp_path / "out" / "canary.csv")
+    assert decisions["sent/accepted"] == 2
     rest = reasons(tmp_path / "out" / "rest.csv")
-    assert rest["sent/accepted"] == found["skipped/over-limit"]
+    assert rest["sent/accepted"] == decisions["skipped/over-limit"]
     assert rest["skipped/cooling-down"] == 2
 
 

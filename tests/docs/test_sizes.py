@@ -40,8 +40,8 @@ def too_large(path: Path) -> Iterator[str]:
             most = LINES_OF_A_CLASS
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             most = LINES_OF_A_FUNCTION
-            given = node.args
-            count = len(given.posonlyargs) + len(given.args) + len(given.kwonlyargs)
+            arguments = node.args
+            count = len(arguments.posonlyargs) + len(arguments.args) + len(arguments.kwonlyargs)
             if count > PARAMETERS:
                 yield f"{relative(path)}: {node.name} has {count} parameters"
         else:

@@ -85,6 +85,6 @@ def test_three_processes_share_a_quota_fairly() -> None:
 
 
 def test_configured_quota_is_fully_used_without_a_throttle() -> None:
-    value, throttled, _ = run(partial(goals.told, BUCKET), seeds=2)
+    value, throttled, _ = run(partial(goals.fixed_rate, BUCKET), seeds=2)
     assert value < 1.005
     assert throttled == 0

@@ -19,7 +19,7 @@ ONCE = SendPolicy()
 REMINDERS = SendPolicy(max_sends=3, cooldown=72 * HOUR)
 
 
-def decided(candidate: Candidate, **given: Any) -> Reason:
+def decided(candidate: Candidate, **changes: Any) -> Reason:
     facts: dict[str, Any] = {
         "excluded": False,
         "history": NOBODY,
@@ -27,12 +27,12 @@ def decided(candidate: Candidate, **given: Any) -> Reason:
         "policy": ONCE,
         "now": NOW,
     }
-    return decide(candidate, **(facts | given))
+    return decide(candidate, **(facts | changes))
 
 
-def listed(**given: Any) -> Candidate:
+def listed(**changes: Any) -> Candidate:
     facts: dict[str, Any] = {"status": "UNCONFIRMED", "enabled": True, "created": NOW - 2 * DAY}
-    return Candidate(1, "ada", **(facts | given))
+    return Candidate(1, "ada", **(facts | changes))
 
 
 ADA = Candidate(1, "ada")
@@ -40,7 +40,7 @@ DE = Eligibility(match=(("lang", re.compile("^de")),))
 
 
 @pytest.mark.parametrize(
-    ("candidate", "given", "reason"),
+    ("candidate", "changes", "reason"),
     [
         (ADA, {}, Reason.ELIGIBLE),
         (listed(), {}, Reason.ELIGIBLE),
@@ -75,9 +75,9 @@ DE = Eligibility(match=(("lang", re.compile("^de")),))
     ],
 )
 def test_the_first_reason_that_applies_counts(
-    candidate: Candidate, given: dict[str, Any], reason: Reason
+    candidate: Candidate, changes: dict[str, Any], reason: Reason
 ) -> None:
-    assert reason == decided(candidate, **given)
+    assert reason == decided(candidate, **changes)
 
 
 def test_pattern_without_an_end_is_named_with_its_row(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -121,9 +121,9 @@ def allowed(ceiling: float) -> float:
 
 def most_above(left_at: list[float], ceiling: float) -> float:
     """By how many requests any window has more than the ceiling allows: at most one."""
-    found = sorted(left_at)
+    times = sorted(left_at)
     worst, lowest = 0.0, float("inf")
-    for number, moment in enumerate(found):  # (n_j - n_i + 1) - c (t_j - t_i), over all i <= j
+    for number, moment in enumerate(times):  # (n_j - n_i + 1) - c (t_j - t_i), over all i <= j
         lowest = min(lowest, number - ceiling * moment)
         worst = max(worst, number + 1 - ceiling * moment - lowest)
     return worst

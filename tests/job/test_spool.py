@@ -39,9 +39,9 @@ planned = st.builds(
 @settings(max_examples=50, deadline=None)
 @given(st.lists(planned, max_size=600))
 def test_spool_returns_rows_in_order(rows: list[Planned]) -> None:
-    rows = [dataclasses.replace(given, row=row) for row, given in enumerate(rows, 1)]
+    rows = [dataclasses.replace(plan, row=row) for row, plan in enumerate(rows, 1)]
     with Spool() as spool:
-        spool.add((given, "", None) for given in rows)
+        spool.add((plan, "", None) for plan in rows)
         assert list(spool) == rows
         assert sum(spool.counts().values()) == len(rows)
 
@@ -159,11 +159,11 @@ def test_sample_is_random_and_of_eligible_users() -> None:
         with Spool() as spool:
             fill(spool, *[Reason.ELIGIBLE] * 10, *[Reason.EXCLUDED] * 10)
             spool.keep_sample(3, random.Random(seed))
-            kept = tuple(row.row for row in spool if row.reason is Reason.ELIGIBLE)
-            assert len(kept) == 3
-            assert max(kept) <= 10
+            numbers = tuple(row.row for row in spool if row.reason is Reason.ELIGIBLE)
+            assert len(numbers) == 3
+            assert max(numbers) <= 10
             assert spool.counts()[Reason.OVER_LIMIT] == 7
-            drawn.add(kept)
+            drawn.add(numbers)
     assert len(drawn) > 10
 
 

@@ -36,16 +36,16 @@ def credentials(moto_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def name(moto_url: str) -> Iterator[str]:
-    with made_table(moto_url) as made:
-        yield made
+    with made_table(moto_url) as table:
+        yield table
 
 
 @pytest.fixture
 async def line(moto_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Line]:
-    async with Line(moto_url).running() as made:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", made.url)
+    async with Line(moto_url).running() as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", server.url)
         monkeypatch.setattr(table, "ONE_TRY", 2.0)
-        yield made
+        yield server
 
 
 @pytest.fixture(params=["sqlite", "dynamodb"])

@@ -14,7 +14,7 @@ from tests.support.ledgers import (
     MUCH_LATER,
     NOW,
     Ledger,
-    told,
+    times_of,
 )
 
 pytestmark = pytest.mark.anyio
@@ -99,6 +99,6 @@ async def test_what_is_purged_entirely_counts_no_more(ledger: Ledger) -> None:
     assert await ledger.names() == ["new@example.com"]
     async with ledger.run() as run:
         for name in ("id-1", "old@example.com"):
-            assert told(await run.history(name)) == ([], [], False)
+            assert times_of(await run.history(name)) == ([], [], False)
         await run.send("id-1", "old@example.com", at=NOW + 20, listed=True)
         assert (await run.history("old@example.com")).sent == [NOW + 20]

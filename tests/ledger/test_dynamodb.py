@@ -77,11 +77,11 @@ async def test_the_command_that_is_said_makes_a_table_that_serves(moto_url: str)
     with pytest.raises(LedgerError) as caught:
         async with opened("made-as-said"):
             pytest.fail("opened")
-    found = re.search(r"`(aws .*)`", str(caught.value))
-    assert found is not None
-    creation, _, recovery = found[1].split(" && ")
-    given = dict(re.findall(r"--(\S+) ([^-]\S*)", creation))
-    assert given == {
+    match = re.search(r"`(aws .*)`", str(caught.value))
+    assert match is not None
+    creation, _, recovery = match[1].split(" && ")
+    options = dict(re.findall(r"--(\S+) ([^-]\S*)", creation))
+    assert options == {
         "table-name": "made-as-said",
         "region": REGION,
         "attribute-definitions": "AttributeName=id,AttributeType=S",

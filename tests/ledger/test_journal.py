@@ -40,8 +40,8 @@ class Shared:
     async def make(self, step: Step) -> int:
         if isinstance(step, Intend):
             assert step.policy == SendPolicy()
-            known = [s for s in self.steps if isinstance(s, Intend) and s.user == step.user]
-            if step.user.username in self.barred and len(known) >= self.after:
+            intents = [s for s in self.steps if isinstance(s, Intend) and s.user == step.user]
+            if step.user.username in self.barred and len(intents) >= self.after:
                 raise IntentRejected(self.barred[step.user.username])
         self.steps.append(step)
         return len(self.steps)

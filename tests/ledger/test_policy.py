@@ -17,8 +17,8 @@ YEARS = 14 * 365 * DAY
 LONG_AGO = NOW - 9 * DAY
 
 
-def judged(history: History, **given: object) -> Reason | None:
-    return judge_history(history, SendPolicy(**given), NOW)  # type: ignore[arg-type]
+def judged(history: History, **changes: object) -> Reason | None:
+    return judge_history(history, SendPolicy(**changes), NOW)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

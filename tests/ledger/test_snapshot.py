@@ -81,10 +81,10 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def writer(path: Path) -> Iterator[Writer]:
-    made = Writer(path)
-    made.write(3)
-    yield made
-    made.end()
+    instance = Writer(path)
+    instance.write(3)
+    yield instance
+    instance.end()
 
 
 @pytest.fixture(autouse=True)
@@ -99,13 +99,13 @@ def whole(path: Path, at_least: int) -> int:
     """How many messages a look finds, all of them as they were written."""
     with looking_at(path) as ledger:
         assert ledger._db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        found = list(ledger.messages())
-        assert [m.name for m in found] == [f"user{n}@example.com" for n in range(len(found))]
-        assert {m.state for m in found} == {"sent"}
+        rows = list(ledger.messages())
+        assert [m.name for m in rows] == [f"user{n}@example.com" for n in range(len(rows))]
+        assert {m.state for m in rows} == {"sent"}
         (aliases,) = ledger._db.execute("SELECT count(*) FROM aliases").fetchone()
-        assert aliases == len(found) >= at_least
-        assert len(found) % 5 == 0
-        return len(found)
+        assert aliases == len(rows) >= at_least
+        assert len(rows) % 5 == 0
+        return len(rows)
 
 
 def test_snapshot_shows_a_running_job_without_disturbing_it(
@@ -163,7 +163,7 @@ def test_snapshot_shows_the_log_of_a_killed_run_unchanged(path: Path, writer: Wr
     assert whole(path, writer.written) == writer.written
     after = (path.read_bytes(), log.read_bytes(), path.stat(), log.stat())
     assert after[:2] == before[:2]
-    assert [found.st_mtime_ns for found in after[2:]] == [found.st_mtime_ns for found in before[2:]]
+    assert [entry.st_mtime_ns for entry in after[2:]] == [entry.st_mtime_ns for entry in before[2:]]
 
 
 def test_while_somebody_looks_a_run_can_begin_and_write(path: Path) -> None:
@@ -207,7 +207,7 @@ def test_a_ledger_that_is_not_there_is_said_and_not_made(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("make", "told"),
+    ("make", "sentence"),
     [
         (lambda path: path.write_bytes(b""), "is empty"),
         (lambda path: path.write_text("username\nada\n" * 500), "not a database"),
@@ -215,9 +215,9 @@ def test_a_ledger_that_is_not_there_is_said_and_not_made(tmp_path: Path) -> None
         (os.mkfifo, "cannot be copied to read it"),
     ],
 )
-def test_file_that_is_not_a_ledger_is_named_as_given(path: Path, make: Any, told: str) -> None:
+def test_file_that_is_not_a_ledger_is_named_as_given(path: Path, make: Any, sentence: str) -> None:
     make(path)
-    with pytest.raises(LedgerError, match=f"{path}.*{told}"), looking_at(path):
+    with pytest.raises(LedgerError, match=f"{path}.*{sentence}"), looking_at(path):
         pytest.fail("opened")
 
 

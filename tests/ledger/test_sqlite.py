@@ -173,9 +173,9 @@ def test_a_pragma_that_does_not_hold_is_refused(
     real = sqlite3.connect
 
     class Deaf(sqlite3.Connection):
-        def execute(self, sql: str, *given: Any) -> sqlite3.Cursor:
+        def execute(self, sql: str, *arguments: Any) -> sqlite3.Cursor:
             return super().execute(
-                sql.replace("synchronous = FULL", "synchronous = NORMAL"), *given
+                sql.replace("synchronous = FULL", "synchronous = NORMAL"), *arguments
             )
 
     monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: real(*a, **k, factory=Deaf))
@@ -271,11 +271,11 @@ def test_message_is_read_as_it_was_written(path: Path) -> None:
         apply(opened, [Settle(sent, Reason.ACCEPTED, NOW + 2)])
         apply(opened, [Settle(lost, Reason.NO_ANSWER, NOW + 3), Intend(Identity("ada"), NOW + 4)])
     with opened_file(path) as opened:
-        told = [
+        rows = [
             (m.run, m.name, m.state, m.reason, m.intended_at, m.settled_at, m.at, m.is_unknown)
             for m in opened.records.messages()
         ]
-        assert told == [
+        assert rows == [
             (1, "Ada", "sent", "accepted", NOW, NOW + 2, NOW + 2, False),
             (1, "bob", "unknown", "no-answer", NOW + 1, NOW + 3, NOW + 3, True),
             (1, "ada", "open", None, NOW + 4, None, NOW + 4, True),

@@ -47,9 +47,9 @@ def sent_to_all(path: Path, *, killed: Path | None = None) -> None:
 def forgotten(path: Path) -> int:
     """How many names of users who were sent a code the ledger knows nothing of."""
     with LedgerFile(path) as ledger:
-        known = [ledger.history(Identity(names(n).username)).sent for n in range(USERS)]
-        known += [ledger.history(Identity(f"sub-{n}")).sent for n in range(1, USERS, 2)]
-    return sum(not sent for sent in known)
+        times = [ledger.history(Identity(names(n).username)).sent for n in range(USERS)]
+        times += [ledger.history(Identity(f"sub-{n}")).sent for n in range(1, USERS, 2)]
+    return sum(not sent for sent in times)
 
 
 # -- a lost `-wal` ---------------------------------------------------------------------

@@ -25,8 +25,8 @@ def anyio_backend() -> str:
 
 @pytest.fixture
 async def check(anyio_backend: str) -> AsyncIterator[Check]:
-    async with Check().running() as made:
-        yield made
+    async with Check().running() as server:
+        yield server
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ async def test_a_query_stays_behind_the_signal(check: Check) -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(
-    ("answers", "told"),
+    ("answers", "sentence"),
     [
         ([500], "HTTP status 500"),
         ([404], "HTTP status 404"),
@@ -102,11 +102,11 @@ async def test_a_query_stays_behind_the_signal(check: Check) -> None:
 )
 @pytest.mark.usefixtures("soon")
 async def test_ping_is_attempted_twice_then_warned_of_without_its_url(
-    check: Check, answers: list[int], told: str
+    check: Check, answers: list[int], sentence: str
 ) -> None:
     check.answers = [200, *answers]
     warned = await pinged(check.url, summary())
-    assert warned == [f"A ping to 127.0.0.1 failed ({told}). The run is not affected."]
+    assert warned == [f"A ping to 127.0.0.1 failed ({sentence}). The run is not affected."]
     assert check.signals == ["/start", "", ""]
 
 

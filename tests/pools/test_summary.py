@@ -38,10 +38,10 @@ def test_the_one_summary_adds_up_and_shows_no_name() -> None:
                                   reasons={Reason.ACCEPTED: 1, Reason.NO_ANSWER: 1}),
          "c": InputError("ada@example.com is no file.")}, (left,),
     )  # fmt: skip
-    told = summary.as_json()
-    assert told["pools"]["c"] == {"error": "a***@e*** is no file.", "exit_code": 2}
-    del told["pools"]
-    assert told == {
+    content = summary.as_json()
+    assert content["pools"]["c"] == {"error": "a***@e*** is no file.", "exit_code": 2}
+    del content["pools"]
+    assert content == {
         "schema": 1,
         "counts": {str(outcome): 0 for outcome in Outcome} | {"sent": 3, "unknown": 1},
         "reasons": {"sent/accepted": 3, "unknown/no-answer": 1},

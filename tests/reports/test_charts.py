@@ -79,13 +79,13 @@ def test_throttled_requests_are_placed_by_samples() -> None:
         Sample(100.5 + n, throttled, 10.0, 25.0) for n, throttled in enumerate([0, 0, 3, 3, 4])
     )
     chart = drawn(of_time({100: 5, 104: 5}, {}, {104: 99}, samples, 25.0))
-    found = {
+    heights = {
         column.x: bar.height / (BASE - TOP) * float(chart.upwards[-1].label)
         for column in chart.columns
         for bar in column.bars
         if bar.kind == "throttled"
     }
-    assert found == {20.4: pytest.approx(3), 40.4: pytest.approx(1)}
+    assert heights == {20.4: pytest.approx(3), 40.4: pytest.approx(1)}
     assert {line.kind for line in chart.lines} == {"pace"}
     assert len(chart.lines) == 4
 

@@ -44,10 +44,10 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
 
-def simulated(*names: str, header: str = "username", **given: Any) -> Settings:
+def simulated(*names: str, header: str = "username", **changes: Any) -> Settings:
     Path("users.csv").write_text("\n".join([header, *names]) + "\n")
     facts: dict[str, Any] = {"report": "report.csv", "rate": 1000.0, "timeout": 0.3}
-    return Settings(users="users.csv", simulate=True, **(facts | given))
+    return Settings(users="users.csv", simulate=True, **(facts | changes))
 
 
 async def test_results_come_as_users_settle_and_the_summary_at_the_end(
@@ -175,7 +175,7 @@ async def test_run_that_is_stopped_before_it_sends_changes_nothing(dry_run: bool
 
 
 @pytest.mark.parametrize(
-    ("given", "error", "told"),
+    ("arguments", "error", "sentence"),
     [
         ({"metadata": (("locale", "@lang"),)}, InputError, "no column 'lang'"),
         ({"username_column": "name"}, InputError, "name"),
@@ -187,10 +187,10 @@ async def test_run_that_is_stopped_before_it_sends_changes_nothing(dry_run: bool
     ],
 )
 async def test_what_is_wrong_is_raised_before_any_message(
-    given: dict[str, Any], error: type[BatchResendError], told: str
+    arguments: dict[str, Any], error: type[BatchResendError], sentence: str
 ) -> None:
-    settings = simulated("ada", **given)
-    with pytest.raises(error, match=told):
+    settings = simulated("ada", **arguments)
+    with pytest.raises(error, match=sentence):
         async with open_run(settings) as running:
             async for _ in running:
                 pytest.fail("nobody was asked for")
@@ -306,7 +306,7 @@ async def test_a_simulation_with_a_ledger_of_its_own_remembers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "mode", "told"),
+    ("content", "mode", "sentence"),
     [
         (b"\n", 0o600, "holds no client secret"),
         (b"two words", 0o600, "holds no client secret"),
@@ -316,12 +316,12 @@ async def test_a_simulation_with_a_ledger_of_its_own_remembers() -> None:
     ],
 )
 async def test_a_secret_file_that_holds_no_secret_is_refused(
-    content: bytes, mode: int, told: str
+    content: bytes, mode: int, sentence: str
 ) -> None:
     path = Path("secret")
     path.write_bytes(content)
     path.chmod(mode)
-    with pytest.raises(InputError, match=told) as refused:
+    with pytest.raises(InputError, match=sentence) as refused:
         async with open_run(simulated("ada", client_secret_file="secret")) as running:
             async for _ in running:
                 pytest.fail("nobody was asked for")

@@ -278,8 +278,8 @@ class Soak:
                 except* (Pulled, anyio.BrokenResourceError):
                     pass
         if not plug.is_pulled:
-            told = sorted(result.row for result in report.results)
-            assert told == list(range(1, rows + 1)), "every row exactly once"
+            numbers = sorted(result.row for result in report.results)
+            assert numbers == list(range(1, rows + 1)), "every row exactly once"
         return rows, code, plug.is_pulled
 
 

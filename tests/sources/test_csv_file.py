@@ -101,17 +101,17 @@ async def test_the_delimiter_is_the_most_frequent_outside_quotes(
     assert list(rows[0].attributes.values())[:1] == (["x"] if "a" in header[8:] else [])
 
 
-@pytest.mark.parametrize(("given", "char"), [("\\t", "\t"), ("TAB", "\t"), (":", ":"), (";", ";")])
-async def test_a_delimiter_can_be_given(users: Path, given: str, char: str) -> None:
+@pytest.mark.parametrize(("option", "char"), [("\\t", "\t"), ("TAB", "\t"), (":", ":"), (";", ";")])
+async def test_a_delimiter_can_be_given(users: Path, option: str, char: str) -> None:
     users.write_text(f"username{char}a,b,c\nada{char}x\n")
-    _, rows = await read(users, delimiter=given)
+    _, rows = await read(users, delimiter=option)
     assert [(row.username, dict(row.attributes)) for row in rows] == [("ada", {"a,b,c": "x"})]
 
 
-@pytest.mark.parametrize("given", ["", ",,", '"', "\n", "\0"])
-def test_what_delimits_nothing_is_wrong_usage(given: str) -> None:
+@pytest.mark.parametrize("option", ["", ",,", '"', "\n", "\0"])
+def test_what_delimits_nothing_is_wrong_usage(option: str) -> None:
     with pytest.raises(UsageError, match="--delimiter"):
-        FileSource("users.csv", delimiter=given)
+        FileSource("users.csv", delimiter=option)
 
 
 @pytest.mark.parametrize("header", [True, False])

@@ -60,7 +60,7 @@ async def test_a_gzipped_file_is_known_by_its_ending(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("start", "told"),
+    ("start", "sentence"),
     [
         (
             gzip.compress(b"username\n", mtime=0),
@@ -69,11 +69,11 @@ async def test_a_gzipped_file_is_known_by_its_ending(tmp_path: Path) -> None:
     ],
 )
 async def test_what_is_no_text_at_all_is_called_by_its_name(
-    users: Path, start: bytes, told: str
+    users: Path, start: bytes, sentence: str
 ) -> None:
     users.write_bytes(start + bytes(range(256)))
     for options in ({}, {"encoding": "latin-1"}):
-        assert (await refusal(users, **options)).startswith(f" is {told}")
+        assert (await refusal(users, **options)).startswith(f" is {sentence}")
 
 
 async def test_what_cannot_be_opened_is_named(

@@ -84,13 +84,13 @@ class FakeBooks:
             raise Killed
         self.writes += 1
         for finding in findings:
-            known = self.messages[int(finding.doubt.id)]
-            assert known.is_unknown
+            message = self.messages[int(finding.doubt.id)]
+            assert message.is_unknown
             if finding.reason is not None and finding.reason.outcome is Outcome.NOT_ATTEMPTED:
-                self.taken_back.append(self.messages.pop(known.number))
+                self.taken_back.append(self.messages.pop(message.number))
                 continue
-            self.messages[known.number] = replace(
-                known, reason=finding.reason, settled_at=finding.at, evidence=finding.evidence
+            self.messages[message.number] = replace(
+                message, reason=finding.reason, settled_at=finding.at, evidence=finding.evidence
             )
 
 

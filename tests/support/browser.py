@@ -40,7 +40,7 @@ class Opened:
         return cells
 
     @property
-    def found(self) -> str:
+    def status(self) -> str:
         return str(self.js("return document.getElementById('found').textContent"))
 
     @property

@@ -51,10 +51,10 @@ def tool(name: str) -> str:
     """The path of a program that may be there, beside this Python or on PATH; else skip."""
     beside = os.fspath(Path(sys.executable).parent)
     path = f"{beside}{os.pathsep}{os.environ['PATH']}{os.pathsep}/usr/sbin"
-    found = shutil.which(name, path=path)
-    if found is None:
+    result = shutil.which(name, path=path)
+    if result is None:
         pytest.skip(f"{name} is not installed: the example is not validated by it")
-    return found
+    return result
 
 
 def printed(*command: str | Path) -> tuple[int, str]:

@@ -52,20 +52,20 @@ WISH = ProposedRun(
 )
 
 
-def facts(**given: Any) -> Facts:
-    return replace(GOOD, **given)
+def facts(**changes: Any) -> Facts:
+    return replace(GOOD, **changes)
 
 
-def pool(**given: Any) -> Facts:
-    return facts(pool=replace(POOL, **given))
+def pool(**changes: Any) -> Facts:
+    return facts(pool=replace(POOL, **changes))
 
 
-def own_sender(**given: Any) -> Facts:
-    return facts(pool=replace(POOL, by_ses=False, **given), ses=None)
+def own_sender(**changes: Any) -> Facts:
+    return facts(pool=replace(POOL, by_ses=False, **changes), ses=None)
 
 
-def wish(**given: Any) -> ProposedRun:
-    return replace(WISH, **given)
+def wish(**changes: Any) -> ProposedRun:
+    return replace(WISH, **changes)
 
 
 FORBIDDEN = Unknown("x:Y", Why.FORBIDDEN, "AccessDeniedException")
@@ -74,8 +74,8 @@ FORBIDDEN = Unknown("x:Y", Why.FORBIDDEN, "AccessDeniedException")
 NOT_FOUND = Unknown("x:Y", Why.NOT_FOUND, "ResourceNotFoundException")
 
 
-def reach(**given: Any) -> Facts:
-    return facts(reach=ReachFacts(**given))
+def reach(**changes: Any) -> Facts:
+    return facts(reach=ReachFacts(**changes))
 
 
 BOTH = ("BOUNCE", "COMPLAINT")

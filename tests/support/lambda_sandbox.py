@@ -24,11 +24,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Died(Exception):
-    """The function raised, or its process is gone; `told` is Lambda's answer."""
+    """The function raised, or its process is gone; `error` is the response of Lambda."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(f"{kind}: {message}")
-        self.told = {"errorType": kind, "errorMessage": message}
+        self.error = {"errorType": kind, "errorMessage": message}
 
 
 @dataclass
@@ -48,8 +48,8 @@ class Sandbox:
         limit.start()
         began = time.monotonic()
         try:
-            given = {"event": event, "environment": environment, "seconds": seconds}
-            self.process.stdin.write(json.dumps(given) + "\n")
+            request = {"event": event, "environment": environment, "seconds": seconds}
+            self.process.stdin.write(json.dumps(request) + "\n")
             self.process.stdin.flush()
             line = self.process.stdout.readline()
         except BrokenPipeError:  # it was killed while it waited for an event
@@ -62,10 +62,10 @@ class Sandbox:
             if time.monotonic() - began >= HANGS:
                 raise Died("Sandbox.Timedout", f"Task timed out after {HANGS:.2f} seconds")
             raise Died("Runtime.ExitError", "RequestId: 1 Error: Runtime exited")
-        told = json.loads(line)
-        if "error" in told:
-            raise Died(*told["error"])
-        return told["answer"]
+        response = json.loads(line)
+        if "error" in response:
+            raise Died(*response["error"])
+        return response["answer"]
 
 
 class Sandboxes:
@@ -148,13 +148,15 @@ def _inside() -> None:
 
     answers, sys.stdout = sys.stdout, sys.stderr
     for line in sys.stdin:
-        given = json.loads(line)
-        os.environ.update(given["environment"])
+        request = json.loads(line)
+        os.environ.update(request["environment"])
         try:
-            told: dict[str, Any] = {"answer": handler(given["event"], Context(given["seconds"]))}
+            response: dict[str, Any] = {
+                "answer": handler(request["event"], Context(request["seconds"]))
+            }
         except Exception as error:
-            told = {"error": [type(error).__name__, str(error)]}
-        answers.write(json.dumps(told) + "\n")
+            response = {"error": [type(error).__name__, str(error)]}
+        answers.write(json.dumps(response) + "\n")
         answers.flush()
 
 

@@ -59,24 +59,24 @@ def section(title: str, text: str = ALL) -> str:
 
 def tables(text: str) -> list[list[list[str]]]:
     """All tables of a text: rows of cells, the heading's row first."""
-    found: list[list[list[str]]] = []
+    result: list[list[list[str]]] = []
     before = ""
     for line in text.splitlines():
         if line.startswith("|"):
             if not before.startswith("|"):
-                found.append([])
+                result.append([])
             cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
             if not set("".join(cells)) <= set("- "):
-                found[-1].append(cells)
+                result[-1].append(cells)
         before = line
-    return found
+    return result
 
 
 def table(first: str, text: str = ALL) -> list[list[str]]:
     """The rows of the one table whose heading begins with this cell."""
-    found = [rows[1:] for rows in tables(text) if rows[0][0] == first]
-    assert len(found) == 1, f"{len(found)} tables begin with {first!r}"
-    return found[0]
+    result = [rows[1:] for rows in tables(text) if rows[0][0] == first]
+    assert len(result) == 1, f"{len(result)} tables begin with {first!r}"
+    return result[0]
 
 
 def code(cell: str) -> list[str]:

@@ -112,8 +112,8 @@ class Program:
         return read_report((self.folder / file).read_text(encoding="utf-8"))
 
     def summary(self, file: str = "summary.json") -> dict[str, Any]:
-        found: dict[str, Any] = json.loads((self.folder / file).read_text(encoding="utf-8"))
-        return found
+        content: dict[str, Any] = json.loads((self.folder / file).read_text(encoding="utf-8"))
+        return content
 
 
 def ended(process: Any, stdin: str | None = None) -> Ended:
@@ -161,9 +161,9 @@ def read_report(text: str) -> list[dict[str, str]]:
 
 def became(report: list[dict[str, str]]) -> dict[str, str]:
     """What became of each user; every user once."""
-    found = {row["username"]: f"{row['outcome']}/{row['reason']}" for row in report}
-    assert len(found) == len(report)
-    return found
+    result = {row["username"]: f"{row['outcome']}/{row['reason']}" for row in report}
+    assert len(result) == len(report)
+    return result
 
 
 def rows(report: list[dict[str, str]]) -> list[int]:

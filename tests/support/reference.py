@@ -103,14 +103,14 @@ def _meaning(row: Option) -> str:
 
 def pages() -> dict[str, str]:
     """The pages as they should be, by their paths."""
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for (folder, first), table in tables().items():
         path = f"batch_resend/{folder}/README.md"
-        lines = found.get(path, (ROOT / path).read_text("utf-8")).split("\n")
+        lines = texts.get(path, (ROOT / path).read_text("utf-8")).split("\n")
         start = next(n for n, line in enumerate(lines) if line.startswith(f"| {first} |")) + 2
         end = next(n for n in range(start, len(lines)) if not lines[n].startswith("|"))
-        found[path] = "\n".join([*lines[:start], *table, *lines[end:]])
-    return found
+        texts[path] = "\n".join([*lines[:start], *table, *lines[end:]])
+    return texts
 
 
 if __name__ == "__main__":

@@ -55,20 +55,20 @@ class SmallAws:
         body = await request.read()
         target = request.headers.get("X-Amz-Target", "")
         if is_cbor(request):
-            operation, told = request.path.rpartition("/")[2], flat(cbor.loads(body))
+            operation, parameters = request.path.rpartition("/")[2], flat(cbor.loads(body))
         elif target:
-            operation, told = target.rpartition(".")[2], json.loads(body)
-            told = flat(told) if operation in METRICS else told
+            operation, parameters = target.rpartition(".")[2], json.loads(body)
+            parameters = flat(parameters) if operation in METRICS else parameters
         elif operation := REST.get(request.path, ""):
-            told = {name: request.query.getall(name) for name in request.query}
+            parameters = {name: request.query.getall(name) for name in request.query}
         else:
-            told = parse_qs(body.decode())
-            operation = told["Action"][0]
+            parameters = parse_qs(body.decode())
+            operation = parameters["Action"][0]
         scope = re.search(
             r"Credential=[^/]+/\d+/([^/]+)/([^/]+)/", request.headers["Authorization"]
         )
         assert scope
-        self.asked.append(Asked(operation, scope[1], scope[2], told))
+        self.asked.append(Asked(operation, scope[1], scope[2], parameters))
         response = await self.instead(operation, request) if self.instead else None
         if response is not None:  # to older aiohttp an answer is an empty mapping
             return response
@@ -82,8 +82,8 @@ class SmallAws:
         return web.json_response(answer)
 
     def of(self, operation: str) -> Asked:
-        (found,) = [asked for asked in self.asked if asked.operation == operation]
-        return found
+        (request,) = [asked for asked in self.asked if asked.operation == operation]
+        return request
 
 
 REST = {

@@ -29,8 +29,8 @@ HARM = [fate for fate in FATES if fate != "pass"]
 
 
 @contextlib.asynccontextmanager
-async def opened(name: str, *, begin: bool = True, **given: Any) -> AsyncIterator[DynamoLedger]:
-    async with open_ledger(AwsTarget(REGION), TableAddress(name), **given) as ledger:
+async def opened(name: str, *, begin: bool = True, **options: Any) -> AsyncIterator[DynamoLedger]:
+    async with open_ledger(AwsTarget(REGION), TableAddress(name), **options) as ledger:
         if begin:
             await ledger.begin(NOW)
         yield ledger

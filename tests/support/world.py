@@ -109,9 +109,9 @@ class World:
         elif isinstance(event, Noted):
             self.notes.append(event.text)
 
-    def go(self, names: Iterable[str | Candidate] | Listed, **given: Any) -> Summary:
+    def go(self, names: Iterable[str | Candidate] | Listed, **options: Any) -> Summary:
         """Run in virtual time."""
-        summary: Summary = virtually(lambda: self.run(names, **given))
+        summary: Summary = virtually(lambda: self.run(names, **options))
         return summary
 
     async def run(

@@ -16,7 +16,7 @@ import batch_resend as br
 
 def settings() -> br.Settings:
     """Everything that a setting may be given as."""
-    made = br.Settings(
+    options = br.Settings(
         client_id="1example23456789",
         users=Path("users.csv"),
         ledger=Path("ledger.sqlite3"),
@@ -28,12 +28,12 @@ def settings() -> br.Settings:
         metadata={"locale": "@locale"},
         client_secret=lambda: "secret",
     )
-    assert_type(made.users, str | None)
-    assert_type(made.older_than, float | None)
-    assert_type(made.timeout, float)
-    assert_type(made.max_failures, br.MaxFailures)
-    assert_type(made.match, tuple[tuple[str, re.Pattern[str]], ...])
-    return made
+    assert_type(options.users, str | None)
+    assert_type(options.older_than, float | None)
+    assert_type(options.timeout, float)
+    assert_type(options.max_failures, br.MaxFailures)
+    assert_type(options.match, tuple[tuple[str, re.Pattern[str]], ...])
+    return options
 
 
 async def fetched() -> str:
