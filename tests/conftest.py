@@ -36,10 +36,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(autouse=True)
-def nobody_s_aws_settings(
+def without_aws_settings(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Take away the AWS settings, proxies and options of whoever runs the tests."""
+    """Remove the AWS settings, proxies and options of the person who runs the tests."""
     for name in list(os.environ):
         if name.startswith(("AWS_", "BATCH_RESEND_")) or name.upper().endswith("_PROXY"):
             monkeypatch.delenv(name)

@@ -1,4 +1,4 @@
-"""Hostile names and texts: one line, nothing executed, nothing forged, nobody named."""
+"""Hostile names and texts: one line, nothing executed, nothing forged, no name shown."""
 
 import unicodedata
 

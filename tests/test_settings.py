@@ -41,7 +41,7 @@ def test_a_duration_is_a_number_and_a_unit(text: str, seconds: float) -> None:
 @pytest.mark.parametrize(
     "text", ["", "10", "s", "-1s", "1y", "30m1h", "1h30", "1h1h", "1e3s", "ten s"]
 )
-def test_anything_else_is_no_duration(text: str) -> None:
+def test_other_texts_are_refused_as_a_duration(text: str) -> None:
     with pytest.raises(UsageError, match="--timeout"):
         parsing.duration("--timeout", text)
 
@@ -71,12 +71,12 @@ def test_format_is_one_of_four() -> None:
 
 
 @pytest.mark.parametrize(("text", "rate"), [("auto", None), ("25", 25.0), ("0.5", 0.5)])
-def test_a_rate_is_auto_or_requests_a_second(text: str, rate: float | None) -> None:
+def test_rate_is_auto_or_requests_per_second(text: str, rate: float | None) -> None:
     assert rate == parsing.rate("--rate", text)
 
 
 @pytest.mark.parametrize("text", ["", "0", "-1", "fast", "nan", "inf", "1e9"])
-def test_anything_else_is_no_rate(text: str) -> None:
+def test_other_texts_are_refused_as_a_rate(text: str) -> None:
     with pytest.raises(UsageError, match="--rate"):
         parsing.rate("--rate", text)
 
@@ -96,7 +96,7 @@ def test_failures_are_a_number_or_a_part(text: str, expected: MaxFailures) -> No
 
 
 @pytest.mark.parametrize("text", ["", "101%", "-1", "five", "%", "1.5", "²"])
-def test_anything_else_is_no_number_of_failures(text: str) -> None:
+def test_other_texts_are_refused_as_a_number_of_failures(text: str) -> None:
     with pytest.raises(UsageError, match="--max-failures"):
         parsing.max_failures("--max-failures", text)
 
@@ -115,7 +115,7 @@ def test_waves_are_numbers_of_users_and_the_rest(text: str, waves: tuple[int | N
 
 
 @pytest.mark.parametrize("text", ["", "10,", "ten", "10%,rest", "-1", "1.5", "10;20", "²"])
-def test_anything_else_is_no_waves(text: str) -> None:
+def test_other_texts_are_refused_as_waves(text: str) -> None:
     with pytest.raises(UsageError, match="--waves"):
         parsing.waves("--waves", text)
 

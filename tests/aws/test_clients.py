@@ -1,4 +1,4 @@
-"""The ways to AWS: which Region and address, whose secret, and what nobody may read in a log."""
+"""The ways to AWS: Region, endpoint and secret, and what no log may show."""
 
 from __future__ import annotations
 
@@ -79,9 +79,9 @@ async def test_invalid_region_is_one_sentence() -> None:
     [
         {"AWS_ACCESS_KEY_ID": "x"},
         {"AWS_CONFIG_FILE": "[default]\ncredential_process = /bin/false\n"},
-        {"AWS_CONFIG_FILE": "[default]\nrole_arn = arn:x\nsource_profile = nobody\n"},
+        {"AWS_CONFIG_FILE": "[default]\nrole_arn = arn:x\nsource_profile = missing\n"},
     ],
-    ids=["half of a key", "a process that fails", "a role of nobody"],
+    ids=["half of a key", "a process that fails", "a role of no profile"],
 )
 async def test_to_resend_no_credentials_are_looked_for(
     broken: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -279,7 +279,7 @@ def test_a_region_that_there_cannot_be_is_refused(
     with pytest.raises(SettingsError, match=f"There is no Region '{region}'") as caught:
         clients.session(AwsTarget(region))
     assert is_one_sentence(caught.value)
-    # Whoever has an endpoint of their own may call its Region what they like.
+    # A custom endpoint may have any name of a Region.
     clients.session(AwsTarget(region, endpoint_url="http://127.0.0.1:1"))
     monkeypatch.setenv("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", "http://127.0.0.1:1")
     clients.session(AwsTarget(region))
@@ -359,7 +359,7 @@ async def test_custom_endpoint_keeps_other_services_unrequested(
 async def test_no_name_and_no_secret_hash_gets_into_a_debug_log(
     all_is_logged: pytest.LogCaptureFixture,
 ) -> None:
-    logging.getLogger("somebody").debug("is listening")
+    logging.getLogger("other").debug("is listening")
     cognito = Cognito(client=Client(secret="s3cret"))
     request = build(
         AppClient(cognito.client.client_id, "s3cret"), Template(), "ada@example.com", {}

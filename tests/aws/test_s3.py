@@ -1,4 +1,4 @@
-"""Objects in S3: read as one version and whole, written whole or not at all, told in sentences.
+"""Objects in S3: read as one version and whole, written whole or not at all, errors in sentences.
 
 moto's server stands in for S3; where S3 would have to break off, change or lose an
 answer, a small server of our own does.
@@ -58,7 +58,7 @@ def test_an_address_is_a_bucket_and_a_key(path: str, bucket: str, key: str) -> N
     ["s3://", "s3://bucket", "s3://bucket/", "s3://bucket/folder/", "s3:///key", "s3://a b/key",
      "s3://b/key", "s3://bucket/" + "k" * 1025],
 )  # fmt: skip
-def test_a_bucket_or_a_folder_is_no_object(path: str) -> None:
+def test_bucket_or_folder_is_refused_as_an_object(path: str) -> None:
     assert s3_address.is_address(path)
     with pytest.raises(UsageError, match=r"--report .* is not a valid S3 address") as caught:
         s3_address.address("--report", path)
@@ -157,8 +157,8 @@ async def test_missing_permission_is_reported(
 ) -> None:
     bucket.put_object(Key="users.csv", Body=b"username\nada\n")
     iam = boto3.client("iam", region_name="us-east-1", endpoint_url=moto_url, **KEYS)
-    iam.create_user(UserName="nobody-in-s3")
-    key = iam.create_access_key(UserName="nobody-in-s3")["AccessKey"]
+    iam.create_user(UserName="stranger-in-s3")
+    key = iam.create_access_key(UserName="stranger-in-s3")["AccessKey"]
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", key["AccessKeyId"])
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", key["SecretAccessKey"])
     with monkeypatch.context() as patch:
@@ -322,13 +322,13 @@ async def test_object_that_changes_while_read_is_refused(
     assert is_one_sentence(caught.value)
 
 
-async def test_a_lost_answer_is_not_taken_for_somebody_else_s_object(
+async def test_lost_response_does_not_make_our_object_a_foreign_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     failing = Failing(lost=True)
     async with at(failing, monkeypatch) as store:
         await store.put("--report", "s3://bucket/r.csv", iter([b"mine"]), overwrite=False)
-    # The SDK asked again and was told that the object is there: it is ours.
+    # The SDK asked again and was answered that the object is there: it is ours.
     assert failing.completed_with == ["*", "*"]
     assert failing.written is not None
     assert b"mine" in failing.written
@@ -345,7 +345,7 @@ async def test_unsupported_condition_falls_back_to_a_check_before(
     assert failing.written is not None
 
 
-async def test_a_page_in_place_of_s3_is_told_in_one_sentence(
+async def test_page_in_place_of_s3_is_reported_in_one_sentence(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def page(_: web.Request) -> web.Response:

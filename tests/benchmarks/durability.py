@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.durability [USERS]
 
-Each round serves the users at 1,000 requests a second with 64 workers, 20 ms away, twice:
+Each round serves the users at 1,000 requests per second with 64 workers, 20 ms away, twice:
 with the ledger as it is, and with one whose `synchronous` is OFF. Prints the medians.
 """
 
@@ -91,7 +91,7 @@ def main() -> None:
         d: statistics.median(speed for speed, _ in rounds)
         for d, rounds in rounds_by_durability.items()
     }
-    print(f"| ledger | users a second at {RATE:g}/s | microseconds of CPU a user |")
+    print(f"| ledger | users per second at {RATE:g}/s | microseconds of CPU per user |")
     print("| --- | --- | --- |")
     for durable, name in ((False, "that does not sync"), (True, "as it is")):
         cpu = statistics.median(c for _, c in rounds_by_durability[durable]) / users * 1e6

@@ -1,4 +1,4 @@
-"""What a message costs: users a second of CPU, beside what people would write by hand.
+"""The cost of a message: users per second of CPU, beside what people would write by hand.
 
     python -m tests.benchmarks.engine [USERS] [ROUNDS]
 
@@ -10,10 +10,10 @@ seconds of CPU, user and system:
   - aioboto3, defaults, 32 at once
   - batch-resend run: CSV in, ledger and report on, 32 at once, no ceiling that it reaches
 
-"In all" is the whole process, from its start to its end. This program begins at 50 requests a
-second, as an unknown quota demands, and takes some twelve seconds to find out that there is no
-limit; slow seconds cost more CPU a request. "A further user" leaves that, and everybody's
-imports, out: the difference between a run over all users and one over half of them.
+"In all" is the whole process, from its start to its end. This program starts at 50 requests per
+second, as an unknown quota demands, and needs some twelve seconds to detect that there is no
+limit; slow seconds cost more CPU per request. "A further user" leaves that, and the imports of
+all clients, out: the difference between a run over all users and one over half of them.
 """
 
 from __future__ import annotations
@@ -170,7 +170,7 @@ def main() -> None:
     finally:
         server.kill()
     print(
-        "| client | users a second of CPU, in all | to the first | a further user | to the first |"
+        "| client | users per CPU second, in all | to the first | a further user | to the first |"
     )
     print("| --- | --- | --- | --- | --- |")
     first = next(iter(clients))

@@ -5,7 +5,7 @@ controllers can be compared over many quotas, latencies, bursts and enforcement 
 
 A real machine is not punctual: timers wake late, the intent is committed between the slot and
 the request, responses wait to be handled, and a network's delays vary. `Late` is that
-lateness. Whoever compares paces without it compares them on a machine that does not exist.
+lateness. Without it, paces are compared on a machine that does not exist.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The README's picture of the page: redrawn by `python -m tests.benchmarks.picture_of_page`.
 
-A simulated run of made-up users, some of whom fail; then its page in Chromium, from the top
+A simulated run of made-up users, of which some fail; then its page in Chromium, from the top
 down to the reasons.
 """
 

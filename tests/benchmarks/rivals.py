@@ -59,7 +59,7 @@ class SdkAdaptive:
     """The SDK's adaptive mode: CUBIC and a token bucket, in botocore's own classes.
 
     Its rate control alone. The SDK also sleeps before it tries again, and gives a user up
-    after a few attempts; here nobody is given up.
+    after a few attempts; here no user is given up.
     """
 
     concurrency = 32  #: one a thread

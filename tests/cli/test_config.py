@@ -1,4 +1,4 @@
-"""`--config`, `--pool` and `config show`: who beats whom, and what is said of what is wrong."""
+"""`--config`, `--pool` and `config show`: the precedence, and the messages for mistakes."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ WRONG: dict[str, tuple[str, tuple[str, ...], dict[str, str]]] = {
         " --share is set by BATCH_RESEND_SHARE.",
         POOL, {"BATCH_RESEND_SHARE": "7"},
     ),
-    "a variable that is no number": (
+    "a variable that is not a number": (
         "--limit is set by BATCH_RESEND_LIMIT.", POOL, {"BATCH_RESEND_LIMIT": "ten"},
     ),
 }  # fmt: skip
@@ -217,7 +217,7 @@ def complaint(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> str:
-    """The one line that a run has to say; nobody is written to."""
+    """Return the one line that a run writes; nothing is sent."""
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "stdin", io.StringIO())
     Path("my.toml").write_text(file)

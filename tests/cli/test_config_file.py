@@ -169,7 +169,7 @@ def test_a_secret_in_the_file_is_not_repeated(read: Read) -> None:
     assert "verysecret" not in str(refused.value)
 
 
-def test_a_byte_order_mark_and_windows_line_ends_are_no_matter(read: Read) -> None:
+def test_byte_order_mark_and_windows_line_ends_are_accepted(read: Read) -> None:
     assert values(read("\ufeffshare = 0.5\r\nlimit = 1\r\n")) == {"share": "0.5", "limit": "1"}
 
 

@@ -60,7 +60,7 @@ def test_terminal_lines_are_whole_and_the_display_is_removed(
     assert not screen.cursor.hidden
 
 
-def test_a_resized_terminal_is_no_trouble(program: Program) -> None:
+def test_resized_terminal_shows_whole_frames(program: Program) -> None:
     users = program.users(numbered(60))
     said, _ = seen(program, "run", users, *SIMULATED, columns=120, then=40)
     assert "60 rows in " in said

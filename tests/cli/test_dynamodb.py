@@ -56,7 +56,7 @@ def test_a_table_remembers_from_one_machine_to_the_next(
     one = program("status", "ADA@example.com", *AT, *ledger, "--no-mask")
     assert one.code == 0
     assert f"ADA@example.com in the ledger {ledger[1]}: sent" in one.out
-    assert program("status", "nobody", *AT, *ledger).code == 1
+    assert program("status", "stranger", *AT, *ledger).code == 1
 
     lost = program.users(["lost+fin@example.com"], "lost.csv")
     doubt = program("run", lost, *at, *ledger, *AGAIN)

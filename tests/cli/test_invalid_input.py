@@ -108,7 +108,7 @@ BAD = {
     "no UTF-8 in the last row": Bad(
         "not utf-8 near line 3002", files={"users.csv": MANY.encode() + b"jos\xe9,es\n"}
     ),
-    "a missing list of whom not to write to": Bad("nobody.csv", ("--exclude", "nobody.csv")),
+    "a missing exclude list": Bad("missing.csv", ("--exclude", "missing.csv")),
     # Options.
     "an unknown option": Bad("--colour", ("--colour", "red")),
     "a bad variable": Bad("--limit", env={"BATCH_RESEND_LIMIT": "ten"}),
@@ -242,7 +242,7 @@ def test_what_cannot_be_done_is_said_in_one_sentence(
     assert "ada@example.com" not in line
     assert SECRET not in line
     assert (cognito.requests, cognito.deliveries) == (0, {})
-    # Nothing is left behind but the memory of nobody, and nothing was overwritten.
+    # Nothing is left behind but an empty ledger, and nothing was overwritten.
     left = {file for file in complaint.after if file not in complaint.before}
     assert left <= {"state", "ledger.lock", "gone.lock"}
     files = {file: complaint.after[file] for file in complaint.before}
@@ -253,7 +253,7 @@ def test_what_cannot_be_done_is_said_in_one_sentence(
 
 #: What is found wrong before the program does anything, so that no process is needed.
 MISUSED = {
-    "nobody": ("--user-pool-id", []),
+    "no users": ("--user-pool-id", []),
     "a second argument": ("more.csv", ["users.csv", "more.csv"]),
     "no client id": ("--client-id is missing", ["users.csv", "--client-id", ""]),
     "a malformed client id": ("--client-id 'a b'", ["users.csv", "--client-id", "a b"]),
@@ -266,9 +266,9 @@ MISUSED = {
     "metadata twice": ("--metadata a", ["users.csv", "--metadata", "a=1", "--metadata", "a=2"]),
     "a bad rate": ("--rate 'fast'", ["users.csv", "--rate", "fast"]),
     "no rate": ("--rate '0'", ["users.csv", "--rate", "0"]),
-    "a rate that is no number": ("--rate 'nan'", ["users.csv", "--rate", "nan"]),
+    "a rate that is not a number": ("--rate 'nan'", ["users.csv", "--rate", "nan"]),
     "a share of nothing": ("--share 0 ", ["users.csv", "--share", "0"]),
-    "a limit of nobody": ("--limit 0", ["users.csv", "--limit", "0"]),
+    "a limit of no users": ("--limit 0", ["users.csv", "--limit", "0"]),
     "a limit of letters": ("--limit", ["users.csv", "--limit", "ten"]),
     "no workers": ("--concurrency 0", ["users.csv", "--concurrency", "0"]),
     "a limit and a sample": ("--limit and --sample", ["x.csv", "--limit", "1", "--sample", "1"]),

@@ -26,7 +26,7 @@ NAMES = [
     "eve+waf@example.com",
     "gone+missing@example.com",
 ]
-#: How often each is requested: whoever is throttled, or blocked before Cognito, again.
+#: The requests for each user: throttled users, and those blocked before Cognito, get another.
 REQUESTS = {"bob+busy@example.com": 2, "eve+waf@example.com": 3}
 
 
@@ -91,7 +91,7 @@ def test_requests_carry_the_marks_that_the_ledger_knows(
     marks = [find_mark(agent) for agent in agents]
     assert all(marks)
     assert len(set(marks)) == len(marks)
-    # Of whom nothing was sent for certain, as of one that WAF blocks, no intent is left.
+    # If it is certain that nothing was sent, as when WAF blocks, no intent is left.
     assert {name: one.mark for name, one in marked(ledger).items()} == {
         name: find_mark(agents[-1])
         for name, agents in cognito.agents.items()

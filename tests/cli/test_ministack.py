@@ -77,7 +77,7 @@ def client(service: str, url: str) -> Any:
 
 @pytest.fixture
 def app(aws: str) -> str:
-    """An app client of a pool in which everybody is unconfirmed."""
+    """An app client of a pool in which all users are unconfirmed."""
     cognito = client("cognito-idp", aws)
     pool = cognito.create_user_pool(PoolName="shop", AutoVerifiedAttributes=["email"])
     instance = cognito.create_user_pool_client(UserPoolId=pool["UserPool"]["Id"], ClientName="web")

@@ -71,7 +71,7 @@ def test_switch_with_a_value_is_named(
             assert said == f"{name} takes no value, but 'true' was given."
 
 
-#: What is no value of any option that reads one.
+#: A text that is not a valid value of any option that reads one.
 WRONG = "wrong"
 
 

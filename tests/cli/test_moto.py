@@ -29,7 +29,7 @@ from tests.support.program import (
 
 
 class AskedOfMoto:
-    """What moto lacks: ResendConfirmationCode. It notes whom it was asked for, and how."""
+    """What moto lacks: ResendConfirmationCode. It notes the users requested, and how."""
 
     def __init__(self) -> None:
         self.names: Counter[str] = Counter()
@@ -43,7 +43,7 @@ class AskedOfMoto:
         )
         if hash_value != secret_hash(self.secrets[client], name, client):
             self.refused += 1
-            return ActionResult({})  # without details, which is no success
+            return ActionResult({})  # without details, so not a success
         self.names[name] += 1
         self.metadata[name] = response._get_param("ClientMetadata")
         return ActionResult(
@@ -148,7 +148,7 @@ def test_unconfirmed_users_of_a_pool_are_mailed_once(program: Program, at_moto: 
         name: {"locale": attributes["locale"]} if "locale" in attributes else None
         for name, attributes in at_moto.unconfirmed.items()
     }
-    # Whoever was found by listing is known under the address too, without credentials.
+    # A listed user is stored under the address too, without credentials.
     emails = [attributes["email"] for attributes in at_moto.unconfirmed.values()][:5]
     third = program(
         "run", program.users(emails), "--client-id", at_moto.client, "--region", "us-east-1",

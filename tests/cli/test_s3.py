@@ -105,7 +105,7 @@ def test_2000_users_come_from_s3_and_everything_goes_there(
     assert files_left(program) == []
     assert list(shop.bucket.multipart_uploads.all()) == []
 
-    # What is there is not replaced unasked, and nobody is asked for before that is known.
+    # What is there is not replaced unasked, and no request is made before that is known.
     before = cognito.requests
     again = program("run", users, *at, *places, env=shop.env)
     assert again.code == 2
@@ -153,7 +153,7 @@ def test_killed_run_leaves_its_partial_report_and_resumes(
     assert {
         row["username"] for row in so_far if row["outcome"] == "sent"
     } <= {name for name, errors in whole.items() if errors == "skipped/cooling-down"}  # fmt: skip
-    assert files_left(program) == [left]  # nobody's but the operator's to remove
+    assert files_left(program) == [left]  # only the operator removes it
 
 
 def test_a_signal_delivers_what_there_is(

@@ -96,7 +96,7 @@ def test_a_pool_that_verifies_nothing_exits_4(
 def unreachable(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Any]:
-    """A run against a port where nobody listens; it gives up by itself after half a minute."""
+    """A run against a port without a listener; it gives up by itself after half a minute."""
     program = Program(tmp_path_factory.mktemp("unreachable"))
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))  # and does not listen
@@ -112,7 +112,7 @@ def unreachable(
 
 @pytest.fixture(scope="module", autouse=True)
 def begin_what_takes_long(request: pytest.FixtureRequest) -> None:
-    """Let the one run that takes half a minute begin first, so that nobody waits for it."""
+    """Let the one run that takes half a minute start first, so that no test waits for it."""
     if any("unreachable" in item.name for item in request.session.items):
         request.getfixturevalue("unreachable")
 

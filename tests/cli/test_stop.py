@@ -64,7 +64,7 @@ def test_max_failures_stops_a_run_in_which_too_many_fail(
 
 
 def test_the_deadline_stops_a_run(program: Program, cognito: Cognito, at: tuple[str, ...]) -> None:
-    # 200 users at 10 a second do not fit into half a second on any machine.
+    # 200 users at 10 per second do not fit into half a second on any machine.
     users = program.users(numbered(200))
     stopped = program("run", users, *at, *REPORT, *SUMMARY, "--rate", "10", "--deadline", "0.5s")
     assert stopped.code == 3
@@ -158,7 +158,7 @@ def test_second_signal_quits_and_next_run_names_open_users(
 def still_finishes(
     program: Program, cognito: Cognito, at: tuple[str, ...], names: list[str]
 ) -> None:
-    """The same command again serves whoever is left; nobody was written to twice."""
+    """The same command again serves the remaining users; no user gets two codes."""
     while program("run", "users.csv", *at, *AGAIN).code not in {0, 1}:
         pass
     assert rows(program.report()) == list(range(1, len(names) + 1))
@@ -273,7 +273,7 @@ def test_run_killed_repeatedly_sends_to_no_user_twice(
     assert {what for _, what in lines} <= {
         "sent/accepted", "unknown/interrupted", "skipped/cooling-down", "skipped/outcome-unknown",
     }  # fmt: skip
-    # Nobody is told of twice, and whoever was sent nothing is among those in doubt.
+    # No user is reported twice, and users who were sent nothing are among the unknown ones.
     assert {lines[name, "sent/accepted"] for name in sent} == {1}
     assert {lines[name, "unknown/interrupted"] for name in in_doubt} <= {1}
     assert not sent & in_doubt

@@ -77,7 +77,7 @@ def test_listed_users_with_suppressed_address_are_skipped(
 def test_text_messages_go_by_number_and_mails_by_address(
     program: Program, at: tuple[str, ...], cognito: Cognito
 ) -> None:
-    """Whoever has a number gets a text message, so a suppressed address does not matter."""
+    """A user with a number gets a text message, so a suppressed address does not matter."""
     done = program("run", *at, "--yes", *REPORT)
     assert done.code == 0, done.err
     assert became(program.report()) == {

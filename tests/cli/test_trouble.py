@@ -1,4 +1,4 @@
-"""What a new user gets wrong, by real processes: one sentence each, and nobody written to."""
+"""What a new user gets wrong, by real processes: one sentence each, and nothing sent."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def answering(status: int, body: bytes, kind: str) -> Iterator[tuple[str, list[b
 
     class Server(http.server.ThreadingHTTPServer):
         def handle_error(self, *_: object) -> None:
-            pass  # whoever is no longer there to be answered
+            pass  # the client has gone
 
     server = Server(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever)
@@ -80,7 +80,7 @@ def test_foreign_endpoint_ends_the_run_after_five_users(program: Program, status
 
 
 @pytest.mark.parametrize("body", [b"null", b'"sent"', b"[1]"])
-def test_json_that_is_no_object_loses_no_row(program: Program, body: bytes) -> None:
+def test_json_other_than_an_object_loses_no_row(program: Program, body: bytes) -> None:
     """It ended the whole run with an internal error, and 8 of 30 rows reported."""
     users = program.users(numbered(30))
     with answering(200, body, "application/x-amz-json-1.1") as (url, _):
@@ -136,7 +136,7 @@ def test_a_listing_with_a_date_that_is_none_exits_4(program: Program) -> None:
         "Error: The endpoint that should list user pool us-east-1_Pool does not respond as Amazon"
         " Cognito does. Check --endpoint-url, the Region and any proxy."
     ]
-    assert all(b"Username" not in body for body in heard), "nobody was asked for"
+    assert all(b"Username" not in body for body in heard), "no code was requested"
 
 
 def test_odd_region_is_reported_before_it_looks_like_an_outage(program: Program) -> None:

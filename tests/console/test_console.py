@@ -330,7 +330,7 @@ def test_throwaway_ledger_promises_no_resuming() -> None:
 
 
 @pytest.mark.parametrize("end", [NotConfirmed(), Interrupted(Stop.SIGINT)])
-def test_a_choice_not_to_send_is_no_error(end: BatchResendError) -> None:
+def test_choice_not_to_send_is_not_an_error(end: BatchResendError) -> None:
     stream = io.StringIO()
     Console(yes=True, stream=stream).observe(Ended(end))
     assert not without_times(stream.getvalue()).startswith("Error")

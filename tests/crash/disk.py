@@ -23,7 +23,7 @@ _NAME = re.compile(rb'"Username": ?"([^"]+)"')
 
 
 def asked(call: Call) -> list[str]:
-    """For whom a code is asked by what a call writes to a socket."""
+    """Return the user whose code a call requests by what it writes to a socket."""
     return [name.decode() for text in call.texts for name in _NAME.findall(text)]
 
 

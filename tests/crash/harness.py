@@ -141,7 +141,7 @@ class Place:
 
     folder: Path
     names: Sequence[str]
-    shared: str = ""  #: a ledger that is no file
+    shared: str = ""  #: a ledger other than a file
     environment: Mapping[str, str] = field(default_factory=dict)
     patience: float = PATIENCE
     runs: int = field(default=0, init=False)
@@ -287,12 +287,12 @@ class Run:
         return bool(self.process.wait() == -signal.SIGKILL)
 
 
-#: What a row may say of somebody who was sent nothing, without a loss: it names them.
+#: The reasons of a user who was sent nothing, without a loss: the row names them.
 _NAMED = {
     *("interrupted", "outcome-unknown"),
     *("no-answer", "server-error", "trigger-error", "unreadable-answer"),
 }
-#: What a row may say of somebody who was sent a code.
+#: The reasons of a user who was sent a code.
 _SENT = {"accepted", "cooling-down", "send-cap"}
 #: What the simulator refuses, so that nothing goes out.
 _REFUSED = {
@@ -310,7 +310,7 @@ class Verdict:
     users: int = 0
     twice: int = 0  #: users who were sent more than one code
     lost: int = 0  #: users who were neither sent a code nor named, or named wrongly
-    in_doubt: int = 0  #: users whom only a death left in doubt
+    in_doubt: int = 0  #: users that only a death left unknown
     arrived: int = 0  #: of these, how many were sent a code
 
     def __add__(self, other: Verdict) -> Verdict:
@@ -327,7 +327,7 @@ class Verdict:
 
     def doubt(self, deaths: int, what: str) -> str:
         """Say how many were in doubt."""
-        part = f", {self.arrived / self.in_doubt:.0%} of whom had been sent" if self.arrived else ""
+        part = f", {self.arrived / self.in_doubt:.0%} of them had been sent" if self.arrived else ""
         return f"in doubt {self.in_doubt} ({self.in_doubt / max(1, deaths):.1f} per {what}{part})"
 
 

@@ -3,7 +3,7 @@
 First the real command, right after: CloudTrail's records settle every request that arrived. Then
 the same a day later, by the clock that it is handed: what has no record then is `not-recorded`
 where enough of our answered requests around it have one. At last the real program sends again
-to those, and to nobody else.
+to those users alone.
 """
 
 from __future__ import annotations

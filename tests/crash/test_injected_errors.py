@@ -83,14 +83,14 @@ def look(
         f"exit code {ended.code}": ended.code not in {0, 4},
         f"the report has {len(reasons)} rows": (reasons or delivered)
         and not ended.report.tells_every(place.names),
-        "sent a code and not told of": not delivered.keys() <= reported,
+        "sent a code and not reported": not delivered.keys() <= reported,
         "a commit was tried again": committer and any(c.thread == call.thread for c in later),
     }
     if ended.code == 0:
         # SQLite does without a folder's sync, and need not empty the log when all is done.
         spare = f"<{place.ledger.parent}>" in call.arguments or call.at > max(requests)
         wrong["the failure was not heard of"] = not spare
-        wrong["not everybody was served"] = set(reasons.values()) != {"accepted"}
+        wrong["not every user was served"] = set(reasons.values()) != {"accepted"}
     else:
         said = without_times(ended.said).splitlines()
         lines = [line for line in said if line.startswith(("Error:", "Stopped"))]

@@ -23,7 +23,7 @@ from .settling import GOOD, Settled, settle
 KILLS = int(os.environ.get("BATCH_RESEND_KILLS", "1000"))
 _A_STORY = 5  #: kills of one input, before it is let end
 _USERS = 130
-_LATENCY = 0.25  #: seconds; at 50 requests a second a dozen are in flight
+_LATENCY = 0.25  #: seconds; at 50 requests per second a dozen are in flight
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def tale(folder: Path, kills: int, number: int) -> Story:
             reported = {name for name, reason in report.reasons.items() if reason == "accepted"}
             assert reported <= cognito.deliveries.keys(), "sent only with evidence"
             if not killed:
-                break  # everybody has been served
+                break  # all users have been served
         verdict = finish(place, simulator)
         return Story(died, runs + 1, verdict, settle(place, simulator))
 

@@ -80,7 +80,7 @@ def machine(
     rng: random.Random,
     program: Sequence[str],
 ) -> tuple[int, Counter[str]]:
-    """Run on one machine until the end, killed on the way; count kills and who was told sent."""
+    """Run on one machine to the end, with kills; count kills and users reported as sent."""
     died, runs = 0, 0
     counts: Counter[str] = Counter()
     while True:

@@ -119,7 +119,7 @@ def _calls(lines: Sequence[str]) -> Iterator[Call]:
             running[call.thread] = call
             continue
         ended = _RESULT.search(rest)
-        assert ended, f"a line of strace that nobody understands: {line[:200]}"
+        assert ended, f"a line of strace that cannot be read: {line[:200]}"
         call.arguments = rest[: ended.start()]
         if ended[1] != "?":
             call.end, call.result = place, int(ended[1])

@@ -20,7 +20,7 @@ UNGROUPED = {r"\b\d{1,3}\d{3}\b (?:users|rows|messages|codes)": "1,200: group th
 LISTS = {"tests/support/language.py", "tests/docs/test_language.py"}
 MODULES = [
     path
-    for folder in ("batch_resend", "examples")
+    for folder in ("batch_resend", "tests", "examples")
     for path in sorted((ROOT / folder).rglob("*.py"))
     if path.relative_to(ROOT).as_posix() not in LISTS
 ]

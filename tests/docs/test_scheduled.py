@@ -116,7 +116,7 @@ def test_the_service_has_the_time_that_it_needs() -> None:
     assert settings.deadline is not None
     assert _seconds(unit["TimeoutStopSec"][0]) >= settings.timeout + 15
     assert settings.deadline + settings.timeout < _seconds(unit["TimeoutStartSec"][0]) < 3600
-    # What the next start resumes is no failure; what needs a person is.
+    # An exit that the next start resumes is not a failure; one that needs a person is.
     assert unit["SuccessExitStatus"] == ["1 3 143"]
     assert "Restart" not in unit
 

@@ -56,7 +56,7 @@ def test_several_lost_responses_in_a_row_are_an_outage() -> None:
     assert health.silent_for(201.0) == 0.0
 
 
-def test_answers_between_the_silences_are_no_outage() -> None:
+def test_answers_between_the_silences_prevent_an_outage() -> None:
     health = Health(64)
     for n in range(100):
         assert health.heard(n, n + 1, definite=n % HANDFUL == 0) == 0

@@ -105,7 +105,7 @@ def test_pattern_without_an_end_is_named_with_its_row(monkeypatch: pytest.Monkey
         (History(sent=[NOW - 9 * DAY] * 2), REMINDERS, Reason.ELIGIBLE),
         (History(sent=[NOW - 9 * DAY] * 3), REMINDERS, Reason.SEND_CAP),
         (History(sent=[NOW - 9 * DAY] * 4), REMINDERS, Reason.SEND_CAP),
-        # Messages that nobody can prove count as sent, and the reason says that they do.
+        # Unproved messages count as sent, and the reason says that they do.
         (History(unknown=[NOW - HOUR]), ONCE, Reason.OUTCOME_UNKNOWN),
         (History(unknown=[NOW - 90 * DAY]), ONCE, Reason.OUTCOME_UNKNOWN),
         (History(unknown=[NOW - 9 * DAY]), REMINDERS, Reason.ELIGIBLE),

@@ -37,7 +37,7 @@ def test_open_intent_of_a_dead_run_is_reported_once() -> None:
 
 
 def test_skipped_row_names_the_evidence_of_its_earlier_message() -> None:
-    """Whom CloudTrail showed to be sent a code, or has no record of; nobody else's row."""
+    """The rows of users with a code by CloudTrail, or without a record; no other rows."""
     world = World()
     world.ledger.begin(EPOCH)
     for name in ("ada", "bob", "cid", "dan"):

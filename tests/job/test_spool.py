@@ -75,7 +75,7 @@ def test_no_names_differ_in_case_where_none_do() -> None:
 def test_all_rows_of_an_excluded_name_are_excluded() -> None:
     """One row of a file may know the address by which another row's user is excluded."""
     with Spool() as spool:
-        spool.exclude(["whoever"])
+        spool.exclude(["stranger"])
         named(spool, "ada", "bob")
         spool.add([(Planned(3, "ADA", Reason.EXCLUDED), "", None)])
         spool.exclude_all_rows_of_a_name(case_sensitive=True)

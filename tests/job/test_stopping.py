@@ -214,7 +214,7 @@ def test_failing_ledger_stops_sending_at_once(at: int) -> None:
         for result in world.report.results
         if result.reason in {Reason.ACCEPTED, Reason.INTERRUPTED}
     }
-    assert delivered <= names, "nobody was written to and called not attempted"
+    assert delivered <= names, "no user was sent a code and reported as not attempted"
     world.go(users(200))
     assert max(world.cognito.deliveries.values(), default=0) == 1
 

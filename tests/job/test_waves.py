@@ -1,4 +1,4 @@
-"""Waves: nobody of the next one is asked for before the last one is settled and judged."""
+"""Waves: the next one makes no request before the last one is settled and judged."""
 
 from collections import Counter
 from collections.abc import Sequence

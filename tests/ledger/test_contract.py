@@ -44,12 +44,12 @@ async def test_what_was_settled_is_known_to_the_next_run(ledger: Ledger) -> None
         assert not run.is_new
         assert times_of(await run.history("sent")) == ([NOW + 2], [], False)
         assert times_of(await run.history("lost")) == ([], [NOW + 3], False)
-        for name in ("failed", "back", "nobody"):
+        for name in ("failed", "back", "stranger"):
             assert times_of(await run.history(name)) == ([], [], False)
         assert (await run.journal.unknown()).messages == 2
 
 
-async def test_a_request_in_vain_is_known_until_one_is_accepted(ledger: Ledger) -> None:
+async def test_request_without_success_counts_until_one_is_accepted(ledger: Ledger) -> None:
     async with ledger.run() as run:
         await run.send("failed", reason=Reason.USER_NOT_FOUND, at=NOW)
         await run.send("lost", reason=Reason.NO_ANSWER, at=NOW)
@@ -161,7 +161,7 @@ async def test_a_listed_user_is_looked_up_under_each_of_their_names(ledger: Ledg
         await run.send("Ada@example.com")
         assert (await run.history(*account, listed=True)).sent == [NOW]
         assert (await run.history(*twin, listed=True)).sent == [NOW]
-        # A listing wrote to an account: whoever knows only another name of it finds it,
+        # A listing wrote to an account: a lookup by only another name finds it,
         # but another account with the same address is another user.
         await run.send("id-3", "sub-3", "cid@example.com", listed=True)
         for name in ("id-3", "sub-3", "CID@example.com"):
@@ -174,7 +174,7 @@ async def test_a_listed_user_is_looked_up_under_each_of_their_names(ledger: Ledg
 
 
 async def test_account_named_like_anothers_address_is_another_user(ledger: Ledger) -> None:
-    """Whoever signs up with a stranger's address as Username must not take their message."""
+    """An account with a stranger's address as its username must not get their message."""
     ada = ("ada", "sub-1", "ada@example.com", "+15550100")
     stranger = ("ada@example.com", "sub-2", "+15550100")
     async with ledger.run() as run:
@@ -248,7 +248,7 @@ async def test_two_rows_that_name_one_person_are_not_both_sent_to(
             await run.intend(first, at=MUCH_LATER + 1, policy=reminder)
         with pytest.raises(IntentRejected, match="send-cap"):
             await run.intend(first, at=MUCH_LATER + 3600, policy=reminder)
-        await run.intend("somebody", at=MUCH_LATER, policy=reminder)
+        await run.intend("someone", at=MUCH_LATER, policy=reminder)
     assert len(await ledger.messages()) == 3
 
 

@@ -85,7 +85,7 @@ async def test_name_of_more_users_than_a_transaction_can_be_sent_to(
         home = Identity("home@example.com")
         assert len((await ledger.histories([home], NOW))[0].sent) == items.MOST_NAMES
         assert await ledger.make(Intend(home, NOW))
-        # Whoever bears the name has few of their own, so the two meet all the same.
+        # Users of that name have few other names, so the two meet all the same.
         for n in (0, items.MOST_NAMES - 1):
             with pytest.raises(IntentRejected, match="outcome-unknown"):
                 await ledger.make(Intend(Identity(f"id-{n}"), NOW))
@@ -145,9 +145,7 @@ async def test_intent_called_interrupted_can_still_be_withdrawn(name: str) -> No
         assert await messages(mine) == []
 
 
-async def test_an_open_message_that_somebody_took_away_stops_the_run(
-    name: str, moto_url: str
-) -> None:
+async def test_open_message_that_was_removed_stops_the_run(name: str, moto_url: str) -> None:
     async with opened(name) as ledger:
         intent = await ledger.make(Intend(ADA, NOW))
         (id_, _) = ledger._open[intent]

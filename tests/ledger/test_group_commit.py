@@ -20,7 +20,7 @@ def anyio_backend() -> str:
 
 
 class Disk:
-    """A ledger whose sync takes until it is told to go on."""
+    """A ledger whose sync waits until it is released."""
 
     def __init__(self, fail_at: int = 0) -> None:
         self.groups: list[int] = []
@@ -56,7 +56,7 @@ async def test_who_waits_while_the_disk_is_busy_shares_the_next_sync() -> None:
             for _ in range(20):
                 makers.start_soon(make)
             await anyio.wait_all_tasks_blocked()
-            assert not answers, "nobody is told before it is durable"
+            assert not answers, "no caller returns before it is durable"
             disk.go.release(2)
         around.cancel_scope.cancel()
     assert disk.groups == [1, 20]

@@ -1,4 +1,4 @@
-"""Looking at a ledger while a run writes to it: what is seen is whole, and nobody is in the way."""
+"""Reading a ledger while a run writes to it: a whole copy, and no run is blocked."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from batch_resend.ledger.sqlite.snapshot import looking_at
 from batch_resend.model import Reason
 from tests.support.ledgers import apply
 
-# A run in a process of its own: writes so many groups of five, when it is told to. The
+# A run in a process of its own: writes so many groups of five, when it is asked to. The
 # `-wal` is begun anew after every few of them.
 WRITER = """
 import sys
@@ -166,7 +166,7 @@ def test_snapshot_shows_the_log_of_a_killed_run_unchanged(path: Path, writer: Wr
     assert [entry.st_mtime_ns for entry in after[2:]] == [entry.st_mtime_ns for entry in before[2:]]
 
 
-def test_while_somebody_looks_a_run_can_begin_and_write(path: Path) -> None:
+def test_run_can_begin_and_write_during_a_look(path: Path) -> None:
     with LedgerFile(path) as ledger:
         ledger.begin(1.0)
         apply(ledger, [Intend(Identity("ada"), 1.0)])

@@ -77,9 +77,9 @@ def test_forgotten_name_is_in_no_file_but_counts_as_sent(path: Path) -> None:
         for name in accepted:
             assert opened.history(Identity(name)).sent == [NOW + 1]
             assert opened.history(Identity(f"+{name.upper()}")).sent == [NOW + 1]
-        # Once more is no error, and a name that was never there is told.
+        # A repetition raises no error, and a missing name is reported.
         sent = next(name for name in gone if name in accepted)
-        assert opened.records.forget([sent, "nobody"]) == Forgotten(0, ("nobody",))
+        assert opened.records.forget([sent, "stranger"]) == Forgotten(0, ("stranger",))
 
 
 def test_open_intent_of_a_dead_run_can_be_forgotten(

@@ -1,4 +1,4 @@
-"""What is lost or changed between two runs: nobody is forgotten in silence."""
+"""What is lost or changed between two runs: no user is forgotten in silence."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_the_way_out_of_a_lost_wal_is_the_one_that_is_said(path: Path, tmp_path:
 
 
 @pytest.mark.parametrize("read_only", [False, True])
-def test_a_run_without_an_end_that_was_closed_is_no_loss(path: Path, read_only: bool) -> None:
+def test_closed_run_without_an_end_counts_as_no_loss(path: Path, read_only: bool) -> None:
     remember(path, "ada")  # it has no end, and its file was closed in order
     for _ in range(2):
         with LedgerFile(path, read_only=read_only) as ledger:

@@ -57,7 +57,7 @@ class LedgerAgainstADict(RuleBasedStateMachine):
         return self.time
 
     def mine(self, name: str) -> list[dict[str, Any]]:
-        """The messages to whoever bears the name, under any of their names."""
+        """The messages to the users of the name, under any of their names."""
         folded = name.casefold()
         messages = self.messages.values()
         owners = {folded} | {m["name"].casefold() for m in messages if folded in m["aliases"]}

@@ -198,8 +198,8 @@ def test_an_empty_ledger_and_one_without_messages_read_so() -> None:
         "Ledger state/l.sqlite3", "", "No run so far", "",
         "Next: nothing was sent yet. Start a run.",
     ]  # fmt: skip
-    nobody = Confirmations("eu-west-1_Pool")
-    output = lines(status(runs=RUNS[:1], simulated=True, confirmations=nobody), more="")
+    none = Confirmations("eu-west-1_Pool")
+    output = lines(status(runs=RUNS[:1], simulated=True, confirmations=none), more="")
     assert output[1] == "Simulation only: no real messages were sent."
     assert output[-4] == "Confirmed since: 0 of 0 users sent a code, in eu-west-1_Pool"
     assert "no end" not in "\n".join(output)
@@ -211,7 +211,7 @@ def test_run_without_an_end_is_running_or_dead_where_known() -> None:
     output = lines(status(ADA, running=False), more="")
     assert output[5].endswith("  cut off")
     assert output[6] == "  The next run will list the users whose requests this run left open."
-    # The one that goes on is never an earlier one, and has named whom that left.
+    # The active run is never an earlier one, and has named the users that one left.
     earlier = lines(status(ADA, runs=[PastRun(1, NOW), PastRun(2, NOW)], running=True), more="")
     assert [line.split()[-1] for line in earlier[4:6]] == ["off", "progress"]
     assert earlier[6] == ""

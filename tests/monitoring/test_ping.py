@@ -1,4 +1,4 @@
-"""Pings: what is told to whom, and that none of it can harm a run."""
+"""Pings: what is sent where, and that none of it can harm a run."""
 
 import json
 from collections.abc import AsyncIterator
@@ -112,7 +112,7 @@ async def test_ping_is_attempted_twice_then_warned_of_without_its_url(
 
 @pytest.mark.anyio
 @pytest.mark.usefixtures("soon")
-async def test_a_ping_that_succeeds_the_second_time_is_no_trouble(check: Check) -> None:
+async def test_ping_that_succeeds_the_second_time_warns_of_nothing(check: Check) -> None:
     check.answers = [500, 200]
     assert await pinged(check.url, summary()) == []
     assert check.signals == ["/start", "/start", ""]

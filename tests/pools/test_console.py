@@ -107,7 +107,7 @@ async def test_for_programs_the_name_is_a_key_and_not_in_the_text() -> None:
         (["", "2400"], False, 1),
     ],
 )
-async def test_a_mistyped_number_is_asked_for_again_and_not_for_ever(
+async def test_mistyped_number_is_prompted_for_again_a_few_times(
     monkeypatch: pytest.MonkeyPatch, answers: list[str], approved: bool, asked: int
 ) -> None:
     questions: list[str] = []

@@ -38,7 +38,7 @@ def preview(rate: float, users: int, **changed: Any) -> Any:
 
 
 def test_total_names_the_rate_limit_that_pools_share() -> None:
-    # 600 users at 15 a second: 599 / 15 s = 40 s; the third alone: 100 / 25 s = 4 s.
+    # 600 users at 15 per second: 599 / 15 s = 40 s; the third alone: 100 / 25 s = 4 s.
     pools = PoolsPreview(
         {"shop": preview(10, 200), "blog": preview(15, 400),
          "news": preview(25, 101, region="us-east-1")}

@@ -95,7 +95,7 @@ def test_users_with_a_phone_number_get_a_text_message(
         # Text messages take no mail quota.
         ({"mail": own_sender(), "sent": Messages(text=1200)}, "the rate of 25/s",
          "2026-11-23"),
-        # Who may get either, or nobody knows, may get a mail.
+        # Users who may get either, or whose kind is unknown, may get a mail.
         ({"mail": own_sender(), "sent": Messages(either=1200)}, "the mail quota of 50 per day",
          "2026-12-16"),
         ({"mail": own_sender(), "sent": Messages(unknown=1200)}, "the mail quota of 50 per day",

@@ -137,7 +137,7 @@ def services(keys: None, monkeypatch: pytest.MonkeyPatch, moto_url: str) -> None
 
 
 @pytest.mark.usefixtures("services")
-async def test_pool_client_account_and_usage_are_learnt(at_moto: Moto) -> None:
+async def test_pool_client_account_and_usage_are_read(at_moto: Moto) -> None:
     facts = await asked_of_moto(at_moto, secret=at_moto.secret)
     assert facts.pool == PoolFacts(
         account="123456789012",

@@ -213,7 +213,7 @@ def test_later_records_may_still_settle(
     recording: simulated.Recording,
     other: simulated.Recording,
 ) -> None:
-    """Reconciled again and again, under a history that gets better or worse meanwhile.
+    """Reconciled again and again, under a history that gets better or worse between.
 
     A proxy that begins to take the marks away right after the last control is as good as a
     history that begins to lose records there.

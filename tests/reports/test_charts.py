@@ -45,7 +45,7 @@ def test_columns_are_stacked_below_the_ceiling() -> None:
     assert chart.kinds == {"sent", "other", "throttled", "ceiling"}
     assert [tick.label for tick in chart.upwards] == ["0", "5", "10", "15", "20"]
     first, second, fourth = chart.columns
-    # 20 a second are 180 pixels, so 5 are 45.
+    # 20 per second are 180 pixels, so 5 are 45.
     assert [(bar.kind, bar.y, bar.height) for bar in first.bars] == [
         ("sent", BASE - 90, 90.0),
         ("other", BASE - 135, 45.0),

@@ -46,9 +46,9 @@ class Sender(Protocol):
 
 Skin = Callable[[Cognito], AbstractAsyncContextManager[Sender]]
 
-#: How long a skin listens to silence: short, for in these tests nobody is merely slow.
+#: How long a skin waits for a response: short, because no response is merely slow here.
 TIMEOUT = 0.3
-#: More than this is no answer of Cognito's.
+#: The maximum size of a response from Cognito.
 LONGEST = 1 << 20
 
 
@@ -232,7 +232,7 @@ CASES = [
     Case(
         "ada+busy@example.com",
         Reply(Wire.ANSWERED, 429, retry_after=1.0),
-        Reason.STOPPED,  # throttled: it is no failure, and tried again
+        Reason.STOPPED,  # throttled: not a failure, and tried again
     ),
     Case(
         "ada+error@example.com",
@@ -256,10 +256,10 @@ CASES = [
 
 
 def parts(reply: Reply) -> tuple[object, ...]:
-    """Return what a reply tells.
+    """Return the parts of a reply that count.
 
-    Without an answer nothing was read, and a text without a code is nobody's: a client
-    may put there what it likes.
+    Without a response nothing was read. A text without a code does not count: a client may
+    set any.
     """
     if reply.wire is not Wire.ANSWERED:
         return (reply.wire,)
@@ -275,7 +275,7 @@ async def test_a_user_gets_the_same_answer_by_every_way(skin: Skin, case: Case) 
     assert parts(reply) == parts(case.reply)
     assert judge(reply).reason is case.reason
     assert dict(cognito.deliveries) == ({case.username: 1} if case.delivered else {})
-    # One call is one request: nobody on the way tried again or followed a redirect.
+    # One call is one request: no layer tried again or followed a redirect.
     assert (cognito.requests, cognito.misdirected) == (1, 0)
 
 

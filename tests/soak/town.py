@@ -1,13 +1,13 @@
 """Days of an hourly cron, in virtual time: people sign up and confirm, and things go wrong.
 
 Judged by what the simulated Cognito delivered and when, never by the ledger or a report.
-The policy is a reminder's with shorter times, so that within three days everybody comes to
-the cooldown, to the cap and to their end:
+The policy is a reminder's with shorter times, so that within three days all users reach
+the cooldown, the cap and their end:
 
     --older-than 1h --newer-than 12h --cooldown 150m --max-sends 3
 
-and every six hours `ledger purge --older-than 24h --entirely`. That forgets nobody who could
-be written to: a message is younger than its user, so whoever it went to is too old by then.
+and every six hours `ledger purge --older-than 24h --entirely`. That forgets no user who could
+get a code: a message is younger than its user, so its user is too old by then.
 
 What goes wrong: answers are lost, connections break, 5xx, captive portals, AWS WAF, outages
 of up to two minutes, a quota that changes from minute to minute, runs that are killed (a plug
@@ -65,7 +65,7 @@ FAULTS = (
 
 @dataclass(slots=True)
 class Person:
-    """What the world knows of somebody, and the program does not."""
+    """What the world knows of a user, and the program does not."""
 
     plain: bool
     confirmed: bool = False
@@ -73,7 +73,7 @@ class Person:
 
 
 class Town(Cognito):
-    """A pool in which life goes on whenever somebody asks."""
+    """A pool in which time passes at each request."""
 
     def __init__(self, rng: random.Random, *, sign_ups: int) -> None:
         super().__init__(Pool(), quota=Quota(self._rate))
@@ -139,7 +139,7 @@ class Town(Cognito):
         self.judge(person)
 
     def judge(self, person: Person) -> None:
-        """Count somebody's messages, and the time between them."""
+        """Count a user's messages, and the time between them."""
         self.written[len(person.messages)] += 1
         for (first, was_off), (second, is_off) in zip(
             person.messages, person.messages[1:], strict=False
@@ -224,7 +224,7 @@ class Soak:
                 ledger.records.purge(true + self._off - PURGE_AFTER, entirely=True)
         with LedgerFile(path) as ledger:
             (messages,) = ledger._db.execute("SELECT count(*) FROM messages").fetchone()
-        town._places.clear()  # the listing's tokens, which nobody uses again
+        town._places.clear()  # the listing's tokens, which are not used again
         return Hour(
             hour=hour,
             off=self._off / HOUR,

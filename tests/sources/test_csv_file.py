@@ -54,7 +54,7 @@ async def test_control_characters_are_kept_for_the_plan_to_refuse(users: Path) -
     assert await names(users) == ["a\0b", "\x1b[31m", "\x7f"]
 
 
-async def test_blank_lines_are_no_rows_but_lines_of_delimiters_are(users: Path) -> None:
+async def test_blank_lines_make_no_rows_but_lines_of_delimiters_do(users: Path) -> None:
     users.write_text("\n  \nusername,lang\n\nada,\n \u00a0\t\n,\n\r\nbob,\n\n")
     _, rows = await read(users)
     assert [(row.row, row.username) for row in rows] == [(1, "ada"), (2, ""), (3, "bob")]

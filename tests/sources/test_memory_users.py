@@ -131,7 +131,7 @@ async def test_memory_stays_flat() -> None:
 
 
 @pytest.mark.parametrize("users", ["users.csv", b"users", {"username": "ada"}, 7])
-async def test_what_is_no_collection_is_refused(users: Any) -> None:
+async def test_users_other_than_a_collection_are_refused(users: Any) -> None:
     with pytest.raises(UsageError, match="users=") as caught:
         await read(users)
     assert is_one_sentence(caught.value)

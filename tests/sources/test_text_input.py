@@ -68,9 +68,7 @@ async def test_a_gzipped_file_is_known_by_its_ending(tmp_path: Path) -> None:
         ),
     ],
 )
-async def test_what_is_no_text_at_all_is_called_by_its_name(
-    users: Path, start: bytes, sentence: str
-) -> None:
+async def test_binary_file_is_called_by_its_kind(users: Path, start: bytes, sentence: str) -> None:
     users.write_bytes(start + bytes(range(256)))
     for options in ({}, {"encoding": "latin-1"}):
         assert (await refusal(users, **options)).startswith(f" is {sentence}")
@@ -84,7 +82,7 @@ async def test_what_cannot_be_opened_is_named(
     with pytest.raises(InputError, match=r"a\\x00b is not a valid file name"):
         await read("a\0b")
 
-    def denied(*_: object) -> int:  # the tests may run as root, whom nothing is denied
+    def denied(*_: object) -> int:  # the tests may run as root, who is denied nothing
         raise PermissionError(errno.EACCES, "Permission denied")
 
     users.write_text("username\nada\n")

@@ -138,7 +138,7 @@ def test_several_pools_at_once_are_refused_and_one_is_not(tmp_path: Path) -> Non
         read_settings([*config, "--all-pools"])
 
 
-def test_a_variable_that_is_no_option_s_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variable_without_an_option_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BATCH_RESEND_DRYRUN", "1")
     with pytest.raises(
         UsageError, match="BATCH_RESEND_DRYRUN is set, but no option has this variable"
@@ -182,7 +182,7 @@ def test_unusable_ledger_fails_a_batch_before_any_request(cloud: Cloud, cognito:
     assert cognito.requests == 0
 
 
-def test_nothing_is_raised_once_somebody_was_written_to(
+def test_nothing_is_raised_once_a_code_was_sent(
     cloud: Cloud, cognito: Cognito, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = cloud.plan(cloud.put(numbered(3)))
@@ -198,7 +198,7 @@ def test_nothing_is_raised_once_somebody_was_written_to(
     assert answer["problem"] == answer["why"] == "RuntimeError"  # and not its text
     assert (answer["exit_code"], answer["again"]) == (4, False)
 
-    # Its report is there all the same: the next try asks for nobody, and the end tells of all.
+    # Its report is there: the next attempt makes no request, and the end reports all users.
     monkeypatch.setattr(PreparedRun, "send", inner)
     assert cloud.send(plan)["outcomes"] == {"sent/accepted": [1, 2, 3]}
     cloud.merge(plan)

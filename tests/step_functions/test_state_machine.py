@@ -234,7 +234,7 @@ def kill_at(request: int, cloud: Cloud, cognito: Cognito, patched: pytest.Monkey
     patched.setattr(cognito, "answer", kill_and_answer)
 
 
-def told_by(answers: list[dict[str, Any]]) -> dict[int, str]:
+def outcomes_of(answers: list[dict[str, Any]]) -> dict[int, str]:
     """What the answers say of each row; of every row once."""
     pairs = [(row, outcome) for answer in answers for outcome, at in answer["outcomes"].items()
              for row in at]  # fmt: skip
@@ -272,7 +272,7 @@ def test_every_user_is_accounted_for_when_some_fail(cloud: Cloud, cognito: Cogni
     answers = [
         json.loads(execution) for execution in cloud.function.answers if '"outcomes"' in execution
     ]
-    assert Counter(told_by(answers).values()) == {
+    assert Counter(outcomes_of(answers).values()) == {
         execution: count for execution, count in counts.items() if execution != "skipped/duplicate"
     }
     assert max(map(len, cloud.function.answers)) < 10_000
@@ -326,7 +326,7 @@ def test_killed_batch_is_read_from_the_ledger_and_never_resent(
     cloud.function.environment["WORKERS"] = "1"
     kill_at(35, cloud, cognito, monkeypatch)  # in the middle of the second batch
     execution = cloud.run(users, "--rate", "20")
-    # A failed batch among three is tolerated by the interpreter, whatever it was told.
+    # A failed batch among three is tolerated by the interpreter, whatever its settings.
     assert (execution["status"], execution["error"]) == ("FAILED", "Unfinished")
     died = cloud.function.called("send")[1]
     assert (died["batch"], len(cloud.function.called("send"))) == (2, 3)
@@ -357,7 +357,7 @@ def test_killed_batch_is_read_from_the_ledger_and_never_resent(
     assert [row["username"] for row in report] == names
     assert {row["username"] for row in report if row["outcome"] == "sent"} == {*names} - {*asked}
 
-    # Once more: nobody is even asked for. Nor by a new execution.
+    # Once more: no request is made. Nor by a new execution.
     requests = cognito.requests
     assert cloud.function.invoke(died)["stopped_by"] is None
     assert cloud.run(users, name="again")["status"] == "SUCCEEDED"

@@ -28,7 +28,7 @@ class Kept:
     request_id: str = ""
     evidence: str = ""
     delivered: bool = False
-    record_id: str = ""  #: of Cognito's own record, also where no response told it
+    record_id: str = ""  #: of Cognito's own record, also if no response had it
     names: frozenset[bytes] = frozenset()
 
     @property

@@ -6,7 +6,7 @@ does to a request is its fate:
   pass     handed on, and the answer back
   before   lost on its way there
   after    handed on; the answer is lost
-  late     lost for whoever waits, and handed on a little later all the same
+  late     lost for the client, and handed on a little later all the same
   twice    handed on twice; the second answer is given
   500      refused by DynamoDB with an internal error
   broken   handed on, and answered with an internal error
@@ -156,7 +156,7 @@ class Line:
             )
 
     def _hang_up(self, request: web.Request) -> web.Response:
-        if request.transport is not None:  # else nobody waits any more
+        if request.transport is not None:  # else the client has gone
             request.transport.abort()
         return web.Response()
 

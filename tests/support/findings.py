@@ -242,7 +242,7 @@ FINDINGS: dict[str, tuple[Facts, ProposedRun, str, Level, str]] = {
     "Cognito's own sender, users not counted": (
         own_sender(), wish(users=None), "mail quota", WARNING, "so all of the pool's 5,000 users",
     ),
-    "Cognito's own sender, nobody knows how many": (
+    "Cognito's own sender, number of users not known": (
         own_sender(users=0), wish(users=None), "mail quota", WARNING,
         "Make sure that this is enough",
     ),
@@ -280,7 +280,7 @@ FINDINGS: dict[str, tuple[Facts, ProposedRun, str, Level, str]] = {
         "The quota is 200 per second (enforced now), the rate limit 100. 1,200 users take at "
         "least 12 s.",
     ),
-    "Service Quotas where the enforced rate is not told": (
+    "Service Quotas without the enforced rate": (
         facts(provisioned=FORBIDDEN, applied=80.0), wish(share=0.25), "pace", OK,
         "The quota is 80 per second (Service Quotas), the rate limit 20.",
     ),
@@ -303,7 +303,7 @@ FINDINGS: dict[str, tuple[Facts, ProposedRun, str, Level, str]] = {
         facts(usage=Usage(peak=3.0, throttled=7)), WISH, "usage", WARNING,
         "Other traffic was throttled 7 times",
     ),
-    # what was not learnt
+    # what could not be determined
     "a forbidden pool": (
         facts(pool=FORBIDDEN), WISH, "pool", WARNING,
         "Could not determine the pool's settings; allow x:Y",

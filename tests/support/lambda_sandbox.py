@@ -2,7 +2,7 @@
 
 `python -m tests.support.lambda_sandbox` is the inside: an event a line comes in, an answer a
 line goes out. `Sandboxes` is the outside: it keeps processes and says what Lambda would say of
-one that died. What time the function is told to have and what it gets are two: a busy machine
+one that died. The time that the function sees and the time that it gets differ: a busy machine
 may need minutes for what Lambda does in seconds.
 """
 
@@ -58,7 +58,7 @@ class Sandbox:
             limit.cancel()
             self.event = None
         if not line:
-            self.process.wait()  # gone for good, so that nobody takes it for an idle one
+            self.process.wait()  # gone for good, so that it is never used as an idle one
             if time.monotonic() - began >= HANGS:
                 raise Died("Sandbox.Timedout", f"Task timed out after {HANGS:.2f} seconds")
             raise Died("Runtime.ExitError", "RequestId: 1 Error: Runtime exited")
@@ -79,7 +79,7 @@ class Sandboxes:
         self.set_up({})
 
     def set_up(self, environment: Mapping[str, str], seconds: float = HANGS) -> None:
-        """Forget what was; `seconds` is how long the function is told that it may take."""
+        """Remove the past calls; `seconds` is the time limit that the function sees."""
         self.environment = dict(environment)
         self.seconds = seconds
         self.events: list[Mapping[str, Any]] = []  #: what it was called with

@@ -211,7 +211,7 @@ def in_dialogue(program: Program, answers: Mapping[str, Sequence[str]], *argumen
     process = program.start(*arguments, stdin=theirs, stderr=theirs, env=PLAIN_TERMINAL)
     os.close(theirs)
     said, left, asked = b"", {start: list(its) for start, its in answers.items()}, 0
-    with contextlib.suppress(OSError):  # this is how a terminal says that nobody is left
+    with contextlib.suppress(OSError):  # the error of a terminal whose other end is closed
         while piece := os.read(ours, 65536):
             said += piece
             question = said[asked:].rpartition(b"\n")[2].decode()
@@ -238,7 +238,7 @@ def at_a_terminal(
     process = program.start(*arguments, stdin=theirs, stderr=theirs, env=PLAIN_TERMINAL)
     os.close(theirs)
     said = b""
-    with contextlib.suppress(OSError):  # this is how a terminal says that nobody is left
+    with contextlib.suppress(OSError):  # the error of a terminal whose other end is closed
         while piece := os.read(ours, 65536):
             said += piece
             if answer and said.endswith((b"[y/N] ", b" to confirm: ")):

@@ -63,7 +63,7 @@ class Listed:
 
 
 class Kept:
-    """A report that keeps what it is told."""
+    """A report that keeps its results."""
 
     def __init__(self, *, room: int | None = None) -> None:
         self.results: list[Result] = []
