@@ -20,7 +20,7 @@ def main() -> None:
 
 
 def _have_standard_streams() -> None:
-    """Have something where the caller closed a stream: no file of ours may get its number."""
+    """Open the null device for each closed standard stream: no file may get its number."""
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(descriptor)
@@ -33,7 +33,7 @@ def _have_standard_streams() -> None:
 
 
 def _let_go() -> None:
-    """Leave nothing to say to a closed terminal or pipe, which would change the exit code."""
+    """Flush nothing to a closed terminal or pipe, which would change the exit code."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

@@ -74,7 +74,6 @@ class NotConfirmed(Refused):
     """The answer to the question was not yes."""
 
     def __init__(self) -> None:
-        """Say so."""
         super().__init__("Cancelled; nothing was sent.")
 
 

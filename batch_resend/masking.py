@@ -105,5 +105,5 @@ def cell(text: str) -> str:
 
 
 def without_guard(text: str) -> str:
-    """Take away the apostrophes that `cell` put into a text: what was written is read back."""
+    """Remove the apostrophes that `cell` added to a text: return the original."""
     return _GUARDS.sub("", text) if "'" in text else text

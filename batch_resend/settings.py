@@ -276,7 +276,7 @@ class Settings:
 
     @property
     def template(self) -> Template:
-        """What is said to Cognito besides the name."""
+        """The parts of a request besides the name."""
         return Template(
             self.metadata, self.ip_address, self.encoded_data, self.analytics_endpoint_id
         )

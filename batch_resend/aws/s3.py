@@ -75,7 +75,6 @@ class Store:
     """S3, for reading and writing whole objects."""
 
     def __init__(self, client: S3Client) -> None:
-        """Use this aioboto3 client."""
         self._client = client
 
     async def fetch(self, option: str, path: str) -> IO[bytes]:

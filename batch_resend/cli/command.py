@@ -30,7 +30,7 @@ class Command(TyperCommand):
     """A command that was made of rows."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
-        """Find the rows."""
+        """Collect the rows of the options."""
         super().__init__(*arguments, **named)
         self.rows: dict[str, Option] = {row.name: row for row in getattr(self.callback, "rows", ())}
 
@@ -179,7 +179,7 @@ def _check_values(command: Command, arguments: list[str]) -> None:
 
 @contextlib.contextmanager
 def _in_our_words(context: Any) -> Iterator[None]:
-    """Raise what is wrong with a command line as a `UsageError` that says where it was set."""
+    """Raise an error of the command line as a `UsageError` that names its place."""
     try:
         yield
     except UsageError as error:

@@ -33,7 +33,7 @@ _SECRETS = {"client-secret", "client_secret"}
 
 
 class Kind(Enum):
-    """What an option takes."""
+    """The kind of value that an option accepts."""
 
     TEXT = "a text or a number"
     PATH = "a path"
@@ -62,7 +62,7 @@ class ConfigFile:
     pools: Mapping[str, Mapping[str, Entry]]
 
     def values(self, pool: str | None) -> dict[str, Entry]:
-        """Give what the file says for a pool, or without one; raises `UsageError`."""
+        """Return the file's values for a pool, or without one; raises `InputError`."""
         if pool is None and self.pools:
             names = ", ".join(map(printable, self.pools))
             raise UsageError(f"{self.path} is for several pools: choose with --pool ({names}).")
@@ -88,7 +88,7 @@ def named(value: Any, pool: str) -> Any:
 
 
 def read(path: str, keys: Mapping[str, Kind]) -> ConfigFile:
-    """Read a file whose keys are these; raises `UsageError` for what is wrong in it."""
+    """Read a file with these keys; raises `UsageError` for mistakes in it."""
     shown = printable(path)
     try:
         tables = tomllib.loads(_text(path))

@@ -187,7 +187,7 @@ def purge(context: typer.Context, typed: Values) -> int:
 
 
 def _shown(reach: Extent) -> str:
-    """Say how many messages are reached, and of what days."""
+    """Return how many messages are reached, and of which days."""
     shown = some(reach.messages, "message")
     if reach.unknown:
         shown += f" ({reach.unknown:,} of them unknown)"

@@ -109,7 +109,7 @@ class Option:
         return f"{self.help} (default: {default})" if default else self.help
 
     def read(self, typed: Any) -> Any:
-        """Parse what was typed, or what the file says; raises `UsageError`."""
+        """Parse the typed value, or that of the file; raises `UsageError`."""
         if self.is_switch:
             return not typed if self.field and self.name == f"no_{self.field}" else typed
         if self.repeat:

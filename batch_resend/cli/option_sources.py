@@ -28,7 +28,7 @@ _ABOUT_THE_FILE = ("config", "pool", "all_pools")
 
 @dataclass(frozen=True, slots=True)
 class FileDefaults:
-    """What the file of --config says for one reading of a command line."""
+    """The values of the file of --config for one reading of a command line."""
 
     arguments: tuple[str, ...] = ()  #: of the command, as they were typed
     file: ConfigFile | None = None
@@ -36,7 +36,7 @@ class FileDefaults:
     entries: Mapping[str, Entry] = field(default_factory=dict)  #: its values, by key
 
     def of_pool(self, name: str) -> FileDefaults:
-        """Return what the file says for one of several pools."""
+        """Return the file's values for one of several pools."""
         values = {} if self.file is None else self.file.values(name)
         return FileDefaults(self.arguments, self.file, (name,), values)
 

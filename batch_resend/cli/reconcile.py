@@ -72,7 +72,7 @@ RECONCILE = (
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """What was typed, read."""
+    """The options that were typed, parsed."""
 
     events: tuple[str, ...]
     older_than: float
@@ -234,7 +234,7 @@ async def _opened(path: str) -> AsyncIterator[IO[bytes]]:
 
 
 async def _for_others(books: LedgerBooks, now: float, region: str, where: Where) -> list[str]:
-    """What to run where the permission is missing: the policy, and who has it makes the files."""
+    """Return what to run without the permission: the policy, and how the files are made."""
     from batch_resend.aws.cloudtrail import POLICY
     from batch_resend.reconcile import render
     from batch_resend.reconcile.findings import HISTORY

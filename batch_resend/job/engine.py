@@ -43,7 +43,7 @@ _CLOCKS_DIFFER = 600.0  #: seconds that two clocks may differ before it is said
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How fast, how often, how long. Seconds and requests per second."""
+    """The limits of a run. Seconds and requests per second."""
 
     rate: float = DEFAULT_QUOTA / 2
     concurrency: int = 64
@@ -111,7 +111,7 @@ class Job:
     _before: float = field(default=0.0, init=False)  #: seconds for the plan and its approval
 
     def __post_init__(self) -> None:
-        """Set the clock: never before what the ledger knows, though the wall clock may be."""
+        """Set the clock: never before the ledger's latest time, even if the wall clock is."""
         self._journal = (
             self.ledger
             if isinstance(self.ledger, Journal)
@@ -193,7 +193,7 @@ class Job:
         self.gate.health = Health(concurrency)
 
     def share(self, pace: SharedPace) -> None:
-        """Go by a pace that other jobs go by too, within one's own ceiling; before `run` only."""
+        """Use a pace that other jobs use too, within the own ceiling; before `run` only."""
         self.gate.share(pace)
 
     async def dry_run(self) -> Summary:
@@ -286,7 +286,7 @@ class Job:
             self.schedule.begin_next()
 
     async def _work(self, rows: Iterator[Planned], sending: Sending) -> None:
-        """Take the next row from where all workers take theirs, to the end of the wave.
+        """Take rows from the queue of all workers, to the end of the wave.
 
         A run that stops goes on to the last row, to report it.
         """
@@ -327,7 +327,7 @@ class Job:
     # -- telling -------------------------------------------------------------------
 
     def snapshot(self) -> Snapshot:
-        """How the run stands."""
+        """Return the present state of the run."""
         return Snapshot(
             eligible=self.schedule.eligible,
             done=self.schedule.done,

@@ -26,7 +26,7 @@ from batch_resend.model import Reason, Reply, Wire
 
 
 class Signal(Enum):
-    """What a response reports to the pace."""
+    """The effect of a response on the pace."""
 
     ANSWERED = "answered"  #: a definite response; Cognito is reachable
     THROTTLED = "throttled"  #: the account's quota is used up: all requests slow down
@@ -43,7 +43,7 @@ class Again(Enum):
 
 
 class Stop(StrEnum):
-    """What ends a run early; the summary's `stopped_by`."""
+    """A cause that ends a run early; the summary's `stopped_by`."""
 
     sentence: str
     exit_code: Exit
@@ -166,7 +166,7 @@ IN_A_ROW = 5
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a reply means: for the user, for the pace, and for the run.
+    """The meaning of a reply: for the user, for the pace, and for the run.
 
     `reason` is final when `again` is NEVER or the attempts are used up. `stop` is what ends
     the run: at once if `in_a_row` is 1, else after that many verdicts with the same `stop`

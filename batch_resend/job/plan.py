@@ -25,7 +25,7 @@ _PLAIN_NAME = re.compile(r"[!-~]{1,128}")
 
 @dataclass(frozen=True, slots=True)
 class Eligibility:
-    """Which users the operator means. Ages of a sign-up in seconds; `since` is a moment."""
+    """The users that the operator selects. Ages of a sign-up in seconds; `since` is a moment."""
 
     match: tuple[tuple[str, re.Pattern[str]], ...] = ()
     older_than: float | None = None

@@ -17,7 +17,7 @@ _NUMBER = re.compile(r"\+\d{5,15}")
 
 @dataclass(frozen=True, slots=True)
 class Lists:
-    """Which messages the lists are about: mails, text messages or both.
+    """The messages that the lists are about: mails, text messages or both.
 
     `both` says that the pool sends a text message to users with a number, and mail to others.
     """

@@ -26,7 +26,7 @@ class AppClient:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """What is said besides the name: each value literal, or `@NAME` for the row's own.
+    """The parts of a request besides the name: each value literal, or `@NAME` for the row's own.
 
     `@NAME` is the row's CSV column or the user's attribute of that name; a value that
     really begins with `@` is written `@@...`. `metadata` is handed to the pool's Lambda

@@ -41,7 +41,7 @@ class Usage:
         self.doubt = max(0.0, self.doubt - 1 / BORNE)
 
     def counted(self, since: float, calls: float) -> None:
-        """Take the accepted calls of the minute that began at `since`, ours included.
+        """Count the accepted calls of the minute that began at `since`, ours included.
 
         A minute that comes again, in whatever order, replaces what was said of it before.
         """

@@ -31,7 +31,7 @@ ResendUnknown = Literal["not-recorded", "all"]
 
 @dataclass(frozen=True, slots=True)
 class SendPolicy:
-    """How many messages a user may get. Seconds; `max_sends` 0 means no cap.
+    """The limit of messages for a user. Seconds; `max_sends` 0 means no cap.
 
     `behind` is how far this run's clock is behind the times that are judged and stored.
     """

@@ -78,12 +78,12 @@ class Stock:
         return self.messages["unknown", str(Reason.NOT_RECORDED)]
 
     def in_state(self, state: str) -> int:
-        """How many users are in this state."""
+        """Return how many users are in this state."""
         return sum(n for (of, _), n in self.users.items() if of == state)
 
 
 def state_of(messages: Sequence[Message]) -> str:
-    """The state of a user, by all messages to them."""
+    """Return the state of a user, by all messages to them."""
     if any(message.state == "sent" for message in messages):
         return "sent"
     if any(message.is_unknown for message in messages):

@@ -31,7 +31,7 @@ _WIDTH = 80
 
 
 def lines(status: Status, *, more: str, masked: bool = True, now: float = 0.0) -> list[str]:
-    """Say it in lines of up to 80 columns; `more` is the command that lists all unknown.
+    """Return the status in lines of up to 80 columns; `more` is the command for all unknown.
 
     Commands are longer: they stay whole.
     """
@@ -59,7 +59,7 @@ def lines(status: Status, *, more: str, masked: bool = True, now: float = 0.0) -
 def history_lines(
     name: str, ledger: str, messages: Sequence[Message], *, masked: bool = True
 ) -> list[str]:
-    """Say what is known of one user, in lines."""
+    """Return the messages to one user, in lines."""
     shown = shown_name(name, masked)
     if not messages:
         return [f"No record of {shown} in {printable(ledger)}."]
@@ -115,7 +115,7 @@ def _run_table(runs: Sequence[PastRun], stock: Stock, *, running: bool | None) -
 
 
 def _end(run: PastRun, *, goes_on: bool | None) -> str:
-    """How a run ended; `goes_on` None is not known of one without an end."""
+    """Return how a run ended; `goes_on` None means that it cannot be known."""
     if run.finished_at is None:
         return {None: "no end", True: "in progress", False: "cut off"}[goes_on]
     if "error" in run.summary:
@@ -137,7 +137,7 @@ def _by_state(counts: Counter[tuple[str, str]]) -> list[str]:
 
 
 def _unknown_lines(status: Status, more: str, masked: bool, now: float) -> list[str]:
-    """Say what is unknown, what evidence has settled of it, and how the rest can be settled."""
+    """Return the unknown, what evidence has settled, and how to settle the rest."""
     stock = status.stock
     settled, missing = stock.evidence.total(), stock.not_recorded
     parts = [
@@ -166,7 +166,7 @@ def _unknown_lines(status: Status, more: str, masked: bool, now: float) -> list[
 
 
 def _evidence_line(message: Message) -> list[str]:
-    """Say what settled a message later, if anything did."""
+    """Return what settled a message later, if anything did."""
     if message.reconciled_at is None:
         return []
     words = evidence_words(Evidence(message.evidence or "", message.reconciled_at))

@@ -52,13 +52,13 @@ def read_client(client: Mapping[str, Any], own_secret: str | None) -> ClientFact
 
 
 def read_reasons(attributes: Any) -> tuple[str, ...]:
-    """Read what an account suppresses addresses for; where it does not say, as by default."""
+    """Return the reasons for suppression in an account; by default both."""
     reasons = (attributes or {}).get("SuppressedReasons")
     return SUPPRESSES if reasons is None else tuple(map(str, reasons))
 
 
 def of_arn(arn: str, part: int) -> str:
-    """Give a part of an ARN: 3 is the Region, 4 the account."""
+    """Return a part of an ARN: 3 is the Region, 4 the account."""
     parts = str(arn).split(":")
     return parts[part] if len(parts) > part else ""
 

@@ -59,7 +59,7 @@ class Approval(ABC):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview(Approval):
-    """What is about to happen: shown before the first message."""
+    """The plan, as shown before the first message."""
 
     counts: dict[Reason, int]
     examples: Sequence[str]  #: a few of the users, by address where one is known

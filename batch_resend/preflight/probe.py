@@ -120,7 +120,7 @@ class _Answer(Generic[T]):
         self._question = question
 
     async def fetch(self) -> None:
-        """Put the question and keep its answer."""
+        """Make the call and keep its result."""
         self.value = await self._question()
 
 
@@ -164,7 +164,7 @@ class Probe:
             self._none = result
 
     async def account(self) -> str | Unknown:
-        """Ask whose credentials these are."""
+        """Return the account of the credentials."""
 
         async def ask() -> str:
             async with self.client_of(clients.STS) as client:
@@ -297,7 +297,7 @@ class Probe:
     async def ask(
         self, permission: str, question: Callable[[], Awaitable[T]], *, within: float | None = None
     ) -> T | Unknown:
-        """Put one question; whatever goes wrong with it is its answer."""
+        """Make one call; return its result, or an `Unknown` that describes the failure."""
         if self._none is not None:
             return Unknown(permission, self._none.why, self._none.detail)
         try:

@@ -93,7 +93,7 @@ async def _by_mail(
 
 
 async def _of_set(asked: Probe, pool: PoolFacts) -> tuple[str, ...] | Unknown | None:
-    """What a configuration set suppresses; None where it leaves that to the account."""
+    """Return what a configuration set suppresses; None if that is left to the account."""
 
     async def ask() -> tuple[str, ...] | None:
         async with asked.client_of(clients.SES, asked.ses_region(pool)) as client:

@@ -14,7 +14,7 @@ from batch_resend.reconcile.windows import Doubt, Window
 
 
 class Search:
-    """Takes records, in any order and any number of times."""
+    """A search that accepts records in any order and any number of times."""
 
     def __init__(self, doubts: Iterable[Doubt], controls: Iterable[str]) -> None:
         doubts = list(doubts)
@@ -27,7 +27,7 @@ class Search:
         self.read = 0  #: records of resends, by any caller
 
     def take(self, record: Record | None) -> None:
-        """Take one record; None is one of something else."""
+        """Add one record; None is a record of another kind."""
         if record is None:
             return
         self.read += 1

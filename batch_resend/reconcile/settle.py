@@ -56,7 +56,7 @@ class Books(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far the search has come."""
+    """The progress of the search."""
 
     window: int  #: which one is read, from 1; files: which file
     windows: int
@@ -69,12 +69,12 @@ Watch = Callable[[Progress], None]
 
 
 class Evidence(Protocol):
-    """Where records come from; `reaches_back` says how far, in seconds."""
+    """The source of records; `reaches_back` is how far, in seconds."""
 
     reaches_back: float
 
     def batches(self, search: Search, searched: Sequence[Window]) -> AsyncIterator[tuple[int, int]]:
-        """Give all records of the windows to the search; yield how far it has come."""
+        """Pass all records of the windows to the search; yield its progress."""
         ...
 
 
@@ -126,7 +126,7 @@ class Files:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reconciliation:
-    """What came of it. `controls` are those around the requests that have no record."""
+    """The result. `controls` are those around the requests that have no record."""
 
     findings: Sequence[Finding]
     windows: Sequence[Window] = ()

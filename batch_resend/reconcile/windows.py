@@ -107,7 +107,7 @@ class Around:
     missing: int = 0
 
     def prove(self, wanted: int) -> bool:
-        """Whether a record that is missing amid them says something."""
+        """Whether a missing record among them is evidence."""
         return self.near >= wanted and not self.missing
 
 

@@ -139,7 +139,7 @@ class ActiveRun:
     def __init__(
         self, prepared: PreparedRun, stops: Stops, results: MemoryObjectReceiveStream[Result]
     ) -> None:
-        """Made by `open_run`."""
+        """Called by `open_run`."""
         self.end: Summary | BatchResendError | None = None
         self._prepared = prepared
         self._stops = stops
@@ -178,7 +178,7 @@ class ActiveRun:
                 self.end = error
 
     def leave(self) -> bool:
-        """Take no more results and end the run; return whether it had not ended."""
+        """Stop iterating and end the run; return whether it was still active."""
         early = self.end is None
         self._stops.stop()
         self._results.close()

@@ -67,11 +67,11 @@ class Erasable(Protocol):
         ...
 
     async def reach(self, names: Sequence[str]) -> Extent:
-        """What `forget` would erase."""
+        """Return what `forget` would erase."""
         ...
 
     async def older(self, before: float, *, entirely: bool = False) -> Extent:
-        """What `purge` would erase."""
+        """Return what `purge` would erase."""
         ...
 
     async def purge(self, before: float, *, entirely: bool = False) -> None:
@@ -98,11 +98,11 @@ class Reconcilable(Protocol):
         ...
 
     def key_of(self, name: str) -> bytes:
-        """The hash of a name, as `Marked.keys` has it."""
+        """Return the hash of a name, as in `Marked.keys`."""
         ...
 
     async def settle_unknown(self, findings: Sequence[Finding], now: float) -> int:
-        """Write down durably what evidence says of unknown messages; count the changes.
+        """Store the evidence of unknown messages durably; return the number of changes.
 
         No message is changed whose outcome is known, and the same finding changes nothing a
         second time. `now` is in seconds since the epoch.
@@ -335,7 +335,7 @@ def _keep_reports_apart(settings: Settings, ledger: Path) -> None:
 
 
 def state_folder() -> Path:
-    """Return the folder of the user's own state, where ledgers lie; raises `SettingsError`."""
+    """Return the folder of the user's state, with the ledgers; raises `SettingsError`."""
     home = os.environ.get("XDG_STATE_HOME", "")
     if home.startswith("/"):
         return Path(home, "batch-resend")

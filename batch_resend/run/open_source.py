@@ -130,7 +130,7 @@ def _refuse_username(users: str) -> None:
 
 
 def _columns_to_keep(settings: Settings) -> frozenset[str]:
-    """The columns or attributes that are wanted of each user."""
+    """Return the columns or attributes that are needed of each user."""
     by_address = settings.one_per_address and not settings.resolve
     return settings.names | (ADDRESSES if by_address else frozenset())
 
@@ -156,7 +156,7 @@ async def count_rows(settings: Settings) -> int | None:
 async def opener_of(
     stack: contextlib.AsyncExitStack, store: s3.Store | None, option: str, path: str | None
 ) -> Opener | None:
-    """Fetch an input that lies in S3; None for any other."""
+    """Fetch an input in S3; None for any other."""
     if store is None or path is None or not s3_address.is_address(path):
         return None
     file = stack.enter_context(await store.fetch(option, path))

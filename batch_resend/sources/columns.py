@@ -76,7 +76,7 @@ class Columns:
         return tuple(mask_within(self.names[place]) for place in places if place is not None)
 
     def selection(self, keep: frozenset[str] | None) -> list[tuple[str, int]]:
-        """The columns that become attributes: those wanted, or all but the username's."""
+        """Return the columns that become attributes: those in `keep`, or all but the username's."""
         places: dict[str, int] = {}
         for place, name in enumerate(self.names):
             if name:

@@ -48,7 +48,7 @@ class BatchSource:
     encoding = "utf-8"
 
     def __init__(self, name: str, users: Sequence[Candidate]) -> None:
-        """Take the users, in the order of their rows."""
+        """Store the users, in the order of their rows."""
         self.name = name
         self._users = users
 

@@ -28,7 +28,7 @@ _REPORTED_EVERY = 1000
 
 
 class Source(Protocol):
-    """What is needed of the source of the addresses."""
+    """The part of the source of the addresses that is used."""
 
     @property
     def name(self) -> str:
@@ -65,7 +65,7 @@ class Source(Protocol):
         ...
 
     def batches(self) -> AsyncGenerator[list[Candidate], None]:
-        """Give the candidates, by an async generator."""
+        """Yield the candidates."""
         ...
 
     async def aclose(self) -> None:
@@ -132,7 +132,7 @@ class ResolvedUsers:
         await self.addresses.open()
 
     async def batches(self) -> AsyncGenerator[list[Candidate], None]:
-        """Give the users in the order of the addresses; raises a `BatchResendError`."""
+        """Yield the users in the order of the addresses; raises a `BatchResendError`."""
         async with aclosing(self.addresses.batches()) as batches:
             async for batch in batches:
                 yield await self._resolved(batch)

@@ -39,7 +39,7 @@ _LOOKS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """Which columns and dates each row must provide."""
+    """The columns and dates that each row must provide."""
 
     keep: frozenset[str] | None = None  #: columns that become attributes; None: all
     dates: bool = False  #: whether every row must have a date of sign-up

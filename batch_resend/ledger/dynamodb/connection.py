@@ -167,7 +167,7 @@ class DynamoConnection:
         self._read_meta(await self.table.get_one(META) or {})
 
     def mark(self, token: str) -> str:
-        """The mark of a message's request; the token cannot be derived from it."""
+        """Return the mark of a message's request; the token cannot be derived from it."""
         return make_mark(self.mark_key, f"{token}".encode())
 
     def _refuse_new(self) -> NoReturn:
@@ -201,7 +201,7 @@ class DynamoConnection:
     def names_of(
         self, user: Hashed, items: dict[str, Item]
     ) -> list[tuple[str, tuple[bytes, bytes]]]:
-        """A user's names, each once; `items` are those that `read` returned."""
+        """Return a user's names, each once; `items` are those that `read` returned."""
         return layout.names_of(user, items, case_sensitive=self.case_sensitive)
 
     async def items(self) -> AsyncIterator[Item]:
@@ -211,7 +211,7 @@ class DynamoConnection:
                 yield item
 
     async def person(self, name: str) -> list[Match]:
-        """All messages to the users with this name, under any of their names."""
+        """Return all messages to the users with this name, under any of their names."""
         user = layout.hashed(self.secret, Identity(name))
         return self.look_up(user, await self.read([user]))
 
@@ -227,7 +227,7 @@ def _seconds(date: str) -> float:
 def unchanged(
     item: Item, stamp: str, update: str, values: dict[str, Any], names: dict[str, str]
 ) -> Change:
-    """A change on condition that the item is still as it was read."""
+    """Return a change with the condition that the item is as it was read."""
     values = {":v": {"S": stamp}, **values}
     if item.stamp is None:
         return Change(item.id, update, "attribute_not_exists(v)", values, names)
@@ -235,7 +235,7 @@ def unchanged(
 
 
 def new_stamp() -> dict[str, str]:
-    """A stamp that no item has yet, as an attribute's value."""
+    """Return a stamp that no item has yet, as an attribute's value."""
     return {"S": secrets.token_hex(12)}
 
 

@@ -100,24 +100,24 @@ def hashed(secret: bytes, names: Identity) -> Hashed:
 
 
 def id_of(key: bytes) -> str:
-    """The id of the item for a name's hash."""
+    """Return the ID of the item for a name's hash."""
     return USER + key.hex()
 
 
 def message_name(token: str) -> str:
-    """The name of a message's attribute."""
+    """Return the name of a message's attribute."""
     return MESSAGE + token
 
 
 def run_id(number: int) -> str:
-    """The id of a run's item."""
+    """Return the ID of a run's item."""
     return f"{RUN}{number:09}"
 
 
 def names_of(
     user: Hashed, items: Mapping[str, Item], *, case_sensitive: bool
 ) -> list[tuple[str, tuple[bytes, bytes]]]:
-    """A user's names, each once, as `ledger.Identity` has it: id and hashes.
+    """Return a user's names, each once, as in `ledger.Identity`: ID and hashes.
 
     `items` hold those of `Hashed.ids`, and of all other users with the name sent to.
     """
@@ -145,7 +145,7 @@ def look_up(user: Hashed, items: Mapping[str, Item], *, case_sensitive: bool) ->
 def _owners(
     user: Hashed, items: Mapping[str, Item], case_sensitive: bool
 ) -> list[tuple[str, tuple[bytes, bytes]]]:
-    """The accounts that a user can be, each once, by the name sent to."""
+    """Return the accounts that a user can be, each once, by the name sent to."""
     own, name = user.own
     if user.listed:
         return [user.own]

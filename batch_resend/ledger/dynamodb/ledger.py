@@ -122,7 +122,7 @@ class DynamoLedger:
         return changes
 
     def latest(self) -> float:
-        """The newest start or end of a run, or DynamoDB's own time, if later.
+        """Return the newest start or end of a run, or DynamoDB's own time, if later.
 
         So a run never starts before a run on another machine, even if its own clock is late.
         In seconds since the epoch.
@@ -182,7 +182,7 @@ class DynamoLedger:
         return 0
 
     def mark(self, intent: int, at: float) -> str:
-        """The mark that the request of an intent carries."""
+        """Return the mark that the request of an intent carries."""
         del at
         return self._connection.mark(self._open[intent][1])
 
@@ -190,7 +190,7 @@ class DynamoLedger:
         """Return at once: every step is committed by itself."""
 
     async def unknown(self) -> Unknowns:
-        """How many messages are unknown, over all runs: reads the whole table."""
+        """Return how many messages are unknown, over all runs: reads the whole table."""
         if self._broken:
             raise self._broken
         reasons: list[str | None] = []

@@ -78,7 +78,7 @@ class DynamoRecords:
                 yield Marked(f"{item.id} {token}", connection.mark(token), message, keys)
 
     def key_of(self, name: str) -> bytes:
-        """The hash of a name, as `Marked.keys` has it."""
+        """Return the hash of a name, as in `Marked.keys`."""
         return hashes(self._connection.secret, name)[0]
 
     async def settle_unknown(self, findings: Sequence[Finding], now: float) -> int:
@@ -139,7 +139,7 @@ class DynamoRecords:
         return Forgotten(count, tuple(unknown))
 
     async def reach(self, names: Sequence[str]) -> Extent:
-        """What `forget` would erase."""
+        """Return what `forget` would erase."""
         missing: list[str] = []
         messages: dict[str, Message] = {}
         for name in names:
@@ -152,7 +152,7 @@ class DynamoRecords:
         return _extent(messages.values(), missing)
 
     async def older(self, before: float, *, entirely: bool = False) -> Extent:
-        """What `purge` would erase."""
+        """Return what `purge` would erase."""
         return _extent(
             [
                 one.record.message

@@ -24,7 +24,7 @@ UNKNOWN = tuple(r for r in Reason if r.outcome is Outcome.UNKNOWN or r is Reason
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """Something to do. `{at}` in the sentence is the time `at`, in seconds since the epoch."""
+    """A step to take. `{at}` in the sentence is the time `at`, in seconds since the epoch."""
 
     title: str
     sentence: str
@@ -37,7 +37,7 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class _Fix:
-    """What to do about a reason; `again` if a later run can include the users as they are."""
+    """The step for a reason; `again` if a later run can include the users unchanged."""
 
     one: str
     many: str

@@ -235,7 +235,7 @@ def _over_reports(keys: list[Any]) -> tuple[int, int]:
 
 
 class _People:
-    """Collects the sums over users, of the rows that count, chunk by chunk."""
+    """The sums over users, of the rows that count, chunk by chunk."""
 
     def __init__(self, winners: list[Any]) -> None:
         self._winners = winners

@@ -17,7 +17,7 @@ _NAMED = 3  #: reasons that are named for each outcome
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What became of some of the people, in words."""
+    """The result of some of the users, in words."""
 
     outcome: Outcome
     sentence: str
