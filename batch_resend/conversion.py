@@ -1,4 +1,4 @@
-"""What a setting may be given as from Python, and the one type it is kept as.
+"""The types that a setting accepts from Python, and the one type that it has.
 
 A field of `Settings` that is a `Converted` is converted when it is set, so the rest of the
 program knows one type for each setting. What cannot be converted raises `UsageError`.

@@ -1,4 +1,4 @@
-"""The vocabulary: what a username is called at each step of its path.
+"""The vocabulary: the name of a username at each step of its path.
 
 A value grows by being wrapped, and no step fills in a field that an earlier one left
 empty: `Candidate` (a row of the input) -> `Planned` (with the decision) -> `Request`

@@ -1,4 +1,4 @@
-"""What is to be heard of a run: frozen values, each handed to `observe` when it happens.
+"""The events of a run: frozen values, each passed to `observe` when it happens.
 
 A console, a log, pings, metrics, the samples of a page and a program all hear the same.
 An observer returns at once, decides nothing and raises nothing: a run is never slower or

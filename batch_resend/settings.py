@@ -1,4 +1,4 @@
-"""Settings: what the operator asked for, checked once, frozen from then on.
+"""Settings: the choices of the operator, checked once, then frozen.
 
 Durations are seconds, rates requests per second. `Settings` holds no secret: where the
 client secret comes from is a setting, the secret itself is read when it is needed.

@@ -1,4 +1,4 @@
-"""The account's usage metric, requested once a minute while a run goes on.
+"""The account's usage metric, requested once a minute during a run.
 
 `watch` reports the accepted calls of every whole minute that CloudWatch has: those of all users
 of the account, this run included. It works in the background and never raises. A request that

@@ -1,4 +1,4 @@
-"""The commands as the parser has them: what they read, what they complain of, their help.
+"""The commands of the parser: their options, their errors and their help.
 
 What is wrong with a command line leaves here as a `UsageError`, in one sentence that names
 the option and what was typed, and the place where it was set if that was elsewhere.

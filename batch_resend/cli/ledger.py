@@ -1,4 +1,4 @@
-"""`batch-resend ledger`: the ledger as CSV; erase people; erase the old.
+"""`batch-resend ledger`: export the ledger as CSV, erase users, purge old entries.
 
 Who is erased is not taken from the environment, and neither is the word to go on without
 a question: variables that were set for `run` must not decide about that here.

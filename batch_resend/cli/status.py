@@ -1,4 +1,4 @@
-"""`batch-resend status`: what the ledger knows, and who has confirmed since."""
+"""`batch-resend status`: the content of the ledger, and who has confirmed since."""
 
 from __future__ import annotations
 

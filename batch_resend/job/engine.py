@@ -288,7 +288,7 @@ class Job:
     async def _work(self, rows: Iterator[Planned], sending: Sending) -> None:
         """Take rows from the queue of all workers, to the end of the wave.
 
-        A run that stops goes on to the last row, to report it.
+        A run that stops still reads to the last row, to report it.
         """
         schedule, stopping = self.schedule, self.stopping
         while stopping.cause is not None or not schedule.finished:

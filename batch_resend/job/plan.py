@@ -1,4 +1,4 @@
-"""Who is sent a code, who is not, and why. Pure: time and history are handed in.
+"""Who is sent a code, who is not, and why. Pure: time and history are parameters.
 
 Every candidate gets exactly one reason, the first that applies in the order of
 `model.Reason`'s skips; ELIGIBLE where none does. What needs the whole input to be

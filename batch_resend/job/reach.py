@@ -1,4 +1,4 @@
-"""By which address a user would be sent the code, as far as the input tells. Pure.
+"""The address to which a user would be sent the code, as far as the input shows it. Pure.
 
 Whether that address gets anything is known when the lists of SES and SNS have been read,
 which may be after the last row: until then the spool keeps both addresses of each row.

@@ -1,4 +1,4 @@
-"""From a user to the exact words for Cognito: the parameters of ResendConfirmationCode.
+"""From a user to the request: the parameters of ResendConfirmationCode.
 
 Pure. The SDK's own validation is off (it checks no pattern and no longest length, and
 costs time on every call), so what leaves here is right by construction: every value a

@@ -1,4 +1,4 @@
-"""Whether a user gets another try, and when: tenacity, one object per row.
+"""Whether a user gets another attempt, and when: tenacity, one object per row.
 
 The pace and tenacity divide the work. The pace (`pacing`) decides when *anybody* may
 ask; being throttled slows it, and a throttled user simply queues there again, as often

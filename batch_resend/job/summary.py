@@ -1,4 +1,4 @@
-"""The summary: what a run came to. Pure: counts go in, numbers and an exit code come out."""
+"""The summary: the results of a run. Pure: counts go in, numbers and an exit code come out."""
 
 from __future__ import annotations
 

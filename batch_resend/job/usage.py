@@ -1,7 +1,7 @@
-"""What is known of the quota besides being throttled: its size, and what others use of it.
+"""The quota as known from other sources than throttles: its size, and what others use of it.
 
 `Usage` holds the enforced quota, where AWS could be asked for it, and the account's usage
-metric, where it is asked for while a run goes on: the accepted calls of a minute, one to three
+metric, if it is requested during a run: the accepted calls of a minute, one to three
 minutes late, with gaps. What others used is that less our own. From it follows the room that
 is left for us. Pure: times are handed in.
 

@@ -1,4 +1,4 @@
-"""What a ledger comes to, in lines of text for people. Pure."""
+"""The status of a ledger, in lines of text for people. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metrics: how a run stands, written every now and then and at the end."""
+"""Metrics: the state of a run, written periodically and at the end."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Standing:
     requests: int = 0
     throttled: int = 0
     seconds: float = 0.0
-    exit_code: int | None = None  #: None while it goes on
-    unknown_in_ledger: int | None = None  #: over all runs; None while it goes on, or not known
+    exit_code: int | None = None  #: None during the run
+    unknown_in_ledger: int | None = None  #: over all runs; None during the run, or not known
     not_recorded_in_ledger: int = 0  #: of these, how many CloudTrail has no record of
     labels: Mapping[str, str] = field(default_factory=dict)  #: Region and client, once known
 

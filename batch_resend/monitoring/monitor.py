@@ -1,4 +1,4 @@
-"""What reports a run to another program: it hears of the run, and reports beside it."""
+"""The reporting of a run to another program, beside the run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the answers of AWS say, as facts. Pure; raises what a wrong shape raises.
+"""The responses of AWS, as facts. Pure; raises what a wrong shape raises.
 
 The client secret is compared here, in constant time, and is in no fact.
 """

@@ -1,4 +1,4 @@
-"""Reconciling one ledger with its evidence: read, search, conclude, write down.
+"""Reconciling one ledger with its evidence: read, search, conclude, record.
 
 The one place that waits. The ledger and the evidence come in as `Books` and `Evidence`; all
 that is decided is decided in `windows`, `search` and `findings`. Findings are written down at

@@ -1,4 +1,4 @@
-"""A run from Python: whole, or with its results as they come.
+"""A run from Python: whole, or with its results as they arrive.
 
 The promises: nothing is printed, no question is asked, no signal is handled, no file is
 written that the settings do not name (a ledger is kept, as always), and the host's logging is
@@ -76,7 +76,7 @@ def _in_a_loop() -> bool:
 async def open_run(
     settings: Settings, users: Users | None = None, *, observe: Observe = ignore
 ) -> AsyncIterator[ActiveRun]:
-    """Run a job from Python, with its results as they come.
+    """Run a job from Python, with its results as they arrive.
 
     `users` are names, mappings, `Candidate`s or a DataFrame, in place of the settings' own.
     The block starts when all is planned, and sending starts when it asks for the first

@@ -1,4 +1,4 @@
-"""Which ledger is meant, opened to write to it, to look at a copy, or to erase in it."""
+"""The ledger of the settings, opened for writing, for reading a copy, or for erasing."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class Reconcilable(Protocol):
     def marked(
         self, now: float, *, since: float = 0.0, until: float = math.inf, unknown: bool = False
     ) -> AsyncIterator[Marked]:
-        """Yield the messages intended in a span of time that bear a mark, in any order.
+        """Yield the messages intended in a span of time with a mark, in any order.
 
         `unknown` leaves out those whose outcome is known, or that may be in flight now. Times
         are in seconds since the epoch.

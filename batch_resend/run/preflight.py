@@ -1,4 +1,4 @@
-"""What a run learns of its pool beforehand, and what it may come to."""
+"""The facts that a run reads about its pool in advance, and its estimate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far the preparation of a run has come, in words, whenever they are asked for."""
+"""The progress of the preparation of a run, in words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cognito's rules, with the time handed in.
+"""Cognito's rules, with the time as a parameter.
 
 Every method that depends on the time takes `now`, in seconds since the epoch; nothing
 here waits, reads a clock or rolls dice. `Cognito.answer` goes through the rules in one

@@ -1,4 +1,4 @@
-"""Users who were planned elsewhere: a batch, one JSON array a line.
+"""Users who were planned elsewhere: a batch, one JSON array per line.
 
 The promise: what is read is what was planned, with the row's number and its verbatim text,
 so that a part of an input yields the same results for its users as the whole input.

@@ -75,7 +75,7 @@ class Source(Protocol):
 
 @dataclass(slots=True)
 class ResolvedUsers:
-    """The users of a source whose usernames are addresses; `note` hears of the progress."""
+    """The users of a source whose usernames are addresses; `note` receives the progress."""
 
     addresses: Source
     client: Client

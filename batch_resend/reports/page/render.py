@@ -1,4 +1,4 @@
-"""The page: reports for people, in one HTML file that needs nothing else.
+"""The page: reports for people, in one self-contained HTML file.
 
 It loads nothing and sends nothing: style, script and rows are in the file, and its own
 content security policy forbids everything but these two, by their hashes. All foreign
