@@ -83,7 +83,7 @@ def cognito() -> Cognito:
 
 @pytest.fixture
 def url(elsewhere: BlockingPortal, cognito: Cognito) -> Iterator[str]:
-    """Where the simulated Cognito is."""
+    """Yield the URL of the simulated Cognito."""
     with serving(elsewhere, cognito, latency=0.02) as address:
         yield address
 

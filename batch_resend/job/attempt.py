@@ -70,7 +70,7 @@ class Sending:
             return Reply(Wire.UNREADABLE, message=place_of(error))
 
     def free(self, place: Place) -> None:
-        """Return a place to the pace; an error there changes nothing for the user."""
+        """Give a place back to the pace; an error there changes nothing for the user."""
         with self.stopping.guarded():
             self.gate.free(place, anyio.current_time())
 

@@ -170,7 +170,7 @@ class Gate:
         return Place(now)
 
     def free(self, place: Place, now: float) -> None:
-        """Return a place, with the outcome of its request."""
+        """Free a place, with the outcome of its request."""
         self.in_flight -= 1
         self.spent += place.spent
         self._heard(place, now)

@@ -105,7 +105,7 @@ async def test_to_resend_no_credentials_are_looked_for(
 
 @dataclass(frozen=True)
 class Where:
-    """What is given, and the Region that comes of it."""
+    """The settings of a case, and the Region that follows."""
 
     region: str
     pool: str = ""

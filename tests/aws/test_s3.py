@@ -197,7 +197,7 @@ async def test_aws_s_own_s3_is_not_asked_beside_a_foreign_cognito() -> None:
 
 @dataclass
 class Failing:
-    """S3 as it is on a bad day. It has one object, and keeps what is uploaded."""
+    """S3 on a bad day. It has one object, and keeps what is uploaded."""
 
     text: bytes = b""
     cut_after: int = 1 << 30  #: bytes of an answer, then the connection is gone

@@ -38,7 +38,7 @@ async def ask(sender: AwsSender, username: str) -> Reply:
 
 
 async def reply_to(data: bytes) -> Reply:
-    """What comes of a server that answers so."""
+    """Return the reply from a server that responds in this way."""
 
     async def serve(peer: Peer) -> None:
         await peer.heard()

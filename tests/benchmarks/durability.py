@@ -53,7 +53,7 @@ class Nowhere:
 
 
 async def serve(users: int, durable: bool) -> tuple[float, float]:
-    """Users a second, and seconds of CPU."""
+    """Return users per second, and seconds of CPU."""
     with (
         tempfile.TemporaryDirectory(dir=".") as folder,
         LedgerFile(Path(folder) / "ledger.sqlite3") as ledger,

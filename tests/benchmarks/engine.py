@@ -74,7 +74,7 @@ asyncio.run(main())
 
 
 class _Unlimited(asyncio.Protocol):
-    """Says yes to whatever comes, at once."""
+    """A server that accepts every request at once."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -100,7 +100,7 @@ async def _serve() -> None:
 
 
 def _cpu(arguments: list[str], environment: dict[str, str]) -> float:
-    """Seconds of CPU that a process took, from its start to its end."""
+    """Return the seconds of CPU of a process, from its start to its end."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(
         arguments,

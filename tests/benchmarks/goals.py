@@ -27,7 +27,7 @@ UNTOLD = 1000.0  #: a ceiling that tells nothing of the quota
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What all scenarios of one evaluation share."""
+    """The settings that all scenarios of one evaluation share."""
 
     late: Late | None = LATE
     make: Callable[..., Paced] = Pace
@@ -59,7 +59,7 @@ def away(seed: int) -> float:
 
 
 def unknown(rate: float, users: int, latency: float | None, world: World, seed: int) -> Score:
-    """Time / the time of one who knows the quota and its bucket of one second."""
+    """Time / the time with the quota and its bucket of one second known."""
     latency = away(seed) if latency is None else latency
     quota = Quota(rate, burst=max(1.0, rate))
     concurrency = 64 if rate <= 120 else 256
@@ -131,7 +131,7 @@ def chance(part: float, ceiling: float, quota: float | None, world: World, seed:
 def squeeze(
     minutes: float, quota: float | None, metric: Metric | None, world: World, seed: int
 ) -> Score:
-    """Others take 45 of 50 for so long, then nothing: seconds until the pace is at 45."""
+    """Others take 45 of 50 for `minutes`, then nothing: seconds until the pace is at 45."""
     end = minutes * 60
     came = drive(
         world.make(UNTOLD, quota=quota), Quota(50), seconds=end + 120, latency=away(seed),
@@ -172,7 +172,7 @@ LYING = {
 
 
 def goals() -> Iterator[Goal]:
-    """All of them, in the order of the report."""
+    """Yield all goals, in the order of the report."""
     yield Goal("unknown 30/s, 900 users", partial(unknown, 30, 900, None), "1.015 (1.04), 0.5 %")
     yield Goal("unknown 30/s, 900 users, 300 ms", partial(unknown, 30, 900, 0.3), "1.03, 1.4 %")
     for rate, aim in (

@@ -56,7 +56,7 @@ def ideal(quota: Quota, users: int, latency: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What is compared: time over the ideal time, and the part of requests throttled."""
+    """The measures: time over the ideal time, and the part of requests throttled."""
 
     ratio: float
     throttled: float
@@ -136,7 +136,7 @@ def compare(make: Callable[[], Paced], style: Style) -> list[tuple[Quota, float,
 
 
 def goals() -> None:
-    """Print what is reached of each goal: the median, and the worst in brackets."""
+    """Print the result for each goal: the median, and the worst in brackets."""
     print("| goal | reached: median (worst) | throttled: median (worst) |\n| --- | --- | --- |")
     latencies = (0.02, 0.04, 0.06, 0.08, 0.1, 0.15, 0.2, 0.3)
     row(

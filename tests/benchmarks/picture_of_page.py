@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def users(count: int) -> list[str]:
-    """Made-up names, the same each time."""
+    """Return made-up names, the same each time."""
     rng = random.Random(7)
     kinds = [kind for kind, n in KINDS.items() for _ in range(n)]
     kinds += [""] * (count - len(kinds))

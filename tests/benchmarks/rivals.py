@@ -16,7 +16,7 @@ from batch_resend.job.pace import DEFAULT_QUOTA
 
 
 class Fixed:
-    """Cognito's default quota, whatever comes back."""
+    """Cognito's default quota, whatever the response."""
 
     concurrency = 64
 
@@ -38,7 +38,7 @@ class Fixed:
 
 
 class Aimd(Fixed):
-    """Additive increase (one a second, each second), multiplicative decrease (half), as in TCP."""
+    """Additive increase (one per second, each second), multiplicative decrease (half), like TCP."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -28,7 +28,7 @@ from tests.support.program import (
 
 @dataclass(frozen=True)
 class Bad:
-    """Something that cannot be done: what is prepared and given, and what must be named."""
+    """An invalid input: its preparation and options, and what the error must name."""
 
     sentence: str
     options: tuple[str, ...] = ()
@@ -167,7 +167,7 @@ BAD = {
 
 @dataclass(frozen=True)
 class Complaint:
-    """What came of it: the end of the process, and what is found in its folder."""
+    """The result: the end of the process, and the files in its folder."""
 
     ended: Ended
     before: dict[str, bytes | None]
@@ -194,7 +194,7 @@ def contents(folder: Path) -> dict[str, bytes | None]:
 
 
 def wanted(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Which of them the chosen tests ask for."""
+    """Yield the cases that the chosen tests need."""
     for item in request.session.items:
         if "complaints" in getattr(item, "fixturenames", ()):
             name = getattr(item, "callspec").params["name"]  # noqa: B009 - pytest does not type it
@@ -213,7 +213,7 @@ def complaints(
     tmp_path_factory: pytest.TempPathFactory,
     request: pytest.FixtureRequest,
 ) -> Iterator[tuple[Cognito, dict[str, Future[Complaint]]]]:
-    """All of them, some at a time, for none of them hears of another."""
+    """Yield all of them, several at a time: they are independent."""
     cognito = Cognito()
     with serving(elsewhere, cognito) as url, ThreadPoolExecutor(3) as pool:
         yield (

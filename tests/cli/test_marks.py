@@ -31,7 +31,7 @@ REQUESTS = {"bob+busy@example.com": 2, "eve+waf@example.com": 3}
 
 
 class Listening(Cognito):
-    """Keeps the User-Agents of each user's requests, and the ids of the answers."""
+    """A Cognito that keeps the User-Agents of each user's requests, and the response IDs."""
 
     def __init__(self) -> None:
         super().__init__()

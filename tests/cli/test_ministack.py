@@ -51,7 +51,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture
 def aws(tmp_path: Path) -> Iterator[str]:
-    """Where ministack is."""
+    """Yield the URL of ministack."""
     port = unused_port()
     url = f"http://127.0.0.1:{port}"
     with (tmp_path / "ministack.log").open("wb") as log:

@@ -15,7 +15,7 @@ from tests.support.program import without_times
 
 
 def commands(group: Any = None, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
-    """All commands by the words that call them."""
+    """Return all commands by the words that call them."""
     group = typer.main.get_command(cli.app) if group is None else group
     result: dict[tuple[str, ...], Any] = {}
     for name, command in group.commands.items():

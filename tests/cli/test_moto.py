@@ -29,7 +29,7 @@ from tests.support.program import (
 
 
 class AskedOfMoto:
-    """What moto lacks: ResendConfirmationCode. It notes the users requested, and how."""
+    """The call that moto lacks: ResendConfirmationCode. It notes the users requested, and how."""
 
     def __init__(self) -> None:
         self.names: Counter[str] = Counter()

@@ -357,7 +357,7 @@ def test_the_place_holder_is_the_pools_name_for_every_command(program: Program) 
 
 
 class Asked:
-    """What moto lacks: ResendConfirmationCode. It notes the client and the user of each request."""
+    """The call that moto lacks: ResendConfirmationCode. It notes client and user of each."""
 
     def __init__(self) -> None:
         self.names: dict[str, list[str]] = {}

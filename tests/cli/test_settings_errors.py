@@ -112,7 +112,7 @@ def unreachable(
 
 @pytest.fixture(scope="module", autouse=True)
 def begin_what_takes_long(request: pytest.FixtureRequest) -> None:
-    """Let the one run that takes half a minute start first, so that no test waits for it."""
+    """Start the one run that takes half a minute first, so that no test waits for it."""
     if any("unreachable" in item.name for item in request.session.items):
         request.getfixturevalue("unreachable")
 

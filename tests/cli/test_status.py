@@ -310,7 +310,7 @@ def test_a_simulated_ledger_can_be_looked_at_too(program: Program) -> None:
 
 
 def resend_confirmation_code(response: Any) -> ActionResult:
-    """What moto lacks."""
+    """Replace the call that moto lacks."""
     del response
     details = {"AttributeName": "email", "DeliveryMedium": "EMAIL", "Destination": "u***@e***"}
     return ActionResult({"CodeDeliveryDetails": details})

@@ -28,7 +28,7 @@ def asked(call: Call) -> list[str]:
 
 
 class Loss(Enum):
-    """What becomes of what was written but not synced."""
+    """The fate of what was written but not synced."""
 
     ALL = "nothing of it is there"
     TAIL = "it is there up to some write, which is torn"
@@ -128,7 +128,7 @@ class Disk:
     # -- the calls -----------------------------------------------------------------
 
     def _begin(self, call: Call) -> None:
-        """What may have an effect as soon as it begins, and what is closed."""
+        """Apply what may have an effect as soon as it begins, and what is closed."""
         if call.name in {"open", "openat", "creat", "dup", "dup2", "dup3"}:
             return
         number = next(iter(call.numbers), -1)
@@ -152,7 +152,7 @@ class Disk:
                 raise AssertionError(f"no rule for {call.name} on {path}")
 
     def _end(self, call: Call) -> None:
-        """What is done only once it has ended well."""
+        """Apply what is done only once it has ended well."""
         if call.result is None or call.result < 0:
             return
         match call.name:
@@ -209,7 +209,7 @@ class Disk:
 
 
 def _take_over(names: _Names, new: _Names, folder: PurePath) -> None:
-    """Let a folder hold what it holds in `new`."""
+    """Replace the content of a folder by that of `new`."""
     for path in [path for path in names if path.parent == folder]:
         del names[path]
     names.update({path: file for path, file in new.items() if path.parent == folder})

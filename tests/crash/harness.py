@@ -277,7 +277,7 @@ class Run:
         return Ended(code, self.said.read_text("utf-8", "replace"), self.report)
 
     def killed_when(self, ready: Callable[[], bool], more: float) -> bool:
-        """Kill it `more` seconds after `ready`; say whether it was still alive then."""
+        """Kill it `more` seconds after `ready`; return whether it was still alive then."""
         end = time.monotonic() + self.patience
         while self.process.poll() is None and not ready():
             assert time.monotonic() < end, "the run hangs"
@@ -305,7 +305,7 @@ _LOST = {Kind.FIN}
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a story ended."""
+    """The end of a story."""
 
     users: int = 0
     twice: int = 0  #: users who were sent more than one code
@@ -326,13 +326,13 @@ class Verdict:
         return f"{self.users} users, sent twice {self.twice}, lost {self.lost}"
 
     def doubt(self, deaths: int, what: str) -> str:
-        """Say how many were in doubt."""
+        """Return how many users are unknown."""
         part = f", {self.arrived / self.in_doubt:.0%} of them had been sent" if self.arrived else ""
         return f"in doubt {self.in_doubt} ({self.in_doubt / max(1, deaths):.1f} per {what}{part})"
 
 
 def judge(names: Sequence[str], deliveries: Mapping[str, int], last: Report) -> Verdict:
-    """Hold the simulator's count against the report of the last run, which ended by itself."""
+    """Compare the simulator's count with the report of the last run, which ended by itself."""
     reasons = last.reasons
     lost = in_doubt = arrived = 0
     for name in names:
@@ -354,7 +354,7 @@ def judge(names: Sequence[str], deliveries: Mapping[str, int], last: Report) -> 
 
 
 def finish(place: Place, simulator: Simulator) -> Verdict:
-    """Give the command once more, without any harm, and judge."""
+    """Run the command once more, without any harm, and judge."""
     ended = place.run(simulator)
     assert ended.code in {0, 1}, ended.said
     assert ended.report.tells_every(place.names), (ended.said, ended.path.read_text("utf-8"))
@@ -368,7 +368,7 @@ def users(count: int, prefix: str = "user") -> list[str]:
 
 
 def side_by_side(work: Callable[[T], U], items: Sequence[T]) -> list[U]:
-    """Do it for each, several at once; after the first failure nothing new is begun."""
+    """Do it for each, several at once; after the first failure nothing new is started."""
     pool = ThreadPoolExecutor(JOBS)
     try:
         return list(pool.map(work, items))

@@ -45,7 +45,7 @@ class Point:
         on: bool = False,
         calls: Sequence[str] = (),
     ) -> list[str]:
-        """Begin a command to which `how` happens here, or from here on; trace `calls` too."""
+        """Start a command to which `how` happens here, or from here on; trace `calls` too."""
         inject = f"inject={self.call}:{how}:when={self.number}{'+' if on else ''}"
         wanted = [self.call, *calls]
         return _tracer(place, output, wanted, self.log, self.ledger, "-e", inject, *more)
@@ -57,7 +57,7 @@ def points(place: Place, calls: Sequence[str], *, ledger: bool = False) -> list[
 
 
 def spread(every: Sequence[Point], most: int) -> list[Point]:
-    """Choose so many, evenly."""
+    """Choose a number of points, evenly."""
     offset = random.Random(SEED).random()
     return [every[int((n + offset) * len(every) / most)] for n in range(most)]
 

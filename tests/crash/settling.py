@@ -33,7 +33,7 @@ GOOD = Recording(delay=0.0, lookups_a_second=1e9)
 
 @dataclass(frozen=True)
 class Settled:
-    """What became of the doubts of a story, or of several."""
+    """The fate of the unknown outcomes of a story, or of several."""
 
     doubts: int = 0
     at_once: int = 0  #: settled by the command, right after
@@ -59,7 +59,7 @@ class Settled:
 
 
 def settle(place: Place, simulator: Simulator) -> Settled:
-    """Reconcile a story that is over, and send to those who were released by it."""
+    """Reconcile a story that is over, and send to the released users."""
     deliveries = simulator.deliveries
     content = json.loads(_command(place, simulator))
     at_once, wrong = 0, 0

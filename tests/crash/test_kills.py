@@ -74,7 +74,7 @@ def arrived(cognito: Cognito, requests: int) -> bool:
 
 
 def kill(folder: Path, kills: int, tell: Callable[[str], None]) -> None:
-    """Tell stories until there were so many kills."""
+    """Run stories up to a number of kills."""
     done: list[Story] = []
     while (left := kills - sum(story.kills for story in done)) > 0:
         sizes = [_A_STORY] * (left // _A_STORY) + ([left % _A_STORY] if left % _A_STORY else [])

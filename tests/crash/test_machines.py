@@ -58,7 +58,7 @@ main()
 
 @contextlib.contextmanager
 def moto() -> Iterator[str]:
-    """moto's server in a process of its own; yields its address."""
+    """Serve moto in a process of its own; yield its URL."""
     with subprocess.Popen(
         [sys.executable, "-c", _MOTO],
         stdin=subprocess.PIPE,
@@ -114,7 +114,7 @@ def share(
     tell: Callable[[str], None],
     program: Sequence[str] = ("-m", "batch_resend"),
 ) -> Verdict:
-    """Let machines share a table, then look once more from a fresh one, and judge."""
+    """Run machines on one table, then look once more from a fresh one, and judge."""
     rng = random.Random(SEED)
     names = [f"user{n}{_MARKS.get(n % 25, '')}@example.com" for n in range(users)]
     with contextlib.ExitStack() as stack:

@@ -53,7 +53,7 @@ class Traced:
     requests: Sequence[int]  #: the moments when a request left
 
     def disk(self, cut: int) -> Disk:
-        """What the disk has gone through up to a cut."""
+        """Return the state of the disk at a cut."""
         disk = Disk(self.folder)
         disk.live(self.calls, cut)
         return disk
@@ -88,7 +88,7 @@ def cut_off(folder: Path, traced: Traced, number: int) -> Verdict:
 
 
 def cut_power(folder: Path, cuts: Sequence[int], *program: str) -> Verdict:
-    """Trace a run, cut its power so often."""
+    """Trace a run, and cut its power a number of times."""
     begun = 0
     for count in _USERS:
         place = Place(folder / f"traced-{count}", users(count))

@@ -46,7 +46,7 @@ def _strace() -> str:
 def under_strace(
     output: str | Path, calls: Sequence[str], *more: str, threads: bool = True
 ) -> list[str]:
-    """Begin a command that is traced; calls unknown here are ignored.
+    """Start a command that is traced; calls unknown here are ignored.
 
     Without `threads` only the main thread is traced.
     """

@@ -42,7 +42,7 @@ def rules() -> list[dict[str, Any]]:
 
 
 def expressions() -> dict[str, str]:
-    """Each expression, by the alert or panel that has it."""
+    """Return each expression, by the alert or panel that has it."""
     result = {rule["alert"]: rule["expr"] for rule in rules()}
     for panel in DASHBOARD["panels"]:
         for target in panel["targets"]:

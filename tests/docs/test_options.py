@@ -26,7 +26,7 @@ FOREIGN = {"--check", "--cov", "--dist", "--draw", "--hypothesis-profile", "--re
 
 
 def commands(group: Any = None, path: str = "") -> dict[str, Any]:
-    """All commands by their names, groups left out."""
+    """Return all commands by their names, without groups."""
     group = typer.main.get_command(cli.app) if group is None else group
     result: dict[str, Any] = {}
     for name, command in group.commands.items():

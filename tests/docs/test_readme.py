@@ -100,7 +100,7 @@ def test_the_first_command_again_sends_nothing(tmp_path: Path) -> None:
 
 
 def _stable(rows: list[dict[str, str]]) -> set[tuple[str, ...]]:
-    """What of the report's rows is the same in every run."""
+    """Return the parts of the report's rows that are the same in every run."""
     changing = {"request_id", "finished_at", "latency_ms"}
     return {tuple(text for name, text in row.items() if name not in changing) for row in rows}
 
@@ -333,7 +333,7 @@ def test_page_references_are_used_and_official(page: str) -> None:
 
 
 def _sentences() -> Iterator[str]:
-    """Every text in the code, with `...` where something is filled in."""
+    """Yield every text in the code, with `...` for each inserted value."""
     for path in (ROOT / "batch_resend").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):

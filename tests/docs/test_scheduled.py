@@ -146,7 +146,7 @@ def test_a_failed_service_mails_its_last_lines(tmp_path: Path) -> None:
 
 
 class _Loader(yaml.SafeLoader):  # type: ignore[misc]
-    """Reads CloudFormation's short functions as what they would be in full."""
+    """A loader that expands CloudFormation's short functions."""
 
 
 def _function(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def nodes(path: Path) -> Iterator[ast.AST]:
 
 
 def too_large(path: Path) -> Iterator[str]:
-    """Name what is too large in a file of the package."""
+    """Yield what is too large in a file of the package."""
     for node in nodes(path):
         if isinstance(node, ast.ClassDef):
             most = LINES_OF_A_CLASS

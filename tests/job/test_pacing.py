@@ -64,7 +64,7 @@ def test_answers_between_the_silences_prevent_an_outage() -> None:
 
 
 class Run:
-    """Many who want to pass a gate, and what they hear."""
+    """Tasks that want to pass a gate, and their results."""
 
     def __init__(
         self,

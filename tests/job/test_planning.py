@@ -165,7 +165,7 @@ def test_newest_account_of_an_address_is_sent_to() -> None:
 
 
 def accounts(*rows: tuple[float, dict[str, Any]]) -> list[Candidate]:
-    """Accounts with one address, each with its time of sign-up and what else differs."""
+    """Return accounts with one address, each with its time of sign-up and other differences."""
     address = "ada@example.com"
     plain = Candidate(0, "", {"email": address}, aliases=(address,), status="UNCONFIRMED")
     return [

@@ -23,13 +23,13 @@ def anyio_backend() -> str:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where a ledger file may be made."""
+    """Return a path for a ledger file."""
     return tmp_path / "state" / "ledger.sqlite3"
 
 
 @pytest.fixture
 def credentials(moto_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let this process find moto's DynamoDB, and wait for it on a busy machine."""
+    """Point this process to moto's DynamoDB, and wait for it on a busy machine."""
     use(moto_url, monkeypatch)
     monkeypatch.setattr(table, "PATIENCE", 600.0)
 

@@ -49,7 +49,7 @@ with LedgerFile(Path(sys.argv[1])) as ledger:
 
 
 class Writer:
-    """That process."""
+    """The process that writes."""
 
     def __init__(self, path: Path) -> None:
         self.process = subprocess.Popen(
@@ -96,7 +96,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def whole(path: Path, at_least: int) -> int:
-    """How many messages a look finds, all of them as they were written."""
+    """Return how many messages a look finds, all of them as they were written."""
     with looking_at(path) as ledger:
         assert ledger._db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         rows = list(ledger.messages())

@@ -33,7 +33,7 @@ settled = st.sampled_from([reason for reason in Reason if reason.outcome is not 
 
 
 class LedgerAgainstADict(RuleBasedStateMachine):
-    """Any steps in any order, over any number of runs, know what a dict would know."""
+    """A ledger that, after any steps over any number of runs, equals a dict."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -31,13 +31,13 @@ async def check(anyio_backend: str) -> AsyncIterator[Check]:
 
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Be impatient."""
+    """Shorten all waits."""
     monkeypatch.setattr(ping, "ANSWER_WITHIN", 0.5)
     monkeypatch.setattr(ping, "REST", 0.0)
 
 
 async def pinged(url: str, end: RunEnd | BatchResendError) -> list[str]:
-    """Go through a run that ends so; return the warnings."""
+    """Report a run with this end; return the warnings."""
     warned: list[str] = []
     async with reporting([Ping(url, warned.append)]) as tell:
         await anyio.sleep(0)

@@ -45,7 +45,7 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 class Heard:
-    """Keeps what it hears."""
+    """An observer that keeps its events."""
 
     def __init__(self) -> None:
         self.results: Counter[Reason] = Counter()
@@ -76,7 +76,7 @@ async def yes(_: PoolsPreview) -> bool:
 
 
 class Pools:
-    """Runs of several pools, and what was heard of each."""
+    """Runs of several pools, and the events of each."""
 
     def __init__(self, approve: Approve, summary: str, settings: dict[str, Settings]) -> None:
         self.heard = {name: Heard() for name in settings}

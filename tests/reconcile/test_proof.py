@@ -87,7 +87,7 @@ class Day:
         self.cognito.answer(asked, now=self.now, agent=BROWSER)
 
     def reconcile(self, after: float, *, older_than: float = DAY) -> Reconciliation:
-        """Reconcile so long after the last request."""
+        """Reconcile `after` seconds after the last request."""
         now = self.now + after
 
         async def run() -> Reconciliation:
@@ -99,7 +99,7 @@ class Day:
         return anyio.run(run)
 
     def unrecorded(self, now: float, *, by_mark: bool = False) -> set[int]:
-        """Our messages that went out and have no record that could be seen at this time.
+        """Return our messages that went out and have no visible record at this time.
 
         `by_mark`: or whose record had lost its mark.
         """
@@ -229,7 +229,7 @@ def test_later_records_may_still_settle(
 
 
 def lost(count: int, answered: int, recording: simulated.Recording) -> Day:
-    """So many lost responses amid so many answered ones, within a minute."""
+    """Return a number of lost responses amid answered ones, within a minute."""
     day = Day(recording)
     day.live([("run", "lost" if n < count else "email", 0.1) for n in range(count + answered)])
     return day

@@ -39,14 +39,14 @@ def virtually(work: Callable[[], Awaitable[Any]]) -> Any:
 
 
 class SlowStore:
-    """Takes an hour for an upload."""
+    """A store that needs an hour for an upload."""
 
     def __init__(self, within: Callable[[], None] = lambda: None) -> None:
         self.objects: dict[str, bytes] = {}
         self._within = within
 
     async def check(self, option: str, path: str, *, overwrite: bool) -> None:
-        """It can be written."""
+        """Accept every place."""
 
     async def put(
         self, option: str, path: str, pieces: Iterator[bytes], *, overwrite: bool

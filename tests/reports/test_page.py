@@ -20,7 +20,7 @@ from tests.support.pages import HOSTILE, NOON, result, summary, write
 
 
 class Text(HTMLParser):
-    """What a reader sees, and the tags there are."""
+    """The text that a reader sees, and the tags of the page."""
 
     def __init__(self, data: bytes) -> None:
         super().__init__()
@@ -295,7 +295,7 @@ def _colours(text: str) -> dict[str, str]:
 
 
 def _contrast(one: str, other: str) -> float:
-    """As the Web Content Accessibility Guidelines define it."""
+    """Return the contrast by the Web Content Accessibility Guidelines."""
 
     def light(colour: str) -> float:
         parts = [int(colour[n : n + 2], 16) / 255 for n in (1, 3, 5)]

@@ -52,7 +52,7 @@ def resend(cognito: Cognito, name: str, now: float = NOON, **more: Any) -> None:
 
 
 def listed(history: EventHistory, *, now: float = NOON, **parameters: Any) -> list[dict[str, Any]]:
-    """All events of a listing, page by page."""
+    """Return all events of a listing, page by page."""
     events: list[dict[str, Any]] = []
     while True:
         page = history.lookup(parameters, now=now)

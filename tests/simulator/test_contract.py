@@ -139,7 +139,7 @@ MAIL = Delivery("EMAIL", "a***@e***", "email")
 
 @dataclass(frozen=True)
 class Case:
-    """Who is asked for, what comes back, what it means, and how many codes went out."""
+    """A request, its response, its meaning, and the number of codes sent."""
 
     username: str
     reply: Reply

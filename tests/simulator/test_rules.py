@@ -83,7 +83,7 @@ def test_a_quota_lets_through_what_was_worked_out_by_hand(
 
 
 def resend(cognito: Cognito, parameters: dict[str, Any], now: float) -> Reply:
-    """What a careful client makes of the answer."""
+    """Return what a careful client makes of the response."""
     return cognito.answer(parameters, now=now).reply
 
 

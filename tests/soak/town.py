@@ -65,7 +65,7 @@ FAULTS = (
 
 @dataclass(slots=True)
 class Person:
-    """What the world knows of a user, and the program does not."""
+    """The facts about a user in the world, hidden from the program."""
 
     plain: bool
     confirmed: bool = False
@@ -97,7 +97,7 @@ class Town(Cognito):
         return (40.0, 60.0, 15.0, 50.0, 10.0, 30.0, 20.0)[int(now // 45) % 7]
 
     def live(self, now: float) -> None:
-        """Let everything happen that has happened until now."""
+        """Apply all events up to now."""
         while self._next <= now:
             self._sign_up(self._next)
             self._next += self._rng.expovariate(1 / self._mean)
@@ -149,7 +149,7 @@ class Town(Cognito):
             self.shortest_by_clock = min(self.shortest_by_clock, gap + is_off - was_off)
 
     def answer(self, parameters: Mapping[str, Any], *, now: float, agent: str = "") -> Answer:
-        """Resend a code, and remember when."""
+        """Resend a code, and record the time."""
         self.live(now)
         username = parameters["Username"]
         before = self.deliveries[username]
@@ -169,7 +169,7 @@ class Town(Cognito):
 
 @dataclass(frozen=True, slots=True)
 class Hour:
-    """What is measured after a run."""
+    """The measurements after a run."""
 
     hour: int
     off: float  #: hours by which the clock on the wall was off
@@ -184,7 +184,7 @@ class Hour:
 
 
 class Soak:
-    """So many hours of an hourly cron, on one ledger."""
+    """A number of hours of an hourly cron, on one ledger."""
 
     def __init__(
         self, folder: Path, *, sign_ups: int, seed: int = 0, forgetful: bool = False
@@ -198,7 +198,7 @@ class Soak:
         self._off = 0.0
 
     def run(self, hours: int) -> Iterator[Hour]:
-        """Let the hours pass; yield each."""
+        """Run hour by hour; yield each."""
         for hour in range(1, hours + 1):
             yield self._hour(hour)
         for person in self.town.people.values():  # those who are still there
@@ -301,5 +301,5 @@ def table(hours: list[Hour]) -> Iterator[str]:
 
 
 def bytes_a_message(hours: list[Hour]) -> float:
-    """What the ledger takes for a message: the median over some hours."""
+    """Return the ledger's bytes per message: the median over some hours."""
     return statistics.median(hour.ledger / hour.messages for hour in hours)

@@ -33,7 +33,7 @@ async def in_time() -> AsyncIterator[str]:
 
 
 class BothWays:
-    """As a Django queryset: to iterate over it synchronously is an error in a coroutine."""
+    """A stand-in for a Django queryset: synchronous iteration in a coroutine is an error."""
 
     def __iter__(self) -> Iterator[str]:
         raise RuntimeError

@@ -21,7 +21,7 @@ POOL = "eu-west-1_Pool"
 
 @pytest.fixture
 def anyio_backend() -> tuple[str, dict[str, Any]]:
-    """Trio with a clock that jumps: waiting takes no time."""
+    """Return Trio with a clock that jumps: waiting takes no time."""
     return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}
 
 

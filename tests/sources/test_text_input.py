@@ -125,7 +125,7 @@ async def test_a_damaged_gzip_file_is_refused(tmp_path: Path, damage: str) -> No
 
 @pytest.fixture
 def standard_input() -> Iterator[int]:
-    """Put a pipe in the place of standard input; its other end is the value."""
+    """Replace standard input by a pipe; yield its other end."""
     reading, writing = os.pipe()
     saved = os.dup(0)
     os.dup2(reading, 0)

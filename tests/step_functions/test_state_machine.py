@@ -62,7 +62,7 @@ def set_interpreter(moto_url: str, *, on: bool) -> None:
 
 
 class Cloud:
-    """What the template makes, at moto."""
+    """The resources of the template, at moto."""
 
     def __init__(self, moto_url: str, url: str, function: Sandboxes) -> None:
         self.s3 = boto3.client("s3", endpoint_url=moto_url, **KEYS)
@@ -182,7 +182,7 @@ def cloud(
 
 @pytest.fixture
 def strict(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the Map fail as Step Functions does; moto's goes on, however many batches failed.
+    """Make the Map fail as Step Functions does; moto's continues after any failed batch.
 
     More than 10 % failed: no more are begun, the Map's error is raised at once, and what
     had begun is not waited for.
@@ -222,7 +222,7 @@ def listed(names: list[str]) -> bytes:
 
 
 def kill_at(request: int, cloud: Cloud, cognito: Cognito, patched: pytest.MonkeyPatch) -> None:
-    """Kill the function when Cognito hears that request, of all, and before it answers."""
+    """Kill the function when Cognito receives that request, before it responds."""
     answer = cognito.answer
 
     def kill_and_answer(parameters: Mapping[str, Any], **others: Any) -> Answer:
@@ -235,7 +235,7 @@ def kill_at(request: int, cloud: Cloud, cognito: Cognito, patched: pytest.Monkey
 
 
 def outcomes_of(answers: list[dict[str, Any]]) -> dict[int, str]:
-    """What the answers say of each row; of every row once."""
+    """Return the outcome of each row by the responses; of every row once."""
     pairs = [(row, outcome) for answer in answers for outcome, at in answer["outcomes"].items()
              for row in at]  # fmt: skip
     assert len(pairs) == len(dict(pairs))

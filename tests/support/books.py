@@ -18,7 +18,7 @@ KEY = b"k" * 32
 
 @dataclass(frozen=True)
 class Kept:
-    """A message as this ledger has it; `delivered` is what the simulator did, for the judge."""
+    """A stored message; `delivered` is the simulator's result, for the judge."""
 
     number: int
     name: str
@@ -37,12 +37,12 @@ class Kept:
 
 
 class Killed(Exception):
-    """The process died at this point."""
+    """A death of the process at this point."""
 
 
 @dataclass
 class FakeBooks:
-    """`dies_after` writes it dies, once."""
+    """A ledger in memory; after `dies_after` writes it dies, once."""
 
     key: bytes = KEY
     flight: float = 300.0
@@ -99,7 +99,7 @@ Fate = Callable[[Reply], Reply | None]  #: what the program gets to see of a rep
 
 @dataclass
 class Program:
-    """Makes requests and keeps its ledger, as a run does."""
+    """A program that makes requests and keeps its ledger, as a run does."""
 
     cognito: Cognito
     books: FakeBooks = field(default_factory=FakeBooks)

@@ -19,7 +19,7 @@ DAY = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Authority:
-    """Who signs; `bundle` is the file that makes its certificates trusted."""
+    """A signer; `bundle` is the file that makes its certificates trusted."""
 
     folder: Path
     key: ec.EllipticCurvePrivateKey
@@ -32,7 +32,7 @@ class Authority:
     def context(
         self, host: str, *, until: datetime = NOW + DAY, alone: bool = False
     ) -> ssl.SSLContext:
-        """What a server with a certificate for that host needs; `alone`: signed by itself."""
+        """Return the TLS context of a server for that host; `alone`: signed by itself."""
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = _certificate(host, key, None if alone else self, until=until)
         file = self.folder / f"{host}-{until:%Y%m%d}-{alone}.pem"

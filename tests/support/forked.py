@@ -70,7 +70,7 @@ _OPTIONS = {"stdin", "stdout", "stderr", "text", "cwd", "umask", "start_new_sess
 
 
 class Forked:
-    """A process of the program; what of `subprocess.Popen` the tests use."""
+    """A process of the program, with the part of `subprocess.Popen` that the tests use."""
 
     def __init__(
         self,
@@ -229,7 +229,7 @@ def _server() -> socket.socket:
 
 
 def _serve(requests: socket.socket) -> dict[str, Any] | None:
-    """Split a process off for each request; returns in each of them, and at the end."""
+    """Split off a process for each request; return in each of them, and at the end."""
     watched = selectors.DefaultSelector()
     watched.register(requests, selectors.EVENT_READ)
     while True:
@@ -267,7 +267,7 @@ def _tell_end(watched: selectors.BaseSelector, key: selectors.SelectorKey) -> No
 
 
 def _become(request: Mapping[str, Any], streams: Sequence[int]) -> None:
-    """Be the new process: its session, streams, folder, environment and arguments."""
+    """Set up the new process: its session, streams, folder, environment and arguments."""
     if request["session"]:
         os.setsid()
     for number, descriptor in enumerate(streams):

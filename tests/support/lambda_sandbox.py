@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Died(Exception):
-    """The function raised, or its process is gone; `error` is the response of Lambda."""
+    """An error of the function, or the end of its process; `error` is the response of Lambda."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(f"{kind}: {message}")
@@ -107,7 +107,7 @@ class Sandboxes:
         return answer
 
     def called(self, action: str) -> list[Mapping[str, Any]]:
-        """The events of one action."""
+        """Return the events of one action."""
         return [event for event in self.events if event["action"] == action]
 
     def end(self) -> None:
@@ -131,7 +131,7 @@ class Sandboxes:
 
 
 class Context:
-    """What Lambda hands in beside the event."""
+    """The context that Lambda passes beside the event."""
 
     def __init__(self, seconds: float) -> None:
         self._end = time.monotonic() + seconds

@@ -65,13 +65,13 @@ def remember(path: Path, *names: str, at: float = NOW, reason: Reason = Reason.A
 
 
 def everything(path: Path) -> bytes:
-    """All bytes of all files that a ledger consists of."""
+    """Return all bytes of all files of a ledger."""
     return b"".join(file.read_bytes() for file in files_of(path) if file.exists())
 
 
 @dataclass
 class Opened:
-    """A ledger in the hands of one run."""
+    """A ledger opened by one run."""
 
     journal: Journal
     is_new: bool
@@ -102,7 +102,7 @@ class Opened:
 
 @dataclass
 class Ledger:
-    """A ledger somewhere, opened by one run after another."""
+    """A ledger that one run after another opens."""
 
     at: str
 
@@ -111,7 +111,7 @@ class Ledger:
 
     @contextlib.asynccontextmanager
     async def run(self, *, begin: bool = True, **options: Any) -> AsyncIterator[Opened]:
-        """A run that begins and, as if it died, does not end."""
+        """Start a run that, as if it died, does not end."""
         async with contextlib.AsyncExitStack() as stack:
             journal: Journal
             if is_table(self.at):

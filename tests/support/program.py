@@ -134,7 +134,7 @@ _OF_A_LOG = re.compile(
 
 
 def without_times(log: str) -> str:
-    """A log without times, first and last line, and what a slow machine says before the plan."""
+    """Return a log without times, first and last line, and notes of a slow machine."""
     return _OF_A_LOG.sub("", _UTC.sub("", log))
 
 
@@ -160,7 +160,7 @@ def read_report(text: str) -> list[dict[str, str]]:
 
 
 def became(report: list[dict[str, str]]) -> dict[str, str]:
-    """What became of each user; every user once."""
+    """Return the outcome of each user; every user once."""
     result = {row["username"]: f"{row['outcome']}/{row['reason']}" for row in report}
     assert len(result) == len(report)
     return result

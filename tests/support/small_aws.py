@@ -45,7 +45,7 @@ Handler = Callable[[str, web.Request], Awaitable[web.StreamResponse | None]]
 
 @dataclass
 class SmallAws:
-    """Answers for all services; `instead` may answer in its place."""
+    """A server with responses for all services; `instead` may replace them."""
 
     instead: Handler | None = None
     answers: dict[str, Any] = field(default_factory=dict)
@@ -131,7 +131,7 @@ def in_cbor(answer: Any, status: int = 200) -> web.Response:
 
 
 def flat(value: Any, name: str = "") -> dict[str, list[str]]:
-    """A request as the query protocol has it: `Queries.member.1.Id` for the Id of the first."""
+    """Return a request in the query protocol's form: `Queries.member.1.Id` for the first Id."""
     if isinstance(value, dict):
         items = [(f"{name}.{key}".lstrip("."), one) for key, one in value.items()]
     elif isinstance(value, list):
@@ -153,7 +153,7 @@ def refuse(request: web.Request, code: str) -> web.Response:
 
 @asynccontextmanager
 async def serving_small_aws(aws: SmallAws) -> AsyncIterator[str]:
-    """Serve it on this machine; yield its address."""
+    """Serve it on this machine; yield its URL."""
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", aws.answer)
     async with TestServer(app) as server:

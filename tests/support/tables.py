@@ -43,7 +43,7 @@ async def messages(ledger: DynamoLedger) -> list[tuple[str | None, str, str | No
 
 
 def once(fate: str, operations: set[str]) -> Callable[[str], str]:
-    """Let the first request of these operations meet its fate, and pass all others on."""
+    """Apply the fate to the first request of these operations, and pass all others on."""
     left = [fate]
 
     def decide(operation: str) -> str:

@@ -39,7 +39,7 @@ def virtually(work: Callable[[], Awaitable[Any]]) -> Any:
 
 
 class Listed:
-    """A source of the names it is given."""
+    """A source of a list of names."""
 
     is_listing = False
     notes: tuple[str, ...] = ()

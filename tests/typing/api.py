@@ -15,7 +15,7 @@ import batch_resend as br
 
 
 def settings() -> br.Settings:
-    """Everything that a setting may be given as."""
+    """Set every setting with each of its types."""
     options = br.Settings(
         client_id="1example23456789",
         users=Path("users.csv"),
@@ -61,7 +61,7 @@ def names() -> Iterator[str]:
 
 
 def whole(frame: pd.DataFrame) -> None:
-    """All kinds of users, to the end."""
+    """Run with all kinds of users, to the end."""
     assert_type(br.run(settings()), br.Summary)
     br.run(settings(), ["ada", "bob"])
     br.run(settings(), users=names())
@@ -72,7 +72,7 @@ def whole(frame: pd.DataFrame) -> None:
 
 
 async def as_they_come(frame: pd.DataFrame) -> pd.DataFrame:
-    """Results, the plan and the summary of a run."""
+    """Iterate over results; read the plan and the summary of a run."""
     assert_type(await br.arun(settings(), users=listing()), br.Summary)
     results: list[br.Result] = []
     async with br.open_run(settings(), users=frame) as active:
@@ -86,7 +86,7 @@ async def as_they_come(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def observe(event: br.Event) -> None:
-    """What is to be heard of a run."""
+    """Receive the events of a run."""
     match event:
         case br.Noted(text):
             assert_type(text, str)

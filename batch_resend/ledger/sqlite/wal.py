@@ -124,7 +124,7 @@ def _is_one_bit_off(frame: bytes, salts: Sums, sums: Sums, *, big: bool) -> bool
 
 
 def _factors(words: int) -> Iterator[Sums]:
-    """Return how much an increment of each word, last to first, changes the two sums."""
+    """Yield how much an increment of each word, last to first, changes the two sums."""
     one, two = (1, 1), (0, 1)  # of the last two words: the first of a pair, the second
     for _ in range(words // 2):
         yield two
