@@ -44,7 +44,7 @@ async def learned(
     kept: list[str] = []
     async with small_aws(monkeypatch, aws) as place:
         facts = await probe(
-            place, user_pool_id=POOL, client_id=CLIENT, secret=None, within=20,
+            place, user_pool_id=POOL, client_id=CLIENT, secret=None, within=300,
             keep=kept.extend, thorough=thorough,
         )  # fmt: skip
     return facts, kept
