@@ -21,9 +21,9 @@ def main() -> None:
 
 def _have_standard_streams() -> None:
     """Have something where the caller closed a stream: no file of ours may get its number."""
-    while (found := os.open(os.devnull, os.O_RDWR)) <= 2:
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
-    os.close(found)
+    os.close(descriptor)
     if sys.stdin is None:
         sys.stdin = open(0)  # noqa: SIM115
     if sys.stdout is None:

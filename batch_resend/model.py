@@ -125,7 +125,7 @@ class Candidate:
     the input, line end included. `aliases` are the user's other names (sub, email,
     phone_number) as a listing knows them; `contacts` are those that a file's columns claim,
     which only an exclude list is matched with. `status`, `enabled` and `created`, in seconds
-    since the epoch, come from a listing or from columns that are called as in one. `found` is
+    since the epoch, come from a listing or from columns that are called as in one. `exists` is
     False where the pool was searched without finding the user.
     """
 
@@ -138,7 +138,7 @@ class Candidate:
     enabled: bool | None = None
     created: float | None = None
     contacts: tuple[str, ...] = ()
-    found: bool = True
+    exists: bool = True
 
     def __repr__(self) -> str:
         """Show the row and a masked name, never an address."""

@@ -46,7 +46,7 @@ Value = str | bool | list[str]
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Entry:
     """A value of the file, as the option would take it, and where it stands."""
 
     value: Value
@@ -58,10 +58,10 @@ class ConfigFile:
     """A file that was read and found right."""
 
     path: str
-    common: Mapping[str, Found]  #: for every pool, by key
-    pools: Mapping[str, Mapping[str, Found]]
+    common: Mapping[str, Entry]  #: for every pool, by key
+    pools: Mapping[str, Mapping[str, Entry]]
 
-    def values(self, pool: str | None) -> dict[str, Found]:
+    def values(self, pool: str | None) -> dict[str, Entry]:
         """Give what the file says for a pool, or without one; raises `UsageError`."""
         if pool is None and self.pools:
             names = ", ".join(map(printable, self.pools))
@@ -141,7 +141,7 @@ def _text(path: str) -> str:
         raise UsageError(f"--config {shown} is not UTF-8 (at line {line}).") from None
 
 
-def _checked(table: Mapping[str, Any], keys: Mapping[str, Kind], where: str) -> dict[str, Found]:
+def _checked(table: Mapping[str, Any], keys: Mapping[str, Kind], where: str) -> dict[str, Entry]:
     entries = {}
     for key, value in table.items():
         if key in _SECRETS:
@@ -155,7 +155,7 @@ def _checked(table: Mapping[str, Any], keys: Mapping[str, Kind], where: str) -> 
                 near = f": a table for a pool is written [{_POOLS}.{printable(key)}]."
             raise UsageError(f"{where}: '{printable(key)}' is not an option{near or '.'}")
         try:
-            entries[key] = Found(_value(value, keys[key]), where)
+            entries[key] = Entry(_value(value, keys[key]), where)
         except TypeError:
             raise UsageError(f"{where}: {key} takes {keys[key].value}.") from None
     return entries

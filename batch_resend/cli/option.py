@@ -127,10 +127,10 @@ class Option:
             "autocompletion": self.complete,
         }
         if self.is_argument:
-            known = typer.Argument(**more)
+            declaration = typer.Argument(**more)
         else:
             names = [self.flag, self.short] if self.short else [self.flag]
-            known = typer.Option(
+            declaration = typer.Option(
                 *names, envvar=self.variable, show_envvar=False,
                 rich_help_panel=self.panel or None, **more,
             )  # fmt: skip
@@ -139,7 +139,7 @@ class Option:
             self.name,
             inspect.Parameter.KEYWORD_ONLY,
             default=default,
-            annotation=Annotated[kind | None if default is None else kind, known],
+            annotation=Annotated[kind | None if default is None else kind, declaration],
         )
 
 

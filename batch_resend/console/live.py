@@ -227,10 +227,10 @@ class Display:
 
 def _trimmed(line: list[Segment]) -> list[Segment]:
     """Return a line without blanks at its end, which a narrower terminal would wrap."""
-    kept = len(line)
-    while kept and not line[kept - 1].text.strip():
-        kept -= 1
-    return line[:kept]
+    length = len(line)
+    while length and not line[length - 1].text.strip():
+        length -= 1
+    return line[:length]
 
 
 class _Gone(io.TextIOBase):

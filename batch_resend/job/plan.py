@@ -100,7 +100,7 @@ def decide(
     own = now - policy.behind  # an age is judged by this run's clock
     if candidate.created is not None and (why := eligibility.judge_age(candidate.created, own)):
         return why
-    if history is not NOBODY and (told := judge_history(history, policy, now)):
-        return told
+    if history is not NOBODY and (refusal := judge_history(history, policy, now)):
+        return refusal
     reason = judge_name(candidate.username)
-    return reason if candidate.found or reason is not Reason.ELIGIBLE else Reason.USER_NOT_FOUND
+    return reason if candidate.exists or reason is not Reason.ELIGIBLE else Reason.USER_NOT_FOUND

@@ -117,7 +117,7 @@ class Planner:
         notes = (
             *source.notes,
             *same.notes,
-            self._excluded_in_vain(),
+            self._excluded_without_match(),
             self._sharing(is_listing=source.is_listing),
             self._coming_last(),
         )
@@ -140,12 +140,12 @@ class Planner:
         come, their = ("comes", "the") if last == 1 else ("come", "their")
         return f"{some(last, 'user')} {come} last, for {their} last request failed or is unknown."
 
-    def _excluded_in_vain(self) -> str:
-        vain, names = self.spool.excluded_in_vain(), self.spool.excluded
-        if not vain:
+    def _excluded_without_match(self) -> str:
+        unmatched, names = self.spool.excluded_without_match(), self.spool.excluded
+        if not unmatched:
             return ""
-        match = "matches" if vain == 1 else "match"
-        return f"{vain:,} of {some(names, 'name')} in the exclude list {match} no user."
+        match = "matches" if unmatched == 1 else "match"
+        return f"{unmatched:,} of {some(names, 'name')} in the exclude list {match} no user."
 
     def _skip_suppressed(self, lists: Lists | None, *, is_listing: bool) -> None:
         if lists is None:

@@ -46,12 +46,12 @@ def address_of(candidate: Candidate) -> str:
 
     The Username is not one: it belongs to one account only.
     """
-    known = candidate.attributes
+    attributes = candidate.attributes
     names = (*candidate.aliases, *candidate.contacts)
     return (
-        known.get("email")
+        attributes.get("email")
         or next((name for name in names if "@" in name), "")
-        or known.get("phone_number")
+        or attributes.get("phone_number")
         or next((name for name in names if _NUMBER.fullmatch(name)), "")
     )
 

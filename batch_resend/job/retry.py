@@ -49,11 +49,11 @@ async def retry(
     first = await attempt()
     if first.verdict.again is Again.NEVER:
         return first  # as nearly all are: there is nothing to decide, and nothing to pay for
-    last, made = first, [first]
+    last, queue = first, [first]
 
     async def attempt_again() -> T:
         nonlocal last
-        last = made.pop() if made else await attempt()
+        last = queue.pop() if queue else await attempt()
         return last
 
     jitter = tenacity.wait_random_exponential(multiplier=2 * FIRST_REST, max=LONGEST_REST)

@@ -97,7 +97,7 @@ class Spool:
         self._execute_many("INSERT OR IGNORE INTO met VALUES (?)", entries)
         return bool(entries)
 
-    def excluded_in_vain(self) -> int:
+    def excluded_without_match(self) -> int:
         """How many entries of the exclude list matched no user so far."""
         (met,) = self._execute("SELECT count(*) FROM met").fetchone()
         return self.excluded - int(met)
@@ -275,17 +275,17 @@ class Spool:
         ).fetchone()
         if first is None:
             return []
-        found: dict[int, str] = {}
+        destinations: dict[int, str] = {}
         for step in range(count):
             start = first + (last - first) * step // max(1, count - 1)
             row, username, aliases = self._execute(
                 "SELECT row, username, aliases FROM planned WHERE reason = ? AND row >= ?"
                 " AND row NOT IN (SELECT value FROM json_each(?)) ORDER BY row LIMIT 1",
-                (reason, start, json.dumps(list(found))),
+                (reason, start, json.dumps(list(destinations))),
             ).fetchone() or (None, b"", None)
             if row is not None:
-                found[row] = _destination([_text(username), *json.loads(aliases or "[]")])
-        return [found[row] for row in sorted(found)]
+                destinations[row] = _destination([_text(username), *json.loads(aliases or "[]")])
+        return [destinations[row] for row in sorted(destinations)]
 
     def telephones(self) -> int:
         """How many of the eligible have a telephone number among their names (listing only)."""

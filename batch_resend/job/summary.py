@@ -194,11 +194,11 @@ class Summary:
 
         The ledger outlives the names in it, which `ledger forget` erases.
         """
-        kept = self.as_json()
-        command = f"{kept['next_command'] or ''} "
+        content = self.as_json()
+        command = f"{content['next_command'] or ''} "
         if any(f"{option}{end}" in command for option in _NAMING for end in (" ", "=")):
-            kept["next_command"] = None
-        return kept
+            content["next_command"] = None
+        return content
 
 
 #: Options whose values may be about single people.

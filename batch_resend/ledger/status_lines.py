@@ -126,7 +126,7 @@ def _end(run: PastRun, *, goes_on: bool | None) -> str:
 def _by_state(counts: Counter[tuple[str, str]]) -> list[str]:
     said = []
     for state in (*STATES, "open"):
-        reasons = {reason: n for (found, reason), n in sorted(counts.items()) if found == state}
+        reasons = {reason: n for (of, reason), n in sorted(counts.items()) if of == state}
         if reasons:
             inner = ", ".join(
                 f"{reason} {n:,}" for reason, n in reasons.items() if reason not in {"", "accepted"}
@@ -182,16 +182,16 @@ def _table(messages: Sequence[Message], masked: bool) -> list[str]:
     ]
 
 
-def _confirmation_lines(found: Confirmations) -> list[str]:
-    total = found.total
+def _confirmation_lines(confirmed: Confirmations) -> list[str]:
+    total = confirmed.total
     part = f" ({100 * total['confirmed'] / total.total():.0f} %)" if total else ""
     said = _wrapped(
         f"Confirmed since: {total['confirmed']:,} of {total.total():,} users sent a code{part}, in"
-        f" {found.user_pool_id}"
+        f" {confirmed.user_pool_id}"
     )
-    rows = [(str(day), found.days[day]) for day in sorted(found.days)]
-    if found.in_doubt:
-        rows.append(("unknown", found.in_doubt))
+    rows = [(str(day), confirmed.days[day]) for day in sorted(confirmed.days)]
+    if confirmed.in_doubt:
+        rows.append(("unknown", confirmed.in_doubt))
     if rows:
         cells = [[f"{n:,}" for n in (counts.total(), *(counts[word] for word in POOL_SAYS))]
                  for _, counts in rows]  # fmt: skip

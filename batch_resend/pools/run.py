@@ -129,9 +129,9 @@ def _publish(outputs: Deliveries, runs: Mapping[str, PreparedRun]) -> None:
 def _share_paces(preview: PoolsPreview, runs: Mapping[str, PreparedRun]) -> None:
     for quota in preview.quotas:
         if len(quota.pools) > 1:
-            told = [runs[name].job.gate.pace.usage.quota for name in quota.pools]
-            known = [enforced for enforced in told if enforced is not None]
-            enforced = min(known) if len(known) == len(told) else None
+            quotas = [runs[name].job.gate.pace.usage.quota for name in quota.pools]
+            numbers = [enforced for enforced in quotas if enforced is not None]
+            enforced = min(numbers) if len(numbers) == len(quotas) else None
             pace = SharedPace(Pace(quota.ceiling, quota=enforced))
             for name in quota.pools:
                 runs[name].share(pace)

@@ -142,9 +142,9 @@ class Facts:
     @property
     def quota(self) -> float | None:
         """The quota in requests per second, from the best source that responded."""
-        for found in (self.provisioned, self.applied):
-            if not isinstance(found, Unknown):
-                return found
+        for rate in (self.provisioned, self.applied):
+            if not isinstance(rate, Unknown):
+                return rate
         return None
 
     @property

@@ -52,9 +52,9 @@ def memory_words(memory: Memory, now: float) -> str:
     """Return what the ledger remembers, as the plan says it behind the ledger's name."""
     if memory.is_new:
         return "new: no user counts as already sent to"
-    known = []
+    parts = []
     if memory.people is not None:
-        known.append("1 person" if memory.people == 1 else f"{memory.people:,} people")
+        parts.append("1 person" if memory.people == 1 else f"{memory.people:,} people")
     if memory.last_run is not None:
-        known.append(f"last run {moment(memory.last_run, now)}")
-    return ", ".join(known)
+        parts.append(f"last run {moment(memory.last_run, now)}")
+    return ", ".join(parts)

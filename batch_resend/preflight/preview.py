@@ -42,10 +42,10 @@ class Approval(ABC):
 
     def approved(self, answer: str) -> bool:
         """Whether an answer to the question is a yes."""
-        given = answer.strip().lower()
+        text = answer.strip().lower()
         if self.eligible > TYPED_FROM:
-            return given == str(self.eligible)
-        return given in {"y", "yes"}
+            return text == str(self.eligible)
+        return text in {"y", "yes"}
 
     @property
     def correction(self) -> str:

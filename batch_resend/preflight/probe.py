@@ -155,13 +155,13 @@ class Probe:
                 await credentials.ready(self._session.core)
             return True
 
-        found = await self.ask("", find)
-        if found is not None and not isinstance(found, Unknown):
-            found = await self.ask("", ask_for_code, within=math.inf)  # a person takes their time
-        if found is None:
+        result = await self.ask("", find)
+        if result is not None and not isinstance(result, Unknown):
+            result = await self.ask("", ask_for_code, within=math.inf)  # a person takes their time
+        if result is None:
             self._none = Unknown("", Why.CREDENTIALS)
-        elif isinstance(found, Unknown):
-            self._none = found
+        elif isinstance(result, Unknown):
+            self._none = result
 
     async def account(self) -> str | Unknown:
         """Ask whose credentials these are."""
@@ -237,12 +237,12 @@ class Probe:
                         raise
                     answer = await client.get_aws_default_service_quota(**which)
             quota = answer["Quota"]
-            told = (quota.get("UsageMetric") or {}).get("MetricDimensions")
-            dimensions = told or dimensions
+            of_quota = (quota.get("UsageMetric") or {}).get("MetricDimensions")
+            dimensions = of_quota or dimensions
             return positive(quota["Value"])
 
-        found = await self.ask("servicequotas:GetServiceQuota", ask)
-        return found, dimensions
+        rate = await self.ask("servicequotas:GetServiceQuota", ask)
+        return rate, dimensions
 
     async def _ses(self, pool: PoolFacts | Unknown) -> SesFacts | Unknown | None:
         if isinstance(pool, Unknown) or not pool.by_ses or "email" not in pool.verifies:
@@ -273,7 +273,7 @@ class Probe:
                     StartTime=now - timedelta(hours=1),
                     EndTime=now,
                 )
-            counted = {found["Id"]: found["Values"] for found in answer["MetricDataResults"]}
+            counted = {series["Id"]: series["Values"] for series in answer["MetricDataResults"]}
             return Usage(
                 peak=max(counted["callcount"], default=0.0) / _FIVE_MINUTES,
                 throttled=round(sum(counted["throttlecount"])),
@@ -291,7 +291,7 @@ class Probe:
     ) -> AbstractAsyncContextManager[C]:
         """Open a client with the session of all."""
         return clients.signed_client(
-            self._target, service, made=self._session, region=region, attempts=_ATTEMPTS
+            self._target, service, aws_session=self._session, region=region, attempts=_ATTEMPTS
         )
 
     async def ask(

@@ -112,8 +112,8 @@ def _recorded(doubt: Doubt, why: Why, record: Record, at: float) -> Finding:
     """It reached Cognito, and no more is known: it can never be `not-recorded` again."""
     reason = record.reason
     if reason in _LOST_HERE:  # says less than what we know, unless we know nothing at all
-        known = doubt.reason not in {None, Reason.NOT_RECORDED, Reason.INTERRUPTED}
-        reason = doubt.reason if known and doubt.reason else Reason.UNREADABLE_ANSWER
+        has_reason = doubt.reason not in {None, Reason.NOT_RECORDED, Reason.INTERRUPTED}
+        reason = doubt.reason if has_reason and doubt.reason else Reason.UNREADABLE_ANSWER
     return Finding(doubt, reason, why, at=at, evidence=evidence(record))
 
 

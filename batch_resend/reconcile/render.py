@@ -178,7 +178,7 @@ def _finding(one: Finding, *, masked: bool) -> dict[str, Any]:
 def progress(now: Progress) -> str:
     """Return a line for the terminal."""
     return (
-        f"{now.window} of {now.windows}: {grouped(now.records, 'record')}, {now.found:,} of"
+        f"{now.window} of {now.windows}: {grouped(now.records, 'record')}, {now.matches:,} of"
         f" {now.doubts:,} unknown outcomes recorded"
     )
 

@@ -61,7 +61,7 @@ class Progress:
     window: int  #: which one is read, from 1; files: which file
     windows: int
     records: int
-    found: int  #: doubts that have a record
+    matches: int  #: doubts that have a record
     doubts: int
 
 
@@ -167,7 +167,7 @@ async def reconcile(
         controls.add(control)
     search = Search(doubts, controls.marks())
     async for number, count in evidence.batches(search, searched):
-        watch(Progress(number, count, search.read, search.found, len(doubts)))
+        watch(Progress(number, count, search.read, search.matches, len(doubts)))
     controls.count(search.seen)
     findings = [
         conclude(doubt, search.record_of(doubt), controls.around(doubt), rules, books.hash_name)

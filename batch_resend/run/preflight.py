@@ -57,10 +57,10 @@ def ignore(addresses: Iterable[str]) -> None:
 
 
 def reporting(keep: Keep, note: Callable[[str], None]) -> Keep:
-    """Return a `keep` that reports from time to time how many it was given: that takes minutes."""
+    """Return a `keep` that also notes how many addresses it has received: this takes minutes."""
     read = 0
 
-    def kept(addresses: Iterable[str]) -> None:
+    def keep_and_note(addresses: Iterable[str]) -> None:
         nonlocal read
         page = list(addresses)
         keep(page)
@@ -68,7 +68,7 @@ def reporting(keep: Keep, note: Callable[[str], None]) -> Keep:
         if read // _REPORT_EACH > before // _REPORT_EACH:
             note(f"Reading who cannot be reached: {read:,} addresses so far.")
 
-    return kept
+    return keep_and_note
 
 
 async def learn(

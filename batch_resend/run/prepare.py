@@ -98,10 +98,10 @@ async def prepare(
     the settings; `part` says that they are a part of a larger run. `always_report`: a report
     that is not named gets a name, and else is not written.
     """
-    given = users is not None and not isinstance(users, BatchSource)
-    listed = settings.is_listing and not given  #: whether the users are the pool's listing
-    if given or users is None:
-        check_users(settings, given=given)
+    by_caller = users is not None and not isinstance(users, BatchSource)
+    listed = settings.is_listing and not by_caller  #: whether the users are the pool's listing
+    if by_caller or users is None:
+        check_users(settings, by_caller=by_caller)
     async with Resources() as resources:
         opened = await _open(
             resources, settings, observe, listed=listed, always_report=always_report

@@ -254,10 +254,10 @@ class EventHistory:
         return f"events-{len(self._tokens)}"
 
     def _before(self, parameters: Mapping[str, Any]) -> tuple[int, int] | None:
-        given = parameters.get("NextToken")
-        if given is None:
+        next_token = parameters.get("NextToken")
+        if next_token is None:
             return None
-        number = str(given).removeprefix("events-")
+        number = str(next_token).removeprefix("events-")
         if not number.isdecimal() or not 0 < int(number) <= len(self._tokens):
             raise LookupRefused("InvalidNextTokenException", "The token is not valid.")
         token = self._tokens[int(number) - 1]

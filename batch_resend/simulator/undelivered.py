@@ -41,14 +41,14 @@ class Undelivered:
             datetime.fromisoformat(query["StartDate"][0]).timestamp() if "StartDate" in query else 0
         )
         size = min(PAGE, int(query.get("PageSize", [str(PAGE)])[0]))
-        found = [
+        summaries = [
             {"EmailAddress": address, "Reason": reason, "LastUpdateTime": at}
             for address, (reason, at) in self.suppressed.items()
             if reason in reasons and at >= since
         ]
         start = int(query.get("NextToken", ["0"])[0])
-        page: dict[str, Any] = {"SuppressedDestinationSummaries": found[start : start + size]}
-        if start + size < len(found):
+        page: dict[str, Any] = {"SuppressedDestinationSummaries": summaries[start : start + size]}
+        if start + size < len(summaries):
             page["NextToken"] = str(start + size)
         return page
 

@@ -177,7 +177,7 @@ class ResolvedUsers:
             self.note(f"{self.name}: {self.looked_up:,} addresses looked up so far.")
         if not accounts:
             self.missing += 1
-            return replace(row, found=False)
+            return replace(row, exists=False)
         if len(accounts) > 1:
             self.shared.append(row.row)
         account = max(accounts, key=_preference)

@@ -209,8 +209,8 @@ def _next_command(plan: Mapping[str, Any]) -> str | None:
     words = plan["arguments"]
     if "--no-mask" not in words:
         words = [word for quoted in without_names(words) for word in shlex.split(quoted)]
-    given = json.dumps({"arguments": words})
-    machine = ["--state-machine-arn", plan["state_machine"], "--input", given]
+    payload = json.dumps({"arguments": words})
+    machine = ["--state-machine-arn", plan["state_machine"], "--input", payload]
     return shlex.join(["aws", "stepfunctions", "start-execution", *machine])
 
 

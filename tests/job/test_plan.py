@@ -67,8 +67,8 @@ DE = Eligibility(match=(("lang", re.compile("^de")),))
             Reason.TOO_YOUNG,
         ),
         # An address without an account, as --resolve finds it.
-        (Candidate(1, "ada", found=False), {}, Reason.USER_NOT_FOUND),
-        (Candidate(1, "a b", found=False), {}, Reason.INVALID_USERNAME),
+        (Candidate(1, "ada", exists=False), {}, Reason.USER_NOT_FOUND),
+        (Candidate(1, "a b", exists=False), {}, Reason.INVALID_USERNAME),
         (Candidate(1, "a b"), {}, Reason.INVALID_USERNAME),
         (Candidate(1, "a b"), {"excluded": True}, Reason.EXCLUDED),
         (Candidate(1, ""), {}, Reason.INVALID_USERNAME),

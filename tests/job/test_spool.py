@@ -100,14 +100,14 @@ def test_exclude_list_matches_any_form_and_case(entry: str, name: str) -> None:
         assert not spool.is_excluded([name])
         spool.exclude(["bob"])
         spool.exclude([entry, "other"])
-        assert spool.excluded_in_vain() == 2
+        assert spool.excluded_without_match() == 2
         assert spool.is_excluded(["id-1", name])
         assert not spool.is_excluded(["id-1", "cid"])
-        assert spool.excluded_in_vain() == 1
+        assert spool.excluded_without_match() == 1
         assert spool.is_excluded([name])
-        assert spool.excluded_in_vain() == 1
+        assert spool.excluded_without_match() == 1
         spool.clear()
-        assert spool.excluded_in_vain() == 2
+        assert spool.excluded_without_match() == 2
 
 
 def test_same_name_twice_in_the_exclude_list_is_met_twice() -> None:
@@ -115,7 +115,7 @@ def test_same_name_twice_in_the_exclude_list_is_met_twice() -> None:
         spool.exclude(["ada"])
         spool.exclude(["ADA"])
         assert spool.is_excluded(["ada"])
-        assert spool.excluded_in_vain() == 0
+        assert spool.excluded_without_match() == 0
 
 
 def test_reasons_can_be_replaced_while_rows_are_read() -> None:

@@ -253,9 +253,9 @@ class _People:
         if winners is not None:
             chunk = chunk[winners[chunk.index.start : chunk.index.stop]]
         self._reasons.update(_reasons(chunk))
-        for outcome, kept in self._shown.items():
+        for outcome, examples in self._shown.items():
             rows = chunk[chunk["outcome"] == outcome]
-            kept.extend(_rows(report, rows.head(SHOWN - len(kept))))
+            examples.extend(_rows(report, rows.head(SHOWN - len(examples))))
             if outcome in self._by_domain:
                 self._add_domains(outcome, rows)
 
