@@ -150,7 +150,6 @@ def test_duplicate_row_does_not_decide_for_its_user(tmp_path: Path) -> None:
 
 
 @settings(max_examples=25)  # each reads three files, up to one chunk a row
-@settings(max_examples=40)
 @given(
     st.lists(
         st.tuples(
