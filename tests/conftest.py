@@ -12,6 +12,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from hypothesis import HealthCheck, settings
 
 from batch_resend.simulator.rules import Cognito
+from tests.support.certificates import authority
 from tests.support.program import (
     CLIENT,
     Program,
@@ -37,7 +38,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(autouse=True)
 def without_aws_settings(
-    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory, one_authority: Path
 ) -> None:
     """Remove the AWS settings, proxies and options of the person who runs the tests."""
     for name in list(os.environ):
@@ -47,6 +48,13 @@ def without_aws_settings(
     monkeypatch.setenv("AWS_CONFIG_FILE", str(nowhere))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(nowhere))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(one_authority))
+
+
+@pytest.fixture(scope="session")
+def one_authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of one certificate: each client reads it, and all real ones take 20 ms."""
+    return authority(tmp_path_factory.mktemp("authority")).bundle
 
 
 @pytest.fixture(scope="session")

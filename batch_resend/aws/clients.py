@@ -108,7 +108,7 @@ def session(target: AwsTarget) -> Session:
         ) from error
     if not region:
         raise SettingsError(
-            "No Region is known: give --region (or --user-pool-id, whose beginning is the Region)."
+            "No Region is known: give --region (or --user-pool-id, whose prefix is the Region)."
         )
     if region.startswith("cn-"):
         raise SettingsError(

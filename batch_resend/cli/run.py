@@ -74,6 +74,7 @@ def _one_run(
     from batch_resend.run.open_ledger import ledger_words
     from batch_resend.run.outputs import failure_summarized
     from batch_resend.run.prepare import prepare
+    from batch_resend.run.send import approved
 
     console = Console(**speech)
     warn = noting(console.observe)
@@ -92,7 +93,7 @@ def _one_run(
             settings = _settings(context, values, ask=not speech["yes"])
             console.starts(ledger_words(settings))
             async with prepare(settings, observe=observe, stops=stops) as prepared:
-                if not await console.approve(prepared.preview):
+                if not await approved([prepared], console.approve(prepared.preview)):
                     raise NotConfirmed
                 if values["debug"]:
                     prepared.debug()

@@ -138,6 +138,7 @@ async def _status(
             stock=ledger_status.take_stock(ledger.users(), 1 if cap is None else cap),
             unknown=list(islice(ledger.messages(unknown=True), ledger_status.SHOWN)),
             confirmations=_confirmations(target, ledger, status_of),
+            client=ledger.client,
         )
         days = count_days(ledger.users(), status_of) if html is not None else None
     if html is not None and days is not None:

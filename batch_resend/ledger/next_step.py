@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from batch_resend.ledger import PastRun
 from batch_resend.ledger.commands import reconcile_command
+from batch_resend.ledger.owner import place
 from batch_resend.masking import printable
 from batch_resend.wording import some
 
@@ -33,11 +34,16 @@ def next_step(runs: Sequence[PastRun], *, running: bool | None) -> list[str]:
     return ["Next: nothing. The last run reached all its users."]
 
 
-def settle_command(ledger: str, runs: Sequence[PastRun]) -> str:
-    """Return the command that settles unknown outcomes, in the place of the last run."""
-    place = next((run.summary for run in reversed(runs) if "region" in run.summary), {})
-    endpoint = "" if place.get("endpoint_is_aws", True) else str(place.get("endpoint"))
-    return reconcile_command(ledger, str(place.get("region", "")), endpoint)
+def settle_command(ledger: str, runs: Sequence[PastRun], client: str = "") -> str:
+    """Return the command that settles unknown outcomes, in the place of the last run.
+
+    If no run has noted its place, as one that was killed has not, `client` says it.
+    """
+    last = next((run.summary for run in reversed(runs) if "region" in run.summary), None)
+    if last is None:
+        return reconcile_command(ledger, *place(client))
+    endpoint = "" if last.get("endpoint_is_aws", True) else str(last.get("endpoint"))
+    return reconcile_command(ledger, str(last["region"]), endpoint)
 
 
 def last_cap(runs: Sequence[PastRun]) -> int | None:

@@ -127,6 +127,7 @@ class Status:
     stock: Stock
     unknown: Sequence[Message]  #: the first few
     confirmations: Confirmations | None = None
+    client: str = ""  #: the client that the ledger belongs to, as `ledger.owner` describes it
 
 
 def take_stock(users: Iterable[Sequence[Message]], max_sends: int) -> Stock:

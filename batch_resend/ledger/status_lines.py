@@ -159,7 +159,7 @@ def _unknown_lines(status: Status, more: str, masked: bool, now: float) -> list[
         due = stock.unknown_at + RECORDED_AFTER
         when = f", from {_moment(due)} UTC on" if due > now else ""
         said.append(f"  To settle them by CloudTrail's records{when}:")
-        said.append(f"  {settle_command(status.ledger, status.runs)}")
+        said.append(f"  {settle_command(status.ledger, status.runs, status.client)}")
     if missing:
         said += _wrapped(f"  {RESEND_NOT_RECORDED}")
     return said

@@ -27,7 +27,7 @@ from batch_resend.pools.summary import PoolsSummary
 from batch_resend.reports.delivery import Deliveries
 from batch_resend.run.backends import target_of
 from batch_resend.run.prepare import Resources, prepare
-from batch_resend.run.send import PreparedRun
+from batch_resend.run.send import PreparedRun, approved
 from batch_resend.run.stops import Stops
 from batch_resend.settings import Settings
 
@@ -65,7 +65,7 @@ async def run_pools(
             stops.tell(outputs.hurry)
             runs = await _prepare_all(resources, settings, observers, stops)
             preview = PoolsPreview({name: run.preview for name, run in runs.items()})
-            if not await approve(preview):
+            if not await approved(runs.values(), approve(preview)):
                 raise NotConfirmed
             _publish(outputs, runs)
             _share_paces(preview, runs)

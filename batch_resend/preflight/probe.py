@@ -137,7 +137,7 @@ class Probe:
 
     def __init__(self, target: AwsTarget, within: float) -> None:
         self._target = target
-        self._within = within
+        self.within = within  #: seconds for one question, or one page of a list
         self._session: clients.Session | None = None
         self._none: Unknown | None = None  # why nothing can be asked at all
 
@@ -301,7 +301,7 @@ class Probe:
         if self._none is not None:
             return Unknown(permission, self._none.why, self._none.detail)
         try:
-            with anyio.fail_after(self._within if within is None else within):
+            with anyio.fail_after(self.within if within is None else within):
                 return await question()
         except TimeoutError:
             return Unknown(permission, Why.SILENT)

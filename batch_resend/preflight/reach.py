@@ -35,7 +35,6 @@ from batch_resend.preflight.facts import (
 if TYPE_CHECKING:
     from batch_resend.preflight.probe import Probe
 
-_WITHIN = 10.0  #: seconds for one page of a list
 #: What has met SES's other call will meet this one too.
 _AS_BEFORE = {
     Why.CREDENTIALS,
@@ -120,7 +119,7 @@ async def _count(
         count, reading = 0, pages()
         async with contextlib.aclosing(reading):
             while True:
-                with anyio.fail_after(_WITHIN):
+                with anyio.fail_after(asked.within):
                     page = await anext(reading, None)
                 if page is None:
                     return count

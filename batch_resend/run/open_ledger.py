@@ -24,6 +24,7 @@ from batch_resend.errors import (
 from batch_resend.job.summary import error_as_json
 from batch_resend.ledger import Extent, Finding, Forgotten, Marked
 from batch_resend.ledger.dynamodb.address import TableAddress, is_table, table_address
+from batch_resend.ledger.owner import describe
 from batch_resend.ledger.sqlite import lockfile
 from batch_resend.ledger.sqlite.file import LedgerFile
 from batch_resend.ledger.sqlite.ledger import SqliteLedger
@@ -157,10 +158,9 @@ def ledger_words(settings: Settings) -> str:
 
 def owner(settings: Settings, backend: Backend) -> str:
     """Return the description of the client that a ledger belongs to."""
-    client = f"client {settings.client_id or SIMULATED_CLIENT} in {backend.region}"
-    if settings.simulate or is_aws(backend.endpoint):
-        return client
-    return f"{client} at {same_endpoint(backend.endpoint)}"
+    own = settings.simulate or is_aws(backend.endpoint)
+    endpoint = "" if own else same_endpoint(backend.endpoint)
+    return describe(settings.client_id or SIMULATED_CLIENT, backend.region, endpoint)
 
 
 @contextlib.asynccontextmanager

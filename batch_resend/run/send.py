@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -35,6 +35,15 @@ from batch_resend.settings import Settings
 
 #: Reports when a minute began (`time.time`), and the calls in it that were accepted.
 WatchUsage = Callable[[Callable[[float, float], None]], Coroutine[Any, Any, None]]
+
+
+async def approved(runs: Iterable[PreparedRun], question: Awaitable[bool]) -> bool:
+    """Return the answer to the question; the time that it waits is not part of --deadline."""
+    since = anyio.current_time()
+    answer = await question
+    for run in runs:
+        run.job.asked = anyio.current_time() - since
+    return answer
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

@@ -328,6 +328,7 @@ async def test_a_ca_bundle_that_cannot_be_used_is_named(
     if origin == "variable":
         monkeypatch.setenv("AWS_CA_BUNDLE", str(bundle))
     else:
+        monkeypatch.delenv("AWS_CA_BUNDLE")
         (tmp_path / "config").write_text(f"[default]\nca_bundle = {bundle}\n")
         monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     with pytest.raises(SettingsError, match=rf"The CA bundle {bundle} \(AWS_CA_BUNDLE") as caught:

@@ -61,10 +61,10 @@ class LedgerAgainstADict(RuleBasedStateMachine):
         folded = name.casefold()
         messages = self.messages.values()
         owners = {folded} | {m["name"].casefold() for m in messages if folded in m["aliases"]}
-        aliases = owners | {
+        all_names = owners | {
             alias for m in messages if m["name"].casefold() in owners for alias in m["aliases"]
         }
-        return [message for message in messages if message["name"].casefold() in aliases]
+        return [message for message in messages if message["name"].casefold() in all_names]
 
     @rule(name=st.one_of(names, addresses), other=aliases)
     def intend(self, name: str, other: list[str]) -> None:

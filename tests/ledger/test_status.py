@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from batch_resend.ledger import Message, PastRun
 from batch_resend.ledger.next_step import last_cap, next_step
+from batch_resend.ledger.owner import describe
 from batch_resend.ledger.status import (
     POOL_SAYS,
     Confirmations,
@@ -217,6 +218,20 @@ def test_run_without_an_end_is_running_or_dead_where_known() -> None:
     assert earlier[6] == ""
     done = [PastRun(1, NOW), PastRun(2, NOW, NOW + 1, {"exit_code": 0})]
     assert lines(status(ADA, runs=done, running=False), more="")[6] == ""
+
+
+@pytest.mark.parametrize(
+    ("place", "more"),
+    [
+        (("eu-west-1",), " --region eu-west-1"),
+        (("us-east-1", "http://127.0.0.1:4570"),
+         " --region us-east-1 --endpoint-url http://127.0.0.1:4570"),
+    ],
+)  # fmt: skip
+def test_reconcile_after_a_kill_names_the_place(place: tuple[str, ...], more: str) -> None:
+    """A run that was killed noted no summary: the ledger itself knows its Region and endpoint."""
+    killed = status(OPEN, runs=[PastRun(1, NOW)], running=False, client=describe("1abc", *place))
+    assert f"  batch-resend reconcile --ledger state/l.sqlite3{more}" in lines(killed, more="")
 
 
 COMMAND = "batch-resend run users.csv --ledger l.sqlite3"

@@ -108,6 +108,27 @@ def reports() -> list[str]:
     return sorted(path.name for path in Path().glob("*-report.csv"))
 
 
+async def test_time_at_the_question_is_in_no_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The question waited for longer than --deadline: each pool sends to all its users."""
+    now = anyio.current_time
+    ahead = 0.0
+
+    async def late(_: PoolsPreview) -> bool:
+        nonlocal ahead
+        ahead = 7200.0
+        return True
+
+    monkeypatch.setattr(anyio, "current_time", lambda: now() + ahead)
+    pools, heard = together(
+        late,
+        shop=pool("shop", "ada", deadline=3600.0),
+        blog=pool("blog", "bob", deadline=3600.0),
+    )
+    summary = await pools.execute()
+    assert summary.exit_code == 0
+    assert [heard[name].results for name in ("shop", "blog")] == [{Reason.ACCEPTED: 1}] * 2
+
+
 async def test_each_pool_has_its_report_and_all_have_one_summary() -> None:
     pools, heard = together(
         shop=pool("shop", "ada", "bob", "cid+missing"), blog=pool("blog", "ada", "dan")

@@ -126,7 +126,7 @@ async def asked_of_moto(
         user_pool_id=pool or moto.pool,
         client_id=client_id or moto.confidential,
         secret=secret,
-        within=20,
+        within=300,
     )
 
 
@@ -193,7 +193,7 @@ async def test_without_credentials_nothing_is_asked(at_moto: Moto) -> None:
 # -- against a small AWS of our own ------------------------------------------------
 
 
-async def learn(place: AwsTarget, within: float = 20, secret: str | None = SECRET) -> Facts:
+async def learn(place: AwsTarget, within: float = 300, secret: str | None = SECRET) -> Facts:
     return await probe(place, user_pool_id=POOL, client_id=CLIENT, secret=secret, within=within)
 
 
@@ -368,7 +368,7 @@ async def test_whatever_fails_is_a_finding_and_no_failure(
 ) -> None:
     instead, whys = FAILURES[name]
     async with small_aws(monkeypatch, SmallAws(instead=instead)) as place:
-        facts = await learn(place, within=0.5 if name == "silence" else 20)
+        facts = await learn(place, within=0.5 if name == "silence" else 300)
     answers = (
         facts.pool,
         facts.client,

@@ -46,7 +46,7 @@ async def learned(
     addresses: list[str] = []
     async with small_aws(monkeypatch, aws) as place:
         facts = await probe(
-            place, user_pool_id=POOL, client_id=CLIENT, secret=None, within=20,
+            place, user_pool_id=POOL, client_id=CLIENT, secret=None, within=300,
             keep=addresses.extend, thorough=thorough,
         )  # fmt: skip
     return facts, addresses

@@ -99,6 +99,11 @@ class LedgerRecords:
         """Whether it is a ledger of simulations."""
         return self._connection.simulated
 
+    @property
+    def client(self) -> str:
+        """The client for which it was created; empty in a copy of a table."""
+        return self._connection.client
+
     # -- looking back --------------------------------------------------------------
 
     def runs(self) -> list[PastRun]:
