@@ -77,9 +77,8 @@ class Snapshot:
 class Job:
     """One run over one input. `plan` first, then `run` or `dry_run`.
 
-    `now` is the time in seconds since the epoch, read once; from there on time is the
-    event loop's. `observe` hears what is waited for, what became of each row and wave, and
-    what could not be asked at the end; the run waits until `hand_over` has taken a result.
+    `now`: seconds since the epoch, read once; then the event loop's time counts. `observe` receives
+    waits, results and notes; the run waits until `hand_over` has accepted a result.
     """
 
     ledger: ExclusiveLedger | Journal
@@ -93,11 +92,11 @@ class Job:
     policy: SendPolicy = field(default_factory=SendPolicy)
     limits: Limits = field(default_factory=Limits)
     observe: Observe = ignore
-    hand_over: HandOver | None = None  #: takes every row's result
+    hand_over: HandOver | None = None  #: accepts every row's result
     rng: random.Random = field(default_factory=random.SystemRandom)
     threads: bool = True  #: commit in a thread; not in virtual time
     lists: ListsRead | None = None  #: of addresses that nothing is delivered to
-    part: bool = False  #: of a larger run, which asks the ledger what is unknown over all
+    part: bool = False  #: of a larger run, which reads the unknown messages over all runs
 
     tally: Tally = field(default_factory=Tally, init=False)
     case_sensitive: bool = field(default=False, init=False)  #: once planned
