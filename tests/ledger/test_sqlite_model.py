@@ -61,10 +61,16 @@ class LedgerAgainstADict(RuleBasedStateMachine):
         folded = name.casefold()
         messages = self.messages.values()
         owners = {folded} | {m["name"].casefold() for m in messages if folded in m["aliases"]}
-        all_names = owners | {
+        others = {
             alias for m in messages if m["name"].casefold() in owners for alias in m["aliases"]
         }
-        return [message for message in messages if message["name"].casefold() in all_names]
+        # A message that notes other names was sent to that account, and to no other.
+        return [
+            message
+            for message in messages
+            if (name := message["name"].casefold()) in owners
+            or (name in others and not message["aliases"])
+        ]
 
     @rule(name=st.one_of(names, addresses), other=aliases)
     def intend(self, name: str, other: list[str]) -> None:
