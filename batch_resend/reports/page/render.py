@@ -122,7 +122,7 @@ def _words(text: str, at: float | None = None) -> Any:
     made = Markup("")
     for n, part in enumerate(parts):
         if n % 2:
-            made += Markup("<code>{}</code>").format(part)
+            made += Markup('<code class="term">{}</code>').format(part)
             continue
         before, mark, after = part.partition("{at}")
         if mark and at is not None:
