@@ -10,6 +10,8 @@ from batch_resend.ledger.owner import place
 from batch_resend.masking import printable
 from batch_resend.wording import some
 
+_NOT_KEPT = "run its command again (the ledger does not keep it: it may name people)"
+
 
 def next_step(runs: Sequence[PastRun], *, running: bool | None) -> list[str]:
     """Return what to do now: resume, try again, or nothing; the command on a line of its own."""
@@ -57,4 +59,4 @@ def last_cap(runs: Sequence[PastRun]) -> int | None:
 
 def _command(run: PastRun) -> list[str]:
     command = run.summary.get("next_command")
-    return [f"  {printable(str(command))}"] if command else ["  the command of that run"]
+    return [f"  {printable(str(command))}" if command else f"  {_NOT_KEPT}"]

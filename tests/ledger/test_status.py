@@ -263,6 +263,22 @@ COMMAND = "batch-resend run users.csv --ledger l.sqlite3"
             ["Next: the last run failed for 1 user. Fix the causes, then:", f"  {COMMAND}"],
         ),
         (
+            PastRun(1, NOW, NOW, {"next_command": None, "counts": {"not-attempted": 2}}),
+            False,
+            [
+                "Next: the last run stopped early (it ended), with 2 users left. To resume:",
+                "  run its command again (the ledger does not keep it: it may name people)",
+            ],
+        ),
+        (
+            PastRun(1, NOW, NOW, {"counts": {"sent": 3, "failed": 1}}),
+            False,
+            [
+                "Next: the last run failed for 1 user. Fix the causes, then:",
+                "  run its command again (the ledger does not keep it: it may name people)",
+            ],
+        ),
+        (
             PastRun(1, NOW, NOW, {"counts": {"sent": 3, "failed": 0}}),
             False,
             ["Next: nothing. The last run reached all its users."],
