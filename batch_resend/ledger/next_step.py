@@ -13,8 +13,11 @@ from batch_resend.wording import some
 _NOT_KEPT = "run its command again (the ledger does not keep it: it may name people)"
 
 
-def next_step(runs: Sequence[PastRun], *, running: bool | None) -> list[str]:
-    """Return what to do now: resume, try again, or nothing; the command on a line of its own."""
+def next_step(runs: Sequence[PastRun], *, running: bool | None, unknown: int = 0) -> list[str]:
+    """Return what to do now: resume, try again, or nothing; the command on a line of its own.
+
+    `unknown` is how many messages are unknown over all runs.
+    """
     if not runs:
         return ["Next: nothing was sent yet. Start a run."]
     last = runs[-1]
@@ -33,6 +36,9 @@ def next_step(runs: Sequence[PastRun], *, running: bool | None) -> list[str]:
     if failed:
         text = f"Next: the last run failed for {some(failed, 'user')}."
         return [f"{text} Fix the causes, then:", *_command(last)]
+    if unknown:
+        are = "is" if unknown == 1 else "are"
+        return [f"Next: nothing to send. {some(unknown, 'message')} {are} unknown: see above."]
     return ["Next: nothing. The last run reached all its users."]
 
 

@@ -290,6 +290,14 @@ def test_status_ends_with_what_to_do(run: PastRun, running: bool, expected: list
     assert lines(status(ADA, runs=[run], running=running), more="")[-len(expected) :] == expected
 
 
+def test_unknown_messages_are_what_is_left_to_do() -> None:
+    """A run that lost a response did not reach all its users, though none is left to send to."""
+    done = [PastRun(1, NOW, NOW, {"counts": {"sent": 1, "unknown": 1}})]
+    assert lines(status(ADA, LOST, runs=done), more="")[-1] == (
+        "Next: nothing to send. 1 message is unknown: see above."
+    )
+
+
 def test_cap_is_that_of_the_last_run_that_noted_one() -> None:
     assert last_cap([]) is None
     failed = PastRun(3, NOW, NOW, {"error": "no such file"})
