@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from batch_resend.errors import Exit
 from batch_resend.ledger import PastRun
 from batch_resend.ledger.commands import reconcile_command
 from batch_resend.ledger.owner import place
@@ -32,6 +33,8 @@ def next_step(runs: Sequence[PastRun], *, running: bool | None, unknown: int = 0
     if left:
         cause = last.summary.get("stopped_by") or "it ended"
         text = f"Next: the last run stopped early ({cause}), with {some(left, 'user')} left."
+        if cause == "max-failures" or last.summary.get("exit_code") == Exit.SETTINGS:
+            return [text, "Fix the cause first, then resume:", *_command(last)]
         return [f"{text} To resume:", *_command(last)]
     if failed:
         text = f"Next: the last run failed for {some(failed, 'user')}."

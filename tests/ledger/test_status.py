@@ -262,6 +262,21 @@ COMMAND = "batch-resend run users.csv --ledger l.sqlite3"
             False,
             ["Next: the last run failed for 1 user. Fix the causes, then:", f"  {COMMAND}"],
         ),
+        *(
+            (
+                PastRun(1, NOW, NOW, {
+                    "stopped_by": cause, "exit_code": code, "next_command": COMMAND,
+                    "counts": {"not-attempted": 196},
+                }),
+                False,
+                [
+                    f"Next: the last run stopped early ({cause}), with 196 users left.",
+                    "Fix the cause first, then resume:",
+                    f"  {COMMAND}",
+                ],
+            )
+            for cause, code in (("max-failures", 3), ("unknown-client", 4))
+        ),
         (
             PastRun(1, NOW, NOW, {"next_command": None, "counts": {"not-attempted": 2}}),
             False,
