@@ -147,7 +147,7 @@ async def _doubt(sdk: Any) -> str:
         return ""
     near = difflib.get_close_matches(region, regions)
     hint = f" (did you mean {' or '.join(near)}?)" if near else ""
-    return f"Region {region} is not known to have Amazon Cognito{hint}: it is asked all the same."
+    return f"Region {region} is not known to have Amazon Cognito{hint}. Trying it anyway."
 
 
 @contextlib.asynccontextmanager

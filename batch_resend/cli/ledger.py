@@ -139,7 +139,7 @@ def forget(context: typer.Context, typed: Values) -> int:
                 " them still."
             )
         for name in missing:
-            _say(f"Nothing is known of {name}.")
+            _say(f"No record of {name}.")
         return int(Exit.SOME_FAILED if missing else Exit.DONE)
 
     return in_loop(erase)
@@ -207,7 +207,7 @@ def _goes_on(question: str, *, dry_run: bool, yes: bool) -> bool:
         return not dry_run
     if not can_ask():
         raise Refused(
-            f"Nothing was erased: there is no terminal to confirm at. {question} Look at it with"
+            f"Nothing was erased: there is no terminal to confirm at. {question} Preview it with"
             " --dry-run, then add --yes."
         )
     forget_typed_ahead()

@@ -209,6 +209,7 @@ TIMEOUT = Option(
 DEADLINE = Option(
     flag="--deadline", metavar="DURATION", panel=SPEED, parse=parsing.duration,
     help="Start no new users after this long.",
+    note="Counts from the start, without the time that the question waits for its answer.",
 )
 
 MAX_SENT = Option(

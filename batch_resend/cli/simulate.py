@@ -126,7 +126,8 @@ def _cognito(values: Values) -> Cognito:
 def _announce(users: int, url: str) -> None:
     from batch_resend.run.backends import SIMULATED_CLIENT, SIMULATED_POOL
 
-    typer.echo(f"Simulated Cognito at {url}, {grouped(users, 'user')} in {SIMULATED_POOL}. Try:")
+    typer.echo(f"Simulated Cognito at {url}, {grouped(users, 'user')} in {SIMULATED_POOL}.")
+    typer.echo("Ctrl-C stops it. In another terminal, try:")
     typer.echo("  export AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x")
     services = " ".join(f"AWS_ENDPOINT_URL_{name}={url}" for name in ("CLOUDTRAIL", "SESV2", "SNS"))
     typer.echo(f"  export {services}")

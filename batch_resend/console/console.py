@@ -38,7 +38,13 @@ from batch_resend.observer import (
     Settled,
     Waiting,
 )
-from batch_resend.preflight.preview import Approval, Preview, confirmation_lines, plan_lines
+from batch_resend.preflight.preview import (
+    Approval,
+    Preview,
+    confirmation_lines,
+    fitting,
+    plan_lines,
+)
 from batch_resend.version import __version__
 from batch_resend.wording import some
 
@@ -145,9 +151,13 @@ class Console:
     async def approve(self, preview: Preview) -> bool:
         """Show the plan; ask, where a question is due."""
         lines = plan_lines if preview.info.dry_run else confirmation_lines
-        for line in lines(preview, masked=self._masked):
+        for line in self._fitting(lines(preview, masked=self._masked)):
             self._say("plan", line)
         return await self._approved(preview)
+
+    def _fitting(self, lines: list[str]) -> list[str]:
+        """Return a plan's lines for the width of the terminal, if there is one."""
+        return fitting(lines, shutil.get_terminal_size().columns) if self._terminal else lines
 
     async def _approved(self, preview: Approval) -> bool:
         """Ask, where a question is due; a number that must be typed may be mistyped."""

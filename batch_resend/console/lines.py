@@ -121,8 +121,8 @@ def _files(summary: Summary) -> list[str]:
 
 
 def _unknown(summary: Summary) -> list[str]:
-    if summary.info.dry_run:
-        return []
+    if summary.info.dry_run or (summary.info.simulated and summary.info.ledger is None):
+        return []  # a throwaway ledger treats no user as sent to
     if summary.unknown_in_ledger is None:
         return ["Unknown over all runs: not counted, because the ledger could not be read."]
     if not summary.unknown_in_ledger:

@@ -101,7 +101,6 @@ class Job:
     tally: Tally = field(default_factory=Tally, init=False)
     case_sensitive: bool = field(default=False, init=False)  #: once planned
     notes: tuple[str, ...] = field(default=(), init=False)  #: on the input, for the plan
-    asked: float = field(default=0.0, init=False)  #: seconds that a person took to approve
     schedule: Schedule = field(default_factory=lambda: Schedule([0]), init=False)
     stopping: Stopping = field(init=False)
     _outlets: Outlets = field(init=False)
@@ -227,7 +226,7 @@ class Job:
             clock=self._clock,
         )
         within = self.limits.deadline
-        deadline = None if within is None else self._clock.began + self.asked + within
+        deadline = None if within is None else self._clock.began + within
         async with anyio.create_task_group() as around:
             around.start_soon(self._commit_forever)
             around.start_soon(self._watch_time, deadline)

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from batch_resend.errors import Exit
 from batch_resend.ledger import PastRun
 from batch_resend.ledger.commands import reconcile_command
 from batch_resend.ledger.owner import place
 from batch_resend.masking import printable
 from batch_resend.wording import some
 
+_NOT_KEPT = "run its command again (the ledger does not keep it: it may name people)"
 
-def next_step(runs: Sequence[PastRun], *, running: bool | None) -> list[str]:
-    """Return what to do now: resume, try again, or nothing; the command on a line of its own."""
+
+def next_step(runs: Sequence[PastRun], *, running: bool | None, unknown: int = 0) -> list[str]:
+    """Return what to do now: resume, try again, or nothing; the command on a line of its own.
+
+    `unknown` is how many messages are unknown over all runs.
+    """
     if not runs:
         return ["Next: nothing was sent yet. Start a run."]
     last = runs[-1]
@@ -27,10 +33,15 @@ def next_step(runs: Sequence[PastRun], *, running: bool | None) -> list[str]:
     if left:
         cause = last.summary.get("stopped_by") or "it ended"
         text = f"Next: the last run stopped early ({cause}), with {some(left, 'user')} left."
+        if cause == "max-failures" or last.summary.get("exit_code") == Exit.SETTINGS:
+            return [text, "Fix the cause first, then resume:", *_command(last)]
         return [f"{text} To resume:", *_command(last)]
     if failed:
         text = f"Next: the last run failed for {some(failed, 'user')}."
         return [f"{text} Fix the causes, then:", *_command(last)]
+    if unknown:
+        are = "is" if unknown == 1 else "are"
+        return [f"Next: nothing to send. {some(unknown, 'message')} {are} unknown: see above."]
     return ["Next: nothing. The last run reached all its users."]
 
 
@@ -57,4 +68,4 @@ def last_cap(runs: Sequence[PastRun]) -> int | None:
 
 def _command(run: PastRun) -> list[str]:
     command = run.summary.get("next_command")
-    return [f"  {printable(str(command))}"] if command else ["  the command of that run"]
+    return [f"  {printable(str(command))}" if command else f"  {_NOT_KEPT}"]

@@ -53,7 +53,11 @@ def lines(status: Status, *, more: str, masked: bool = True, now: float = 0.0) -
         said += ["", *_unknown_lines(status, more, masked, now)]
     if status.confirmations is not None:
         said += ["", *_confirmation_lines(status.confirmations)]
-    return [*said, "", *next_step(status.runs, running=status.running)]
+    return [
+        *said,
+        "",
+        *next_step(status.runs, running=status.running, unknown=status.stock.unknown),
+    ]
 
 
 def history_lines(

@@ -51,7 +51,7 @@ class PoolsConsole(Console):
             lines = plan_lines if each.info.dry_run else confirmation_lines
             if not self._json:
                 self._say("plan", f"Pool {part.name}")
-            for line in lines(each, masked=self._masked):
+            for line in self._fitting(lines(each, masked=self._masked)):
                 self._say("plan", line, pool=part.name)
         for line in total_lines(preview):
             self._say("plan", line)

@@ -109,6 +109,19 @@ def plan_lines(preview: Preview, *, masked: bool = True) -> list[str]:
     return lines + _notes(preview)
 
 
+def fitting(lines: Sequence[str], columns: int) -> list[str]:
+    """Return a plan's lines for a terminal; each paragraph in one line if it has to wrap them."""
+    if columns >= _WIDTH:
+        return list(lines)
+    whole: list[str] = []
+    for line in lines:
+        if whole and line.startswith(" " * _INDENT):
+            whole[-1] += f" {line.strip()}"
+        else:
+            whole.append(line)
+    return whole
+
+
 def _start(preview: Preview, *, masked: bool) -> list[str]:
     """Return where the messages go and who is skipped: the same in both plans."""
     lines = _heading(preview)

@@ -178,8 +178,8 @@ def _finding(one: Finding, *, masked: bool) -> dict[str, Any]:
 def progress(now: Progress) -> str:
     """Return a line for the terminal."""
     return (
-        f"{now.window} of {now.windows}: {grouped(now.records, 'record')}, {now.matches:,} of"
-        f" {now.doubts:,} unknown outcomes recorded"
+        f"Time window {now.window} of {now.windows}: {grouped(now.records, 'record')},"
+        f" {now.matches:,} of {now.doubts:,} unknown outcomes recorded"
     )
 
 

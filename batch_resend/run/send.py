@@ -41,8 +41,10 @@ async def approved(runs: Iterable[PreparedRun], question: Awaitable[bool]) -> bo
     """Return the answer to the question; the time that it waits is not part of --deadline."""
     since = anyio.current_time()
     answer = await question
-    for run in runs:
-        run.job.asked = anyio.current_time() - since
+    waited = anyio.current_time() - since
+    for job in (run.job for run in runs):
+        if job.limits.deadline is not None:
+            job.limits = replace(job.limits, deadline=job.limits.deadline + waited)
     return answer
 
 

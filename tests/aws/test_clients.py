@@ -301,7 +301,7 @@ async def test_a_region_that_is_not_known_is_doubted_and_asked(region: str, sent
     ) as (_, used, _):
         assert used == region
     assert len(notes) == bool(sentence)
-    assert all(sentence in note and note.endswith("it is asked all the same.") for note in notes)
+    assert all(sentence in note and note.endswith("Trying it anyway.") for note in notes)
 
 
 @pytest.mark.parametrize("path", ["/nonexistent/keys", "/"])

@@ -149,7 +149,7 @@ def test_forgotten_users_are_in_no_file_and_get_no_message(
     (used.folder / "erase.csv").write_text("username\nbob+rst@example.com\nzoe@example.com\n")
     some = used("ledger", "forget", "--from", "erase.csv", *LEDGER, "--yes")
     assert some.code == 1
-    assert "Nothing is known of z***@e***.\n" in some.err
+    assert "No record of z***@e***.\n" in some.err
     assert "(name erased)" in used("status", *LEDGER).out
     for arguments in (("-",), ("--from", "-")):
         again = used("ledger", "forget", *arguments, *LEDGER, stdin="ada@example.com\n")

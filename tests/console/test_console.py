@@ -323,8 +323,13 @@ def test_end_names_every_file_that_was_written() -> None:
 
 
 def test_throwaway_ledger_promises_no_resuming() -> None:
-    ended = summary({Reason.STOPPED: 4}, info=info(simulated=True, ledger=None))
+    ended = summary(
+        {Reason.STOPPED: 4, Reason.NO_ANSWER: 1},
+        info=info(simulated=True, ledger=None),
+        unknown_in_ledger=1,
+    )
     lines = summary_lines(ended)
+    assert not any("treated as sent" in line for line in lines)
     assert any("is not remembered" in line for line in lines)
     assert not any("To resume" in line for line in lines)
 

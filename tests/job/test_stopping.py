@@ -89,14 +89,6 @@ def test_deadline_starts_no_new_user() -> None:
     assert world.report.reasons.total() == 1000
 
 
-def test_time_at_the_question_is_not_in_the_deadline() -> None:
-    """The answer came late: the run still has the whole time for sending."""
-    world = World()
-    summary = world.go(users(1000), rate=10.0, deadline=10.0, asked=60.0)
-    assert summary.stopped_by is Stop.DEADLINE
-    assert 99 <= world.cognito.deliveries.total() <= 101
-
-
 @pytest.mark.parametrize("kind", [Kind.SILENT, Kind.LOST, Kind.ERROR])
 def test_outage_leaves_few_unknown_and_run_resumes(kind: Kind) -> None:
     """Two minutes without Cognito: single requests test it, at growing intervals."""

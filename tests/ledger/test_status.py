@@ -262,6 +262,37 @@ COMMAND = "batch-resend run users.csv --ledger l.sqlite3"
             False,
             ["Next: the last run failed for 1 user. Fix the causes, then:", f"  {COMMAND}"],
         ),
+        *(
+            (
+                PastRun(1, NOW, NOW, {
+                    "stopped_by": cause, "exit_code": code, "next_command": COMMAND,
+                    "counts": {"not-attempted": 196},
+                }),
+                False,
+                [
+                    f"Next: the last run stopped early ({cause}), with 196 users left.",
+                    "Fix the cause first, then resume:",
+                    f"  {COMMAND}",
+                ],
+            )
+            for cause, code in (("max-failures", 3), ("unknown-client", 4))
+        ),
+        (
+            PastRun(1, NOW, NOW, {"next_command": None, "counts": {"not-attempted": 2}}),
+            False,
+            [
+                "Next: the last run stopped early (it ended), with 2 users left. To resume:",
+                "  run its command again (the ledger does not keep it: it may name people)",
+            ],
+        ),
+        (
+            PastRun(1, NOW, NOW, {"counts": {"sent": 3, "failed": 1}}),
+            False,
+            [
+                "Next: the last run failed for 1 user. Fix the causes, then:",
+                "  run its command again (the ledger does not keep it: it may name people)",
+            ],
+        ),
         (
             PastRun(1, NOW, NOW, {"counts": {"sent": 3, "failed": 0}}),
             False,
@@ -272,6 +303,14 @@ COMMAND = "batch-resend run users.csv --ledger l.sqlite3"
 def test_status_ends_with_what_to_do(run: PastRun, running: bool, expected: list[str]) -> None:
     assert next_step([run], running=running) == expected
     assert lines(status(ADA, runs=[run], running=running), more="")[-len(expected) :] == expected
+
+
+def test_unknown_messages_are_what_is_left_to_do() -> None:
+    """A run that lost a response did not reach all its users, though none is left to send to."""
+    done = [PastRun(1, NOW, NOW, {"counts": {"sent": 1, "unknown": 1}})]
+    assert lines(status(ADA, LOST, runs=done), more="")[-1] == (
+        "Next: nothing to send. 1 message is unknown: see above."
+    )
 
 
 def test_cap_is_that_of_the_last_run_that_noted_one() -> None:

@@ -11,7 +11,7 @@ import pytest
 from batch_resend.model import Outcome, Reason
 from batch_resend.preflight.estimate import Messages
 from batch_resend.preflight.policy_words import Memory, policy_words
-from batch_resend.preflight.preview import Preview, confirmation_lines, plan_lines
+from batch_resend.preflight.preview import Preview, confirmation_lines, fitting, plan_lines
 from batch_resend.reasons import ADVICE
 from tests.support.infos import info
 from tests.support.previews import PLAIN, PREVIEW
@@ -202,6 +202,17 @@ def test_every_reason_is_explained_within_80_columns() -> None:
     assert "beyond --limit or --waves, or not in --sample (over-limit)" in words
     assert max(map(len, lines)) <= 80
     assert "`" not in "".join(lines)
+
+
+def test_plan_at_a_narrow_terminal_is_wrapped_once() -> None:
+    """At 40 columns a note that was wrapped for 80 was wrapped again, in steps."""
+    preview = replace(PREVIEW, notes=["word " * 40 + "end."])
+    lines = plan_lines(preview)
+    assert fitting(lines, 80) == lines
+    narrow = fitting(lines, 79)
+    assert " ".join(" ".join(narrow).split()) == " ".join(" ".join(lines).split())
+    assert narrow[-1] == "  Note            " + "word " * 40 + "end."
+    assert not any(line.startswith(" " * 18) for line in narrow)
 
 
 def test_mistyped_count_is_asked_again_and_no_is_no() -> None:

@@ -167,7 +167,7 @@ def test_name_is_not_in_any_repr() -> None:
 
 def test_progress_is_a_line() -> None:
     assert progress(Progress(2, 4, 1200, 3, 104)) == (
-        "2 of 4: 1,200 records, 3 of 104 unknown outcomes recorded"
+        "Time window 2 of 4: 1,200 records, 3 of 104 unknown outcomes recorded"
     )
 
 

@@ -121,7 +121,12 @@ def test_page_fits_the_width_of_a_phone(
     )
     try:
         facts = summary({Reason.ACCEPTED: 1250}, next_command="batch-resend run " + "x" * 200)
-        opened = Opened(browser, tmp_path / "page.html", page([report], summary=facts))
+        every = [  # with the longest title
+            result(n, reason, username=f"other{n}@example.com")
+            for n, reason in enumerate(Reason, 1)
+        ]
+        reports = [report, write(tmp_path / "every.csv", every)]
+        opened = Opened(browser, tmp_path / "page.html", page(reports, summary=facts))
         sizes = opened.js(
             "const page = document.documentElement; return [page.scrollWidth, page.clientWidth]"
         )

@@ -126,7 +126,6 @@ class World:
         dry: bool = False,
         room: int | None = None,
         ledger: Any = None,
-        asked: float = 0.0,
         **limits: Any,
     ) -> Summary:
         self.report = Kept(room=room)
@@ -152,9 +151,6 @@ class World:
             await job.plan(source, selection or Selection())
             if dry:
                 return await job.dry_run()
-            if asked:  # a person looks at the plan
-                await anyio.sleep(asked)
-                job.asked = asked
             async with anyio.create_task_group() as tasks:
                 if during is not None:
                     tasks.start_soon(during, job)

@@ -122,7 +122,7 @@ def _words(text: str, at: float | None = None) -> Any:
     markup = Markup("")
     for n, part in enumerate(parts):
         if n % 2:
-            markup += Markup("<code>{}</code>").format(part)
+            markup += Markup('<code class="term">{}</code>').format(part)
             continue
         before, mark, after = part.partition("{at}")
         if mark and at is not None:

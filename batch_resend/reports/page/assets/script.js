@@ -88,7 +88,7 @@
     cell(element, "message", tag("bdi", "", message));
     cell(element, "n extra", attempts);
     cell(element, "extra time", local(settled));
-    cell(element, "n extra", took === null ? "" : took + " ms");
+    cell(element, "n extra", took === null ? "" : number(took) + " ms");
     return element;
   };
 
