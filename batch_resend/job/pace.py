@@ -48,6 +48,7 @@ more when no throttle came for a minute.
 from __future__ import annotations
 
 from collections import deque
+from math import inf
 
 from batch_resend.job.usage import Usage
 
@@ -104,20 +105,21 @@ class Pace:
         self._most = ceiling if quota is None else min(ceiling, quota)
         self._slowest = min(SLOWEST, self._most)
         self.rate = min(self._most, start if quota is None else quota)
-        self.limit: float | None = quota  #: what the quota has room for, as far as is known
+        #: what the quota has room for, as far as is known
+        self.limit = inf if quota is None else quota
         self._rushing = quota is None  # the limit may be anything
         self._guessed = True  # it was not measured yet
         self._met_again = 0
         self._looked = 0  # throttles in a row that came above the limit
         self._part = TARGET  # of the room that others leave
-        self._next = float("-inf")
-        self._met_at = float("-inf")  # when the request left that last met the limit
-        self._blind_until = float("-inf")  # end of the last rest: what left before is old news
+        self._next = -inf
+        self._met_at = -inf  # when the request left that last met the limit
+        self._blind_until = -inf  # end of the last rest: what left before is old news
         self._accepted = 0  # of those that left since the limit was met
         self._since_cut = 1  # the same since the last throttle of any kind
         self._last_second: deque[float] = deque()  # when the accepted requests left
         self._spare, self._spare_at = 0.0, 0.0  # in a bucket of a second, were the limit right
-        self._began: float | None = None
+        self._began = inf  # when the second response came: growth has begun
         self._grown_at: float | None = None
         self._held_since: float | None = None
 
@@ -138,11 +140,10 @@ class Pace:
         if left_at < self._blind_until:
             return
         self.usage.throttled(now)
-        room = self.usage.room(now)
-        if room is not None:
+        if (room := self.usage.room(now)) is not None:
             self._step_back(left_at, now, room)
         elif self._is_unlikely_cause(now):
-            self._rest(now, SHORT_REST / self.rate)
+            self._rest(now, SHORT_REST)
             self._count_from(left_at)
         else:
             self._slow_down(left_at, now)
@@ -156,23 +157,23 @@ class Pace:
             return
         self._accepted += 1
         self._since_cut += 1
-        if self.limit is not None:
+        if self.limit < inf:
             self._spare, self._spare_at = self._left_over(now) - 1, now
         since, self._grown_at = self._grown_at, now
         if since is None or now - self._next >= max(LATE, 1 / self.rate):
             return  # a slot is free, and not only because a timer that waits for it is late
+        self._began = min(self._began, now)
         passed = min(1.0, max(0.0, now - since))
-        room = self.usage.room(now)
-        if room is not None:
+        if (room := self.usage.room(now)) is not None:
             self._grow_within(room, left_at, passed)
-            return
-        growth, most = self._growth(now)
-        self._set(min(most, self.rate * (1 + growth * passed)))
+        else:
+            growth, most = self._growth(now)
+            self._set(min(most, self.rate * (1 + growth * passed)))
 
     # -- feeling the limit ---------------------------------------------------------
 
     def _slow_down(self, left_at: float, now: float) -> None:
-        looked = self.limit is not None and self.rate > self.limit
+        looked = self.rate > self.limit
         since = left_at - self._met_at
         earned = 1.0
         if since >= SECOND:
@@ -191,37 +192,37 @@ class Pace:
             left = 1 - (1 - CUT) * earned
         self._set(min(self.rate * left, self._comfortable()))
         self._held_since = None
-        self._rest(now, self._long_rest(short=self._guessed or looked))
+        self._rest(now, FIRST_REST if self._guessed or looked else REST)
 
     def _earned(self, left_at: float) -> float:
         """How far what we sent explains a throttle, from 0 (chance, a burst) to 1 (all)."""
         earned = max(0.0, 1 - self._accepted / PRICE)
         if self._accepted >= SAYING:
-            earned *= 1 - min(1.0, max(0.0, self._left_over(left_at) / self._limit))
+            earned *= 1 - min(1.0, max(0.0, self._left_over(left_at) / self.limit))
         return earned
 
     def _pay(self, left_at: float, now: float) -> None:
         """Treat a throttle as chance or a burst of others, after so many accepted requests."""
-        self.limit = min(self._limit * (1 + RISE), self.usage.quota or float("inf"))
+        self.limit = min(self.limit * (1 + RISE), self.usage.quota or inf)
         self._met_again = max(0, self._met_again - 1)
-        self._rest(now, self._long_rest())
+        self._rest(now, REST)
         self._count_from(left_at, now)
 
     def _meet(self, left_at: float, since: float, earned: float) -> None:
         """Learn from a throttle where the limit is."""
         self._forget(left_at - SECOND)
         counted = len(self._last_second)
-        bucket = max(self.limit or 0.0, self.usage.quota or DEFAULT_QUOTA) * SECOND
-        moved = self._rushing and (self.limit is None or -self._left_over(left_at) > bucket)
-        measured = not moved and since >= LEAST_MEASURED
-        if measured and self.limit is not None:
+        bucket = max(self.limit, self.usage.quota or DEFAULT_QUOTA) * SECOND
+        moved = self._rushing and -self._left_over(left_at) > bucket
+        measured = self.limit < inf and not moved and since >= LEAST_MEASURED
+        if measured:
             measure = self.limit - self._left_over(left_at) / since
             if self.rate > self.limit:  # a bucket that lasted, or a strict second that has grown
                 measure = (measure + min(self.rate, counted)) / 2
         else:
             measure = min(self.rate * OVERSHOT, counted if counted >= FEW else self.rate)
         measure = max(self._slowest, measure)
-        if self.limit is None or abs(measure / self.limit - 1) >= SAME:
+        if abs(measure / self.limit - 1) >= SAME:  # or the first limit of all
             self.limit, self._met_again = measure, 0
         else:
             part = earned / 2 if measured else 1.0
@@ -233,10 +234,8 @@ class Pace:
 
     def _growth(self, now: float) -> tuple[float, float]:
         """How fast the rate grows now, per second, and to where at the most."""
-        if self.limit is None:
-            if self._began is None:
-                self._began = now
-            return (RUSH if now - self._began > START else 0.0), float("inf")
+        if self.limit == inf:
+            return (RUSH if now - self._began > START else 0.0), inf
         held = self._comfortable()
         if self.rate < held * 0.999:
             self._held_since = None
@@ -244,23 +243,20 @@ class Pace:
         if self._held_since is None:
             self._held_since = now
         if now - self._held_since < (FIRST_HOLD if self._guessed else HOLD):
-            return 0.0, float("inf")
+            return 0.0, inf
         if not self._rushing:
             alone = self._looked >= ALONE
             if self.rate < self.limit * MOVED or (self._spare >= 0 and not alone):
-                probe = PROBE * (now - self._held_since) / HOLD
-                if self._guessed:
-                    probe = max(FIRST_PROBE, probe)
-                return BOLD if alone else probe, float("inf")
+                least = FIRST_PROBE if self._guessed else 0.0
+                probe = max(least, PROBE * (now - self._held_since) / HOLD)
+                return BOLD if alone else probe, inf
             if self.rate < self.limit * CLEAR and not alone:
-                return TROT, float("inf")
+                return TROT, inf
         self._met_again, self._rushing = 0, True
-        return RUSH, float("inf")
+        return RUSH, inf
 
     def _comfortable(self) -> float:
         """Where the pace is held: just below the limit, if one is known."""
-        if self.limit is None:
-            return self._most
         steps = 0 if self._looked >= ALONE else self._met_again
         return self.limit * max(LEAST_COMFORT, COMFORT - STEP_ASIDE * steps)
 
@@ -268,30 +264,22 @@ class Pace:
 
     def _is_unlikely_cause(self, now: float) -> bool:
         """Whether we are far below a known quota, and no lower limit was measured."""
-        quota = self.usage.quota
-        return (
-            quota is not None
-            and self.usage.is_believed(now)
-            and self.limit is not None
-            and self.limit >= UNLEARNT * quota
-            and self.rate <= HALF * quota
-        )
+        quota = self.usage.believed(now)
+        return quota is not None and self.limit >= UNLEARNT * quota and self.rate <= HALF * quota
 
     def _step_back(self, left_at: float, now: float, room: float) -> None:
         """Stay a little further below the room that others leave."""
-        if left_at - self._met_at < SECOND:  # of the same burst, which was reckoned with already
-            self._rest(now, FIRST_REST / self.rate)
-            return
-        shift = min(MOST_SHIFT, SHIFT * PRICE / max(1, self._accepted))
-        self._part = min(TARGET, self._part * (1 - shift))
-        self._stay_within(room)
-        self._rest(now, FIRST_REST / self.rate)
-        self._count_from(left_at)
+        if left_at - self._met_at >= SECOND:  # else of the same burst, which was reckoned with
+            shift = min(MOST_SHIFT, SHIFT * PRICE / max(1, self._accepted))
+            self._part = min(TARGET, self._part * (1 - shift))
+            self._stay_within(room)
+            self._count_from(left_at)
+        self._rest(now, FIRST_REST)
 
     def _grow_within(self, room: float, left_at: float, passed: float) -> None:
         if self._part < TARGET:
             self._part = min(TARGET, self._part * (1 + UP * SHIFT / PRICE))
-        elif left_at - max(self._met_at, self._first(left_at)) > FREE:
+        elif left_at - max(self._met_at, self._began) > FREE:
             self._part *= 1 + PROBE * passed
         self._stay_within(room)
 
@@ -301,28 +289,17 @@ class Pace:
         self._rushing = self._guessed = False
         self._held_since = None
 
-    def _first(self, left_at: float) -> float:
-        if self._began is None:
-            self._began = left_at
-        return self._began
-
-    @property
-    def _limit(self) -> float:
-        return self._most if self.limit is None else self.limit
-
     # -- keeping count -------------------------------------------------------------
 
     def _set(self, rate: float) -> None:
         self.rate = max(self._slowest, min(self._most, rate))
 
-    def _rest(self, now: float, seconds: float) -> None:
+    def _rest(self, now: float, requests: int) -> None:
+        """Leave out so many requests, but no more than `LONGEST_REST` or `FIRST_REST` take."""
+        longest = max(LONGEST_REST, FIRST_REST / self.rate)
         self._grown_at, self._since_cut = now, 0
-        self._next = self._blind_until = max(self._next, now + seconds)
-
-    def _long_rest(self, *, short: bool = False) -> float:
-        """Seconds of rest; a short one where it was the pace itself that emptied the bucket."""
-        least = FIRST_REST / self.rate
-        return least if short else max(least, min(REST / self.rate, LONGEST_REST))
+        self._next = max(self._next, now + min(requests / self.rate, longest))
+        self._blind_until = self._next
 
     def _count_from(self, left_at: float, now: float | None = None) -> None:
         self._met_at, self._accepted = left_at, 0
@@ -330,8 +307,8 @@ class Pace:
 
     def _left_over(self, now: float) -> float:
         """What a bucket of one second would hold now, were the limit right; below 0: owed."""
-        filled = self._spare + self._limit * max(0.0, now - self._spare_at)
-        return min(self._limit * SECOND, filled)
+        filled = self._spare + self.limit * max(0.0, now - self._spare_at)
+        return min(self.limit * SECOND, filled)
 
     def _forget(self, before: float) -> None:
         while self._last_second and self._last_second[0] <= before:
