@@ -59,8 +59,9 @@ SECOND = 1.0  #: the longest over which a quota "per second" may be counted
 
 START = 3.0  #: seconds at the first rate: 50 per second on a quota of 30 empty its bucket in 1.5
 RUSH = 0.3  #: growth per second, of the rate, while no limit is known, or it clearly moved
-FIRST_CUT = 0.75  #: what is left of the rate while the limit is a guess: the next one measures it
-EMPTY_CUT = 0.3  #: the same where nothing was accepted since: 50 on a quota of 1 is far off
+#: what is left of the rate while the limit is a guess: the next throttle measures it;
+#: and where nothing was accepted since the last one: 50 on a quota of 1 is far off
+FIRST_CUT, EMPTY_CUT = 0.75, 0.3
 CUT = 0.6  #: what is left after a throttle that was fully earned
 EASE = 0.7  #: what is left after one above the limit
 OVERSHOT = 0.85  #: of the rate that met a throttle: a first guess at the limit
@@ -80,11 +81,13 @@ HOLD, FIRST_HOLD = 10.0, 8.0  #: seconds; the second where the limit is a guess
 PROBE = 0.006  #: growth per second, of the rate, when looking; twice that after two `HOLD`, ...
 FIRST_PROBE = 0.01  #: the same at the least where the limit is a guess, mostly one too low
 ALONE, BOLD = 2, 0.03  #: so many throttles in a row above the limit: growth per second then
-MOVED, TROT = 1.1, 0.15  #: so far above the limit, and past a bucket: growth per second there
-CLEAR = 1.4  #: so far above it the limit has clearly moved
+#: so far above the limit, and past a bucket, it may have moved: growth per second from there
+#: to where it clearly has. Without this step 1.23 instead of 1.15 % of live calls are throttled
+MOVED, CLEAR, TROT = 1.1, 1.4, 0.15
 
-UNLEARNT = 0.9  #: of the quota: a limit above that was never taught anything else
-HALF = 0.55  #: of the quota: a rate below that hardly causes a throttle
+#: of the quota: a limit above that was never taught anything else; and a rate below that
+#: hardly causes a throttle
+UNLEARNT, HALF = 0.9, 0.55
 SHORT_REST = 2  #: requests left out there: were the quota sunk, throttles would soon pile up
 TARGET = 0.96  #: of the room that others leave: 0.1 to 0.3 % of live calls are throttled there
 SHIFT = 0.03  #: of that rate: down with a throttle after `PRICE` accepted requests, up with them
@@ -121,7 +124,7 @@ class Pace:
         self._spare, self._spare_at = 0.0, 0.0  # in a bucket of a second, were the limit right
         self._began = inf  # when the second response came: growth has begun
         self._grown_at: float | None = None
-        self._held_since: float | None = None
+        self._held_since = inf  # not at all
 
     def delay(self, now: float) -> float:
         """Seconds until the next request may leave."""
@@ -191,7 +194,7 @@ class Pace:
         else:
             left = 1 - (1 - CUT) * earned
         self._set(min(self.rate * left, self._comfortable()))
-        self._held_since = None
+        self._held_since = inf
         self._rest(now, FIRST_REST if self._guessed or looked else REST)
 
     def _earned(self, left_at: float) -> float:
@@ -225,9 +228,8 @@ class Pace:
         if abs(measure / self.limit - 1) >= SAME:  # or the first limit of all
             self.limit, self._met_again = measure, 0
         else:
-            part = earned / 2 if measured else 1.0
-            lower = measure if measured else min(self.limit, measure)
-            self.limit += (lower - self.limit) * part
+            further = measure - self.limit
+            self.limit += further * earned / 2 if measured else min(0.0, further)
             self._met_again = min(MOST_STEPS, self._met_again + 1)
         self._rushing, self._guessed = False, not measured
         self._count_from(left_at)
@@ -238,10 +240,9 @@ class Pace:
             return (RUSH if now - self._began > START else 0.0), inf
         held = self._comfortable()
         if self.rate < held * 0.999:
-            self._held_since = None
+            self._held_since = inf
             return RETURN, held
-        if self._held_since is None:
-            self._held_since = now
+        self._held_since = min(self._held_since, now)
         if now - self._held_since < (FIRST_HOLD if self._guessed else HOLD):
             return 0.0, inf
         if not self._rushing:
@@ -287,7 +288,7 @@ class Pace:
         self._set(room * self._part)
         self.limit = room * self._part
         self._rushing = self._guessed = False
-        self._held_since = None
+        self._held_since = inf
 
     # -- keeping count -------------------------------------------------------------
 
@@ -296,10 +297,9 @@ class Pace:
 
     def _rest(self, now: float, requests: int) -> None:
         """Leave out so many requests, but no more than `LONGEST_REST` or `FIRST_REST` take."""
-        longest = max(LONGEST_REST, FIRST_REST / self.rate)
+        seconds = min(requests / self.rate, max(LONGEST_REST, FIRST_REST / self.rate))
         self._grown_at, self._since_cut = now, 0
-        self._next = max(self._next, now + min(requests / self.rate, longest))
-        self._blind_until = self._next
+        self._next = self._blind_until = max(self._next, now + seconds)
 
     def _count_from(self, left_at: float, now: float | None = None) -> None:
         self._met_at, self._accepted = left_at, 0
