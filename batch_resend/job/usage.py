@@ -58,15 +58,14 @@ class Usage:
         if self.doubt >= DOUBT:
             self.doubt, self._aside_until = 0.0, now + PUT_ASIDE
 
-    def is_believed(self, now: float) -> bool:
-        """Whether throttles do not speak against what is known."""
-        return now >= self._aside_until
+    def believed(self, now: float) -> float | None:
+        """Return the quota, if it is known and throttles do not speak against it."""
+        return self.quota if now >= self._aside_until else None
 
     def room(self, now: float) -> float | None:
         """Return what is left for us in requests per second, if that is known."""
-        if self.quota is None or not self._others or not self.is_believed(now):
+        quota = self.believed(now)
+        if quota is None or not self._others or now - self._others[-1][0] > STALE:
             return None
-        if now - self._others[-1][0] > STALE:
-            return None
-        left = self.quota - sum(used for _, used in self._others) / len(self._others)
-        return left if left >= LEAST_ROOM * self.quota else None
+        left = quota - sum(used for _, used in self._others) / len(self._others)
+        return left if left >= LEAST_ROOM * quota else None

@@ -125,7 +125,7 @@ def test_a_limit_met_again_is_held_further_away() -> None:
     for _ in range(6):
         grow(pace, now + 0.5, 8)
         now += 8.5
-        held.append(round(pace.rate / (pace.limit or 0.0), 2))
+        held.append(round(pace.rate / pace.limit, 2))
         pace._accepted, pace._spare, pace._spare_at = 15, 0.0, now  # fully earned
         pace.throttled(now, now)
     assert held[0] == pytest.approx(0.97, abs=0.01)

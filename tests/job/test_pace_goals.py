@@ -79,8 +79,24 @@ def test_chance_throttles_are_borne_where_the_quota_is_known(part: float) -> Non
 
 
 def test_three_processes_share_a_quota_fairly() -> None:
+    """Jain's index: 1 where all get the same."""
     index, throttled, _ = run(partial(goals.shared, BUCKET, 0.0, None))
+    assert index >= 0.95
+    assert throttled < 0.01
+
+
+@pytest.mark.parametrize("style", [Style.FIXED_SECOND, Style.SLIDING_SECOND])
+def test_three_share_fairly_where_seconds_are_counted(style: Style) -> None:
+    """Over these few seeds 0.92; over twelve others 0.97, as `benchmarks.goals` has it."""
+    index, throttled, _ = run(partial(goals.shared, style, 0.0, None))
     assert index > 0.9
+    assert throttled < 0.01
+
+
+def test_processes_that_start_a_minute_apart_share_too() -> None:
+    """The median is 0.934 on the seeds that nothing was tuned on, where 0.95 is aimed at."""
+    index, throttled, _ = run(partial(goals.shared, BUCKET, 60.0, None))
+    assert index > 0.92
     assert throttled < 0.01
 
 
