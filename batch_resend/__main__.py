@@ -20,10 +20,10 @@ def main() -> None:
 
 
 def _have_standard_streams() -> None:
-    """Have something where the caller closed a stream: no file of ours may get its number."""
-    while (found := os.open(os.devnull, os.O_RDWR)) <= 2:
+    """Open the null device for each closed standard stream: no file may get its number."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
-    os.close(found)
+    os.close(descriptor)
     if sys.stdin is None:
         sys.stdin = open(0)  # noqa: SIM115
     if sys.stdout is None:
@@ -33,7 +33,7 @@ def _have_standard_streams() -> None:
 
 
 def _let_go() -> None:
-    """Leave nothing to say to a closed terminal or pipe, which would change the exit code."""
+    """Flush nothing to a closed terminal or pipe, which would change the exit code."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

@@ -1,4 +1,4 @@
-"""What a setting may be given as from Python, and the one type it is kept as.
+"""The types that a setting accepts from Python, and the one type that it has.
 
 A field of `Settings` that is a `Converted` is converted when it is set, so the rest of the
 program knows one type for each setting. What cannot be converted raises `UsageError`.
@@ -36,7 +36,6 @@ class Converted(Generic[Given, Kept]):
         self._name = ""
 
     def __set_name__(self, owner: type, name: str) -> None:
-        """Learn the field's name."""
         self._name = name
 
     @overload
@@ -132,7 +131,7 @@ class Patterns(
 
 
 class Failures(Converted[int | str | MaxFailures, MaxFailures]):
-    """How many failures are too many."""
+    """The number of failures that is too many."""
 
     def convert(self, option: str, value: int | str | MaxFailures) -> MaxFailures:
         """Return a number of users, or a part such as 5%."""
@@ -140,7 +139,7 @@ class Failures(Converted[int | str | MaxFailures, MaxFailures]):
 
 
 class MaybeSecret(Converted["SecretSource | Secret | None", "Secret | None"]):
-    """Where the client secret comes from, if it is not read elsewhere."""
+    """The source of the client secret, if it is not read elsewhere."""
 
     def convert(self, option: str, value: SecretSource | Secret | None) -> Secret | None:
         """Return the source."""

@@ -1,4 +1,4 @@
-"""What ends a run. Each knows what to tell a person, and its exit code.
+"""The errors that end a run, each with its sentence for a person and its exit code.
 
 What goes wrong with one user is a value (`model.Reason`); what goes wrong with the run
 is one of these. They are raised by the part that knows, and caught once, in `cli`.
@@ -74,7 +74,6 @@ class NotConfirmed(Refused):
     """The answer to the question was not yes."""
 
     def __init__(self) -> None:
-        """Say so."""
         super().__init__("Cancelled; nothing was sent.")
 
 

@@ -55,7 +55,7 @@ def mask_within(text: str, *names: str) -> str:
 
 def mask_typed(text: str) -> str:
     """Mask addresses and numbers in a sentence that quotes what was typed; paths stay."""
-    return _ADDRESS.sub(_unless_path, _NUMBER.sub(lambda found: found[0][:2] + "***", text))
+    return _ADDRESS.sub(_unless_path, _NUMBER.sub(lambda match: match[0][:2] + "***", text))
 
 
 def mask_argument(text: str) -> str:
@@ -64,13 +64,13 @@ def mask_argument(text: str) -> str:
     return printable(text) if is_file else mask(text)
 
 
-def _unless_path(found: re.Match[str]) -> str:
-    local = found[0].partition("@")[0]
+def _unless_path(match: re.Match[str]) -> str:
+    local = match[0].partition("@")[0]
     # A path may hold an @, and a pattern such as email=@example.com names no person.
-    if "/" in found[0] or local.endswith("="):
-        return found[0]
-    address = found[0].rstrip(".")
-    return mask(address) + found[0][len(address) :]
+    if "/" in match[0] or local.endswith("="):
+        return match[0]
+    address = match[0].rstrip(".")
+    return mask(address) + match[0][len(address) :]
 
 
 def printable(text: str) -> str:
@@ -105,5 +105,5 @@ def cell(text: str) -> str:
 
 
 def without_guard(text: str) -> str:
-    """Take away the apostrophes that `cell` put into a text: what was written is read back."""
+    """Remove the apostrophes that `cell` added to a text: return the original."""
     return _GUARDS.sub("", text) if "'" in text else text

@@ -1,4 +1,4 @@
-"""The vocabulary: what a username is called at each step of its path.
+"""The vocabulary: the name of a username at each step of its path.
 
 A value grows by being wrapped, and no step fills in a field that an earlier one left
 empty: `Candidate` (a row of the input) -> `Planned` (with the decision) -> `Request`
@@ -20,7 +20,7 @@ from batch_resend.masking import mask
 
 
 class Outcome(StrEnum):
-    """What became of a row; the report's column `outcome`."""
+    """The result of a row in a word; the report's column `outcome`."""
 
     SENT = "sent"
     PLANNED = "planned"
@@ -88,7 +88,7 @@ REASONS = {str(reason): reason for reason in Reason}  #: by the text in the repo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunInfo:
-    """What a run is about: where its users come from, which client it uses, its files.
+    """The subject of a run: the source of its users, its client, its files.
 
     These are the last fields of the summary's JSON, in this order. `account`, `quota` and
     `existence_hidden` are None if AWS was not queried, or did not report them.
@@ -125,7 +125,7 @@ class Candidate:
     the input, line end included. `aliases` are the user's other names (sub, email,
     phone_number) as a listing knows them; `contacts` are those that a file's columns claim,
     which only an exclude list is matched with. `status`, `enabled` and `created`, in seconds
-    since the epoch, come from a listing or from columns that are called as in one. `found` is
+    since the epoch, come from a listing or from columns that are called as in one. `exists` is
     False where the pool was searched without finding the user.
     """
 
@@ -138,7 +138,7 @@ class Candidate:
     enabled: bool | None = None
     created: float | None = None
     contacts: tuple[str, ...] = ()
-    found: bool = True
+    exists: bool = True
 
     def __repr__(self) -> str:
         """Show the row and a masked name, never an address."""
@@ -147,7 +147,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What settled an unknown outcome later, and when: a record, or that there is none ("")."""
+    """The evidence that settled an unknown outcome, and its time: a record, or "" for none."""
 
     record: str
     at: float
@@ -178,7 +178,7 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What will be said to Cognito: the keyword arguments of ResendConfirmationCode.
+    """The keyword arguments of ResendConfirmationCode for one user.
 
     `mark` is the intent's, for the User-Agent (`marks`).
     """
@@ -193,7 +193,7 @@ class Request:
 
 
 class Wire(Enum):
-    """How a request and its answer fared on the wire."""
+    """The way of a request and its response on the wire."""
 
     ANSWERED = "answered"  #: an HTTP answer was read to its end
     NOT_SENT = "not sent"  #: no connection: it is proved that nothing left
@@ -212,7 +212,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came back for one request, before anybody judges it.
+    """The response to one request, before it is judged.
 
     `status` is the HTTP status (0 without an answer), `code` and `message` Cognito's
     error, `retry_after` the seconds that the answer asks us to wait. `lasting` says that
@@ -236,7 +236,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one row; a report row is a projection of it.
+    """The result of one row; a report row is a projection of it.
 
     `attempts` counts the requests made for it, `finished_at` is in seconds since the
     epoch, `latency` the seconds that the last request took.

@@ -1,4 +1,4 @@
-"""What is to be heard of a run: frozen values, each handed to `observe` when it happens.
+"""The events of a run: frozen values, each passed to `observe` when it happens.
 
 A console, a log, pings, metrics, the samples of a page and a program all hear the same.
 An observer returns at once, decides nothing and raises nothing: a run is never slower or
@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # an engine that says what happens stands above this module
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """Something worth knowing."""
+    """A note for the operator."""
 
     text: str
 
@@ -80,7 +80,7 @@ def ignore(event: Event) -> None:
 
 
 def together(*observers: Observe) -> Observe:
-    """Make several observers one; they hear of each event in their order."""
+    """Combine several observers; each receives the events in their order."""
 
     def observe(event: Event) -> None:
         for each in observers:

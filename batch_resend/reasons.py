@@ -1,4 +1,4 @@
-"""What each reason means and what to do about it: said once, for README, page and terminal.
+"""What each reason means and what to do about it: defined once, for README, page and terminal.
 
 Plain text; what stands between backticks is an option, a word of the report or of Cognito.
 """

@@ -1,4 +1,4 @@
-"""Settings: what the operator asked for, checked once, frozen from then on.
+"""Settings: the choices of the operator, checked once, then frozen.
 
 Durations are seconds, rates requests per second. `Settings` holds no secret: where the
 client secret comes from is a setting, the secret itself is read when it is needed.
@@ -276,7 +276,7 @@ class Settings:
 
     @property
     def template(self) -> Template:
-        """What is said to Cognito besides the name."""
+        """The parts of a request besides the name."""
         return Template(
             self.metadata, self.ip_address, self.encoded_data, self.analytics_endpoint_id
         )

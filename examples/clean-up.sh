@@ -24,12 +24,12 @@ set -eu
 OUT=${OUT:-clean-up-$(date -u +%Y%m%dT%H%M%SZ)}
 mkdir -p "$OUT"
 
-# A simulated run forgets everybody at its end. The steps must know of each other.
+# A simulated run forgets its users at its end. The steps must see each other's messages.
 if [ -n "${BATCH_RESEND_SIMULATE:-}" ] && [ -z "${BATCH_RESEND_LEDGER:-}" ]; then
     export BATCH_RESEND_LEDGER="$OUT/simulated-ledger.sqlite3"
 fi
 
-# step NAME [OPTION...]: one run. 1 (some users failed) is no reason to stop, all else is.
+# step NAME [OPTION...]: one run. Exit code 1 (some users failed) does not stop the script, any other does.
 step() {
     name=$1
     shift
@@ -42,14 +42,14 @@ step() {
     fi
 }
 
-# Who would be written to, who not, and why. Nobody is.
+# Show who would be sent a code, who would not, and why. Nothing is sent.
 step dry-run --dry-run
 
 # A few first. Ask one of them whether the mail came, and whether its link works.
 # --sample in place of --limit draws them at random.
 step canary --limit "${CANARY:-10}" --max-failures "${CANARY_FAILS:-3}"
 
-# Everybody else: those of the canary are known to the ledger.
+# All other users: the ledger has those of the canary.
 step rest --failed "$OUT/failed.csv"
 
 # What failed, once more. Users whose answer was lost stand in failed.csv too, and are skipped

@@ -2,9 +2,9 @@
 
     python examples/embed.py [USERS]
 
-It writes to nobody: the run is simulated. For a real one leave `simulate` out and give
-`client_id`; a client secret comes from what `client_secret` calls, from the file that
-`client_secret_file` names, or from the variable BATCH_RESEND_CLIENT_SECRET.
+Nothing is sent: the run is simulated. For a real one omit `simulate` and pass `client_id`; a
+client secret comes from the function `client_secret`, from the file at `client_secret_file`,
+or from the variable BATCH_RESEND_CLIENT_SECRET.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ async def main(users: str) -> int:
         metadata={"locale": "@locale", "source": "embedded"},
         timeout=timedelta(seconds=1),
     )
-    found: Counter[Outcome] = Counter()
+    counts: Counter[Outcome] = Counter()
     try:
         async with open_run(settings) as running:
             async for result in running:
-                found[result.outcome] += 1
+                counts[result.outcome] += 1
                 if result.outcome is Outcome.UNKNOWN:
-                    print(f"row {result.row}: nobody knows, {result.reason}")
-    except BatchResendError as error:  # nobody could be written to: a sentence for a person
+                    print(f"row {result.row}: a code may have been sent, {result.reason}")
+    except BatchResendError as error:  # nothing was sent: a sentence for a person
         print(f"Error: {error}", file=sys.stderr)
         return int(error.exit_code)
-    for outcome, count in found.most_common():
+    for outcome, count in counts.most_common():
         print(f"{count:5} {outcome}")
     summary = running.summary
     print(f"{summary.rows} rows, {summary.requests} requests, {summary.unknown_in_ledger} unknown")

@@ -12,6 +12,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from hypothesis import HealthCheck, settings
 
 from batch_resend.simulator.rules import Cognito
+from tests.support.certificates import authority
 from tests.support.program import (
     CLIENT,
     Program,
@@ -36,10 +37,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(autouse=True)
-def nobody_s_aws_settings(
-    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+def without_aws_settings(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory, one_authority: Path
 ) -> None:
-    """Take away the AWS settings, proxies and options of whoever runs the tests."""
+    """Remove the AWS settings, proxies and options of the person who runs the tests."""
     for name in list(os.environ):
         if name.startswith(("AWS_", "BATCH_RESEND_")) or name.upper().endswith("_PROXY"):
             monkeypatch.delenv(name)
@@ -47,6 +48,13 @@ def nobody_s_aws_settings(
     monkeypatch.setenv("AWS_CONFIG_FILE", str(nowhere))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(nowhere))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(one_authority))
+
+
+@pytest.fixture(scope="session")
+def one_authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of one certificate: each client reads it, and all real ones take 20 ms."""
+    return authority(tmp_path_factory.mktemp("authority")).bundle
 
 
 @pytest.fixture(scope="session")
@@ -64,9 +72,9 @@ def moto_url() -> Iterator[str]:
 
 @pytest.fixture
 def program(tmp_path: Path) -> Iterator[Program]:
-    made = Program(tmp_path)
-    yield made
-    made.end()
+    instance = Program(tmp_path)
+    yield instance
+    instance.end()
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +91,7 @@ def cognito() -> Cognito:
 
 @pytest.fixture
 def url(elsewhere: BlockingPortal, cognito: Cognito) -> Iterator[str]:
-    """Where the simulated Cognito is."""
+    """Yield the URL of the simulated Cognito."""
     with serving(elsewhere, cognito, latency=0.02) as address:
         yield address
 

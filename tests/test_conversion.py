@@ -17,7 +17,7 @@ START = datetime(2026, 11, 1, tzinfo=UTC).timestamp()
 
 
 @pytest.mark.parametrize(
-    ("name", "given", "kept"),
+    ("name", "value", "expected"),
     [
         ("users", Path("a/users.csv"), "a/users.csv"),
         ("ledger", Path("ledger.sqlite3"), "ledger.sqlite3"),
@@ -36,17 +36,17 @@ START = datetime(2026, 11, 1, tzinfo=UTC).timestamp()
         ("match", (("email", re.compile("@x$")),), (("email", re.compile("@x$")),)),
     ],
 )
-def test_setting_is_kept_as_one_type(name: str, given: Any, kept: Any) -> None:
-    settings = Settings(client_id="abc", **{name: given})
-    assert getattr(settings, name) == kept
-    assert type(getattr(settings, name)) is type(kept)
+def test_setting_is_kept_as_one_type(name: str, value: Any, expected: Any) -> None:
+    settings = Settings(client_id="abc", **{name: value})
+    assert getattr(settings, name) == expected
+    assert type(getattr(settings, name)) is type(expected)
     assert dataclasses.replace(settings, concurrency=1) == dataclasses.replace(
-        settings, concurrency=1, **{name: kept}
+        settings, concurrency=1, **{name: expected}
     )
 
 
 @pytest.mark.parametrize(
-    ("name", "given"),
+    ("name", "value"),
     [
         ("users", b"users.csv"),
         ("report", 1),
@@ -63,9 +63,9 @@ def test_setting_is_kept_as_one_type(name: str, given: Any, kept: Any) -> None:
         ("client_secret", 1),
     ],
 )
-def test_other_types_are_refused_with_the_option(name: str, given: Any) -> None:
+def test_other_types_are_refused_with_the_option(name: str, value: Any) -> None:
     with pytest.raises(UsageError, match="^--" + name.replace("_", "-")):
-        Settings(client_id="abc", **{name: given})
+        Settings(client_id="abc", **{name: value})
 
 
 def test_settings_stay_frozen_and_hashable() -> None:

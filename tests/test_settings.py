@@ -41,7 +41,7 @@ def test_a_duration_is_a_number_and_a_unit(text: str, seconds: float) -> None:
 @pytest.mark.parametrize(
     "text", ["", "10", "s", "-1s", "1y", "30m1h", "1h30", "1h1h", "1e3s", "ten s"]
 )
-def test_anything_else_is_no_duration(text: str) -> None:
+def test_other_texts_are_refused_as_a_duration(text: str) -> None:
     with pytest.raises(UsageError, match="--timeout"):
         parsing.duration("--timeout", text)
 
@@ -71,12 +71,12 @@ def test_format_is_one_of_four() -> None:
 
 
 @pytest.mark.parametrize(("text", "rate"), [("auto", None), ("25", 25.0), ("0.5", 0.5)])
-def test_a_rate_is_auto_or_requests_a_second(text: str, rate: float | None) -> None:
+def test_rate_is_auto_or_requests_per_second(text: str, rate: float | None) -> None:
     assert rate == parsing.rate("--rate", text)
 
 
 @pytest.mark.parametrize("text", ["", "0", "-1", "fast", "nan", "inf", "1e9"])
-def test_anything_else_is_no_rate(text: str) -> None:
+def test_other_texts_are_refused_as_a_rate(text: str) -> None:
     with pytest.raises(UsageError, match="--rate"):
         parsing.rate("--rate", text)
 
@@ -96,7 +96,7 @@ def test_failures_are_a_number_or_a_part(text: str, expected: MaxFailures) -> No
 
 
 @pytest.mark.parametrize("text", ["", "101%", "-1", "five", "%", "1.5", "²"])
-def test_anything_else_is_no_number_of_failures(text: str) -> None:
+def test_other_texts_are_refused_as_a_number_of_failures(text: str) -> None:
     with pytest.raises(UsageError, match="--max-failures"):
         parsing.max_failures("--max-failures", text)
 
@@ -115,13 +115,13 @@ def test_waves_are_numbers_of_users_and_the_rest(text: str, waves: tuple[int | N
 
 
 @pytest.mark.parametrize("text", ["", "10,", "ten", "10%,rest", "-1", "1.5", "10;20", "²"])
-def test_anything_else_is_no_waves(text: str) -> None:
+def test_other_texts_are_refused_as_waves(text: str) -> None:
     with pytest.raises(UsageError, match="--waves"):
         parsing.waves("--waves", text)
 
 
 @pytest.mark.parametrize(
-    ("given", "limit", "sample"),
+    ("arguments", "limit", "sample"),
     [
         ({"waves": (10, 100, None)}, None, None),
         ({"waves": (10, 100)}, 110, None),
@@ -133,9 +133,9 @@ def test_anything_else_is_no_waves(text: str) -> None:
     ],
 )
 def test_no_more_are_chosen_than_the_waves_have_room_for(
-    given: dict[str, Any], limit: int | None, sample: int | None
+    arguments: dict[str, Any], limit: int | None, sample: int | None
 ) -> None:
-    selection = Settings(**CSV, **given).selection
+    selection = Settings(**CSV, **arguments).selection
     assert (selection.limit, selection.sample) == (limit, sample)
 
 
@@ -167,7 +167,7 @@ def test_conditions_are_a_name_and_a_pattern() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("arguments", "sentence"),
     [
         ({"users": "users.csv"}, "--client-id is missing"),
         (CSV | {"client_id": "bad-id!"}, "--client-id"),
@@ -205,15 +205,17 @@ def test_conditions_are_a_name_and_a_pattern() -> None:
         (CSV | {"failed": "a", "report": "a"}, "is --report too"),
     ],
 )
-def test_what_makes_no_sense_is_refused_in_one_sentence(given: dict[str, Any], told: str) -> None:
+def test_what_makes_no_sense_is_refused_in_one_sentence(
+    arguments: dict[str, Any], sentence: str
+) -> None:
     with pytest.raises(UsageError) as refused:
-        Settings(**given)
-    assert told in str(refused.value)
+        Settings(**arguments)
+    assert sentence in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize(
-    "given",
+    "arguments",
     [
         CSV,
         LISTING,
@@ -226,8 +228,8 @@ def test_what_makes_no_sense_is_refused_in_one_sentence(given: dict[str, Any], t
         CSV | {"exclude": "users.csv"},
     ],
 )
-def test_what_makes_sense_is_accepted(given: dict[str, Any]) -> None:
-    Settings(**given)
+def test_what_makes_sense_is_accepted(arguments: dict[str, Any]) -> None:
+    Settings(**arguments)
 
 
 def test_the_region_is_the_given_one_else_that_of_the_pool() -> None:

@@ -222,7 +222,7 @@ async def signed_client(
     target: AwsTarget,
     service: Service[C],
     *,
-    made: Session | None = None,
+    aws_session: Session | None = None,
     region: str = "",
     attempts: int = 8,
     timeout: float | None = None,
@@ -236,8 +236,8 @@ async def signed_client(
     from aiobotocore.config import AioConfig
     from botocore.exceptions import BotoCoreError
 
-    made = made or session(target)
-    await credentials.ready(made.core)
+    aws_session = aws_session or session(target)
+    await credentials.ready(aws_session.core)
     cognito = service == COGNITO
     from batch_resend.aws.guarded import GuardedSession
 
@@ -249,14 +249,14 @@ async def signed_client(
         read_timeout=timeout or 30,
         max_pool_connections=connections,
         user_agent=f"batch-resend/{__version__}",
-        use_fips_endpoint=_fips(made.sdk.region_name, target) if cognito else None,
+        use_fips_endpoint=_fips(aws_session.sdk.region_name, target) if cognito else None,
         # Plain http is allowed on this machine only, where no proxy belongs in between.
         proxies={} if target.cognito_endpoint.startswith("http:") else None,
     )
     async with contextlib.AsyncExitStack() as stack:
         try:
             client = await stack.enter_async_context(
-                made.sdk.client(
+                aws_session.sdk.client(
                     service,
                     region_name=region or None,
                     endpoint_url=(target.endpoint_url or None) if cognito else None,

@@ -44,7 +44,7 @@ class Connection(ResponseHandler):
         self._interim = 0
 
     def set_response_params(self, **parameters: Any) -> None:
-        """Begin a request."""
+        """Prepare for a request."""
         self._is_asked, self._interim = True, 0
         super().set_response_params(**parameters)
 
@@ -73,7 +73,7 @@ class Connection(ResponseHandler):
 
 
 class Connector(aiohttp.TCPConnector):
-    """Opens connections and reuses them, except those that may be broken."""
+    """A connector that reuses connections, except those that may be broken."""
 
     def __init__(self, *, limit: int, tls: ssl.SSLContext | bool, keepalive: float) -> None:
         super().__init__(limit=limit, ssl=tls, keepalive_timeout=keepalive)

@@ -48,7 +48,6 @@ class SharedCredentials:
     """The SDK's component that finds credentials: one search for all sessions of a profile."""
 
     def __init__(self, session: AioSession) -> None:
-        """Search like this session."""
         self._session = session
 
     async def load_credentials(self) -> AioCredentials | None:

@@ -75,7 +75,6 @@ class Store:
     """S3, for reading and writing whole objects."""
 
     def __init__(self, client: S3Client) -> None:
-        """Use this aioboto3 client."""
         self._client = client
 
     async def fetch(self, option: str, path: str) -> IO[bytes]:
@@ -153,8 +152,8 @@ class Store:
         with _in_words(_writing(option, where)):
             upload, arrived = await self._begin(where, mark), False
             try:
-                known = await self._upload(upload, pieces)
-                await self._complete(upload, known, overwrite=overwrite)
+                parts = await self._upload(upload, pieces)
+                await self._complete(upload, parts, overwrite=overwrite)
                 arrived = True
             except Exception as error:
                 # It may have succeeded, and its response was lost.
@@ -194,10 +193,10 @@ class Store:
         return {"Bucket": where.bucket, "Key": where.key, "UploadId": answer["UploadId"]}
 
     async def _upload(self, upload: _Upload, pieces: Iterator[bytes]) -> list[CompletedPartTypeDef]:
-        known: list[CompletedPartTypeDef] = []
+        parts: list[CompletedPartTypeDef] = []
         # An empty object has one part, too.
-        while (part := await to_thread.run_sync(_part, pieces)) or not known:
-            number = len(known) + 1
+        while (part := await to_thread.run_sync(_part, pieces)) or not parts:
+            number = len(parts) + 1
             answer = await self._client.upload_part(**upload, PartNumber=number, Body=part)
             completed: Any = {"PartNumber": number}  # S3 chooses which checksums it returns
             completed |= {
@@ -205,17 +204,17 @@ class Store:
                 for name, value in answer.items()
                 if name == "ETag" or name.startswith("Checksum")
             }
-            known.append(completed)
-        return known
+            parts.append(completed)
+        return parts
 
     async def _complete(
-        self, upload: _Upload, known: list[CompletedPartTypeDef], *, overwrite: bool
+        self, upload: _Upload, parts: list[CompletedPartTypeDef], *, overwrite: bool
     ) -> None:
         request: CompleteMultipartUploadRequestTypeDef = {
             "Bucket": upload["Bucket"],
             "Key": upload["Key"],
             "UploadId": upload["UploadId"],
-            "MultipartUpload": {"Parts": known},
+            "MultipartUpload": {"Parts": parts},
         }
         if not overwrite:
             request["IfNoneMatch"] = "*"

@@ -20,13 +20,13 @@ _LONGEST_KEY = 1024  #: bytes
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where an object is."""
+    """The place of an object in S3."""
 
     bucket: str
     key: str
 
     def __str__(self) -> str:
-        """Return it as it is typed."""
+        """Return the address as it is typed."""
         return f"s3://{self.bucket}/{self.key}"
 
 

@@ -24,10 +24,9 @@ _REQUEST_ID = re.compile(r"[0-9A-Za-z-]{1,64}")  #: a UUID, or what stands for o
 
 
 class AwsSender:
-    """Sends through an open aioboto3 client for `cognito-idp` (`aws.resend_client`)."""
+    """A sender through an open aioboto3 client for `cognito-idp` (`aws.resend_client`)."""
 
     def __init__(self, client: Any) -> None:
-        """Use this client."""
         self._client = client
 
     async def send(self, request: Request) -> Reply:
@@ -103,7 +102,7 @@ def _delivery(details: object) -> Delivery | None:
 
 
 def _retry_after(headers: dict[str, Any]) -> float:
-    """Seconds to wait according to the response: x-amz-retry-after is in milliseconds."""
+    """Return the seconds to wait by the response: x-amz-retry-after is in milliseconds."""
     for name, unit in (("x-amz-retry-after", 0.001), ("retry-after", 1.0)):
         try:
             return max(0.0, float(_text(headers.get(name))) * unit)

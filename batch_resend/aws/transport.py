@@ -52,7 +52,7 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Address:
-    """Where a request goes, and through which proxy."""
+    """The target of a request, and its proxy."""
 
     url: URL
     proxy: str | None = None
@@ -70,7 +70,6 @@ class SingleAttemptTransport:
     """The exchange of one client: its `http_session_cls` is `configured`; then `attach` it."""
 
     def __init__(self) -> None:
-        """Wait for the SDK's settings."""
         self._session: aiohttp.ClientSession | None = None
         self._addresses: dict[str, _Address] = {}
 
@@ -108,7 +107,6 @@ class SingleAttemptTransport:
         client.meta.events.register_last(_EVENT, self._call)
 
     async def __aenter__(self) -> SingleAttemptTransport:
-        """Open the connection pool."""
         connector = Connector(limit=self._limit, tls=self._tls(), keepalive=self._keepalive)
         self._session = aiohttp.ClientSession(
             connector=connector,
@@ -125,7 +123,6 @@ class SingleAttemptTransport:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close the connections."""
         await self.close()
 
     async def close(self) -> None:

@@ -27,7 +27,6 @@ class NotSent(Exception):
     """Proved: no byte of the request left. `lasting`: waiting will not change that."""
 
     def __init__(self, message: str, *, lasting: bool = False) -> None:
-        """Store the reason."""
         super().__init__(message)
         self.lasting = lasting
 

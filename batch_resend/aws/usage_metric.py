@@ -1,4 +1,4 @@
-"""The account's usage metric, requested once a minute while a run goes on.
+"""The account's usage metric, requested once a minute during a run.
 
 `watch` reports the accepted calls of every whole minute that CloudWatch has: those of all users
 of the account, this run included. It works in the background and never raises. A request that
@@ -38,12 +38,12 @@ async def watch(
 ) -> None:
     """Report all minutes that are known, at first and then once a minute; never raises."""
     reported: dict[float, float] = {}
-    made: clients.Session | None = None
+    aws_session: clients.Session | None = None
     while True:
         try:
             with anyio.move_on_after(WITHIN):
-                made = made or clients.session(target)
-                minutes = await _minutes(target, made, dimensions, wall())
+                aws_session = aws_session or clients.session(target)
+                minutes = await _minutes(target, aws_session, dimensions, wall())
                 for since, calls in minutes.items():
                     if reported.get(since) != calls:
                         reported[since] = calls
@@ -63,29 +63,31 @@ class _NeedsAPerson(Exception):
 
 
 async def _minutes(
-    target: AwsTarget, made: clients.Session, dimensions: Mapping[str, str], now: float
+    target: AwsTarget, aws_session: clients.Session, dimensions: Mapping[str, str], now: float
 ) -> dict[float, float]:
     """Request the last minutes; the calls that were accepted in each, by its beginning."""
-    if credentials.needs_code(made.core):
+    if credentials.needs_code(aws_session.core):
         raise _NeedsAPerson
     end = datetime.fromtimestamp(now - now % MINUTE, UTC)
-    async with clients.signed_client(target, clients.CLOUDWATCH, made=made, attempts=1) as client:
+    async with clients.signed_client(
+        target, clients.CLOUDWATCH, aws_session=aws_session, attempts=1
+    ) as client:
         answer: Any = await client.get_metric_data(
             MetricDataQueries=queries(dimensions, MINUTE),
             StartTime=end - timedelta(minutes=BACK),
             EndTime=end,
         )
-    found = {
+    series = {
         result["Id"]: {
             at.timestamp(): float(value)
             for at, value in zip(result["Timestamps"], result["Values"], strict=True)
         }
         for result in answer["MetricDataResults"]
     }
-    throttled = found.get("throttlecount", {})
+    throttled = series.get("throttlecount", {})
     return {
         since: max(0.0, calls - throttled.get(since, 0.0))
-        for since, calls in sorted(found.get("callcount", {}).items())
+        for since, calls in sorted(series.get("callcount", {}).items())
         if since + MINUTE + SETTLED <= now
     }
 

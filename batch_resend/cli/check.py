@@ -1,4 +1,4 @@
-"""`batch-resend check`: what would go wrong, and why, before anybody is written to."""
+"""`batch-resend check`: what would go wrong, and why, before any message is sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands as the parser has them: what they read, what they complain of, their help.
+"""The commands of the parser: their options, their errors and their help.
 
 What is wrong with a command line leaves here as a `UsageError`, in one sentence that names
 the option and what was typed, and the place where it was set if that was elsewhere.
@@ -30,7 +30,7 @@ class Command(TyperCommand):
     """A command that was made of rows."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
-        """Find the rows."""
+        """Collect the rows of the options."""
         super().__init__(*arguments, **named)
         self.rows: dict[str, Option] = {row.name: row for row in getattr(self.callback, "rows", ())}
 
@@ -116,12 +116,12 @@ def _help(ctx: Any, rows: Iterable[Option], others: dict[str, list[tuple[str, st
 def check_variables(context: Any) -> None:
     """Refuse a variable that looks like an option's and is none: it may have meant --dry-run."""
     # Those of all commands: one environment serves them all.
-    known = {"BATCH_RESEND_CLIENT_SECRET"} | variables(context.find_root().command)
+    names = {"BATCH_RESEND_CLIENT_SECRET"} | variables(context.find_root().command)
     for name in sorted(os.environ):
-        if name.startswith("BATCH_RESEND_") and name not in known:
+        if name.startswith("BATCH_RESEND_") and name not in names:
             import difflib
 
-            near = difflib.get_close_matches(name, sorted(known), 1)
+            near = difflib.get_close_matches(name, sorted(names), 1)
             raise UsageError(
                 f"{name} is set, but no option has this variable. Unset it"
                 + (f", or did you mean {near[0]}?" if near else ".")
@@ -179,7 +179,7 @@ def _check_values(command: Command, arguments: list[str]) -> None:
 
 @contextlib.contextmanager
 def _in_our_words(context: Any) -> Iterator[None]:
-    """Raise what is wrong with a command line as a `UsageError` that says where it was set."""
+    """Raise an error of the command line as a `UsageError` that names its place."""
     try:
         yield
     except UsageError as error:
@@ -200,10 +200,10 @@ def _in_our_words(context: Any) -> Iterator[None]:
 
 def _without_arguments(sentence: str) -> str:
     """Return the parser's sentence; arguments that are too many may be names of people."""
-    found = re.fullmatch(r"Got unexpected extra arguments?(?:\(s\))? \((.*)\)", sentence, re.DOTALL)
-    if found is None:
+    match = re.fullmatch(r"Got unexpected extra arguments?(?:\(s\))? \((.*)\)", sentence, re.DOTALL)
+    if match is None:
         return sentence
     from batch_resend.masking import mask_argument
 
-    shown = " ".join(map(mask_argument, found[1].split()))
+    shown = " ".join(map(mask_argument, match[1].split()))
     return f"There are more arguments than the command takes ({shown})"

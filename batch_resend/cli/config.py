@@ -60,11 +60,11 @@ def show(context: typer.Context, typed: Values) -> int:
             value = "set"
         shown[row.key] = {"value": value, "origin": kind, "where": where or None}
         if row is options.CLIENT_SECRET_FILE:
-            given = _SECRET in os.environ
+            is_set = _SECRET in os.environ
             shown["client-secret"] = {
-                "value": "set" if given else None,
-                "origin": "variable" if given else "default",
-                "where": _SECRET if given else None,
+                "value": "set" if is_set else None,
+                "origin": "variable" if is_set else "default",
+                "where": _SECRET if is_set else None,
             }
         if value is None:
             shown[row.key]["otherwise"] = row.otherwise or None
@@ -82,8 +82,8 @@ def show(context: typer.Context, typed: Values) -> int:
 
 def _resolve(shown: dict[str, dict[str, Any]]) -> None:
     """Add what Region and ledger come to, where no value names them. Nothing is requested."""
-    told = {name: entry["value"] for name, entry in shown.items()}
-    if not told["client-id"] or told["simulate"]:
+    values = {name: entry["value"] for name, entry in shown.items()}
+    if not values["client-id"] or values["simulate"]:
         return
     from batch_resend.cli.event_loop import in_loop
 
@@ -94,16 +94,16 @@ def _resolve(shown: dict[str, dict[str, Any]]) -> None:
         from batch_resend.settings import LedgerTarget
 
         fields = ("client-id", "user-pool-id", "region", "profile", "endpoint-url")
-        given: dict[str, Any] = {name.replace("-", "_"): told[name] or "" for name in fields}
-        target = LedgerTarget(**given)
-        async with clients.resend_client(target_of(target), timeout=1.0, concurrency=1) as made:
-            _, region, endpoint = made
-        found = {
+        arguments: dict[str, Any] = {name.replace("-", "_"): values[name] or "" for name in fields}
+        target = LedgerTarget(**arguments)
+        async with clients.resend_client(target_of(target), timeout=1.0, concurrency=1) as client:
+            _, region, endpoint = client
+        defaults = {
             "region": region,
-            "ledger": str(default_ledger(region, told["client-id"], endpoint)),
+            "ledger": str(default_ledger(region, values["client-id"], endpoint)),
         }
-        for name, value in found.items():
-            if told[name] is None:
+        for name, value in defaults.items():
+            if values[name] is None:
                 shown[name]["resolved"] = value
         return 0
 

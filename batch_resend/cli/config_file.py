@@ -33,7 +33,7 @@ _SECRETS = {"client-secret", "client_secret"}
 
 
 class Kind(Enum):
-    """What an option takes."""
+    """The kind of value that an option accepts."""
 
     TEXT = "a text or a number"
     PATH = "a path"
@@ -46,7 +46,7 @@ Value = str | bool | list[str]
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Entry:
     """A value of the file, as the option would take it, and where it stands."""
 
     value: Value
@@ -58,11 +58,11 @@ class ConfigFile:
     """A file that was read and found right."""
 
     path: str
-    common: Mapping[str, Found]  #: for every pool, by key
-    pools: Mapping[str, Mapping[str, Found]]
+    common: Mapping[str, Entry]  #: for every pool, by key
+    pools: Mapping[str, Mapping[str, Entry]]
 
-    def values(self, pool: str | None) -> dict[str, Found]:
-        """Give what the file says for a pool, or without one; raises `UsageError`."""
+    def values(self, pool: str | None) -> dict[str, Entry]:
+        """Return the file's values for a pool, or without one; raises `InputError`."""
         if pool is None and self.pools:
             names = ", ".join(map(printable, self.pools))
             raise UsageError(f"{self.path} is for several pools: choose with --pool ({names}).")
@@ -88,7 +88,7 @@ def named(value: Any, pool: str) -> Any:
 
 
 def read(path: str, keys: Mapping[str, Kind]) -> ConfigFile:
-    """Read a file whose keys are these; raises `UsageError` for what is wrong in it."""
+    """Read a file with these keys; raises `UsageError` for mistakes in it."""
     shown = printable(path)
     try:
         tables = tomllib.loads(_text(path))
@@ -141,7 +141,7 @@ def _text(path: str) -> str:
         raise UsageError(f"--config {shown} is not UTF-8 (at line {line}).") from None
 
 
-def _checked(table: Mapping[str, Any], keys: Mapping[str, Kind], where: str) -> dict[str, Found]:
+def _checked(table: Mapping[str, Any], keys: Mapping[str, Kind], where: str) -> dict[str, Entry]:
     entries = {}
     for key, value in table.items():
         if key in _SECRETS:
@@ -155,7 +155,7 @@ def _checked(table: Mapping[str, Any], keys: Mapping[str, Kind], where: str) -> 
                 near = f": a table for a pool is written [{_POOLS}.{printable(key)}]."
             raise UsageError(f"{where}: '{printable(key)}' is not an option{near or '.'}")
         try:
-            entries[key] = Found(_value(value, keys[key]), where)
+            entries[key] = Entry(_value(value, keys[key]), where)
         except TypeError:
             raise UsageError(f"{where}: {key} takes {keys[key].value}.") from None
     return entries

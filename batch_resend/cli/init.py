@@ -69,10 +69,10 @@ def init(context: typer.Context, typed: Values) -> int:
     if Path(path).exists():
         raise UsageError(f"{printable(path)} exists. Choose another name: batch-resend init FILE.")
     answers = _answers(typed)
-    given = {row.name: None for row in options.RUN} | answers
+    arguments = {row.name: None for row in options.RUN} | answers
     if not answers.get("user_pool_id"):
-        given["users"] = "-"  # the file does not say which; each run does
-    settings = options.read_settings(given)
+        arguments["users"] = "-"  # the file does not say which; each run does
+    settings = options.read_settings(arguments)
     _write(path, {row.key: _text(answers[row.name]) for row in INIT if answers.get(row.name)})
     code = Exit.DONE
     if settings.user_pool_id and not typed["no_check"]:

@@ -1,4 +1,4 @@
-"""`batch-resend ledger`: the ledger as CSV; erase people; erase the old.
+"""`batch-resend ledger`: export the ledger as CSV, erase users, purge old entries.
 
 Who is erased is not taken from the environment, and neither is the word to go on without
 a question: variables that were set for `run` must not decide about that here.
@@ -124,12 +124,12 @@ def forget(context: typer.Context, typed: Values) -> int:
         path = await ledger_of(target)
         if from_file is not None:
             names.extend([row[0] async for row in read_names(from_file)])
-        async with erasing(target, path) as found:
-            reach = await found.reach(names)
+        async with erasing(target, path) as ledger:
+            reach = await ledger.reach(names)
             missing = [printable(name) if no_mask else mask(name) for name in reach.missing]
             what = f"the names in {_shown(reach)} of the ledger {path}"
             if reach.messages and _goes_on(f"Erase {what}?", dry_run=dry_run, yes=yes):
-                await found.forget(names)
+                await ledger.forget(names)
         if dry_run:
             _say(f"Nothing was erased. It would erase {what}; what was sent still counts.")
         else:
@@ -159,15 +159,15 @@ def purge(context: typer.Context, typed: Values) -> int:
     async def erase() -> int:
         from batch_resend.run.open_ledger import erasing, ledger_of
 
-        async with erasing(target, await ledger_of(target)) as found:
-            reach = await found.older(before, entirely=entirely)
-            what = f"{_shown(reach)} of the {found.name}"
+        async with erasing(target, await ledger_of(target)) as ledger:
+            reach = await ledger.older(before, entirely=entirely)
+            what = f"{_shown(reach)} of the {ledger.name}"
             if entirely:
                 question = f"Delete {what}, so that their recipients can be messaged again?"
             else:
                 question = f"Erase the names in {what}?"
             if reach.messages and _goes_on(question, dry_run=dry_run, yes=yes):
-                await found.purge(before, entirely=entirely)
+                await ledger.purge(before, entirely=entirely)
             counted = some(reach.messages, "message")
             counted += f" ({reach.unknown:,} of them unknown)" if reach.unknown else ""
             if dry_run and entirely:
@@ -176,18 +176,18 @@ def purge(context: typer.Context, typed: Values) -> int:
                 _say(f"Nothing was erased. It would erase the names in {what}.")
             elif entirely:
                 _say(
-                    f"Deleted {counted} of the {found.name}. Their recipients can be messaged"
+                    f"Deleted {counted} of the {ledger.name}. Their recipients can be messaged"
                     " again."
                 )
             else:
-                _say(f"Names erased in {counted} of the {found.name}; what was sent still counts.")
+                _say(f"Names erased in {counted} of the {ledger.name}; what was sent still counts.")
         return int(Exit.DONE)
 
     return in_loop(erase)
 
 
 def _shown(reach: Extent) -> str:
-    """Say how many messages are reached, and of what days."""
+    """Return how many messages are reached, and of which days."""
     shown = some(reach.messages, "message")
     if reach.unknown:
         shown += f" ({reach.unknown:,} of them unknown)"

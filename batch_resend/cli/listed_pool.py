@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 async def listed_pool(
     target: LedgerTarget, ledger: LedgerRecords, report: Callable[[str], None]
 ) -> AsyncIterator[Callable[[bytes], str | None]]:
-    """List the pool, and yield its status of a `Message.user`; `report` hears of the progress."""
+    """List the pool, and yield its status of a `Message.user`; `report` gets the progress."""
     from batch_resend.aws import clients
     from batch_resend.aws.endpoints import AwsTarget
     from batch_resend.ledger import confirmations

@@ -109,7 +109,7 @@ class Option:
         return f"{self.help} (default: {default})" if default else self.help
 
     def read(self, typed: Any) -> Any:
-        """Parse what was typed, or what the file says; raises `UsageError`."""
+        """Parse the typed value, or that of the file; raises `UsageError`."""
         if self.is_switch:
             return not typed if self.field and self.name == f"no_{self.field}" else typed
         if self.repeat:
@@ -127,10 +127,10 @@ class Option:
             "autocompletion": self.complete,
         }
         if self.is_argument:
-            known = typer.Argument(**more)
+            declaration = typer.Argument(**more)
         else:
             names = [self.flag, self.short] if self.short else [self.flag]
-            known = typer.Option(
+            declaration = typer.Option(
                 *names, envvar=self.variable, show_envvar=False,
                 rich_help_panel=self.panel or None, **more,
             )  # fmt: skip
@@ -139,7 +139,7 @@ class Option:
             self.name,
             inspect.Parameter.KEYWORD_ONLY,
             default=default,
-            annotation=Annotated[kind | None if default is None else kind, known],
+            annotation=Annotated[kind | None if default is None else kind, declaration],
         )
 
 

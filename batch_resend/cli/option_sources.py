@@ -20,7 +20,7 @@ from batch_resend.errors import UsageError
 from batch_resend.masking import printable
 
 if TYPE_CHECKING:
-    from batch_resend.cli.config_file import ConfigFile, Found, Kind
+    from batch_resend.cli.config_file import ConfigFile, Entry, Kind
     from batch_resend.cli.option import Option
 
 _ABOUT_THE_FILE = ("config", "pool", "all_pools")
@@ -28,24 +28,24 @@ _ABOUT_THE_FILE = ("config", "pool", "all_pools")
 
 @dataclass(frozen=True, slots=True)
 class FileDefaults:
-    """What the file of --config says for one reading of a command line."""
+    """The values of the file of --config for one reading of a command line."""
 
     arguments: tuple[str, ...] = ()  #: of the command, as they were typed
     file: ConfigFile | None = None
     pools: tuple[str, ...] = ()  #: the names of the pools that are chosen
-    found: Mapping[str, Found] = field(default_factory=dict)  #: what it says, by key
+    entries: Mapping[str, Entry] = field(default_factory=dict)  #: its values, by key
 
     def of_pool(self, name: str) -> FileDefaults:
-        """Return what the file says for one of several pools."""
+        """Return the file's values for one of several pools."""
         values = {} if self.file is None else self.file.values(name)
         return FileDefaults(self.arguments, self.file, (name,), values)
 
     def default_map(self, rows: Mapping[str, Option]) -> dict[str, Any]:
         """Return the values as the parser takes them, by the names of the parameters."""
         return {
-            name: self.found[row.key].value
+            name: self.entries[row.key].value
             for name, row in rows.items()
-            if row.key in self.found and _is_of_the_file(row)
+            if row.key in self.entries and _is_of_the_file(row)
         }
 
 
@@ -141,7 +141,7 @@ def origin(context: Any, row: Option) -> tuple[str, str]:
     if name == "ENVIRONMENT":
         return "variable", row.variable or ""
     if name == "DEFAULT_MAP":
-        return "file", context.obj.found[row.key].where
+        return "file", context.obj.entries[row.key].where
     return "default", ""
 
 

@@ -1,4 +1,4 @@
-"""The options of `run`, and those that other commands share with it: one row an option.
+"""The options of `run`, and those that other commands share with it: one row per option.
 
 The order is that of the help and of the reference page. What a value means and how it is
 checked stands in `parsing` and `Settings`; what an option is in `option`.

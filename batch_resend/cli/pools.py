@@ -1,4 +1,4 @@
-"""Several pools in one command: what is said for all, and the settings of each."""
+"""Several pools in one command: the messages for all, and the settings of each."""
 
 from __future__ import annotations
 

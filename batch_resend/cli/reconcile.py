@@ -72,7 +72,7 @@ RECONCILE = (
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """What was typed, read."""
+    """The options that were typed, parsed."""
 
     events: tuple[str, ...]
     older_than: float
@@ -134,7 +134,7 @@ async def _reconcile(target: LedgerTarget, wanted: _Wanted) -> int:
         async with _evidence(target, wanted) as (evidence, region):
             scene = render.Scene(str(where), region, len(wanted.events), wanted.dry_run)
             try:
-                found = await reconcile(
+                findings = await reconcile(
                     books, evidence, rules, dry_run=wanted.dry_run, watch=_watch()
                 )
             except NotPermitted as error:
@@ -148,14 +148,14 @@ async def _reconcile(target: LedgerTarget, wanted: _Wanted) -> int:
                 undelivered = await _undelivered(target, opened, now)
             except SettingsError as error:
                 failed = error  # once it is shown what has been settled
-    code = Exit.SOME_FAILED if any(found.unknown()) else Exit.DONE
+    code = Exit.SOME_FAILED if any(findings.unknown()) else Exit.DONE
     if wanted.json:
-        report = render.as_json(scene, found, exit_code=int(code), masked=wanted.masked)
+        report = render.as_json(scene, findings, exit_code=int(code), masked=wanted.masked)
         if undelivered:
             report["deliveries"] = deliveries.as_json(undelivered, masked=wanted.masked)
         _print(json.dumps(report))
     else:
-        _print(*render.lines(scene, found))
+        _print(*render.lines(scene, findings))
         if undelivered:
             _print(*deliveries.lines(undelivered, masked=wanted.masked))
     if failed:
@@ -234,7 +234,7 @@ async def _opened(path: str) -> AsyncIterator[IO[bytes]]:
 
 
 async def _for_others(books: LedgerBooks, now: float, region: str, where: Where) -> list[str]:
-    """What to run where the permission is missing: the policy, and who has it makes the files."""
+    """Return what to run without the permission: the policy, and how the files are made."""
     from batch_resend.aws.cloudtrail import POLICY
     from batch_resend.reconcile import render
     from batch_resend.reconcile.findings import HISTORY

@@ -62,9 +62,9 @@ def report(context: typer.Context, typed: Values) -> int:
         seen[os.path.realpath(summary)] = f"--summary {summary}"
     if where != "-" and os.path.realpath(where) in seen:
         raise UsageError(f"--html {where} is {seen[os.path.realpath(where)]} too: name another.")
-    told = None if summary is None else read_summary(summary)
+    content = None if summary is None else read_summary(summary)
     confirmed = _confirmed(reports, typed) if typed["user_pool_id"] else None
-    data = page(reports, summary=told, masked=not typed["no_mask"], confirmed=confirmed)
+    data = page(reports, summary=content, masked=not typed["no_mask"], confirmed=confirmed)
     with PrivateFile(where, what="--html", overwrite=typed["overwrite"]) as file:
         try:
             file.append(data)

@@ -1,4 +1,4 @@
-"""`batch-resend status`: what the ledger knows, and who has confirmed since."""
+"""`batch-resend status`: the content of the ledger, and who has confirmed since."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ async def _status(
     async with looking(target, path) as ledger, _pool(target, ledger) as status_of:
         runs = ledger.runs()
         cap = last_cap(runs) if max_sends is None else max_sends
-        found = ledger_status.Status(
+        overview = ledger_status.Status(
             ledger=str(path),
             simulated=ledger.is_simulated,
             running=before or is_held(path),
@@ -142,14 +142,14 @@ async def _status(
         )
         days = count_days(ledger.users(), status_of) if html is not None else None
     if html is not None and days is not None:
-        _write_page(found, days, html, overwrite=overwrite, masked=masked)
+        _write_page(overview, days, html, overwrite=overwrite, masked=masked)
     if html == "-":
         return int(Exit.DONE)
     if json:
-        _print(_line(ledger_status.as_json(found, masked=masked)))
+        _print(_line(ledger_status.as_json(overview, masked=masked)))
     else:
         region = "" if isinstance(path, Path) else target.pool_region
-        _print_text(found, region or "", masked=masked)
+        _print_text(overview, region or "", masked=masked)
     return int(Exit.DONE)
 
 

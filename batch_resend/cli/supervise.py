@@ -30,7 +30,7 @@ _AT_ONCE = 0.5  #: seconds in which what was said last must be written
 async def supervise(
     work: Callable[[Stops], Awaitable[RunEnd]], console: Console, monitors: Sequence[Monitor]
 ) -> int:
-    """Do the work to its end, whatever that is; return the exit code."""
+    """Run the work to its end, whatever that is; return the exit code."""
     import anyio
 
     from batch_resend.job.outcome import Stop

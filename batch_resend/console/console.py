@@ -97,7 +97,7 @@ class Console:
         self._waiting = ("", 0.0)
 
     def starts(self, ledger: str) -> None:
-        """Begin a log with the version, the process and the ledger; a person knows them."""
+        """Start a log with the version, the process and the ledger; not for a terminal."""
         self._log = not self._terminal and not self._json
         if self._log:
             process = f"process {os.getpid()}, ledger {ledger}"
@@ -111,7 +111,7 @@ class Console:
     # -- what the run tells --------------------------------------------------------
 
     def observe(self, event: Event) -> None:
-        """Say what happens."""
+        """Called when something happens in the run."""
         match event:
             case Noted(text):
                 self._say("note", text)
@@ -134,7 +134,7 @@ class Console:
             self._say("waiting", f"Waiting {seconds:.0f} s: {why}", why=why, seconds=seconds)
 
     def _show_result(self, result: Result) -> None:
-        """Say a line for a row that was not sent a code, where that is wanted."""
+        """Write a line for a row that was not sent a code, if these are wanted."""
         if result.outcome in {Outcome.FAILED, Outcome.UNKNOWN}:
             self._latest.pop(result.reason, None)
             self._latest[result.reason] = None
@@ -189,7 +189,7 @@ class Console:
             self._say("summary", line, important=True)
 
     def error(self, text: str) -> None:
-        """Say what went wrong."""
+        """Write an error."""
         self.close()
         text = mask_typed(text) if self._masked else text
         self._say("error", f"Error: {text}", important=True)
@@ -237,7 +237,7 @@ class Console:
         self._say("note", text, important=True)
 
     def finish(self, within: float) -> None:
-        """Wait until all that was said is written, for so many seconds at most."""
+        """Wait until all output is written, up to a number of seconds."""
         if isinstance(self._stream, BackgroundStream):
             self._stream.finish(within)
 

@@ -156,10 +156,10 @@ def about(seconds: float) -> str:
 
 
 class Display:
-    """Keeps a frame at the bottom of a terminal, below the log lines."""
+    """A frame at the bottom of a terminal, below the log lines."""
 
     def __init__(self, stream: IO[str]) -> None:
-        """Draw nothing yet. NO_COLOR, COLUMNS and TERM mean what they mean everywhere."""
+        """Prepare the display. NO_COLOR, COLUMNS and TERM have their usual meaning."""
         self._console = Console(
             file=cast("IO[str]", _Gone(stream)), force_terminal=True, highlight=False
         )
@@ -176,7 +176,7 @@ class Display:
         self._said.append(text)
 
     def show(self, drawn: RenderableType) -> None:
-        """Draw anew, below what has been said."""
+        """Draw anew, below the log."""
         console = self._console
         height = max(1, console.height - 1)  # one that scrolls could not be erased
         lines = [_trimmed(line) for line in console.render_lines(drawn, pad=False)[:height]]
@@ -189,7 +189,7 @@ class Display:
             self._drawn = [Segment.get_line_length(line) for line in lines]
 
     def close(self) -> None:
-        """Take the frame away, say what is left, and leave the terminal as it was."""
+        """Remove the frame, write what is left, and restore the terminal."""
         with self._console:
             if self._drawn is not None:
                 self._erase()
@@ -227,10 +227,10 @@ class Display:
 
 def _trimmed(line: list[Segment]) -> list[Segment]:
     """Return a line without blanks at its end, which a narrower terminal would wrap."""
-    kept = len(line)
-    while kept and not line[kept - 1].text.strip():
-        kept -= 1
-    return line[:kept]
+    length = len(line)
+    while length and not line[length - 1].text.strip():
+        length -= 1
+    return line[:length]
 
 
 class _Gone(io.TextIOBase):

@@ -59,7 +59,7 @@ class BackgroundStream(io.TextIOBase):
         return self._stream.fileno()
 
     def write(self, text: str) -> int:
-        """Take a text; where too much is waiting already, only count it."""
+        """Queue a text; if too much is waiting already, only count it."""
         if self._writer.pending > ENOUGH:
             self._dropped += 1
             return len(text)

@@ -28,7 +28,7 @@ from batch_resend.model import Candidate, Outcome, Planned, Reason, Reply, Reque
 
 
 class Sender(Protocol):
-    """Makes the requests to Cognito."""
+    """The maker of requests to Cognito."""
 
     async def send(self, request: Request) -> Reply:
         """Send one request, and never raise for a user."""
@@ -37,7 +37,7 @@ class Sender(Protocol):
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Sending:
-    """What all attempts of a run share."""
+    """The parts that all attempts of a run share."""
 
     app: AppClient
     template: Template
@@ -70,7 +70,7 @@ class Sending:
             return Reply(Wire.UNREADABLE, message=place_of(error))
 
     def free(self, place: Place) -> None:
-        """Give a place back to the pace; what goes wrong there changes nothing for the user."""
+        """Give a place back to the pace; an error there changes nothing for the user."""
         with self.stopping.guarded():
             self.gate.free(place, anyio.current_time())
 
@@ -96,7 +96,6 @@ class Attempt:
     in_doubt: bool = field(default=False, init=False)  #: an intent is open
 
     def __post_init__(self) -> None:
-        """Build the request."""
         run, planned = self.run, self.planned
         self.request = build(run.app, run.template, planned.username, planned.attributes)  # 3
 
@@ -164,7 +163,7 @@ def names_of(user: Candidate | Planned) -> Identity:
 
 
 def result_of(planned: Planned, reason: Reason, at: float, tries: Sequence[Tried] = ()) -> Result:
-    """Return what became of a row, with what the last reply said."""
+    """Return the result of a row, with the text of the last reply."""
     result = Result(
         planned.row,
         planned.username,

@@ -9,7 +9,7 @@ import anyio
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Says the event loop's time as seconds since the epoch; made when the run begins."""
+    """The event loop's time as seconds since the epoch; created at the start of the run."""
 
     epoch: float  #: seconds since the epoch at which the run began
     began: float = field(default_factory=anyio.current_time)  #: the same in the loop's time

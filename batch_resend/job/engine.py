@@ -43,7 +43,7 @@ _CLOCKS_DIFFER = 600.0  #: seconds that two clocks may differ before it is said
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How fast, how often, how long. Seconds and requests per second."""
+    """The limits of a run. Seconds and requests per second."""
 
     rate: float = DEFAULT_QUOTA / 2
     concurrency: int = 64
@@ -77,9 +77,8 @@ class Snapshot:
 class Job:
     """One run over one input. `plan` first, then `run` or `dry_run`.
 
-    `now` is the time in seconds since the epoch, read once; from there on time is the
-    event loop's. `observe` hears what is waited for, what became of each row and wave, and
-    what could not be asked at the end; the run waits until `hand_over` has taken a result.
+    `now`: seconds since the epoch, read once; then the event loop's time counts. `observe` receives
+    waits, results and notes; the run waits until `hand_over` has accepted a result.
     """
 
     ledger: ExclusiveLedger | Journal
@@ -93,11 +92,11 @@ class Job:
     policy: SendPolicy = field(default_factory=SendPolicy)
     limits: Limits = field(default_factory=Limits)
     observe: Observe = ignore
-    hand_over: HandOver | None = None  #: takes every row's result
+    hand_over: HandOver | None = None  #: accepts every row's result
     rng: random.Random = field(default_factory=random.SystemRandom)
     threads: bool = True  #: commit in a thread; not in virtual time
     lists: ListsRead | None = None  #: of addresses that nothing is delivered to
-    part: bool = False  #: of a larger run, which asks the ledger what is unknown over all
+    part: bool = False  #: of a larger run, which reads the unknown messages over all runs
 
     tally: Tally = field(default_factory=Tally, init=False)
     case_sensitive: bool = field(default=False, init=False)  #: once planned
@@ -111,7 +110,7 @@ class Job:
     _before: float = field(default=0.0, init=False)  #: seconds for the plan and its approval
 
     def __post_init__(self) -> None:
-        """Set the clock: never before what the ledger knows, though the wall clock may be."""
+        """Set the clock: never before the ledger's latest time, even if the wall clock is."""
         self._journal = (
             self.ledger
             if isinstance(self.ledger, Journal)
@@ -193,7 +192,7 @@ class Job:
         self.gate.health = Health(concurrency)
 
     def share(self, pace: SharedPace) -> None:
-        """Go by a pace that other jobs go by too, within one's own ceiling; before `run` only."""
+        """Use a pace that other jobs use too, within the own ceiling; before `run` only."""
         self.gate.share(pace)
 
     async def dry_run(self) -> Summary:
@@ -286,9 +285,9 @@ class Job:
             self.schedule.begin_next()
 
     async def _work(self, rows: Iterator[Planned], sending: Sending) -> None:
-        """Take the next row from where all workers take theirs, to the end of the wave.
+        """Take rows from the queue of all workers, to the end of the wave.
 
-        A run that stops goes on to the last row, to report it.
+        A run that stops still reads to the last row, to report it.
         """
         schedule, stopping = self.schedule, self.stopping
         while stopping.cause is not None or not schedule.finished:
@@ -327,7 +326,7 @@ class Job:
     # -- telling -------------------------------------------------------------------
 
     def snapshot(self) -> Snapshot:
-        """How the run stands."""
+        """Return the present state of the run."""
         return Snapshot(
             eligible=self.schedule.eligible,
             done=self.schedule.done,

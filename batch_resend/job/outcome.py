@@ -1,10 +1,10 @@
-"""What an answer means: one table of error code *and message*.
+"""What a response means: one table of error code *and message*.
 
 Cognito uses one code for different things: `LimitExceededException` is one tired user
 or the whole account's mail quota, `NotAuthorizedException` a disabled user, a wrong
-secret or a pool that cannot verify. So a row is found by code and by a piece of the
-message, the first row that fits counts, and a code nobody knows gets the careful
-answer: unknown, not tried again.
+secret or a pool that cannot verify. So rows match by code and by a piece of the message, the
+first matching row counts, and a code without a row is treated with care: the outcome is
+unknown, and there is no further attempt.
 
 The promise: `sent` only with parsed CodeDeliveryDetails; a reason of the outcome
 `failed` only where it is proved that nothing was sent; all else is `unknown`. A response
@@ -26,30 +26,30 @@ from batch_resend.model import Reason, Reply, Wire
 
 
 class Signal(Enum):
-    """What an answer tells the pace."""
+    """The effect of a response on the pace."""
 
-    ANSWERED = "answered"  #: a definite answer; Cognito is there
-    THROTTLED = "throttled"  #: the account's quota is used up: everybody slows down
-    BLOCKED = "blocked"  #: a firewall (AWS WAF) stands in the way: everybody pauses
-    SILENT = "silent"  #: no definite answer: silence, 5xx, no connection
+    ANSWERED = "answered"  #: a definite response; Cognito is reachable
+    THROTTLED = "throttled"  #: the account's quota is used up: all requests slow down
+    BLOCKED = "blocked"  #: a firewall (AWS WAF) stands in the way: all requests pause
+    SILENT = "silent"  #: no definite response: silence, 5xx, no connection
 
 
 class Again(Enum):
-    """Whether the same user is worth another try in this run."""
+    """Whether the same user is worth another attempt in this run."""
 
     NEVER = "never"
     COUNTED = "counted"  #: yes, up to --max-attempts: proved that nothing was sent
-    FREELY = "freely"  #: yes, and it is not a failed try: being throttled fails nobody
+    FREELY = "freely"  #: yes, and the attempt does not count: throttling fails no user
 
 
 class Stop(StrEnum):
-    """What ends a run early; the summary's `stopped_by`."""
+    """A cause that ends a run early; the summary's `stopped_by`."""
 
     sentence: str
     exit_code: Exit
 
     def __new__(cls, value: str, exit_code: Exit, sentence: str) -> Stop:
-        """Make a member that knows its exit code and what to tell a person."""
+        """Return a member with its exit code and its sentence for a person."""
         member = str.__new__(cls, value)
         member._value_ = value
         member.exit_code = exit_code
@@ -160,18 +160,18 @@ class Stop(StrEnum):
     SIGTERM = "SIGTERM", Exit.TERMINATED, "Stopped by SIGTERM."
 
 
-#: So many answers of one kind in a row are no longer the users' own trouble.
+#: From this many equal verdicts in a row, the cause is not the single user.
 IN_A_ROW = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a reply means: for the user, for the pace, and for the run.
+    """The meaning of a reply: for the user, for the pace, and for the run.
 
-    `reason` is final when `again` is NEVER or the tries are used up. `stop` names what
-    ends the run: at once where `in_a_row` is 1, else after so many verdicts with the
-    same `stop` without another definite answer between; with `at_first`, also when it
-    is the first definite answer of the run.
+    `reason` is final when `again` is NEVER or the attempts are used up. `stop` is what ends
+    the run: at once if `in_a_row` is 1, else after that many verdicts with the same `stop`
+    and no other definite response between them; with `at_first`, also when it is the first
+    definite response of the run.
     """
 
     reason: Reason
@@ -188,12 +188,12 @@ class Verdict:
 
     @classmethod
     def fatal(cls, stop: Stop) -> Verdict:
-        """Return what ends the run at once: Cognito did nothing, for the settings are wrong."""
+        """Return a verdict that ends the run at once: the settings are wrong, nothing was sent."""
         return cls(Reason.STOPPED, stop=stop)
 
     @classmethod
     def repeated(cls, reason: Reason, stop: Stop, *, at_first: bool = False) -> Verdict:
-        """Return what ends the run if it is said of one user after another."""
+        """Return a verdict that ends the run if it applies to one user after another."""
         return cls(reason, stop=stop, in_a_row=IN_A_ROW, at_first=at_first)
 
 
@@ -209,7 +209,7 @@ _WIRE = {
     Wire.UNREADABLE: _UNREADABLE,
 }
 
-# Wrong settings, such as a certificate that is not accepted; they end a run that has had no answer.
+# Wrong settings, such as a certificate that is not accepted; they end a run without any response.
 _UNREACHABLE = replace(_WIRE[Wire.NOT_SENT], stop=Stop.UNREACHABLE, at_first=True)
 
 #: (code, a piece of the message in lower case, verdict): the first that fits counts.
@@ -225,7 +225,7 @@ TABLE: tuple[tuple[str, str, Verdict], ...] = (
     ("LimitExceededException", "daily email limit", Verdict.fatal(Stop.MAIL_QUOTA)),
     ("LimitExceededException", "attempt limit", Verdict.user(Reason.ATTEMPT_LIMIT)),
     ("LimitExceededException", "", Verdict.repeated(Reason.ATTEMPT_LIMIT, Stop.USER_LIMITS)),
-    # Amazon SES speaks through Cognito; the first two texts are SES's own.
+    # Cognito passes on Amazon SES's errors; the first two texts are SES's own.
     (
         "CodeDeliveryFailureException",
         "daily message quota exceeded",
@@ -248,7 +248,7 @@ TABLE: tuple[tuple[str, str, Verdict], ...] = (
         "auto verification not turned on",
         Verdict.fatal(Stop.CANNOT_VERIFY),
     ),
-    # Also the documented answer for an unknown user where PreventUserExistenceErrors is on.
+    # Also the documented response for an unknown user where PreventUserExistenceErrors is on.
     ("InvalidParameterException", "", Verdict.user(Reason.REJECTED)),
     ("ValidationException", "", Verdict.user(Reason.REJECTED)),
     ("SerializationException", "", Verdict.user(Reason.REJECTED)),
@@ -293,7 +293,7 @@ TABLE: tuple[tuple[str, str, Verdict], ...] = (
 
 
 def judge(reply: Reply) -> Verdict:
-    """Say what a reply means.
+    """Return what a reply means.
 
     The order is the order of what can be proved: the wire first, then the HTTP status
     that proves nothing (3xx, 5xx), then the evidence of success, then the table. A status
@@ -314,22 +314,21 @@ def judge(reply: Reply) -> Verdict:
     if reply.status == 429 and reply.of_aws:
         return _THROTTLED
     if reply.status == 403 and reply.of_aws and not reply.code:
-        return _BLOCKED  # AWS WAF answers for Cognito, in its own words
+        return _BLOCKED  # AWS WAF responds for Cognito, in its own words
     return _UNREADABLE
 
 
 class Judge:
-    """Decides, over the answers of a run, whether one of them ends it."""
+    """The decision, over the responses of a run, whether one of them ends it."""
 
     def __init__(self) -> None:
-        """Begin a run: no answer yet."""
         self._answered = False
         self._stop: Stop | None = None
         self._in_a_row = 0
         self._unreadable = 0
 
     def heard(self, verdict: Verdict) -> Stop | None:
-        """Take note of a verdict; return what ends the run now, if anything does."""
+        """Count a verdict; return what ends the run now, or None."""
         if verdict.signal is Signal.THROTTLED:
             return None  # says nothing about the settings
         if verdict.stop is not None and verdict.again is Again.COUNTED:
@@ -338,7 +337,7 @@ class Judge:
             if verdict.signal is Signal.ANSWERED:
                 self._answered, self._stop, self._in_a_row = True, None, 0
             elif verdict.reason is Reason.UNREADABLE_ANSWER and not self._answered:
-                # Whatever answers there, it has never shown that it is Cognito.
+                # The endpoint has never responded as Cognito does.
                 self._unreadable += 1
                 if self._unreadable >= IN_A_ROW:
                     return Stop.NOT_COGNITO

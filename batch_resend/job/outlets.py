@@ -19,10 +19,10 @@ HandOver = Callable[[Result], Awaitable[None]]  #: takes a result; the run waits
 
 
 class Report(Protocol):
-    """What receives the result of each row; raises `ReportError`."""
+    """The receiver of the result of each row; raises `ReportError`."""
 
     def write(self, result: Result) -> None:
-        """Take one result."""
+        """Write one result."""
         ...
 
     async def room(self) -> None:

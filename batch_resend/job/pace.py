@@ -122,7 +122,7 @@ class Pace:
         self._held_since: float | None = None
 
     def delay(self, now: float) -> float:
-        """Seconds until the next request may leave."""
+        """Return the seconds until the next request may leave."""
         return self._next - now
 
     def leave(self, now: float) -> None:
@@ -130,7 +130,7 @@ class Pace:
         self._next = (self._next if now - self._next < LATE else now) + 1 / self.rate
 
     def used(self, since: float, calls: float) -> None:
-        """Take the accepted calls of all in the account, of the minute that began at `since`."""
+        """Count the accepted calls of the whole account in the minute that began at `since`."""
         self.usage.counted(since, calls)
 
     def throttled(self, left_at: float, now: float) -> None:
@@ -194,7 +194,7 @@ class Pace:
         self._rest(now, self._long_rest(short=self._guessed or looked))
 
     def _earned(self, left_at: float) -> float:
-        """How far what we sent explains a throttle, from 0 (chance, a burst) to 1 (all)."""
+        """Return how far our requests explain a throttle, from 0 (chance, a burst) to 1 (all)."""
         earned = max(0.0, 1 - self._accepted / PRICE)
         if self._accepted >= SAYING:
             earned *= 1 - min(1.0, max(0.0, self._left_over(left_at) / self._limit))
@@ -208,7 +208,7 @@ class Pace:
         self._count_from(left_at, now)
 
     def _meet(self, left_at: float, since: float, earned: float) -> None:
-        """Learn from a throttle where the limit is."""
+        """Derive the limit from a throttle."""
         self._forget(left_at - SECOND)
         counted = len(self._last_second)
         bucket = max(self.limit or 0.0, self.usage.quota or DEFAULT_QUOTA) * SECOND
@@ -232,7 +232,7 @@ class Pace:
         self._count_from(left_at)
 
     def _growth(self, now: float) -> tuple[float, float]:
-        """How fast the rate grows now, per second, and to where at the most."""
+        """Return the growth of the rate now, per second, and its present maximum."""
         if self.limit is None:
             if self._began is None:
                 self._began = now
@@ -258,7 +258,7 @@ class Pace:
         return RUSH, float("inf")
 
     def _comfortable(self) -> float:
-        """Where the pace is held: just below the limit, if one is known."""
+        """Return where the pace is held: just below the limit, if one is known."""
         if self.limit is None:
             return self._most
         steps = 0 if self._looked >= ALONE else self._met_again
@@ -320,7 +320,7 @@ class Pace:
         self._next = self._blind_until = max(self._next, now + seconds)
 
     def _long_rest(self, *, short: bool = False) -> float:
-        """Seconds of rest; a short one where it was the pace itself that emptied the bucket."""
+        """Return the seconds of rest; fewer if the pace itself emptied the bucket."""
         least = FIRST_REST / self.rate
         return least if short else max(least, min(REST / self.rate, LONGEST_REST))
 
@@ -329,7 +329,7 @@ class Pace:
         self._spare, self._spare_at = 0.0, left_at if now is None else now
 
     def _left_over(self, now: float) -> float:
-        """What a bucket of one second would hold now, were the limit right; below 0: owed."""
+        """Return the content of a bucket of one second by the limit; below 0 is a debt."""
         filled = self._spare + self._limit * max(0.0, now - self._spare_at)
         return min(self._limit * SECOND, filled)
 

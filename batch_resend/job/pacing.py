@@ -35,7 +35,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  #: seconds
 
 
 class Health:
-    """Whether Cognito responds at all, and how many requests may be in flight."""
+    """The state of the connection: does Cognito respond, and how many requests may be in flight."""
 
     def __init__(self, concurrency: int) -> None:
         """Start unproven: one request at a time until the first definite response."""
@@ -70,7 +70,7 @@ class Health:
         return min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._pauses - 1, 10))
 
     def silent_for(self, now: float) -> float:
-        """Seconds since the first of the requests in a row without a definite response left."""
+        """Return the seconds since the first request in a row without a definite response left."""
         return now - self._silent_since if self._silent else 0.0
 
 
@@ -111,7 +111,7 @@ class SharedPace:
 
 @dataclass(slots=True)
 class Gate:
-    """Where tasks wait for a place: for the pace, for room, for the end of an outage.
+    """The place where tasks wait: for the pace, for room, for the end of an outage.
 
     Places are given in the order of arrival. `budget` bounds the places that end up
     spent, counting those in flight: never one message more. With a `shared` pace the
@@ -133,7 +133,7 @@ class Gate:
     _blocks: int = 0
 
     def close(self) -> None:
-        """Let no task pass any more; those that wait get `Closed`."""
+        """Stop all tasks at the gate; those that wait get `Closed`."""
         self.closed = True
         self._changed()
 
@@ -170,7 +170,7 @@ class Gate:
         return Place(now)
 
     def free(self, place: Place, now: float) -> None:
-        """Give a place back, with what came of it."""
+        """Free a place, with the outcome of its request."""
         self.in_flight -= 1
         self.spent += place.spent
         self._heard(place, now)

@@ -1,4 +1,4 @@
-"""Who is sent a code, who is not, and why. Pure: time and history are handed in.
+"""Who is sent a code, who is not, and why. Pure: time and history are parameters.
 
 Every candidate gets exactly one reason, the first that applies in the order of
 `model.Reason`'s skips; ELIGIBLE where none does. What needs the whole input to be
@@ -25,7 +25,7 @@ _PLAIN_NAME = re.compile(r"[!-~]{1,128}")
 
 @dataclass(frozen=True, slots=True)
 class Eligibility:
-    """Which users the operator means. Ages of a sign-up in seconds; `since` is a moment."""
+    """The users that the operator selects. Ages of a sign-up in seconds; `since` is a moment."""
 
     match: tuple[tuple[str, re.Pattern[str]], ...] = ()
     older_than: float | None = None
@@ -100,7 +100,7 @@ def decide(
     own = now - policy.behind  # an age is judged by this run's clock
     if candidate.created is not None and (why := eligibility.judge_age(candidate.created, own)):
         return why
-    if history is not NOBODY and (told := judge_history(history, policy, now)):
-        return told
+    if history is not NOBODY and (refusal := judge_history(history, policy, now)):
+        return refusal
     reason = judge_name(candidate.username)
-    return reason if candidate.found or reason is not Reason.ELIGIBLE else Reason.USER_NOT_FOUND
+    return reason if candidate.exists or reason is not Reason.ELIGIBLE else Reason.USER_NOT_FOUND

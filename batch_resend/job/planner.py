@@ -31,7 +31,7 @@ _LISTINGS = 3  #: how often a listing that cannot be continued is begun
 
 
 class Source(Protocol):
-    """Where the users come from; raises `InputError` and `SettingsError`."""
+    """The source of the users; raises `InputError` and `SettingsError`."""
 
     @property
     def is_listing(self) -> bool:
@@ -44,7 +44,7 @@ class Source(Protocol):
         ...
 
     async def open(self) -> None:
-        """Begin, or begin again."""
+        """Start, or start again."""
         ...
 
     def batches(self) -> AsyncGenerator[list[Candidate], None]:
@@ -54,7 +54,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Which of the eligible: what needs the whole input to be known."""
+    """The choice among eligible users that depends on the whole input."""
 
     limit: int | None = None  #: the first so many
     sample: int | None = None  #: so many at random
@@ -63,7 +63,7 @@ class Selection:
 
 @dataclass(slots=True, kw_only=True)
 class Planner:
-    """Decides about every row of a source, by what the ledger and the spool know of it."""
+    """The decisions about all rows of a source, by the ledger and the spool."""
 
     spool: Spool
     journal: Journal
@@ -117,7 +117,7 @@ class Planner:
         notes = (
             *source.notes,
             *same.notes,
-            self._excluded_in_vain(),
+            self._excluded_without_match(),
             self._sharing(is_listing=source.is_listing),
             self._coming_last(),
         )
@@ -140,12 +140,12 @@ class Planner:
         come, their = ("comes", "the") if last == 1 else ("come", "their")
         return f"{some(last, 'user')} {come} last, for {their} last request failed or is unknown."
 
-    def _excluded_in_vain(self) -> str:
-        vain, names = self.spool.excluded_in_vain(), self.spool.excluded
-        if not vain:
+    def _excluded_without_match(self) -> str:
+        unmatched, names = self.spool.excluded_without_match(), self.spool.excluded
+        if not unmatched:
             return ""
-        match = "matches" if vain == 1 else "match"
-        return f"{vain:,} of {some(names, 'name')} in the exclude list {match} no user."
+        match = "matches" if unmatched == 1 else "match"
+        return f"{unmatched:,} of {some(names, 'name')} in the exclude list {match} no user."
 
     def _skip_suppressed(self, lists: Lists | None, *, is_listing: bool) -> None:
         if lists is None:

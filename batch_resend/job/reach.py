@@ -1,4 +1,4 @@
-"""By which address a user would be sent the code, as far as the input tells. Pure.
+"""The address to which a user would be sent the code, as far as the input shows it. Pure.
 
 Whether that address gets anything is known when the lists of SES and SNS have been read,
 which may be after the last row: until then the spool keeps both addresses of each row.
@@ -17,7 +17,7 @@ _NUMBER = re.compile(r"\+\d{5,15}")
 
 @dataclass(frozen=True, slots=True)
 class Lists:
-    """Which messages the lists are about: mails, text messages or both.
+    """The messages that the lists are about: mails, text messages or both.
 
     `both` says that the pool sends a text message to users with a number, and mail to others.
     """
@@ -46,12 +46,12 @@ def address_of(candidate: Candidate) -> str:
 
     The Username is not one: it belongs to one account only.
     """
-    known = candidate.attributes
+    attributes = candidate.attributes
     names = (*candidate.aliases, *candidate.contacts)
     return (
-        known.get("email")
+        attributes.get("email")
         or next((name for name in names if "@" in name), "")
-        or known.get("phone_number")
+        or attributes.get("phone_number")
         or next((name for name in names if _NUMBER.fullmatch(name)), "")
     )
 

@@ -1,4 +1,4 @@
-"""From a user to the exact words for Cognito: the parameters of ResendConfirmationCode.
+"""From a user to the request: the parameters of ResendConfirmationCode.
 
 Pure. The SDK's own validation is off (it checks no pattern and no longest length, and
 costs time on every call), so what leaves here is right by construction: every value a
@@ -26,7 +26,7 @@ class AppClient:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """What is said besides the name: each value literal, or `@NAME` for the row's own.
+    """The parts of a request besides the name: each value literal, or `@NAME` for the row's own.
 
     `@NAME` is the row's CSV column or the user's attribute of that name; a value that
     really begins with `@` is written `@@...`. `metadata` is handed to the pool's Lambda

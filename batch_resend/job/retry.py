@@ -1,4 +1,4 @@
-"""Whether a user gets another try, and when: tenacity, one object per row.
+"""Whether a user gets another attempt, and when: tenacity, one object per row.
 
 The pace and tenacity divide the work. The pace (`pacing`) decides when *anybody* may
 ask; being throttled slows it, and a throttled user simply queues there again, as often
@@ -49,11 +49,11 @@ async def retry(
     first = await attempt()
     if first.verdict.again is Again.NEVER:
         return first  # as nearly all are: there is nothing to decide, and nothing to pay for
-    last, made = first, [first]
+    last, queue = first, [first]
 
     async def attempt_again() -> T:
         nonlocal last
-        last = made.pop() if made else await attempt()
+        last = queue.pop() if queue else await attempt()
         return last
 
     jitter = tenacity.wait_random_exponential(multiplier=2 * FIRST_REST, max=LONGEST_REST)

@@ -28,14 +28,14 @@ CaseRule = Callable[[], Awaitable[bool | None]]
 
 @dataclass(frozen=True, slots=True)
 class SameUser:
-    """Whether names that differ only in case are two users, and what to say of the names."""
+    """The answer whether names that differ only in case are two users, with notes on the names."""
 
     case_sensitive: bool
     notes: tuple[str, ...]
 
 
 async def not_known() -> bool | None:
-    """Nothing says whether case counts."""
+    """Return None: whether case counts is not known."""
     return None
 
 
@@ -80,7 +80,7 @@ async def tell_apart(
 async def _judge_again(
     spool: Spool, journal: Journal, *, policy: SendPolicy, now: Callable[[], float]
 ) -> None:
-    """Judge again the rows whose names the ledger had taken for others'."""
+    """Judge again the rows whose names the ledger had matched to others."""
     for rows in spool.decided(OF_THE_LEDGER):
         histories = await journal.histories([names_of(planned) for planned in rows], now())
         for planned, history in zip(rows, histories, strict=True):

@@ -1,4 +1,4 @@
-"""Names that two rows spell differently and a person may take for one: the plan notes them.
+"""Names that two rows spell differently and that look the same: the plan notes them.
 
 Cognito compares Usernames code point by code point, so the composed and the decomposed form
 of a letter are two users there, though they look alike. And where names that differ only in

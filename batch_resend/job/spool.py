@@ -53,7 +53,6 @@ class Spool:
     """The planned rows. Use as a context manager."""
 
     def __init__(self) -> None:
-        """Make an empty spool."""
         self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._db.executescript(_TABLES)
         self._db.execute("BEGIN")  # never committed: one transaction, nothing to keep
@@ -61,11 +60,9 @@ class Spool:
         self.added = 0  #: rows that were read so far
 
     def __enter__(self) -> Spool:
-        """Use it."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Forget everything."""
         self._db.close()
 
     def clear(self) -> None:
@@ -97,8 +94,8 @@ class Spool:
         self._execute_many("INSERT OR IGNORE INTO met VALUES (?)", entries)
         return bool(entries)
 
-    def excluded_in_vain(self) -> int:
-        """How many entries of the exclude list matched no user so far."""
+    def excluded_without_match(self) -> int:
+        """Return how many entries of the exclude list have matched no user."""
         (met,) = self._execute("SELECT count(*) FROM met").fetchone()
         return self.excluded - int(met)
 
@@ -124,7 +121,7 @@ class Spool:
         )
 
     def skip_suppressed(self, column: str) -> None:
-        """Skip those of the eligible whose `column` of `reached_at` is suppressed.
+        """Skip the eligible users with a suppressed `column` of `reached_at`.
 
         An invalid name is skipped too: why a row is skipped comes before why it failed.
         """
@@ -160,7 +157,7 @@ class Spool:
         )
 
     def differing_in_case(self) -> int:
-        """How many rows name the user of an earlier row, but for the case."""
+        """Return how many rows differ from an earlier row's user only in case."""
         (count,) = self._execute(
             "SELECT total(spellings - 1) FROM ("
             " SELECT count(DISTINCT username) AS spellings FROM planned"
@@ -234,7 +231,7 @@ class Spool:
         )
 
     def sharing_an_address(self) -> int:
-        """How many of the eligible have an address that another of them has too."""
+        """Return how many eligible users have an address that another one has too."""
         (count,) = self._execute(
             "SELECT total(users) FROM (SELECT count(*) AS users FROM planned"
             " WHERE reason = ? AND address IS NOT NULL GROUP BY address HAVING users > 1)",
@@ -260,7 +257,7 @@ class Spool:
         )
 
     def counts(self) -> dict[Reason, int]:
-        """How many rows have which reason."""
+        """Return the number of rows for each reason."""
         rows = self._execute("SELECT reason, count(*) FROM planned GROUP BY reason")
         return {REASONS[reason]: count for reason, count in rows}
 
@@ -275,20 +272,20 @@ class Spool:
         ).fetchone()
         if first is None:
             return []
-        found: dict[int, str] = {}
+        destinations: dict[int, str] = {}
         for step in range(count):
             start = first + (last - first) * step // max(1, count - 1)
             row, username, aliases = self._execute(
                 "SELECT row, username, aliases FROM planned WHERE reason = ? AND row >= ?"
                 " AND row NOT IN (SELECT value FROM json_each(?)) ORDER BY row LIMIT 1",
-                (reason, start, json.dumps(list(found))),
+                (reason, start, json.dumps(list(destinations))),
             ).fetchone() or (None, b"", None)
             if row is not None:
-                found[row] = _destination([_text(username), *json.loads(aliases or "[]")])
-        return [found[row] for row in sorted(found)]
+                destinations[row] = _destination([_text(username), *json.loads(aliases or "[]")])
+        return [destinations[row] for row in sorted(destinations)]
 
     def telephones(self) -> int:
-        """How many of the eligible have a telephone number among their names (listing only)."""
+        """Return how many eligible users have a telephone number (listing only)."""
         (count,) = self._execute(
             "SELECT count(*) FROM planned WHERE reason = ? AND EXISTS ("
             " SELECT 1 FROM json_each(planned.aliases)"
@@ -304,7 +301,7 @@ class Spool:
                 yield from rows
 
     def coming_last(self) -> int:
-        """How many of the eligible come last, because their last request failed or is unknown."""
+        """Return how many eligible users come last: their last request failed or is unknown."""
         (count,) = self._execute(
             "SELECT count(*) FROM planned WHERE last AND reason = ?", (str(Reason.ELIGIBLE),)
         ).fetchone()
@@ -362,7 +359,7 @@ def _digest(name: str) -> bytes:
 
 
 def _destination(names: Sequence[str]) -> str:
-    """Return the name that tells most about where a message goes."""
+    """Return the name that best shows where a message goes."""
     addresses = [name for name in names if "@" in name]
     telephones = [name for name in names if name.startswith("+") and name[1:].isdigit()]
     return [*addresses, *telephones, *names][0]

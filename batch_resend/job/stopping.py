@@ -44,7 +44,7 @@ class Refusals:
 
 @dataclass(slots=True, eq=False)
 class Stopping:
-    """Whether a run is to end early, why, and what that cause said in its own words."""
+    """The decision whether a run ends early: the cause, and its own words."""
 
     gate: Gate
     cause: Stop | None = None
@@ -68,7 +68,7 @@ class Stopping:
 
     @contextlib.contextmanager
     def guarded(self) -> Iterator[None]:
-        """Let an error that nothing foresaw end the run, and nothing else."""
+        """Turn an unforeseen error into the end of the run, and nothing else."""
         try:
             yield
         except Exception as error:

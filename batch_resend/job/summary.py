@@ -1,4 +1,4 @@
-"""The summary: what a run came to. Pure: counts go in, numbers and an exit code come out."""
+"""The summary: the results of a run. Pure: counts go in, numbers and an exit code come out."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SCHEMA = 1
 
 @dataclass(slots=True)
 class Tally:
-    """Counts results as they come, and knows when there are too many failures."""
+    """A count of the results, which detects too many failures."""
 
     reasons: Counter[Reason] = field(default_factory=Counter)
     requests: int = 0  #: requests made
@@ -41,7 +41,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class MaxFailures:
-    """How many failed or unknown users are too many: a number, or a part of the requested.
+    """The number of failed or unknown users that is too many, or a part of those requested.
 
     A part counts only from `FROM` requested users on.
     """
@@ -69,7 +69,7 @@ def by_outcome(reasons: Mapping[Reason, int]) -> Counter[Outcome]:
 
 
 def counts_as_json(reasons: Mapping[Reason, int]) -> dict[str, dict[str, int]]:
-    """Give both counts in the form for programs."""
+    """Return both counts in the form for programs."""
     counts = by_outcome(reasons)
     return {
         "counts": {str(outcome): counts[outcome] for outcome in Outcome},
@@ -86,12 +86,12 @@ class NotDelivered:
     why: str  #: a sentence
 
     def __str__(self) -> str:
-        """Say it to a person."""
+        """Return the sentence for a person."""
         return f"Not delivered: {self.why}" + (f" It is at {self.file}" if self.file else "")
 
 
 class RunEnd(Protocol):
-    """How a run ended, be it of one pool or of many."""
+    """The end of a run, of one pool or of many."""
 
     @property
     def exit_code(self) -> Exit:
@@ -124,7 +124,7 @@ def error_as_json(error: BatchResendError) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """What a run came to. Times in seconds since the epoch; `seconds` is the run's length."""
+    """The result of a run. Times in seconds since the epoch; `seconds` is the run's length."""
 
     reasons: dict[Reason, int]
     requests: int
@@ -169,7 +169,7 @@ class Summary:
         return replace(self, not_delivered=(*self.not_delivered, *files))
 
     def as_json(self) -> dict[str, Any]:
-        """Give the summary in the form for programs."""
+        """Return the summary in the form for programs."""
         return {
             "schema": SCHEMA,
             **counts_as_json(self.reasons),
@@ -190,15 +190,15 @@ class Summary:
         }
 
     def for_ledger(self) -> dict[str, Any]:
-        """Give what the ledger keeps: as for programs, but no command that names people.
+        """Return what the ledger stores: as for programs, but no command with names in it.
 
         The ledger outlives the names in it, which `ledger forget` erases.
         """
-        kept = self.as_json()
-        command = f"{kept['next_command'] or ''} "
+        content = self.as_json()
+        command = f"{content['next_command'] or ''} "
         if any(f"{option}{end}" in command for option in _NAMING for end in (" ", "=")):
-            kept["next_command"] = None
-        return kept
+            content["next_command"] = None
+        return content
 
 
 #: Options whose values may be about single people.
@@ -234,7 +234,7 @@ FIELDS: dict[str, tuple[type, ...]] = {
 
 
 def parse_summary(text: bytes, name: str) -> dict[str, Any]:
-    """Return the summary that `Summary.as_json` made; raises `InputError`, which says `name`."""
+    """Return the summary of `Summary.as_json`; raises `InputError` with `name` in it."""
     try:
         summary = json.loads(text)
     except (ValueError, RecursionError):

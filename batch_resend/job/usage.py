@@ -1,7 +1,7 @@
-"""What is known of the quota besides being throttled: its size, and what others use of it.
+"""The quota as known from other sources than throttles: its size, and what others use of it.
 
 `Usage` holds the enforced quota, where AWS could be asked for it, and the account's usage
-metric, where it is asked for while a run goes on: the accepted calls of a minute, one to three
+metric, if it is requested during a run: the accepted calls of a minute, one to three
 minutes late, with gaps. What others used is that less our own. From it follows the room that
 is left for us. Pure: times are handed in.
 
@@ -41,7 +41,7 @@ class Usage:
         self.doubt = max(0.0, self.doubt - 1 / BORNE)
 
     def counted(self, since: float, calls: float) -> None:
-        """Take the accepted calls of the minute that began at `since`, ours included.
+        """Count the accepted calls of the minute that began at `since`, ours included.
 
         A minute that comes again, in whatever order, replaces what was said of it before.
         """

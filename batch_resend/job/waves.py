@@ -32,12 +32,12 @@ def divide(waves: Sequence[int | None], eligible: int) -> list[int]:
 
 
 def room(waves: Waves) -> int | None:
-    """How many users the waves have room for; None where the last takes the rest."""
+    """Return how many users fit into the waves; None if the last one has no limit."""
     return None if not waves or waves[-1] is None else sum(size or 0 for size in waves)
 
 
 def line(number: int, of: int, tally: Tally) -> str:
-    """Say what became of a wave's users."""
+    """Return the results of a wave in a line."""
     counts = tally.outcomes
     shown = ", ".join(f"{counts[outcome]:,} {outcome}" for outcome in Outcome if counts[outcome])
     asked = sum(counts.values())
@@ -55,7 +55,6 @@ class Schedule:
     _left: int = field(init=False)  #: users of this wave who are still to be taken
 
     def __post_init__(self) -> None:
-        """Begin with the first wave."""
         self._left = self.size
 
     @property
@@ -97,6 +96,6 @@ class Schedule:
         return f"{text}. Continuing with {self.sizes[self.number + 1]:,} more.", True
 
     def begin_next(self) -> None:
-        """Begin the next wave."""
+        """Start the next wave."""
         self.number, self.tally = self.number + 1, Tally()
         self._left = self.size

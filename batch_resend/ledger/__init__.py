@@ -149,7 +149,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Unknowns:
-    """How many messages are unknown over all runs; of `not_recorded` CloudTrail has no record."""
+    """The unknown messages over all runs; `not_recorded`: without a record in CloudTrail."""
 
     messages: int
     not_recorded: int = 0
@@ -165,7 +165,7 @@ class Forgotten:
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """What an erasure would reach: how many messages, and of what time.
+    """The extent of an erasure: the number of messages, and their time.
 
     `unknown` are those whose outcome is unknown; times are in seconds since the epoch;
     `missing` are names without any record.
@@ -194,7 +194,7 @@ class Marked:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What evidence shows about an unknown message.
+    """The evidence about an unknown message.
 
     `reason` None means that nothing was sent. `at` is the time of settling according to the
     evidence; None leaves the time as it is. `evidence` names the record, or states that there

@@ -23,7 +23,6 @@ class Listed:
     """The status that the pool has for the users of a ledger. Use as a context manager."""
 
     def __init__(self) -> None:
-        """Open an empty temporary database."""
         self._db = sqlite3.connect("", isolation_level=None)
         self._db.executescript(
             "PRAGMA synchronous = OFF; PRAGMA journal_mode = OFF;"
@@ -32,7 +31,6 @@ class Listed:
         self._db.execute("BEGIN")  # never committed: nothing to keep
 
     def __enter__(self) -> Listed:
-        """Return the listing."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -69,6 +67,6 @@ class Listed:
         await source.aclose()
 
     def status(self, user: bytes) -> str | None:
-        """The pool's status of a `Message.user`; None if no such user is listed."""
+        """Return the pool's status of a `Message.user`; None if no such user is listed."""
         row = self._db.execute("SELECT status FROM listed WHERE user = ?", (user,)).fetchone()
         return None if row is None else str(row[0])

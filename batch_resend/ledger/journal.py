@@ -21,11 +21,11 @@ class ExclusiveLedger(StepWriter, Protocol):
     """A ledger that one run holds alone; every method raises `LedgerError`."""
 
     def distinguish_case(self) -> bool:
-        """Tell names apart that differ only in case; return whether that changes anything."""
+        """Distinguish names that differ only in case; return whether that changes anything."""
         ...
 
     def latest(self) -> float:
-        """The newest time in it, in seconds since the epoch."""
+        """Return the newest time in it, in seconds since the epoch."""
         ...
 
     def history(self, names: Identity) -> History:
@@ -33,19 +33,19 @@ class ExclusiveLedger(StepWriter, Protocol):
         ...
 
     def begin(self, at: float) -> int:
-        """A run begins."""
+        """Record the start of a run."""
         ...
 
     def mark(self, intent: int, at: float) -> str:
-        """The mark that the request of an intent carries."""
+        """Return the mark that the request of an intent carries."""
         ...
 
     def unknown(self) -> Unknowns:
-        """How many messages are unknown, over all runs."""
+        """Return how many messages are unknown, over all runs."""
         ...
 
     def finish(self, summary: str, at: float) -> None:
-        """The run ended."""
+        """Record the end of the run."""
         ...
 
 
@@ -54,11 +54,11 @@ class Journal(Protocol):
     """A ledger as the job uses it; every method raises `LedgerError`."""
 
     def distinguish_case(self) -> bool:
-        """Tell names apart that differ only in case; return whether that changes anything."""
+        """Distinguish names that differ only in case; return whether that changes anything."""
         ...
 
     def latest(self) -> float:
-        """The newest time in it, in seconds since the epoch."""
+        """Return the newest time in it, in seconds since the epoch."""
         ...
 
     async def histories(self, users: Sequence[Identity], now: float) -> list[History]:
@@ -66,7 +66,7 @@ class Journal(Protocol):
         ...
 
     async def begin(self, at: float) -> int:
-        """A run begins."""
+        """Record the start of a run."""
         ...
 
     async def make(self, step: Step) -> int:
@@ -77,7 +77,7 @@ class Journal(Protocol):
         ...
 
     def mark(self, intent: int, at: float) -> str:
-        """The mark that the request of an open intent carries; `at` is when it was intended.
+        """Return the mark of an open intent's request; `at` is the time of the intent.
 
         A record by others (CloudTrail) that holds the mark is a record of this intent's
         request.
@@ -89,11 +89,11 @@ class Journal(Protocol):
         ...
 
     async def unknown(self) -> Unknowns:
-        """How many messages are unknown, over all runs."""
+        """Return how many messages are unknown, over all runs."""
         ...
 
     async def finish(self, summary: str, at: float) -> None:
-        """The run ended."""
+        """Record the end of the run."""
         ...
 
 
@@ -106,11 +106,11 @@ class OwnJournal:
         self._commits = GroupCommit(ledger, threads=threads)
 
     def distinguish_case(self) -> bool:
-        """Tell names apart that differ only in case; return whether that changes anything."""
+        """Distinguish names that differ only in case; return whether that changes anything."""
         return self._ledger.distinguish_case()
 
     def latest(self) -> float:
-        """The newest time in it, in seconds since the epoch."""
+        """Return the newest time in it, in seconds since the epoch."""
         return self._ledger.latest()
 
     async def make(self, step: Step) -> int:
@@ -118,7 +118,7 @@ class OwnJournal:
         return await self._commits.make(step)
 
     def mark(self, intent: int, at: float) -> str:
-        """The mark that the request of an open intent bears."""
+        """Return the mark that the request of an open intent carries."""
         return self._ledger.mark(intent, at)
 
     async def commit_forever(self) -> None:
@@ -131,13 +131,13 @@ class OwnJournal:
         return [self._ledger.history(names) for names in users]
 
     async def begin(self, at: float) -> int:
-        """A run begins."""
+        """Record the start of a run."""
         return self._ledger.begin(at)
 
     async def unknown(self) -> Unknowns:
-        """How many messages are unknown, over all runs."""
+        """Return how many messages are unknown, over all runs."""
         return self._ledger.unknown()
 
     async def finish(self, summary: str, at: float) -> None:
-        """The run ended."""
+        """Record the end of the run."""
         self._ledger.finish(summary, at)

@@ -31,7 +31,7 @@ ResendUnknown = Literal["not-recorded", "all"]
 
 @dataclass(frozen=True, slots=True)
 class SendPolicy:
-    """How many messages a user may get. Seconds; `max_sends` 0 means no cap.
+    """The limit of messages for a user. Seconds; `max_sends` 0 means no cap.
 
     `behind` is how far this run's clock is behind the times that are judged and stored.
     """
@@ -77,8 +77,8 @@ def history_of(
     evidence: Evidence | None = None,
 ) -> History:
     """Return the history of these messages; `failed` are the times of those not sent."""
-    in_vain = [*failed, *unknown, *not_recorded]
-    last_failed = bool(in_vain) and max(in_vain) > max(sent, default=-math.inf)
+    unsuccessful = [*failed, *unknown, *not_recorded]
+    last_failed = bool(unsuccessful) and max(unsuccessful) > max(sent, default=-math.inf)
     if not sent and not unknown and not not_recorded:
         return History(last_failed=True) if last_failed else NOBODY
     return History(sent, unknown, interrupted, in_flight, not_recorded or (), last_failed, evidence)

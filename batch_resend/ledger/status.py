@@ -1,16 +1,16 @@
-"""What a ledger comes to: sums over its runs and messages, and how they are shown. Pure.
+"""Sums over the runs and messages of a ledger, and their form for programs. Pure.
 
 A user is in the first of these states that applies:
 
   sent       at least one message was accepted
-  unknown  nobody can say whether one was: counts as sent
+  unknown    a message may have been accepted: counts as sent
   failed     nothing was sent, for the last reason
   skipped    Cognito had no code to send: confirmed already
 
-How many have confirmed is told by the day of the message, not by that of the
-confirmation, which Cognito does not keep: a user's UserLastModifiedDate moves with every
-later change. So of those who were last written to so many days ago it is counted who is
-confirmed now; looked at again another day, the same people stand a day further down.
+Confirmed users are counted by the day of their last message. Cognito does not store the
+day of the confirmation: a user's UserLastModifiedDate moves with every later change. So of
+the users whose last message was N days ago, those who are confirmed now are counted; a day
+later, the same users are in the row of N + 1 days.
 """
 
 from __future__ import annotations
@@ -78,12 +78,12 @@ class Stock:
         return self.messages["unknown", str(Reason.NOT_RECORDED)]
 
     def in_state(self, state: str) -> int:
-        """How many users are in this state."""
-        return sum(n for (found, _), n in self.users.items() if found == state)
+        """Return how many users are in this state."""
+        return sum(n for (of, _), n in self.users.items() if of == state)
 
 
 def state_of(messages: Sequence[Message]) -> str:
-    """The state of a user, by all messages to them."""
+    """Return the state of a user, by all messages to them."""
     if any(message.state == "sent" for message in messages):
         return "sent"
     if any(message.is_unknown for message in messages):
@@ -93,16 +93,16 @@ def state_of(messages: Sequence[Message]) -> str:
 
 @dataclass(slots=True)
 class Confirmations:
-    """Who has confirmed since: counts by whole days since the last accepted message."""
+    """Counts of users by status in the pool and whole days since the last accepted message."""
 
     user_pool_id: str
     days: dict[int, Counter[str]] = field(default_factory=dict)
     in_doubt: Counter[str] = field(default_factory=Counter)  #: users in the state `unknown`
 
     def add(self, messages: Sequence[Message], status: str | None, now: float) -> None:
-        """Count a user who was or may have been written to; `status` None is not listed."""
-        said = {None: "not_listed", "CONFIRMED": "confirmed", "UNCONFIRMED": "unconfirmed"}
-        word = said.get(status, "other")
+        """Count a user who was or may have been sent a code; `status` None is not listed."""
+        words = {None: "not_listed", "CONFIRMED": "confirmed", "UNCONFIRMED": "unconfirmed"}
+        word = words.get(status, "other")
         sent = [message.at for message in messages if message.state == "sent"]
         if sent:
             day = int(max(0.0, now - max(sent)) // _DAY)
@@ -112,17 +112,17 @@ class Confirmations:
 
     @property
     def total(self) -> Counter[str]:
-        """All who were certainly written to."""
+        """All users who were certainly sent a code."""
         return sum(self.days.values(), Counter())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """All that `batch-resend status` knows."""
+    """All that `batch-resend status` shows."""
 
     ledger: str
     simulated: bool
-    running: bool | None  #: whether a run goes on; None where that cannot be known
+    running: bool | None  #: whether a run is active; None if that cannot be known
     runs: Sequence[PastRun]
     stock: Stock
     unknown: Sequence[Message]  #: the first few
@@ -145,18 +145,18 @@ def confirmations(
     now: float,
 ) -> Confirmations:
     """Count who has confirmed; `status_of` is the pool's status of a `Message.user`."""
-    found = Confirmations(user_pool_id)
+    counts = Confirmations(user_pool_id)
     for messages in users:
-        found.add(messages, status_of(messages[0].user), now)
-    return found
+        counts.add(messages, status_of(messages[0].user), now)
+    return counts
 
 
 # -- for programs ----------------------------------------------------------------------
 
 
 def as_json(status: Status, *, masked: bool = True) -> dict[str, Any]:
-    """Give the status in the form for programs."""
-    stock, found = status.stock, status.confirmations
+    """Return the status in the form for programs."""
+    stock, confirmed = status.stock, status.confirmations
     return {
         "schema": SCHEMA,
         "ledger": status.ledger,
@@ -182,12 +182,14 @@ def as_json(status: Status, *, masked: bool = True) -> dict[str, Any]:
         },
         "settled_by_evidence": dict(stock.evidence),
         "confirmations": None
-        if found is None
+        if confirmed is None
         else {
-            "user_pool_id": found.user_pool_id,
-            **_cohort(found.total),
-            "by_day": [{"days": day} | _cohort(found.days[day]) for day in sorted(found.days)],
-            "unknown": _cohort(found.in_doubt),
+            "user_pool_id": confirmed.user_pool_id,
+            **_cohort(confirmed.total),
+            "by_day": [
+                {"days": day} | _cohort(confirmed.days[day]) for day in sorted(confirmed.days)
+            ],
+            "unknown": _cohort(confirmed.in_doubt),
         },
     }
 
@@ -195,7 +197,7 @@ def as_json(status: Status, *, masked: bool = True) -> dict[str, Any]:
 def history_json(
     name: str, ledger: str, messages: Sequence[Message], *, masked: bool = True
 ) -> dict[str, Any]:
-    """Give what is known of one user in the form for programs."""
+    """Return the messages to one user in the form for programs."""
     return {
         "schema": SCHEMA,
         "ledger": ledger,
@@ -235,9 +237,9 @@ def _run_json(run: PastRun, stock: Stock) -> dict[str, Any]:
 
 
 def counts_of(run: PastRun, stock: Stock) -> dict[str, int]:
-    """Return a run's rows by outcome, or where it did not tell, its messages by state."""
-    if told := run.summary.get("counts"):
-        return dict(told)
+    """Return a run's rows by outcome, or without a summary, its messages by state."""
+    if counts := run.summary.get("counts"):
+        return dict(counts)
     return {state: n for (of, state), n in sorted(stock.by_run.items()) if of == run.number}
 
 

@@ -1,4 +1,4 @@
-"""What a ledger comes to, in lines of text for people. Pure."""
+"""The status of a ledger, in lines of text for people. Pure."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _WIDTH = 80
 
 
 def lines(status: Status, *, more: str, masked: bool = True, now: float = 0.0) -> list[str]:
-    """Say it in lines of up to 80 columns; `more` is the command that lists all unknown.
+    """Return the status in lines of up to 80 columns; `more` is the command for all unknown.
 
     Commands are longer: they stay whole.
     """
@@ -63,7 +63,7 @@ def lines(status: Status, *, more: str, masked: bool = True, now: float = 0.0) -
 def history_lines(
     name: str, ledger: str, messages: Sequence[Message], *, masked: bool = True
 ) -> list[str]:
-    """Say what is known of one user, in lines."""
+    """Return the messages to one user, in lines."""
     shown = shown_name(name, masked)
     if not messages:
         return [f"No record of {shown} in {printable(ledger)}."]
@@ -119,7 +119,7 @@ def _run_table(runs: Sequence[PastRun], stock: Stock, *, running: bool | None) -
 
 
 def _end(run: PastRun, *, goes_on: bool | None) -> str:
-    """How a run ended; `goes_on` None is not known of one without an end."""
+    """Return how a run ended; `goes_on` None means that it cannot be known."""
     if run.finished_at is None:
         return {None: "no end", True: "in progress", False: "cut off"}[goes_on]
     if "error" in run.summary:
@@ -130,7 +130,7 @@ def _end(run: PastRun, *, goes_on: bool | None) -> str:
 def _by_state(counts: Counter[tuple[str, str]]) -> list[str]:
     said = []
     for state in (*STATES, "open"):
-        reasons = {reason: n for (found, reason), n in sorted(counts.items()) if found == state}
+        reasons = {reason: n for (of, reason), n in sorted(counts.items()) if of == state}
         if reasons:
             inner = ", ".join(
                 f"{reason} {n:,}" for reason, n in reasons.items() if reason not in {"", "accepted"}
@@ -141,7 +141,7 @@ def _by_state(counts: Counter[tuple[str, str]]) -> list[str]:
 
 
 def _unknown_lines(status: Status, more: str, masked: bool, now: float) -> list[str]:
-    """Say what is unknown, what evidence has settled of it, and how the rest can be settled."""
+    """Return the unknown, what evidence has settled, and how to settle the rest."""
     stock = status.stock
     settled, missing = stock.evidence.total(), stock.not_recorded
     parts = [
@@ -170,7 +170,7 @@ def _unknown_lines(status: Status, more: str, masked: bool, now: float) -> list[
 
 
 def _evidence_line(message: Message) -> list[str]:
-    """Say what settled a message later, if anything did."""
+    """Return what settled a message later, if anything did."""
     if message.reconciled_at is None:
         return []
     words = evidence_words(Evidence(message.evidence or "", message.reconciled_at))
@@ -186,16 +186,16 @@ def _table(messages: Sequence[Message], masked: bool) -> list[str]:
     ]
 
 
-def _confirmation_lines(found: Confirmations) -> list[str]:
-    total = found.total
+def _confirmation_lines(confirmed: Confirmations) -> list[str]:
+    total = confirmed.total
     part = f" ({100 * total['confirmed'] / total.total():.0f} %)" if total else ""
     said = _wrapped(
         f"Confirmed since: {total['confirmed']:,} of {total.total():,} users sent a code{part}, in"
-        f" {found.user_pool_id}"
+        f" {confirmed.user_pool_id}"
     )
-    rows = [(str(day), found.days[day]) for day in sorted(found.days)]
-    if found.in_doubt:
-        rows.append(("unknown", found.in_doubt))
+    rows = [(str(day), confirmed.days[day]) for day in sorted(confirmed.days)]
+    if confirmed.in_doubt:
+        rows.append(("unknown", confirmed.in_doubt))
     if rows:
         cells = [[f"{n:,}" for n in (counts.total(), *(counts[word] for word in POOL_SAYS))]
                  for _, counts in rows]  # fmt: skip

@@ -28,7 +28,6 @@ class Emf:
     every = EVERY
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
-        """Say nothing yet."""
         self._clock = clock
         self._last: Counter[str] = Counter()
 
@@ -38,7 +37,7 @@ class Emf:
         os.write(sys.stdout.fileno(), line.encode())  # unbuffered: nothing is left to flush
 
     def line(self, standing: Standing) -> dict[str, Any]:
-        """Say what is new since the last line."""
+        """Return a line with what is new since the last one."""
         counts = {
             "".join(map(str.title, outcome.split("-"))): standing.counts.get(outcome, 0)
             for outcome in Outcome

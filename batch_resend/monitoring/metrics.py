@@ -1,4 +1,4 @@
-"""Metrics: how a run stands, written every now and then and at the end."""
+"""Metrics: the state of a run, written periodically and at the end."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ WRITE_WITHIN = 5.0  #: seconds for the last metrics, where a disk hangs
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """How a run stands or ended, in numbers; the same for every form of metrics."""
+    """The state or end of a run, in numbers; the same for every form of metrics."""
 
     counts: Mapping[Outcome, int] = field(default_factory=dict)
     requests: int = 0
     throttled: int = 0
     seconds: float = 0.0
-    exit_code: int | None = None  #: None while it goes on
-    unknown_in_ledger: int | None = None  #: over all runs; None while it goes on, or not known
+    exit_code: int | None = None  #: None during the run
+    unknown_in_ledger: int | None = None  #: over all runs; None during the run, or not known
     not_recorded_in_ledger: int = 0  #: of these, how many CloudTrail has no record of
     labels: Mapping[str, str] = field(default_factory=dict)  #: Region and client, once known
 
     @classmethod
     def under_way(cls, began: Began) -> Standing:
-        """Take the numbers of a run that goes on."""
+        """Read the numbers of an active run."""
         snapshot = began.snapshot()
         return cls(
             counts=snapshot.tally.outcomes,
@@ -45,7 +45,7 @@ class Standing:
 
     @classmethod
     def at_the_end(cls, end: Summary | BatchResendError) -> Standing:
-        """Take the numbers of a run that has ended."""
+        """Read the numbers of a run that has ended."""
         if isinstance(end, BatchResendError):
             return cls(exit_code=int(end.exit_code))
         return cls(
@@ -75,7 +75,7 @@ class Form(Protocol):
 
 
 class Metrics:
-    """Writes metrics every now and then, and at the end. The first failure is warned of."""
+    """Metrics, written periodically and at the end. The first failure is warned of."""
 
     def __init__(self, form: Form, warn: Warn, *, pool: str = "") -> None:
         """Write nothing yet; of many pools these are the metrics of one."""
@@ -88,7 +88,7 @@ class Metrics:
         self._ended = anyio.Event()
 
     def observe(self, event: Event) -> None:
-        """Take note of the beginning and the end."""
+        """Called when something happens: note the start and the end."""
         if isinstance(event, Began):
             self._began = event
         elif isinstance(event, Ended):
@@ -98,7 +98,7 @@ class Metrics:
             self._ended.set()
 
     async def report(self) -> None:
-        """Write while the run goes on, and once more at its end."""
+        """Write during the run, and once more at its end."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._keep_writing)
             await self._ended.wait()

@@ -1,4 +1,4 @@
-"""What reports a run to another program: it hears of the run, and reports beside it."""
+"""The reporting of a run to another program, beside the run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Monitor(Protocol):
     """Reports one run."""
 
     def observe(self, event: Event) -> None:
-        """Take note of what happens."""
+        """Called when something happens in the run."""
         ...
 
     async def report(self) -> None:
@@ -30,7 +30,7 @@ class Monitor(Protocol):
 
 @contextlib.asynccontextmanager
 async def reporting(monitors: Sequence[Monitor]) -> AsyncIterator[Observe]:
-    """Let monitors report beside the block, which must tell them of the end.
+    """Run the monitors beside the block, which must pass them the end.
 
     They are waited for, even where this is being cancelled.
     """

@@ -1,4 +1,4 @@
-"""The option --metrics: which form is meant, and what it must be kept apart from."""
+"""The option --metrics: its form, and the options that it excludes."""
 
 from __future__ import annotations
 

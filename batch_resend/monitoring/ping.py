@@ -67,7 +67,7 @@ class Ping:
         self._ended = anyio.Event()
 
     def observe(self, event: Event) -> None:
-        """Take note of the end."""
+        """Called when something happens: note the end."""
         if isinstance(event, Ended):
             self._end = event.end
             self._ended.set()

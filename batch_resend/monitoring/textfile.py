@@ -68,10 +68,10 @@ class Textfile:
         )
         for name, meaning, value in (
             ("requests", "Requests made in the latest run.", standing.requests),
-            ("throttled", "Requests that found the quota used up.", standing.throttled),
-            ("seconds", "How long the latest run has taken.", round(standing.seconds, 3)),
-            ("running", "Whether the latest run goes on.", int(running)),
-            ("exit_code", "What the latest run exited with.", standing.exit_code),
+            ("throttled", "Requests that were throttled.", standing.throttled),
+            ("seconds", "Duration of the latest run.", round(standing.seconds, 3)),
+            ("running", "Whether the latest run is active.", int(running)),
+            ("exit_code", "The exit code of the latest run.", standing.exit_code),
             (
                 "unknown_in_ledger",
                 "Unknown outcomes over all runs, which reconcile can settle.",

@@ -1,4 +1,4 @@
-"""What keeps pools of one run out of each other's way: their ledgers, files and inputs."""
+"""The separation of the pools of one run: their ledgers, files and inputs."""
 
 from __future__ import annotations
 

@@ -27,7 +27,6 @@ class PoolsConsole(Console):
     """Tells a person, or a log, how the runs of several pools go."""
 
     def __init__(self, **speech: Any) -> None:
-        """Take what a `Console` takes."""
         super().__init__(**speech)
         self._speech = speech
         self._parts: list[Part] = []
@@ -40,7 +39,7 @@ class PoolsConsole(Console):
         return part
 
     def say_of(self, name: str, event: str, text: str, *, important: bool, **more: Any) -> None:
-        """Say something of one pool."""
+        """Write a line about one pool."""
         if not self._json and text:
             text = f"{name}: {text}"
         self._say(event, text, important=important, pool=name, **more)
@@ -127,7 +126,6 @@ class Part(Console):
     """Tells of one pool, through the console of all."""
 
     def __init__(self, whole: PoolsConsole, name: str, **speech: Any) -> None:
-        """Say nothing yet."""
         super().__init__(**speech)
         self.name = name
         self._whole = whole
@@ -148,11 +146,11 @@ class Part(Console):
         return self._latest
 
     def standing(self) -> tuple[Snapshot, str] | None:
-        """How the run stands and what it waits for, once it sends."""
+        """Return the state of the run and what it waits for, once it sends."""
         return None if self._began is None else (self._began.snapshot(), self._wait())
 
     def tell(self, line: str) -> None:
-        """Say a line of the summary."""
+        """Write a line of the summary."""
         self._say("summary", line, important=True)
 
     def _say(self, event: str, text: str, *, important: bool = False, **more: Any) -> None:
@@ -183,7 +181,7 @@ def total(snapshots: Iterable[Snapshot]) -> Snapshot:
 
 
 def pools_summary_lines(summary: PoolsSummary) -> list[str]:
-    """Say in a few lines what all pools came to."""
+    """Return the results of all pools in a few lines."""
     counts = [f"{n:,} {outcome}" for outcome, n in summary.counts.items() if n] or ["no rows"]
     lines = [f"{len(summary.ends)} pools: {some(summary.rows, 'row')}: {', '.join(counts)}."]
     codes = {name: int(end.exit_code) for name, end in summary.ends.items()}

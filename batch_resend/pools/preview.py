@@ -31,7 +31,7 @@ class OneQuota:
 
 @dataclass(frozen=True, slots=True)
 class PoolsPreview(Approval):
-    """What is about to happen in each pool, by its name."""
+    """The plan of each pool, by its name."""
 
     pools: Mapping[str, Preview]
 
@@ -85,7 +85,7 @@ def same_quota(infos: Mapping[str, RunInfo]) -> list[tuple[str, ...]]:
 
 
 def total_lines(preview: PoolsPreview) -> list[str]:
-    """Say what all pools come to together."""
+    """Return the totals of all pools in lines."""
     names = len(preview.pools)
     users = preview.eligible
     lines = [

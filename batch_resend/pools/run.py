@@ -38,7 +38,7 @@ class PoolsFailed(BatchResendError):
     """Some of the pools cannot be run, so no messages were sent in any."""
 
     def __init__(self, errors: Mapping[str, BatchResendError]) -> None:
-        """Say what is wrong with each; the exit code is that of the worst."""
+        """Store the error of each pool; the exit code is that of the worst."""
         super().__init__(" ".join(f"Pool {name}: {error}" for name, error in errors.items()))
         self.exit_code = max(error.exit_code for error in errors.values())
 
@@ -117,7 +117,7 @@ async def _prepare_all(
 
 
 def _publish(outputs: Deliveries, runs: Mapping[str, PreparedRun]) -> None:
-    """Let all files replace what is there; one that cannot ends all."""
+    """Replace all files at their places; the first failure ends all."""
     outputs.take_places()
     for name, run in runs.items():
         try:
@@ -129,9 +129,9 @@ def _publish(outputs: Deliveries, runs: Mapping[str, PreparedRun]) -> None:
 def _share_paces(preview: PoolsPreview, runs: Mapping[str, PreparedRun]) -> None:
     for quota in preview.quotas:
         if len(quota.pools) > 1:
-            told = [runs[name].job.gate.pace.usage.quota for name in quota.pools]
-            known = [enforced for enforced in told if enforced is not None]
-            enforced = min(known) if len(known) == len(told) else None
+            quotas = [runs[name].job.gate.pace.usage.quota for name in quota.pools]
+            numbers = [enforced for enforced in quotas if enforced is not None]
+            enforced = min(numbers) if len(numbers) == len(quotas) else None
             pace = SharedPace(Pace(quota.ceiling, quota=enforced))
             for name in quota.pools:
                 runs[name].share(pace)

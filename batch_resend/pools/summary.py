@@ -21,7 +21,7 @@ from batch_resend.model import Outcome, Reason
 
 @dataclass(frozen=True, slots=True)
 class PoolsSummary:
-    """How each pool's run ended, by the pool's name; at least one has a summary.
+    """The end of each pool's run, by the pool's name; at least one has a summary.
 
     An error is there in place of a pool's summary where it could not begin though others
     had, or could not write its own summary.
@@ -88,7 +88,7 @@ class PoolsSummary:
         return max([*(Exit(end.exit_code) for end in self.ends.values()), *own])
 
     def as_json(self) -> dict[str, Any]:
-        """Give the summary in the form for programs."""
+        """Return the summary in the form for programs."""
         summaries = self.summaries
         return {
             "schema": SCHEMA,

@@ -66,7 +66,7 @@ class CheckResult:
         return Exit.SOME_FAILED if self.strict and Level.WARNING in levels else Exit.DONE
 
     def of(self, level: Level) -> list[str]:
-        """Give the sentences of one level."""
+        """Return the sentences of one level."""
         return [finding.text for finding in self.findings if finding.level is level]
 
     @property

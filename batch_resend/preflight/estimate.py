@@ -1,8 +1,8 @@
-"""How long it takes, which limit decides, and what it may cost. Pure: the time is handed in.
+"""Duration, deciding limit and possible cost of a run. Pure: the time is a parameter.
 
-Rough on purpose, and every figure with the assumption behind it: an estimate is there so
-that a person can say no, not so that a bill can be paid from it. Times are in seconds
-since the epoch, rates in requests a second, prices in US dollars.
+Rough on purpose, and every figure comes with its assumption: an estimate helps a person to
+decide before the run; it does not predict a bill. Times are in seconds since the epoch,
+rates in requests per second, prices in US dollars.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 
 from batch_resend.wording import per_second
 
-#: Mails a day by Cognito's own sender, for the whole account; not adjustable, counted anew
-#: from 09:00 UTC. Cognito Developer Guide, "Quotas".
+#: Mails per day by Cognito's own sender, for the whole account; not adjustable, reset at
+#: 09:00 UTC. Cognito Developer Guide, "Quotas".
 OWN_SENDER_A_DAY = 50
 _OWN_DAY_BEGINS = 9 * 3600.0
 
@@ -23,8 +23,8 @@ DAY = 86400.0
 
 #: Amazon SES's price for outbound mail, the same in all Regions.
 MAIL_PRICE = 0.10 / 1000
-#: A text message costs at least about so much; the country decides, and some cost thirty
-#: times that. AWS End User Messaging's price list.
+#: The minimum price of a text message; it depends on the country, up to thirty times
+#: this. AWS End User Messaging's price list.
 TEXT_PRICE_FROM = 0.01
 #: A monthly active user above the free ones, by the pool's feature plan. Amazon Cognito's
 #: price page, 2026-09.
@@ -33,7 +33,7 @@ ACTIVE_USER_PRICE = {"LITE": 0.0055, "ESSENTIALS": 0.015, "PLUS": 0.020}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailQuota:
-    """What a day allows in mails, and what is left of today, as far as is known.
+    """The mails that a day allows, and how many are left today, where that is known.
 
     `rolling`: the last 24 hours count (Amazon SES); else the day begins at 09:00 UTC
     (Cognito's own sender). `a_second` is the sender's own rate.
@@ -46,7 +46,7 @@ class MailQuota:
     a_second: float | None = None
 
     def finished_at(self, mails: int, now: float) -> float:
-        """When the last of so many mails can leave, sent as fast as the quota allows."""
+        """Return when the last of the mails can leave at the fastest rate of the quota."""
         if mails <= self.left:
             return now
         days = math.ceil((mails - self.left) / self.a_day)
@@ -57,13 +57,13 @@ class MailQuota:
 
 
 def own_sender(left: int = OWN_SENDER_A_DAY) -> MailQuota:
-    """Give the quota of Cognito's own sender; what is left of it nobody can be asked."""
+    """Return the quota of Cognito's own sender; no API reports how much is left."""
     return MailQuota(whose="Cognito's own sender", a_day=OWN_SENDER_A_DAY, left=left, rolling=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Messages:
-    """How many messages of which kind; `either` where it depends on the user."""
+    """Counts of messages by kind; `either` if it depends on the user."""
 
     mail: int = 0
     text: int = 0
@@ -72,16 +72,16 @@ class Messages:
 
     @property
     def mail_at_most(self) -> int:
-        """How many may be mails."""
+        """The maximum number of mails."""
         return self.mail + self.either + self.unknown
 
 
 def messages(users: int, verifies: Sequence[str] | None, telephones: int | None = None) -> Messages:
-    """Sort users by the message they get. `verifies` is the pool's AutoVerifiedAttributes.
+    """Count users by the kind of message they get.
 
-    Where the pool verifies both, whoever has a telephone number gets a text message
-    (API reference of ResendConfirmationCode); `telephones` is how many have one, None
-    where nobody knows.
+    `verifies` is the pool's AutoVerifiedAttributes. If the pool verifies both, users with a
+    telephone number get a text message (API reference of ResendConfirmationCode);
+    `telephones` is how many have one, None if that is not known.
     """
     if verifies is None:
         return Messages(unknown=users)
@@ -96,7 +96,7 @@ def messages(users: int, verifies: Sequence[str] | None, telephones: int | None 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """Something that bounds the job: in words, and when the job is over under it alone."""
+    """A bound of the job: in words, and when the job would end under it alone."""
 
     words: str
     finished_at: float
@@ -104,13 +104,13 @@ class Limit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """What sending a code to so many users takes at least."""
+    """The minimum that sending a code to this many users takes."""
 
     users: int
     rate: float
     now: float
     sent: Messages
-    quota: float | None = None  #: requests a second, where it is known
+    quota: float | None = None  #: requests per second, where it is known
     mail: MailQuota | None = None  #: None where no mail quota is known
     max_sent: int | None = None  #: --max-sent
     deadline: float | None = None  #: --deadline
@@ -119,17 +119,17 @@ class Estimate:
 
     @property
     def seconds(self) -> float:
-        """How long it takes at the pace, were that the only limit."""
+        """The duration at the pace alone, in seconds."""
         return max(0, self.users - 1) / self.pace
 
     @property
     def pace(self) -> float:
-        """Requests a second that are possible: no quota gives more than it has."""
+        """The possible requests per second: the rate, or the quota if that is lower."""
         return self.rate if self.quota is None else min(self.rate, self.quota)
 
     @property
     def binding(self) -> Limit:
-        """The limit that lets the job end last."""
+        """The limit under which the job ends last."""
         what = "rate" if self.pace == self.rate else "quota"
         limits = [Limit(f"the {what} of {per_second(self.pace)}", self.now + self.seconds)]
         if self.mail is not None:
@@ -151,17 +151,17 @@ class Estimate:
 
     @property
     def held_back(self) -> bool:
-        """Whether something else than the pace binds."""
+        """Whether another limit than the pace binds."""
         return self.binding.finished_at > self.now + self.seconds
 
     @property
     def finished_on(self) -> str:
-        """The day (UTC) on which all would have been sent a code, at the earliest."""
+        """The earliest day (UTC) on which all users have been sent a code."""
         return day(self.binding.finished_at)
 
     @property
     def finished_by(self) -> str:
-        """When all would have been sent a code: the hour where that is today, else the day."""
+        """When all users have been sent a code: the time if that is today, else the day."""
         at = self.binding.finished_at
         if day(at) != day(self.now):
             return self.finished_on
@@ -169,7 +169,7 @@ class Estimate:
 
     @property
     def reached(self) -> tuple[int, str]:
-        """How many of the users this one run reaches at most, and what ends it then."""
+        """The maximum number of users that this run reaches, and what ends it then."""
         ends = [(self.users, "")]
         if self.max_sent is not None:
             ends.append((self.max_sent, "--max-sent"))
@@ -182,7 +182,7 @@ class Estimate:
 
     @property
     def costs(self) -> list[tuple[str, str]]:
-        """What it may cost: an amount and the assumption behind it, for each kind."""
+        """The possible costs: an amount and its assumption, for each kind."""
         amounts = []
         if self.sent.mail_at_most and self.by_ses:
             price = self.sent.mail_at_most * MAIL_PRICE
@@ -210,10 +210,10 @@ class Estimate:
 
 
 def day(at: float) -> str:
-    """Write a time as its day in UTC."""
+    """Return the day of a time, in UTC."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d")
 
 
 def dollars(amount: float) -> str:
-    """Write a rough amount of money."""
+    """Return a rough amount of money as text."""
     return "less than $0.01" if 0 < amount < 0.01 else f"${amount:,.2f}"

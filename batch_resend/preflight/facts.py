@@ -52,7 +52,7 @@ class Unknown:
 
 
 class Secret(StrEnum):
-    """How the client secret that was given fits the one that the app client has."""
+    """The match of the configured client secret with that of the app client."""
 
     NOT_NEEDED = "not needed"
     MISSING = "missing"
@@ -63,7 +63,7 @@ class Secret(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolFacts:
-    """What DescribeUserPool says."""
+    """The response of DescribeUserPool."""
 
     account: str = ""
     verifies: tuple[str, ...] = ()
@@ -81,7 +81,7 @@ class PoolFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientFacts:
-    """What DescribeUserPoolClient says, the secret itself left out."""
+    """The response of DescribeUserPoolClient, without the secret itself."""
 
     secret: Secret = Secret.NOT_NEEDED
     hides_existence: bool = False
@@ -89,7 +89,7 @@ class ClientFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SesFacts:
-    """What SES says of the account; a quota of -1 is none."""
+    """The account by SES; a quota of -1 means none."""
 
     sandbox: bool = False
     sending: bool = True
@@ -102,7 +102,7 @@ class SesFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReachFacts:
-    """Who cannot be reached, and what shows it; None is what does not matter, or was not asked."""
+    """The users who cannot be reached, and the evidence; None: irrelevant, or not requested."""
 
     suppressed: int | Unknown | None = None  #: addresses on SES's suppression list
     suppresses: tuple[str, ...] | None = None  #: the reasons that are in force; none: it is off
@@ -114,7 +114,7 @@ class ReachFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """What CloudWatch counted in the last hour, for the whole account and Region."""
+    """The usage by CloudWatch in the last hour, for the whole account and Region."""
 
     peak: float = 0.0  #: requests per second over the busiest five minutes
     throttled: int = 0
@@ -142,9 +142,9 @@ class Facts:
     @property
     def quota(self) -> float | None:
         """The quota in requests per second, from the best source that responded."""
-        for found in (self.provisioned, self.applied):
-            if not isinstance(found, Unknown):
-                return found
+        for rate in (self.provisioned, self.applied):
+            if not isinstance(rate, Unknown):
+                return rate
         return None
 
     @property

@@ -14,7 +14,7 @@ from batch_resend.wording import grouped
 
 
 class Level(StrEnum):
-    """How bad it is."""
+    """The severity of a finding."""
 
     OK = "ok"
     WARNING = "warning"
@@ -32,7 +32,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProposedRun:
-    """What the operator proposes to do. `users` is None where their number is not known."""
+    """The run that the operator proposes. `users` is None if their number is not known."""
 
     user_pool_id: str
     client_id: str
@@ -95,7 +95,7 @@ def stop(about: str, text: str) -> Finding:
 
 
 def users_of(facts: Facts, run: ProposedRun) -> int | None:
-    """How many users, at most where they were not counted."""
+    """Return how many users there are, or a maximum if they were not counted."""
     if run.users is not None:
         return run.users
     return None if isinstance(facts.pool, Unknown) else facts.pool.users or None

@@ -11,7 +11,7 @@ _DAY = 86400.0
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What a ledger remembers; each is None where it was not looked up."""
+    """The content of a ledger; each value is None if it was not looked up."""
 
     people: int | None = None  #: who were sent a message, or may have been
     last_run: float | None = None  #: when it started, in seconds since the epoch
@@ -49,12 +49,12 @@ def _between(least: float, most: float) -> str:
 
 
 def memory_words(memory: Memory, now: float) -> str:
-    """Return what the ledger remembers, as the plan says it behind the ledger's name."""
+    """Return the content of the ledger, for the plan."""
     if memory.is_new:
         return "new: no user counts as already sent to"
-    known = []
+    parts = []
     if memory.people is not None:
-        known.append("1 person" if memory.people == 1 else f"{memory.people:,} people")
+        parts.append("1 person" if memory.people == 1 else f"{memory.people:,} people")
     if memory.last_run is not None:
-        known.append(f"last run {moment(memory.last_run, now)}")
-    return ", ".join(known)
+        parts.append(f"last run {moment(memory.last_run, now)}")
+    return ", ".join(parts)

@@ -42,10 +42,10 @@ class Approval(ABC):
 
     def approved(self, answer: str) -> bool:
         """Whether an answer to the question is a yes."""
-        given = answer.strip().lower()
+        text = answer.strip().lower()
         if self.eligible > TYPED_FROM:
-            return given == str(self.eligible)
-        return given in {"y", "yes"}
+            return text == str(self.eligible)
+        return text in {"y", "yes"}
 
     @property
     def correction(self) -> str:
@@ -59,7 +59,7 @@ class Approval(ABC):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview(Approval):
-    """What is about to happen: shown before the first message."""
+    """The plan, as shown before the first message."""
 
     counts: dict[Reason, int]
     examples: Sequence[str]  #: a few of the users, by address where one is known

@@ -120,7 +120,7 @@ class _Answer(Generic[T]):
         self._question = question
 
     async def fetch(self) -> None:
-        """Put the question and keep its answer."""
+        """Make the call and keep its result."""
         self.value = await self._question()
 
 
@@ -137,7 +137,7 @@ class Probe:
 
     def __init__(self, target: AwsTarget, within: float) -> None:
         self._target = target
-        self._within = within
+        self.within = within  #: seconds for one question, or one page of a list
         self._session: clients.Session | None = None
         self._none: Unknown | None = None  # why nothing can be asked at all
 
@@ -155,16 +155,16 @@ class Probe:
                 await credentials.ready(self._session.core)
             return True
 
-        found = await self.ask("", find)
-        if found is not None and not isinstance(found, Unknown):
-            found = await self.ask("", ask_for_code, within=math.inf)  # a person takes their time
-        if found is None:
+        result = await self.ask("", find)
+        if result is not None and not isinstance(result, Unknown):
+            result = await self.ask("", ask_for_code, within=math.inf)  # a person takes their time
+        if result is None:
             self._none = Unknown("", Why.CREDENTIALS)
-        elif isinstance(found, Unknown):
-            self._none = found
+        elif isinstance(result, Unknown):
+            self._none = result
 
     async def account(self) -> str | Unknown:
-        """Ask whose credentials these are."""
+        """Return the account of the credentials."""
 
         async def ask() -> str:
             async with self.client_of(clients.STS) as client:
@@ -237,12 +237,12 @@ class Probe:
                         raise
                     answer = await client.get_aws_default_service_quota(**which)
             quota = answer["Quota"]
-            told = (quota.get("UsageMetric") or {}).get("MetricDimensions")
-            dimensions = told or dimensions
+            of_quota = (quota.get("UsageMetric") or {}).get("MetricDimensions")
+            dimensions = of_quota or dimensions
             return positive(quota["Value"])
 
-        found = await self.ask("servicequotas:GetServiceQuota", ask)
-        return found, dimensions
+        rate = await self.ask("servicequotas:GetServiceQuota", ask)
+        return rate, dimensions
 
     async def _ses(self, pool: PoolFacts | Unknown) -> SesFacts | Unknown | None:
         if isinstance(pool, Unknown) or not pool.by_ses or "email" not in pool.verifies:
@@ -273,7 +273,7 @@ class Probe:
                     StartTime=now - timedelta(hours=1),
                     EndTime=now,
                 )
-            counted = {found["Id"]: found["Values"] for found in answer["MetricDataResults"]}
+            counted = {series["Id"]: series["Values"] for series in answer["MetricDataResults"]}
             return Usage(
                 peak=max(counted["callcount"], default=0.0) / _FIVE_MINUTES,
                 throttled=round(sum(counted["throttlecount"])),
@@ -291,17 +291,17 @@ class Probe:
     ) -> AbstractAsyncContextManager[C]:
         """Open a client with the session of all."""
         return clients.signed_client(
-            self._target, service, made=self._session, region=region, attempts=_ATTEMPTS
+            self._target, service, aws_session=self._session, region=region, attempts=_ATTEMPTS
         )
 
     async def ask(
         self, permission: str, question: Callable[[], Awaitable[T]], *, within: float | None = None
     ) -> T | Unknown:
-        """Put one question; whatever goes wrong with it is its answer."""
+        """Make one call; return its result, or an `Unknown` that describes the failure."""
         if self._none is not None:
             return Unknown(permission, self._none.why, self._none.detail)
         try:
-            with anyio.fail_after(self._within if within is None else within):
+            with anyio.fail_after(self.within if within is None else within):
                 return await question()
         except TimeoutError:
             return Unknown(permission, Why.SILENT)

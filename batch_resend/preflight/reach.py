@@ -35,7 +35,6 @@ from batch_resend.preflight.facts import (
 if TYPE_CHECKING:
     from batch_resend.preflight.probe import Probe
 
-_WITHIN = 10.0  #: seconds for one page of a list
 #: What has met SES's other call will meet this one too.
 _AS_BEFORE = {
     Why.CREDENTIALS,
@@ -93,7 +92,7 @@ async def _by_mail(
 
 
 async def _of_set(asked: Probe, pool: PoolFacts) -> tuple[str, ...] | Unknown | None:
-    """What a configuration set suppresses; None where it leaves that to the account."""
+    """Return what a configuration set suppresses; None if that is left to the account."""
 
     async def ask() -> tuple[str, ...] | None:
         async with asked.client_of(clients.SES, asked.ses_region(pool)) as client:
@@ -120,7 +119,7 @@ async def _count(
         count, reading = 0, pages()
         async with contextlib.aclosing(reading):
             while True:
-                with anyio.fail_after(_WITHIN):
+                with anyio.fail_after(asked.within):
                     page = await anext(reading, None)
                 if page is None:
                     return count

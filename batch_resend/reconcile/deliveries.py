@@ -50,7 +50,7 @@ class Undelivered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deliveries:
-    """What came of it. `codes` were or may have been sent, from `since` on."""
+    """The result. `codes` were or may have been sent, from `since` on."""
 
     region: str
     codes: int
@@ -59,7 +59,7 @@ class Deliveries:
 
 
 async def find_undelivered(ledger: Reconcilable, listed: Suppressions, now: float) -> Deliveries:
-    """Lay the list beside the codes of a ledger; raises what both raise."""
+    """Compare the list with the codes of a ledger; raises what both raise."""
     codes, since = 0, math.inf
     async for one in _sent(ledger, now):
         codes, since = codes + 1, min(since, one.message.intended_at)

@@ -76,7 +76,7 @@ def _unpacked(file: IO[bytes], name: str) -> Iterator[bytes]:
 
 
 def _first(pieces: Iterator[bytes]) -> bytes:
-    """Take the beginning, in which a file says what it is."""
+    """Return the beginning, which shows the kind of the file."""
     first = b""
     while len(first) < len(_GZIP) and (piece := next(pieces, b"")):
         first += piece

@@ -43,7 +43,7 @@ class Why(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is known of a doubt now.
+    """The present conclusion about a doubt.
 
     `reason` is what the ledger should say: of outcome `unknown` where `why` says that it is
     still unknown; `stopped` means that nothing was sent, so the intent is taken back. `at` is
@@ -60,7 +60,7 @@ class Finding:
 
     @property
     def changes(self) -> bool:
-        """Whether the ledger says something else so far."""
+        """Whether the ledger has another result so far."""
         new = bool(self.evidence) and not self.doubt.recorded
         return new or self.reason is not self.doubt.reason
 
@@ -90,7 +90,7 @@ def conclude(
     rules: Rules,
     hash_name: Callable[[str], bytes],
 ) -> Finding:
-    """Say what a doubt turns out to be; `hash_name` is the ledger's, as for `Doubt.names`."""
+    """Return what a doubt turns out to be; `hash_name` is the ledger's, as for `Doubt.names`."""
     if record is None:
         return _without(doubt, around, rules)
     if record.sub and doubt.names and hash_name(record.sub) not in doubt.names:
@@ -109,11 +109,11 @@ def evidence(record: Record) -> str:
 
 
 def _recorded(doubt: Doubt, why: Why, record: Record, at: float) -> Finding:
-    """It reached Cognito, and no more is known: it can never be `not-recorded` again."""
+    """Return a finding for a record without a result: it can never be `not-recorded` again."""
     reason = record.reason
     if reason in _LOST_HERE:  # says less than what we know, unless we know nothing at all
-        known = doubt.reason not in {None, Reason.NOT_RECORDED, Reason.INTERRUPTED}
-        reason = doubt.reason if known and doubt.reason else Reason.UNREADABLE_ANSWER
+        has_reason = doubt.reason not in {None, Reason.NOT_RECORDED, Reason.INTERRUPTED}
+        reason = doubt.reason if has_reason and doubt.reason else Reason.UNREADABLE_ANSWER
     return Finding(doubt, reason, why, at=at, evidence=evidence(record))
 
 

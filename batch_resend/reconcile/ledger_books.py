@@ -38,7 +38,7 @@ class LedgerBooks:
         self._now = now
 
     async def doubts(self) -> Sequence[Doubt]:
-        """Return the messages of unknown outcome that bear a mark."""
+        """Return the messages of unknown outcome with a mark."""
         return [_doubt(one) async for one in self._ledger.marked(self._now, unknown=True)]
 
     async def controls(self, searched: Sequence[Window]) -> AsyncIterator[Control]:

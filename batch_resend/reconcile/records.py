@@ -30,7 +30,7 @@ _CARE = (Outcome.NOT_ATTEMPTED, Outcome.FAILED, Outcome.SKIPPED, Outcome.UNKNOWN
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What is kept of a record: whose it is, and what Cognito did.
+    """The parts of a record that count: the user, and Cognito's action.
 
     `at` is in seconds since the epoch; `reason` what `outcome.judge` makes of the result:
     of outcome `unknown` where there is none, and `stopped` where Cognito did nothing.
@@ -66,7 +66,7 @@ def parse_record(text: str) -> Record | None:
 
 
 def read_record(raw: object) -> Record | None:
-    """Read a record; None if it is not of a resend, or tells nothing of whose it is."""
+    """Return a record; None if it is not of a resend, or has no sign of its user."""
     if not isinstance(raw, dict) or raw.get("eventName") != EVENT_NAME:
         return None
     if raw.get("eventSource") != EVENT_SOURCE:

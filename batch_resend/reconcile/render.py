@@ -24,7 +24,7 @@ _WINDOWS_SHOWN = 5  #: lookups that are printed one by one, for others to run
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What a reconciliation was made of, as it is shown; `region` empty: from files."""
+    """The source of a reconciliation, as it is shown; `region` empty: from files."""
 
     ledger: str
     region: str = ""
@@ -179,7 +179,7 @@ def progress(now: Progress) -> str:
     """Return a line for the terminal."""
     return (
         f"Time window {now.window} of {now.windows}: {grouped(now.records, 'record')},"
-        f" {now.found:,} of {now.doubts:,} unknown outcomes recorded"
+        f" {now.matches:,} of {now.doubts:,} unknown outcomes recorded"
     )
 
 

@@ -14,7 +14,7 @@ from batch_resend.reconcile.windows import Doubt, Window
 
 
 class Search:
-    """Takes records, in any order and any number of times."""
+    """A search that accepts records in any order and any number of times."""
 
     def __init__(self, doubts: Iterable[Doubt], controls: Iterable[str]) -> None:
         doubts = list(doubts)
@@ -22,12 +22,12 @@ class Search:
         #: by the request ID, where a response had one: also without the mark, as with a proxy
         self._by_request = {one.request_id: one.mark for one in doubts if one.request_id}
         self._controls = frozenset(controls)
-        self._found: dict[str, Record] = {}
+        self._records: dict[str, Record] = {}
         self.seen: set[str] = set()  #: marks of controls that have a record
         self.read = 0  #: records of resends, by any caller
 
     def take(self, record: Record | None) -> None:
-        """Take one record; None is one of something else."""
+        """Add one record; None is a record of another kind."""
         if record is None:
             return
         self.read += 1
@@ -38,18 +38,18 @@ class Search:
             if record.request_id not in self._by_request:
                 return
             mark = self._by_request[record.request_id]
-        known = self._found.get(mark)
-        if known is None or record.prevails_over(known):
-            self._found[mark] = record
+        earlier = self._records.get(mark)
+        if earlier is None or record.prevails_over(earlier):
+            self._records[mark] = record
 
     @property
-    def found(self) -> int:
+    def matches(self) -> int:
         """How many doubts have a record."""
-        return len(self._found)
+        return len(self._records)
 
     def record_of(self, doubt: Doubt) -> Record | None:
         """Return the record of a doubt, if there is one."""
-        return self._found.get(doubt.mark)
+        return self._records.get(doubt.mark)
 
     def is_over(self, window: Window) -> bool:
         """Whether nothing more in a window can change a finding.
@@ -57,5 +57,5 @@ class Search:
         Every doubt of it was sent a message, by its record. Any other record may be that of a
         repeated request, and an earlier one say the contrary.
         """
-        found = (self._found.get(doubt.mark) for doubt in window.doubts)
-        return all(one is not None and one.reason is Reason.ACCEPTED for one in found)
+        records = (self._records.get(doubt.mark) for doubt in window.doubts)
+        return all(one is not None and one.reason is Reason.ACCEPTED for one in records)

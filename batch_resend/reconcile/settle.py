@@ -1,4 +1,4 @@
-"""Reconciling one ledger with its evidence: read, search, conclude, write down.
+"""Reconciling one ledger with its evidence: read, search, conclude, record.
 
 The one place that waits. The ledger and the evidence come in as `Books` and `Evidence`; all
 that is decided is decided in `windows`, `search` and `findings`. Findings are written down at
@@ -56,12 +56,12 @@ class Books(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far the search has come."""
+    """The progress of the search."""
 
     window: int  #: which one is read, from 1; files: which file
     windows: int
     records: int
-    found: int  #: doubts that have a record
+    matches: int  #: doubts that have a record
     doubts: int
 
 
@@ -69,12 +69,12 @@ Watch = Callable[[Progress], None]
 
 
 class Evidence(Protocol):
-    """Where records come from; `reaches_back` says how far, in seconds."""
+    """The source of records; `reaches_back` is how far, in seconds."""
 
     reaches_back: float
 
     def batches(self, search: Search, searched: Sequence[Window]) -> AsyncIterator[tuple[int, int]]:
-        """Give all records of the windows to the search; yield how far it has come."""
+        """Pass all records of the windows to the search; yield its progress."""
         ...
 
 
@@ -126,7 +126,7 @@ class Files:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reconciliation:
-    """What came of it. `controls` are those around the requests that have no record."""
+    """The result. `controls` are those around the requests that have no record."""
 
     findings: Sequence[Finding]
     windows: Sequence[Window] = ()
@@ -167,7 +167,7 @@ async def reconcile(
         controls.add(control)
     search = Search(doubts, controls.marks())
     async for number, count in evidence.batches(search, searched):
-        watch(Progress(number, count, search.read, search.found, len(doubts)))
+        watch(Progress(number, count, search.read, search.matches, len(doubts)))
     controls.count(search.seen)
     findings = [
         conclude(doubt, search.record_of(doubt), controls.around(doubt), rules, books.hash_name)

@@ -107,7 +107,7 @@ class Around:
     missing: int = 0
 
     def prove(self, wanted: int) -> bool:
-        """Whether a record that is missing amid them says something."""
+        """Whether a missing record among them is evidence."""
         return self.near >= wanted and not self.missing
 
 
@@ -118,7 +118,7 @@ class Controls:
         self._flight = flight
         self._searched = searched
         self._starts = [window.start for window in searched]
-        self._kept: list[Control] = []
+        self._controls: list[Control] = []
         self._times: list[float] = []
         self._missing_before = [0]
 
@@ -127,21 +127,21 @@ class Controls:
         window = self._window_of(control.intended_at)
         if window is None or not window.must_hold(control):
             return
-        self._kept.append(control)
-        if len(self._kept) >= 2 * MOST_CONTROLS:
+        self._controls.append(control)
+        if len(self._controls) >= 2 * MOST_CONTROLS:
             self._thin_out()
 
     def marks(self) -> frozenset[str]:
         """Return the marks of those that are kept."""
-        if len(self._kept) > MOST_CONTROLS:
+        if len(self._controls) > MOST_CONTROLS:
             self._thin_out()
-        return frozenset(control.mark for control in self._kept)
+        return frozenset(control.mark for control in self._controls)
 
     def count(self, seen: Container[str]) -> None:
         """Count those without a record, given the marks that have one."""
-        self._kept.sort(key=lambda one: one.intended_at)
-        self._times = [control.intended_at for control in self._kept]
-        missing = (control.mark not in seen for control in self._kept)
+        self._controls.sort(key=lambda one: one.intended_at)
+        self._times = [control.intended_at for control in self._controls]
+        missing = (control.mark not in seen for control in self._controls)
         self._missing_before = [0, *accumulate(missing)]
 
     def around(self, doubt: Doubt) -> Around:
@@ -166,4 +166,4 @@ class Controls:
         return self._searched[index] if index >= 0 else None
 
     def _thin_out(self) -> None:
-        self._kept = sorted(self._kept, key=lambda one: one.mark)[:MOST_CONTROLS]
+        self._controls = sorted(self._controls, key=lambda one: one.mark)[:MOST_CONTROLS]

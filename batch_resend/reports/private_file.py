@@ -59,7 +59,7 @@ class PrivateFile:
         self.broken: ReportError | None = None  #: why there is only a part of it
         self._descriptor = -1
         self._size = 0
-        self._made = False
+        self._exists = False
         self._beside = ""  # where it is until it takes its place, if that is elsewhere
 
     def __enter__(self) -> PrivateFile:
@@ -98,7 +98,7 @@ class PrivateFile:
     @property
     def is_gone(self) -> bool:
         """Whether the file was moved, removed or replaced while it is written."""
-        if not self._made:
+        if not self._exists:
             return False  # standard output, a pipe
         try:
             there = os.lstat(self._beside or self.path)
@@ -124,10 +124,10 @@ class PrivateFile:
 
     def discard(self) -> None:
         """Remove the file again, because there was nothing to report."""
-        if self._made:
+        if self._exists:
             with contextlib.suppress(OSError):
                 os.unlink(self._beside or self.path)  # noqa: PTH108
-        self._made, self._beside = False, ""
+        self._exists, self._beside = False, ""
 
     def append(self, data: bytes) -> None:
         """Append whole lines; raises `ReportError`, and then the file ends before them."""
@@ -138,7 +138,7 @@ class PrivateFile:
             write_all(self._descriptor, data)
             self._size += len(data)
         except OSError as error:
-            if self._made:  # not a file that others write to
+            if self._exists:  # not a file that others write to
                 with contextlib.suppress(OSError):
                     os.ftruncate(self._descriptor, self._size)
                     os.lseek(self._descriptor, self._size, os.SEEK_SET)
@@ -177,7 +177,7 @@ class PrivateFile:
         os.fchmod(descriptor, 0o600)
         with contextlib.suppress(OSError):
             _lock(descriptor)
-        self._made = True
+        self._exists = True
         return descriptor
 
     def _refusal(self, error: OSError) -> ReportError:

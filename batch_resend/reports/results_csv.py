@@ -44,7 +44,7 @@ TRY_AGAIN = {Outcome.FAILED, Outcome.UNKNOWN, Outcome.NOT_ATTEMPTED}
 
 
 class CsvReport:
-    """Writes results as CSV rows to an open file."""
+    """A report of results as CSV rows in an open file."""
 
     def __init__(self, file: PrivateFile) -> None:
         """Write the header; raises `ReportError`."""
@@ -106,7 +106,7 @@ def timestamp(seconds: float) -> str:
 
 
 class FailedRows:
-    """Writes the rows that are worth another run, in the input's own words."""
+    """A file of the rows that are worth another run, copied from the input."""
 
     def __init__(self, file: PrivateFile, heading: str, encoding: str) -> None:
         """Write the input's heading, in its encoding; raises `ReportError`."""

@@ -35,7 +35,6 @@ class StreamWriter:
     """Appends to a descriptor in the background. The descriptor is its own to close."""
 
     def __init__(self, descriptor: int) -> None:
-        """Start the thread."""
         self._descriptor = descriptor
         self._queue: deque[bytes] = deque()
         self._pending = 0

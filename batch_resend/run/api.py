@@ -1,4 +1,4 @@
-"""A run from Python: whole, or with its results as they come.
+"""A run from Python: whole, or with its results as they arrive.
 
 The promises: nothing is printed, no question is asked, no signal is handled, no file is
 written that the settings do not name (a ledger is kept, as always), and the host's logging is
@@ -76,7 +76,7 @@ def _in_a_loop() -> bool:
 async def open_run(
     settings: Settings, users: Users | None = None, *, observe: Observe = ignore
 ) -> AsyncIterator[ActiveRun]:
-    """Run a job from Python, with its results as they come.
+    """Run a job from Python, with its results as they arrive.
 
     `users` are names, mappings, `Candidate`s or a DataFrame, in place of the settings' own.
     The block starts when all is planned, and sending starts when it asks for the first
@@ -139,7 +139,7 @@ class ActiveRun:
     def __init__(
         self, prepared: PreparedRun, stops: Stops, results: MemoryObjectReceiveStream[Result]
     ) -> None:
-        """Made by `open_run`."""
+        """Called by `open_run`."""
         self.end: Summary | BatchResendError | None = None
         self._prepared = prepared
         self._stops = stops
@@ -178,7 +178,7 @@ class ActiveRun:
                 self.end = error
 
     def leave(self) -> bool:
-        """Take no more results and end the run; return whether it had not ended."""
+        """Stop iterating and end the run; return whether it was still active."""
         early = self.end is None
         self._stops.stop()
         self._results.close()

@@ -39,7 +39,7 @@ def target_of(settings: Settings | LedgerTarget) -> AwsTarget:
 async def open_backend(
     settings: Settings, now: float, note: Callable[[str], None], *, listed: bool
 ) -> AsyncIterator[Backend]:
-    """Open what the settings ask for, and where users are listed the listing too.
+    """Open the backend of the settings, and the listing too if users are listed.
 
     Raises `SettingsError`.
     """

@@ -23,7 +23,7 @@ _LONGEST = 4096  #: bytes
 
 
 async def client_secret(settings: Settings) -> str | None:
-    """Get the app client's secret from where the settings say, if it has one."""
+    """Return the app client's secret from the place in the settings, if it has one."""
     target = target_of(settings)
     if settings.client_secret is not None:
         return _checked(await settings.client_secret.read(), "client_secret")

@@ -21,7 +21,7 @@ _LONGEST = 80  #: characters of the server's that are shown
 
 @dataclass(frozen=True, slots=True)
 class DebuggedSender:
-    """Sends as `sender` does, and reports each request; `rate` is the present one."""
+    """A sender like `sender` that reports each request; `rate` is the present one."""
 
     sender: Sender
     observe: Observe

@@ -53,7 +53,7 @@ def _allow(needed: int) -> int | None:
 
 
 def _in_use() -> int | None:
-    """Return how many descriptors are open; None where the system does not say."""
+    """Return how many descriptors are open; None if the system does not report it."""
     try:
         return sum(1 for _ in Path("/dev/fd").iterdir()) - 1  # less the one that lists them
     except OSError:

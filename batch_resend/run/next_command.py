@@ -1,4 +1,4 @@
-"""The command that gives these settings: what to type to resume. Pure.
+"""The command with these settings: what to type to resume. Pure.
 
 It is complete: what came from variables or from Python is in it. It holds no secret, for
 `Settings` holds none: one that was given by a variable must be given so again. And it holds no

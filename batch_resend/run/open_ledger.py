@@ -1,4 +1,4 @@
-"""Which ledger is meant, opened to write to it, to look at a copy, or to erase in it."""
+"""The ledger of the settings, opened for writing, for reading a copy, or for erasing."""
 
 from __future__ import annotations
 
@@ -68,11 +68,11 @@ class Erasable(Protocol):
         ...
 
     async def reach(self, names: Sequence[str]) -> Extent:
-        """What `forget` would erase."""
+        """Return what `forget` would erase."""
         ...
 
     async def older(self, before: float, *, entirely: bool = False) -> Extent:
-        """What `purge` would erase."""
+        """Return what `purge` would erase."""
         ...
 
     async def purge(self, before: float, *, entirely: bool = False) -> None:
@@ -91,7 +91,7 @@ class Reconcilable(Protocol):
     def marked(
         self, now: float, *, since: float = 0.0, until: float = math.inf, unknown: bool = False
     ) -> AsyncIterator[Marked]:
-        """Yield the messages intended in a span of time that bear a mark, in any order.
+        """Yield the messages intended in a span of time with a mark, in any order.
 
         `unknown` leaves out those whose outcome is known, or that may be in flight now. Times
         are in seconds since the epoch.
@@ -99,11 +99,11 @@ class Reconcilable(Protocol):
         ...
 
     def key_of(self, name: str) -> bytes:
-        """The hash of a name, as `Marked.keys` has it."""
+        """Return the hash of a name, as in `Marked.keys`."""
         ...
 
     async def settle_unknown(self, findings: Sequence[Finding], now: float) -> int:
-        """Write down durably what evidence says of unknown messages; count the changes.
+        """Store the evidence of unknown messages durably; return the number of changes.
 
         No message is changed whose outcome is known, and the same finding changes nothing a
         second time. `now` is in seconds since the epoch.
@@ -335,7 +335,7 @@ def _keep_reports_apart(settings: Settings, ledger: Path) -> None:
 
 
 def state_folder() -> Path:
-    """Return the folder of the user's own state, where ledgers lie; raises `SettingsError`."""
+    """Return the folder of the user's state, with the ledgers; raises `SettingsError`."""
     home = os.environ.get("XDG_STATE_HOME", "")
     if home.startswith("/"):
         return Path(home, "batch-resend")

@@ -27,12 +27,12 @@ if TYPE_CHECKING:  # they need the SDK, which a simulated run and --help do with
 ADDRESSES = frozenset({"email", "phone_number"})  #: what --one-per-address goes by
 
 
-def check_users(settings: Settings, *, given: bool) -> None:
+def check_users(settings: Settings, *, by_caller: bool) -> None:
     """Check that there are users, in one place; raises `UsageError`.
 
     `given`: a program gives them, beside the settings.
     """
-    if not given:
+    if not by_caller:
         settings.check_users()
         return
     for name in ("users", "user", "filter", "format"):
@@ -63,7 +63,7 @@ async def open_source(
         source = MemoryUsers(
             elsewhere,
             username_column=settings.username_column,
-            keep=_kept(settings),
+            keep=_columns_to_keep(settings),
             dates=settings.needs_dates,
         )
     else:
@@ -98,14 +98,14 @@ def _source(
         backend.listing,
         settings.user_pool_id or SIMULATED_POOL,
         filter=UNCONFIRMED_FILTER if settings.filter is None else settings.filter,
-        keep=_kept(settings),
+        keep=_columns_to_keep(settings),
         note=note,
     )
 
 
 def _file_source(settings: Settings, users: str, opener: Opener | None = None) -> FileSource:
     if opener is None:
-        _check_is_no_name(users)
+        _refuse_username(users)
     return FileSource(
         users,
         format=settings.format,
@@ -113,14 +113,14 @@ def _file_source(settings: Settings, users: str, opener: Opener | None = None) -
         header=settings.header,
         delimiter=settings.delimiter,
         encoding=settings.encoding,
-        keep=_kept(settings),
+        keep=_columns_to_keep(settings),
         dates=settings.needs_dates,
         opener=opener,
     )
 
 
-def _check_is_no_name(users: str) -> None:
-    """Refuse a name in place of a file; raises `InputError`."""
+def _refuse_username(users: str) -> None:
+    """Raise `InputError` if a username was passed in place of a file."""
     shown = mask_argument(users)
     if shown != printable(users) and not os.path.lexists(users):
         raise InputError(
@@ -129,8 +129,8 @@ def _check_is_no_name(users: str) -> None:
         )
 
 
-def _kept(settings: Settings) -> frozenset[str]:
-    """The columns or attributes that are wanted of each user."""
+def _columns_to_keep(settings: Settings) -> frozenset[str]:
+    """Return the columns or attributes that are needed of each user."""
     by_address = settings.one_per_address and not settings.resolve
     return settings.names | (ADDRESSES if by_address else frozenset())
 
@@ -156,7 +156,7 @@ async def count_rows(settings: Settings) -> int | None:
 async def opener_of(
     stack: contextlib.AsyncExitStack, store: s3.Store | None, option: str, path: str | None
 ) -> Opener | None:
-    """Fetch an input that lies in S3; None for any other."""
+    """Fetch an input in S3; None for any other."""
     if store is None or path is None or not s3_address.is_address(path):
         return None
     file = stack.enter_context(await store.fetch(option, path))

@@ -80,11 +80,10 @@ class Reports:
     """All that receives every row; one that breaks does not affect the others."""
 
     def __init__(self, *reports: Report) -> None:
-        """Take them in."""
         self._reports = list(reports)
 
     def write(self, result: Result) -> None:
-        """Hand on a row; raises `ReportError` once of each that breaks."""
+        """Pass a row on; raises `ReportError` once for each report that breaks."""
         broken = None
         for report in tuple(self._reports):
             try:

@@ -1,4 +1,4 @@
-"""What a run learns of its pool beforehand, and what it may come to."""
+"""The facts that a run reads about its pool in advance, and its estimate."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ def ignore(addresses: Iterable[str]) -> None:
 
 
 def reporting(keep: Keep, note: Callable[[str], None]) -> Keep:
-    """Return a `keep` that reports from time to time how many it was given: that takes minutes."""
+    """Return a `keep` that also notes how many addresses it has received: this takes minutes."""
     read = 0
 
-    def kept(addresses: Iterable[str]) -> None:
+    def keep_and_note(addresses: Iterable[str]) -> None:
         nonlocal read
         page = list(addresses)
         keep(page)
@@ -68,7 +68,7 @@ def reporting(keep: Keep, note: Callable[[str], None]) -> Keep:
         if read // _REPORT_EACH > before // _REPORT_EACH:
             note(f"Reading who cannot be reached: {read:,} addresses so far.")
 
-    return kept
+    return keep_and_note
 
 
 async def learn(
@@ -91,7 +91,7 @@ async def learn(
 
 
 def lists_of(facts: Facts) -> Lists | None:
-    """Say which messages the lists of addresses that get nothing are about."""
+    """Return which messages the lists of suppressed addresses are about."""
     if isinstance(facts.pool, Unknown):
         return None
     reach = facts.reach
@@ -122,7 +122,7 @@ def proposed(
 
 
 def apply(checked: CheckResult, job: Job, observe: Observe) -> CheckResult:
-    """Go by what was learned, and return it; raises `SettingsError` where it forbids to send."""
+    """Apply the facts, and return them; raises `SettingsError` if they forbid to send."""
     job.set_rate(checked.rate, quota=checked.facts.enforced)
     job.info = replace(
         job.info,
@@ -180,7 +180,7 @@ async def side_by_side(
     work: Callable[[Callable[[], Awaitable[_Beside]]], Awaitable[_Work]],
     beside: Callable[[], Awaitable[_Beside]],
 ) -> tuple[_Work, _Beside]:
-    """Do both at the same time; `work` is given a way to wait for the result of `beside`.
+    """Run both at the same time; `work` gets a function that waits for `beside`.
 
     An error of `work` ends `beside` and is raised as it is.
     """

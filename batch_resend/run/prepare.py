@@ -98,10 +98,10 @@ async def prepare(
     the settings; `part` says that they are a part of a larger run. `always_report`: a report
     that is not named gets a name, and else is not written.
     """
-    given = users is not None and not isinstance(users, BatchSource)
-    listed = settings.is_listing and not given  #: whether the users are the pool's listing
-    if given or users is None:
-        check_users(settings, given=given)
+    by_caller = users is not None and not isinstance(users, BatchSource)
+    listed = settings.is_listing and not by_caller  #: whether the users are the pool's listing
+    if by_caller or users is None:
+        check_users(settings, by_caller=by_caller)
     async with Resources() as resources:
         opened = await _open(
             resources, settings, observe, listed=listed, always_report=always_report
@@ -158,7 +158,7 @@ def _preview(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Opened:
-    """What is open before the input is read."""
+    """The resources that are open before the input is read."""
 
     app: AppClient
     backend: Backend
@@ -229,7 +229,7 @@ def _note_ledger(
 
 
 def _memory(ledger: SqliteLedger | DynamoLedger) -> Memory:
-    """Look up what the ledger remembers; of a table only whether there is one."""
+    """Look up what the ledger has; of a table only whether there is one."""
     if ledger.is_new or not isinstance(ledger, SqliteLedger):
         return Memory(is_new=ledger.is_new)
     people, last_run = ledger.records.remembered()
@@ -238,7 +238,7 @@ def _memory(ledger: SqliteLedger | DynamoLedger) -> Memory:
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """Reads the input into a planned job."""
+    """The reading of the input into a planned job."""
 
     resources: Resources
     settings: Settings

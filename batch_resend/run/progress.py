@@ -1,4 +1,4 @@
-"""How far the preparation of a run has come, in words, whenever they are asked for."""
+"""The progress of the preparation of a run, in words."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from batch_resend.settings import Settings
 
 @dataclass(slots=True, eq=False)
 class Preparation:
-    """What is read, how much of it so far, and out of how many users in the pool."""
+    """The progress of reading: the input, the rows so far, and the users in the pool."""
 
     settings: Settings
     spool: Spool
@@ -20,12 +20,12 @@ class Preparation:
     is_read: bool = False
 
     def learn(self, facts: Facts) -> None:
-        """Take the size of the pool from the facts."""
+        """Read the size of the pool from the facts."""
         if not isinstance(facts.pool, Unknown):
             self.pool_users = facts.pool.users
 
     def __call__(self) -> str:
-        """Return what is being done."""
+        """Return the present step."""
         if self.is_read:
             return "Checking the pool, the client and the account ..."
         if not self.settings.is_listing:

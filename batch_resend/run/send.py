@@ -72,11 +72,11 @@ class PreparedRun:
         return self.job.spool
 
     def share(self, pace: SharedPace) -> None:
-        """Go by a pace that other runs go by too; before sending only."""
+        """Use a pace that other runs use too; before sending only."""
         self.job.share(pace)
 
     def publish(self) -> None:
-        """Let the files replace what is there, for the run is approved; raises `ReportError`."""
+        """Replace the files at their places, after the approval; raises `ReportError`."""
         self.outputs.take_places()
 
     def debug(self) -> None:
@@ -84,7 +84,7 @@ class PreparedRun:
         self.sender = DebuggedSender(self.sender, self.observe, lambda: self.job.snapshot().rate)
 
     async def carry_out(self) -> Summary:
-        """Send, or report the plan where the settings ask for a dry run."""
+        """Send, or report the plan if the settings request a dry run."""
         return await (self.report_plan() if self.settings.dry_run else self.send())
 
     async def report_plan(self) -> Summary:
@@ -126,7 +126,7 @@ class PreparedRun:
         return await self.outputs.finish(summary)
 
     def _fit_in(self) -> None:
-        """Have fewer requests in flight where the machine allows too few open files."""
+        """Reduce the requests in flight if the machine allows too few open files."""
         wanted = self.settings.concurrency
         on_table = is_table(self.settings.ledger or "")
         fitting = affordable(wanted, each=2 if on_table else 1)
@@ -140,7 +140,7 @@ class PreparedRun:
 
     @contextlib.asynccontextmanager
     async def _sampled(self, began: Began) -> AsyncIterator[None]:
-        """Take samples for the page while the block runs, where a page is wanted."""
+        """Collect samples for the page while the block runs, if a page is wanted."""
 
         async def sample() -> None:
             while True:
@@ -157,7 +157,7 @@ class PreparedRun:
 
     @contextlib.asynccontextmanager
     async def _usage_watched(self) -> AsyncIterator[None]:
-        """Tell the pace of the account's usage while the block runs, where it can be learned."""
+        """Report the account's usage to the pace while the block runs, if it can be read."""
 
         def used(since: float, calls: float) -> None:
             self.job.gate.used(since - time.time() + anyio.current_time(), calls)

@@ -19,16 +19,15 @@ class Interrupted(BatchResendError):
     """Stopped before the first message."""
 
     def __init__(self, stop: Stop) -> None:
-        """Say so, with the exit code of what stopped it."""
+        """Store the exit code of what stopped it."""
         super().__init__(f"{stop.sentence} No messages were sent.")
         self.exit_code = stop.exit_code
 
 
 class Stops:
-    """Takes the stops of one run, or of several that were approved together."""
+    """The stops of one run, or of several that were approved together."""
 
     def __init__(self) -> None:
-        """Nothing is stopped yet."""
         self._first: Stop | None = None
         self._scope = anyio.CancelScope()
         self._runs: list[Callable[[Stop], None]] = []
@@ -50,7 +49,7 @@ class Stops:
             self._scope.cancel()
 
     def go_to(self, run: Callable[[Stop], None]) -> None:
-        """From now on pass stops to a run that sends; nothing is cancelled any more."""
+        """Pass stops to an active run from now on; nothing is cancelled any more."""
         self._runs.append(run)
 
     def tell(self, listener: Callable[[], None]) -> None:

@@ -1,4 +1,4 @@
-"""A Cognito to try things against: one brain, two skins.
+"""A simulated Cognito to try things against: one set of rules, two interfaces.
 
 `rules.Cognito` is the brain: the rules of ResendConfirmationCode and of the calls around
 it, synchronous, with the time handed in, so that a test can work out each answer by hand.

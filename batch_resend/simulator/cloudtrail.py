@@ -69,7 +69,7 @@ class LookupRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """How well events are kept; the defaults are CloudTrail on a good day.
+    """The quality of the records; the defaults are CloudTrail on a good day.
 
     Seconds and shares from 0 to 1. An event can be looked up `delay` after the call, and
     `lateness` at most later than that, so that events arrive out of order. `loss` is the
@@ -103,7 +103,7 @@ class _Event:
 
 @dataclass(frozen=True, slots=True)
 class _Token:
-    """Where a listing continues: with which parameters, and before which event."""
+    """The place where a listing continues: its parameters, and before which event."""
 
     parameters: str
     before: tuple[int, int]
@@ -155,7 +155,7 @@ class EventHistory:
             yield event.record
 
     def lookup(self, parameters: Mapping[str, Any], *, now: float) -> dict[str, Any]:
-        """Answer LookupEvents; times are in seconds since the epoch.
+        """Return a response to LookupEvents; times are in seconds since the epoch.
 
         Raises:
             LookupRefused: what the service would answer.
@@ -254,10 +254,10 @@ class EventHistory:
         return f"events-{len(self._tokens)}"
 
     def _before(self, parameters: Mapping[str, Any]) -> tuple[int, int] | None:
-        given = parameters.get("NextToken")
-        if given is None:
+        next_token = parameters.get("NextToken")
+        if next_token is None:
             return None
-        number = str(given).removeprefix("events-")
+        number = str(next_token).removeprefix("events-")
         if not number.isdecimal() or not 0 < int(number) <= len(self._tokens):
             raise LookupRefused("InvalidNextTokenException", "The token is not valid.")
         token = self._tokens[int(number) - 1]
@@ -273,7 +273,7 @@ def _place(event: _Event) -> tuple[int, int]:
 
 
 def sub_of(user: User) -> str:
-    """The user's `sub`; a user without one gets one that is always the same."""
+    """Return the user's `sub`; a user without one gets one that is always the same."""
     return user.attributes.get("sub") or str(uuid.uuid5(uuid.NAMESPACE_OID, user.username))
 
 
@@ -315,7 +315,7 @@ def _wanted(attributes: list[Mapping[str, Any]]) -> list[tuple[str, Any]]:
 
 
 def _bound(parameters: Mapping[str, Any]) -> str:
-    """What a token belongs to."""
+    """Return what a token belongs to."""
     return json.dumps({k: v for k, v in parameters.items() if k != "NextToken"}, sort_keys=True)
 
 

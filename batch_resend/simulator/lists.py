@@ -21,12 +21,12 @@ _SNS = "http://sns.amazonaws.com/doc/2010-03-31/"
 
 
 async def account(_: web.Request) -> web.Response:
-    """Answer SES's GetAccount."""
+    """Return a response to SES's GetAccount."""
     return web.json_response(_ACCOUNT)
 
 
 def suppressed(lists: Undelivered, request: web.Request) -> web.Response:
-    """Answer SES's ListSuppressedDestinations."""
+    """Return a response to SES's ListSuppressedDestinations."""
     if "ListSuppressedDestinations" in lists.denied:
         return web.json_response(
             {"message": "not authorized to perform: ses:ListSuppressedDestinations"},
@@ -38,7 +38,7 @@ def suppressed(lists: Undelivered, request: web.Request) -> web.Response:
 
 
 def opted_out(lists: Undelivered, body: bytes) -> web.Response:
-    """Answer SNS's ListPhoneNumbersOptedOut, in its protocol of forms and XML."""
+    """Return a response to SNS's ListPhoneNumbersOptedOut, in its forms and XML."""
     asked: Mapping[str, list[str]] = parse_qs(body.decode("utf-8", "replace"))
     action = asked["Action"][0]
     if action != "ListPhoneNumbersOptedOut":

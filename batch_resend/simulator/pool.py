@@ -19,12 +19,12 @@ from batch_resend.masking import mask
 
 
 class Kind(StrEnum):
-    """What becomes of a user's request; the value is the marker, the sentence explains it."""
+    """The fate of a user's request; the value is the marker, the sentence explains it."""
 
     sentence: str
 
     def __new__(cls, value: str, sentence: str) -> Kind:
-        """Make a member that explains itself."""
+        """Return a member with its explanation."""
         member = str.__new__(cls, value)
         member._value_ = value
         member.sentence = sentence
@@ -101,7 +101,6 @@ class Pool:
     """
 
     def __init__(self, users: Iterable[User] = (), *, open_to_all: bool = False) -> None:
-        """Take the users in."""
         self._users = {user.username: user for user in users}
         self._order = sorted(self._users)
         self._open = open_to_all
@@ -110,7 +109,7 @@ class Pool:
             self._name(user)
 
     def __len__(self) -> int:
-        """Count the listed users."""
+        """Return the number of listed users."""
         return len(self._users)
 
     def find(self, name: str) -> User | None:

@@ -18,7 +18,7 @@ _ON_TIME = 1e-6
 
 
 class Style(StrEnum):
-    """How a quota is enforced."""
+    """The way a quota is enforced."""
 
     TOKEN_BUCKET = "token-bucket"  # noqa: S105 - the name of an algorithm
     FIXED_SECOND = "fixed-second"  #: counted anew at each full second
@@ -46,17 +46,17 @@ class Quota:
 
 
 class Meter:
-    """Counts against a quota."""
+    """The use of a quota."""
 
     def __init__(self, quota: Quota) -> None:
-        """Begin with nothing used up."""
+        """Start with an unused quota."""
         self._quota = quota
         self._tokens = math.inf  # cut to the bucket's size by the first request
         self._at = 0.0
         self._taken: deque[float] = deque()
 
     def take(self, now: float) -> bool:
-        """Draw one request; say whether there was one left. A refusal costs nothing."""
+        """Count one request; return whether the quota had room. A refusal costs nothing."""
         rate = self._quota.rate_at(now)
         if self._quota.style is Style.TOKEN_BUCKET:
             return self._take_token(rate, now)

@@ -1,4 +1,4 @@
-"""What the simulated Cognito says: a reply for each kind of user, in Cognito's own words."""
+"""The replies of the simulated Cognito: one for each kind of user, in Cognito's own words."""
 
 from __future__ import annotations
 

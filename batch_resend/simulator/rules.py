@@ -1,4 +1,4 @@
-"""Cognito's rules, with the time handed in.
+"""Cognito's rules, with the time as a parameter.
 
 Every method that depends on the time takes `now`, in seconds since the epoch; nothing
 here waits, reads a clock or rolls dice. `Cognito.answer` goes through the rules in one
@@ -54,7 +54,7 @@ _NOT_RECORDED = (Kind.WAF, Kind.BUSY)  # AWS responds in Cognito's place
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a careful client will make of the answer, and the fault that it meets on the way.
+    """The response as a careful client reads it, and the fault on the way.
 
     `done` is what Cognito itself did, where the reply does not say so.
     """
@@ -68,7 +68,7 @@ class ApiError(Exception):
     """An error that an administrator's call is answered with."""
 
     def __init__(self, code: str, message: str) -> None:
-        """Say it in Cognito's words."""
+        """Store the error in Cognito's words."""
         super().__init__(message)
         self.code = code
         self.message = message
@@ -100,7 +100,7 @@ class Cognito:
         history: EventHistory | None = None,
         undelivered: Undelivered | None = None,
     ) -> None:
-        """Begin with nothing sent; by default every name is an unconfirmed user's."""
+        """Start without messages; by default every name is an unconfirmed user's."""
         self.pool = Pool(open_to_all=True) if pool is None else pool
         self.client = client or Client()
         self.settings = settings or PoolSettings()
@@ -154,7 +154,7 @@ class Cognito:
         return self._meter is None or self._meter.take(now)
 
     def list_users(self, parameters: Mapping[str, Any], *, now: float) -> dict[str, Any]:
-        """Answer ListUsers; the dates are in seconds since the epoch.
+        """Return a response to ListUsers; the dates are in seconds since the epoch.
 
         A token names the last user of a page, not a count, so users who change
         between two pages do not shift others. The order is that of the Usernames.
@@ -189,7 +189,7 @@ class Cognito:
         return page
 
     def get_log_delivery_configuration(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """Answer GetLogDeliveryConfiguration: nothing is logged.
+        """Return a response to GetLogDeliveryConfiguration: nothing is logged.
 
         Raises:
             ApiError: it is another pool's id.
@@ -199,7 +199,7 @@ class Cognito:
         return {"LogDeliveryConfiguration": configured}
 
     def describe_user_pool(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """Answer DescribeUserPool.
+        """Return a response to DescribeUserPool.
 
         Raises:
             ApiError: it is another pool's id.
@@ -208,7 +208,7 @@ class Cognito:
         return {"UserPool": described_pool(self.settings, len(self.pool))}
 
     def describe_user_pool_client(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """Answer DescribeUserPoolClient, with the secret if there is one.
+        """Return a response to DescribeUserPoolClient, with the secret if there is one.
 
         Raises:
             ApiError: it is another pool's or client's id.
@@ -290,7 +290,7 @@ class Cognito:
         return None
 
     def _kept_secret(self, name: str, truth: Reply) -> Reply:
-        """Tell the truth, or pretend a delivery where the client hides who exists."""
+        """Return the error, or a pretended delivery if the client hides unknown users."""
         if not self.client.prevent_user_existence_errors:
             return truth
         return Reply(Wire.ANSWERED, 200, delivery=self._details(User(name), Kind.EMAIL))
@@ -358,7 +358,7 @@ class Cognito:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a listing goes on: after which user. `blank`: the empty page was given already."""
+    """The place where a listing continues: after which user. `blank`: after the empty page."""
 
     text: str
     issued: float

@@ -28,7 +28,7 @@ _SILENCE = frozenset({Kind.LOST, Kind.SILENT})
 
 
 class SimulatedSender:
-    """Sends to a simulated Cognito.
+    """A sender to a simulated Cognito.
 
     `epoch` is the time when the sender is entered, in seconds since 1970; `latency` the
     seconds a call takes, or a function that returns them; `timeout` the seconds after
@@ -43,7 +43,6 @@ class SimulatedSender:
         latency: float | Callable[[], float] = 0.0,
         timeout: float = 60.0,
     ) -> None:
-        """Send nothing yet."""
         self._cognito = cognito
         self._epoch = epoch
         self._latency = latency
@@ -51,7 +50,7 @@ class SimulatedSender:
         self._entered = 0.0
 
     async def __aenter__(self) -> Self:
-        """Begin to count the time."""
+        """Start the clock."""
         self._entered = anyio.current_time()
         return self
 
@@ -79,10 +78,10 @@ class SimulatedSender:
 
 
 class SimulatedListing:
-    """Takes the place of a botocore client for the calls that need credentials."""
+    """A substitute for a botocore client, for the calls that need credentials."""
 
     def __init__(self, cognito: Cognito, now: Callable[[], float]) -> None:
-        """Take the time from `now`, such as `SimulatedSender.now`."""
+        """Read the time from `now`, such as `SimulatedSender.now`."""
         self._cognito = cognito
         self._now = now
 
@@ -116,10 +115,10 @@ class SimulatedListing:
 
 
 class SimulatedEventHistory:
-    """Takes the place of a botocore client for CloudTrail's LookupEvents."""
+    """A substitute for a botocore client, for CloudTrail's LookupEvents."""
 
     def __init__(self, history: EventHistory, now: Callable[[], float]) -> None:
-        """Take the time from `now`, such as `SimulatedSender.now`."""
+        """Read the time from `now`, such as `SimulatedSender.now`."""
         self._history = history
         self._now = now
 

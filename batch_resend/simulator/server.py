@@ -76,7 +76,7 @@ async def serve_forever(
 async def _let_go(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """Let clients die in peace: aiohttp would log a traceback for each."""
+    """Ignore errors of clients that disconnect: aiohttp would log a traceback for each."""
     try:
         return await handler(request)
     except ConnectionError:
@@ -146,7 +146,7 @@ class _Skin:
 
 
 async def _enact(request: web.Request, answer: Answer) -> web.StreamResponse:
-    """Give the answer, or do to it what its fault says."""
+    """Send the response, or what its fault makes of it."""
     fault, reply = answer.fault, answer.reply
     if fault in _BROKEN:
         return await _BROKEN[fault](request)

@@ -21,7 +21,7 @@ class Client:
     prevent_user_existence_errors: bool = False
 
     def __repr__(self) -> str:
-        """Show the id, never the secret."""
+        """Show the ID, never the secret."""
         return f"Client(client_id={self.client_id!r})"
 
 

@@ -35,25 +35,25 @@ class Undelivered:
             self.opted_out.append(number)
 
     def list_suppressed(self, query: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-        """Answer ListSuppressedDestinations, by the words of its query."""
+        """Return a response to ListSuppressedDestinations, by its query."""
         reasons = query.get("Reason") or list(REASONS.values())
         since = (
             datetime.fromisoformat(query["StartDate"][0]).timestamp() if "StartDate" in query else 0
         )
         size = min(PAGE, int(query.get("PageSize", [str(PAGE)])[0]))
-        found = [
+        summaries = [
             {"EmailAddress": address, "Reason": reason, "LastUpdateTime": at}
             for address, (reason, at) in self.suppressed.items()
             if reason in reasons and at >= since
         ]
         start = int(query.get("NextToken", ["0"])[0])
-        page: dict[str, Any] = {"SuppressedDestinationSummaries": found[start : start + size]}
-        if start + size < len(found):
+        page: dict[str, Any] = {"SuppressedDestinationSummaries": summaries[start : start + size]}
+        if start + size < len(summaries):
             page["NextToken"] = str(start + size)
         return page
 
     def list_opted_out(self, token: str = "") -> tuple[list[str], str]:
-        """Answer ListPhoneNumbersOptedOut: a page of numbers, and the next token or ""."""
+        """Return a page of ListPhoneNumbersOptedOut: the numbers, and the next token or ""."""
         start = int(token or 0)
         after = start + NUMBERS
         return self.opted_out[start:after], str(after) if after < len(self.opted_out) else ""
@@ -74,7 +74,7 @@ def number_of(user: User) -> str:
 
 
 def unreachable(users: Sequence[User], now: float) -> Undelivered:
-    """Of made-up users every fiftieth has bounced before, and one in fifty has opted out."""
+    """Return the lists of made-up users: one in fifty has bounced, one has opted out."""
     lists = Undelivered()
     for user in users[8::50]:
         lists.note(user, Kind.BOUNCE, now - 86400)

@@ -75,8 +75,8 @@ class Columns:
         places = (self.status, self.enabled, self.created if dates else None)
         return tuple(mask_within(self.names[place]) for place in places if place is not None)
 
-    def kept(self, keep: frozenset[str] | None) -> list[tuple[str, int]]:
-        """The columns that become attributes: those wanted, or all but the username's."""
+    def selection(self, keep: frozenset[str] | None) -> list[tuple[str, int]]:
+        """Return the columns that become attributes: those in `keep`, or all but the username's."""
         places: dict[str, int] = {}
         for place, name in enumerate(self.names):
             if name:
@@ -150,7 +150,7 @@ def plain(name: str) -> str:
 def places_of_username(names: Iterable[str]) -> list[int]:
     """Return the places of the first known heading that occurs, if any."""
     plains = [plain(name) for name in names]
-    return next((places for known in KNOWN if (places := _places(plains, known))), [])
+    return next((places for headings in KNOWN if (places := _places(plains, headings))), [])
 
 
 def _username(file: str, names: Sequence[str], wanted: str | None) -> int:

@@ -84,7 +84,7 @@ class MemoryUsers:
             )
 
     async def batches(self) -> AsyncGenerator[list[Candidate], None]:
-        """Give the candidates in their order, about a thousand at a time; raises `InputError`."""
+        """Yield the candidates in order, about a thousand at a time; raises `InputError`."""
         batch: list[Candidate] = []
         async for user in _one_by_one(self._users):
             self._count += 1

@@ -64,7 +64,7 @@ class Odd(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Oddity:
-    """How often one kind occurred, and its first places."""
+    """The count of one kind of oddity, and its first places."""
 
     kind: Odd
     count: int
@@ -83,7 +83,7 @@ class Oddity:
 
 
 class Oddities:
-    """Collects the oddities of one input."""
+    """The oddities of one input."""
 
     def __init__(self) -> None:
         self._places: dict[Odd, list[int]] = {}

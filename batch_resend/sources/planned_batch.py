@@ -1,4 +1,4 @@
-"""Users who were planned elsewhere: a batch, one JSON array a line.
+"""Users who were planned elsewhere: a batch, one JSON array per line.
 
 The promise: what is read is what was planned, with the row's number and its verbatim text,
 so that a part of an input yields the same results for its users as the whole input.
@@ -48,7 +48,7 @@ class BatchSource:
     encoding = "utf-8"
 
     def __init__(self, name: str, users: Sequence[Candidate]) -> None:
-        """Take the users, in the order of their rows."""
+        """Store the users, in the order of their rows."""
         self.name = name
         self._users = users
 

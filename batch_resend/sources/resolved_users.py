@@ -28,7 +28,7 @@ _REPORTED_EVERY = 1000
 
 
 class Source(Protocol):
-    """What is needed of the source of the addresses."""
+    """The part of the source of the addresses that is used."""
 
     @property
     def name(self) -> str:
@@ -65,7 +65,7 @@ class Source(Protocol):
         ...
 
     def batches(self) -> AsyncGenerator[list[Candidate], None]:
-        """Give the candidates, by an async generator."""
+        """Yield the candidates."""
         ...
 
     async def aclose(self) -> None:
@@ -75,7 +75,7 @@ class Source(Protocol):
 
 @dataclass(slots=True)
 class ResolvedUsers:
-    """The users of a source whose usernames are addresses; `note` hears of the progress."""
+    """The users of a source whose usernames are addresses; `note` receives the progress."""
 
     addresses: Source
     client: Client
@@ -132,7 +132,7 @@ class ResolvedUsers:
         await self.addresses.open()
 
     async def batches(self) -> AsyncGenerator[list[Candidate], None]:
-        """Give the users in the order of the addresses; raises a `BatchResendError`."""
+        """Yield the users in the order of the addresses; raises a `BatchResendError`."""
         async with aclosing(self.addresses.batches()) as batches:
             async for batch in batches:
                 yield await self._resolved(batch)
@@ -177,7 +177,7 @@ class ResolvedUsers:
             self.note(f"{self.name}: {self.looked_up:,} addresses looked up so far.")
         if not accounts:
             self.missing += 1
-            return replace(row, found=False)
+            return replace(row, exists=False)
         if len(accounts) > 1:
             self.shared.append(row.row)
         account = max(accounts, key=_preference)

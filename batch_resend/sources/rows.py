@@ -39,7 +39,7 @@ _LOOKS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """Which columns and dates each row must provide."""
+    """The columns and dates that each row must provide."""
 
     keep: frozenset[str] | None = None  #: columns that become attributes; None: all
     dates: bool = False  #: whether every row must have a date of sign-up
@@ -65,7 +65,7 @@ class Rows:
         self._records = records
         self._columns = columns
         self._width = len(columns.names)
-        self._kept = columns.kept(wanted.keep)
+        self._selection = columns.selection(wanted.keep)
         self._dates = wanted.dates
         self._oddities = oddities
         self._first = first
@@ -102,7 +102,9 @@ class Rows:
                 if columns.others
                 else ()
             )
-            attributes = {name: record[place].strip(AROUND_CELLS) for name, place in self._kept}
+            attributes = {
+                name: record[place].strip(AROUND_CELLS) for name, place in self._selection
+            }
             if not decides:
                 yield Candidate(
                     self.count, username, attributes, records.verbatim(), contacts=others

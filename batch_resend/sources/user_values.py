@@ -21,7 +21,7 @@ _SHAPES = 100  #: sets of keys that are kept in mind
 
 
 class UserValues:
-    """Reads the values of one input; `source` is its name in sentences."""
+    """A reader of the values of one input; `source` is its name in sentences."""
 
     def __init__(
         self,

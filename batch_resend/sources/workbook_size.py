@@ -89,9 +89,9 @@ def _extent(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> tuple[int, int]
         while piece := file.read(_PIECE):
             if not is_sheet:
                 continue
-            found = _REFERENCE.findall(text := rest + piece)
-            columns.update(column for column, _ in found)
-            last_row = max([last_row, *(int(row) for _, row in found[-1:])])
+            references = _REFERENCE.findall(text := rest + piece)
+            columns.update(column for column, _ in references)
+            last_row = max([last_row, *(int(row) for _, row in references[-1:])])
             rest = text[-_LONGEST:]
     return last_row, max(map(_number, columns), default=0)
 

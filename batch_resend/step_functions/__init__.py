@@ -34,7 +34,7 @@ _ACTIONS = {"plan": plan.plan, "send": send.send, "merge": merge.merge_batches}
 
 
 def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
-    """Do the action that `event` names; the handler of the Lambda function.
+    """Run the action that `event` names; the handler of the Lambda function.
 
     Raises a `BatchResendError` if no message can have been sent.
     """

@@ -39,7 +39,7 @@ def read_settings(arguments: Sequence[str]) -> Settings:
 
 
 def settings_for_batch(plan: Mapping[str, Any], users: str) -> Settings:
-    """Take the settings of the whole, less what the plan has decided already."""
+    """Return the settings of the whole run, without what the plan has decided already."""
     return replace(
         read_settings(plan["arguments"]),
         users=users,

@@ -31,7 +31,7 @@ from batch_resend.step_functions.objects import Execution
 
 @dataclass(slots=True)
 class _Sums:
-    """What all batches come to."""
+    """The totals of all batches."""
 
     ended: float  #: when the last try did
     reasons: Counter[Reason] = field(default_factory=Counter)
@@ -121,7 +121,7 @@ async def _all_results(
     users: Sequence[Candidate],
     sums: _Sums,
 ) -> dict[int, merge.Row]:
-    """What became of every user of a batch: by its reports, else by the ledger."""
+    """Return the outcome of every user of a batch: by its reports, else by the ledger."""
     results, summaries = await execution.tries(number)
     for summary in summaries:
         sums.add_summary(summary)
@@ -197,20 +197,20 @@ def _summary(
 
 
 def _failure(event: Mapping[str, Any]) -> str:
-    """Say why the Map over the batches failed, in Step Functions' words; empty if it did not."""
+    """Return why the Map over the batches failed, by Step Functions; "" if it did not."""
     state = (event.get("state") or {}).get("map") or {}
     return f" ({state['Error']}: {state.get('Cause', '')})"[:500] if "Error" in state else ""
 
 
 def _next_command(plan: Mapping[str, Any]) -> str | None:
-    """Give the command that starts it again, ready for a shell."""
+    """Return the command that starts it again, ready for a shell."""
     if plan["state_machine"] is None:
         return None
     words = plan["arguments"]
     if "--no-mask" not in words:
         words = [word for quoted in without_names(words) for word in shlex.split(quoted)]
-    given = json.dumps({"arguments": words})
-    machine = ["--state-machine-arn", plan["state_machine"], "--input", given]
+    payload = json.dumps({"arguments": words})
+    machine = ["--state-machine-arn", plan["state_machine"], "--input", payload]
     return shlex.join(["aws", "stepfunctions", "start-execution", *machine])
 
 

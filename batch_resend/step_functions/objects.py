@@ -43,11 +43,11 @@ class Execution:
         self._store = store
 
     def at(self, name: str) -> str:
-        """The address of one of the objects."""
+        """Return the address of one of the objects."""
         return f"{self.place}/{name}"
 
     def batch(self, number: int) -> str:
-        """The address of a batch."""
+        """Return the address of a batch."""
         return self.at(f"batches/{number:05}.jsonl")
 
     async def users(self, number: int) -> list[Candidate]:
@@ -66,7 +66,7 @@ class Execution:
         return merge.merged(reports), summaries
 
     async def add_try(self, number: int, report: Path, summary: Mapping[str, Any] | None) -> None:
-        """Keep what one try tells; without a summary where it did not come to its end."""
+        """Store the result of one attempt; without a summary if it did not end."""
         now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         name = f"tries/{number:05}-{now}-{secrets.token_hex(4)}"
         await self.put_file(f"{name}.csv", report)

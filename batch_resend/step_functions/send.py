@@ -72,9 +72,9 @@ async def _try(
     execution: Execution,
     number: int,
 ) -> tuple[Summary | None, str | None]:
-    """Run the job and keep its report, whatever happens; say what went wrong after all.
+    """Run the job and keep its report, whatever happens; return summary and error, if any.
 
-    `reasons` takes what became of each row.
+    `reasons` receives the reason of each row.
     """
 
     def observe(event: Event) -> None:
@@ -112,6 +112,6 @@ def _sentence(error: Exception) -> str:
 
 
 def _time_left(context: Any, timeout: float) -> float:
-    """Seconds in which users may be asked for: what is then in flight must be settled in time."""
+    """Return the seconds in which users may be requested: the rest is for those in flight."""
     seconds = float(context.get_remaining_time_in_millis()) / 1000
     return max(0.0, seconds - 1.5 * timeout - _TO_SETTLE)

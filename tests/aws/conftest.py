@@ -19,7 +19,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture
 def all_is_logged(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
-    """Everything that somebody who wants to see everything would see."""
+    """Turn on the most verbose logging."""
     loggers = [logging.getLogger(name) for name in SDK]
     before = [logger.level for logger in loggers]
     for logger in loggers:

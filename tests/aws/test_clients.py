@@ -1,4 +1,4 @@
-"""The ways to AWS: which Region and address, whose secret, and what nobody may read in a log."""
+"""The ways to AWS: Region, endpoint and secret, and what no log may show."""
 
 from __future__ import annotations
 
@@ -79,9 +79,9 @@ async def test_invalid_region_is_one_sentence() -> None:
     [
         {"AWS_ACCESS_KEY_ID": "x"},
         {"AWS_CONFIG_FILE": "[default]\ncredential_process = /bin/false\n"},
-        {"AWS_CONFIG_FILE": "[default]\nrole_arn = arn:x\nsource_profile = nobody\n"},
+        {"AWS_CONFIG_FILE": "[default]\nrole_arn = arn:x\nsource_profile = missing\n"},
     ],
-    ids=["half of a key", "a process that fails", "a role of nobody"],
+    ids=["half of a key", "a process that fails", "a role of no profile"],
 )
 async def test_to_resend_no_credentials_are_looked_for(
     broken: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -105,7 +105,7 @@ async def test_to_resend_no_credentials_are_looked_for(
 
 @dataclass(frozen=True)
 class Where:
-    """What is given, and the Region that comes of it."""
+    """The settings of a case, and the Region that follows."""
 
     region: str
     pool: str = ""
@@ -162,9 +162,9 @@ async def test_region_is_found_like_the_aws_cli_or_in_the_pool_id(
 ) -> None:
     place = give(WHERE[name], monkeypatch, tmp_path)
     async with clients.resend_client(place, timeout=1, concurrency=1) as (_, region, endpoint):
-        found = region, endpoint
+        result = region, endpoint
     expected = WHERE[name].region
-    assert found == (expected, f"https://cognito-idp.{expected}.amazonaws.com")
+    assert result == (expected, f"https://cognito-idp.{expected}.amazonaws.com")
 
 
 def test_unknown_region_is_one_sentence() -> None:
@@ -237,12 +237,12 @@ async def test_endpoint_from_the_environment_follows_the_same_rule(
 ) -> None:
     monkeypatch.setenv(variable, "http://cognito.example.com")
     place = AwsTarget("us-east-1")
-    told = rf"^{variable} http://cognito\.example\.com would send"
-    with pytest.raises(SettingsError, match=told) as caught:
+    sentence = rf"^{variable} http://cognito\.example\.com would send"
+    with pytest.raises(SettingsError, match=sentence) as caught:
         async with clients.resend_client(place, timeout=1, concurrency=1):
             pass
     assert is_one_sentence(caught.value)
-    with pytest.raises(SettingsError, match=told):
+    with pytest.raises(SettingsError, match=sentence):
         async with clients.signed_client(place, clients.COGNITO):
             pass
     monkeypatch.setenv(variable, "garbage")
@@ -279,14 +279,14 @@ def test_a_region_that_there_cannot_be_is_refused(
     with pytest.raises(SettingsError, match=f"There is no Region '{region}'") as caught:
         clients.session(AwsTarget(region))
     assert is_one_sentence(caught.value)
-    # Whoever has an endpoint of their own may call its Region what they like.
+    # A custom endpoint may have any name of a Region.
     clients.session(AwsTarget(region, endpoint_url="http://127.0.0.1:1"))
     monkeypatch.setenv("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", "http://127.0.0.1:1")
     clients.session(AwsTarget(region))
 
 
 @pytest.mark.parametrize(
-    ("region", "told"),
+    ("region", "sentence"),
     [
         ("eu-west-1", ""),
         ("us-gov-west-1", ""),
@@ -294,14 +294,14 @@ def test_a_region_that_there_cannot_be_is_refused(
         ("ca-west-1", ""),
     ],
 )
-async def test_a_region_that_is_not_known_is_doubted_and_asked(region: str, told: str) -> None:
+async def test_a_region_that_is_not_known_is_doubted_and_asked(region: str, sentence: str) -> None:
     notes: list[str] = []
     async with clients.resend_client(
         AwsTarget(region), timeout=1, concurrency=1, note=notes.append
     ) as (_, used, _):
         assert used == region
-    assert len(notes) == bool(told)
-    assert all(told in note and note.endswith("Trying it anyway.") for note in notes)
+    assert len(notes) == bool(sentence)
+    assert all(sentence in note and note.endswith("Trying it anyway.") for note in notes)
 
 
 @pytest.mark.parametrize("path", ["/nonexistent/keys", "/"])
@@ -328,6 +328,7 @@ async def test_a_ca_bundle_that_cannot_be_used_is_named(
     if origin == "variable":
         monkeypatch.setenv("AWS_CA_BUNDLE", str(bundle))
     else:
+        monkeypatch.delenv("AWS_CA_BUNDLE")
         (tmp_path / "config").write_text(f"[default]\nca_bundle = {bundle}\n")
         monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     with pytest.raises(SettingsError, match=rf"The CA bundle {bundle} \(AWS_CA_BUNDLE") as caught:
@@ -359,7 +360,7 @@ async def test_custom_endpoint_keeps_other_services_unrequested(
 async def test_no_name_and_no_secret_hash_gets_into_a_debug_log(
     all_is_logged: pytest.LogCaptureFixture,
 ) -> None:
-    logging.getLogger("somebody").debug("is listening")
+    logging.getLogger("other").debug("is listening")
     cognito = Cognito(client=Client(secret="s3cret"))
     request = build(
         AppClient(cognito.client.client_id, "s3cret"), Template(), "ada@example.com", {}

@@ -70,8 +70,8 @@ async def agents(history: EventHistory, start: float, end: float) -> list[str]:
 async def test_window_is_read_newest_first(monkeypatch: pytest.MonkeyPatch) -> None:
     first = float(int(time.time())) - 1000
     async with history_of(recorded(120, first), monkeypatch) as history:
-        found = await agents(history, first + 9.5, first + 110.5)
-    assert found == [f"agent/{n}" for n in range(111, 8, -1)]
+        result = await agents(history, first + 9.5, first + 110.5)
+    assert result == [f"agent/{n}" for n in range(111, 8, -1)]
     assert history.calls == 3
 
 

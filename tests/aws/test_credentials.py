@@ -141,7 +141,7 @@ anyio.run(work)
 
 
 def at_a_terminal(typed: bytes) -> str:
-    """What is written where a person types this at the first question."""
+    """Return what is written if a person types this at the first question."""
     pid, parent = pty.fork()
     if pid == 0:
         os.execv(sys.executable, [sys.executable, "-c", TWO_CLIENTS_AND_A_CHECK])

@@ -1,4 +1,4 @@
-"""Objects in S3: read as one version and whole, written whole or not at all, told in sentences.
+"""Objects in S3: read as one version and whole, written whole or not at all, errors in sentences.
 
 moto's server stands in for S3; where S3 would have to break off, change or lose an
 answer, a small server of our own does.
@@ -58,7 +58,7 @@ def test_an_address_is_a_bucket_and_a_key(path: str, bucket: str, key: str) -> N
     ["s3://", "s3://bucket", "s3://bucket/", "s3://bucket/folder/", "s3:///key", "s3://a b/key",
      "s3://b/key", "s3://bucket/" + "k" * 1025],
 )  # fmt: skip
-def test_a_bucket_or_a_folder_is_no_object(path: str) -> None:
+def test_bucket_or_folder_is_refused_as_an_object(path: str) -> None:
     assert s3_address.is_address(path)
     with pytest.raises(UsageError, match=r"--report .* is not a valid S3 address") as caught:
         s3_address.address("--report", path)
@@ -79,10 +79,10 @@ def bucket(moto_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """An empty bucket, as boto3 has it."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", moto_url)
     resource = boto3.resource("s3", region_name="us-east-1", endpoint_url=moto_url, **KEYS)
-    made = resource.create_bucket(Bucket="shop-users")
-    yield made
-    made.objects.delete()
-    made.delete()
+    instance = resource.create_bucket(Bucket="shop-users")
+    yield instance
+    instance.objects.delete()
+    instance.delete()
 
 
 async def test_an_object_is_read_as_it_is(bucket: Any) -> None:
@@ -98,21 +98,21 @@ async def test_what_is_written_is_read_again_in_any_size(bucket: Any, size: int)
     pieces = iter([b"x" * (size // 2), b"y" * (size - size // 2)])
     async with s3.open_store(PLACE) as store:
         await store.put("--report", "s3://shop-users/r.csv", pieces, overwrite=False)
-    found = bucket.Object("r.csv").get()
-    assert found["Body"].read() == b"x" * (size // 2) + b"y" * (size - size // 2)
-    assert found["ContentType"] == "text/csv"
+    result = bucket.Object("r.csv").get()
+    assert result["Body"].read() == b"x" * (size // 2) + b"y" * (size - size // 2)
+    assert result["ContentType"] == "text/csv"
     assert list(bucket.multipart_uploads.all()) == []
 
 
 async def test_nothing_is_replaced_unasked(bucket: Any) -> None:
     bucket.put_object(Key="r.csv", Body=b"older")
-    told = "--report s3://shop-users/r.csv exists already: .* --overwrite to replace it"
+    sentence = "--report s3://shop-users/r.csv exists already: .* --overwrite to replace it"
     async with s3.open_store(PLACE) as store:
-        with pytest.raises(ReportError, match=told) as caught:
+        with pytest.raises(ReportError, match=sentence) as caught:
             await store.check("--report", "s3://shop-users/r.csv", overwrite=False)
         assert is_one_sentence(caught.value)
         # Even where it came into being after the look.
-        with pytest.raises(ReportError, match=told):
+        with pytest.raises(ReportError, match=sentence):
             await store.put("--report", "s3://shop-users/r.csv", iter([b"new"]), overwrite=False)
         assert bucket.Object("r.csv").get()["Body"].read() == b"older"
         assert list(bucket.multipart_uploads.all()) == []
@@ -136,10 +136,10 @@ MISSING = [
 
 
 @pytest.mark.usefixtures("bucket")
-@pytest.mark.parametrize(("path", "told"), MISSING)
-async def test_missing_object_is_reported(path: str, told: str) -> None:
+@pytest.mark.parametrize(("path", "sentence"), MISSING)
+async def test_missing_object_is_reported(path: str, sentence: str) -> None:
     async with s3.open_store(PLACE) as store:
-        with pytest.raises(InputError, match=told) as caught:
+        with pytest.raises(InputError, match=sentence) as caught:
             await store.fetch("USERS", path)
     assert is_one_sentence(caught.value)
 
@@ -157,8 +157,8 @@ async def test_missing_permission_is_reported(
 ) -> None:
     bucket.put_object(Key="users.csv", Body=b"username\nada\n")
     iam = boto3.client("iam", region_name="us-east-1", endpoint_url=moto_url, **KEYS)
-    iam.create_user(UserName="nobody-in-s3")
-    key = iam.create_access_key(UserName="nobody-in-s3")["AccessKey"]
+    iam.create_user(UserName="stranger-in-s3")
+    key = iam.create_access_key(UserName="stranger-in-s3")["AccessKey"]
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", key["AccessKeyId"])
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", key["SecretAccessKey"])
     with monkeypatch.context() as patch:
@@ -197,7 +197,7 @@ async def test_aws_s_own_s3_is_not_asked_beside_a_foreign_cognito() -> None:
 
 @dataclass
 class Failing:
-    """S3 as it is on a bad day. It has one object, and keeps what is uploaded."""
+    """S3 on a bad day. It has one object, and keeps what is uploaded."""
 
     text: bytes = b""
     cut_after: int = 1 << 30  #: bytes of an answer, then the connection is gone
@@ -218,8 +218,8 @@ class Failing:
         etag = f'"{self.answers if self.changes else 0}"'
         if request.headers.get("If-Match", etag) != etag:
             return _error(412, "PreconditionFailed")
-        found = re.fullmatch(r"bytes=(\d+)-", request.headers.get("Range", ""))
-        begin = int(found[1]) if found and self.heeds_ranges else 0
+        match = re.fullmatch(r"bytes=(\d+)-", request.headers.get("Range", ""))
+        begin = int(match[1]) if match and self.heeds_ranges else 0
         rest = self.text[begin:]
         response = web.StreamResponse(
             status=206 if begin else 200,
@@ -322,13 +322,13 @@ async def test_object_that_changes_while_read_is_refused(
     assert is_one_sentence(caught.value)
 
 
-async def test_a_lost_answer_is_not_taken_for_somebody_else_s_object(
+async def test_lost_response_does_not_make_our_object_a_foreign_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     failing = Failing(lost=True)
     async with at(failing, monkeypatch) as store:
         await store.put("--report", "s3://bucket/r.csv", iter([b"mine"]), overwrite=False)
-    # The SDK asked again and was told that the object is there: it is ours.
+    # The SDK asked again and was answered that the object is there: it is ours.
     assert failing.completed_with == ["*", "*"]
     assert failing.written is not None
     assert b"mine" in failing.written
@@ -345,7 +345,7 @@ async def test_unsupported_condition_falls_back_to_a_check_before(
     assert failing.written is not None
 
 
-async def test_a_page_in_place_of_s3_is_told_in_one_sentence(
+async def test_page_in_place_of_s3_is_reported_in_one_sentence(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def page(_: web.Request) -> web.Response:
@@ -362,7 +362,7 @@ async def test_a_page_in_place_of_s3_is_told_in_one_sentence(
 
 
 @pytest.mark.parametrize(
-    ("code", "told"),
+    ("code", "sentence"),
     [
         ("AccessDenied", "may not be written: allow the credentials s3:PutObject."),
         ("InvalidDigest", "cannot be written: InvalidDigest; check the address, --region and S3's"),
@@ -370,13 +370,13 @@ async def test_a_page_in_place_of_s3_is_told_in_one_sentence(
     ],
 )
 async def test_failed_upload_leaves_nothing_and_is_reported(
-    monkeypatch: pytest.MonkeyPatch, code: str, told: str
+    monkeypatch: pytest.MonkeyPatch, code: str, sentence: str
 ) -> None:
     failing = Failing(refuses_parts=code)
     async with at(failing, monkeypatch) as store:
         with pytest.raises(ReportError) as caught:
             await store.put("--report", "s3://bucket/r.csv", iter([b"mine"]), overwrite=False)
-    assert f"--report s3://bucket/r.csv {told}" in str(caught.value)
+    assert f"--report s3://bucket/r.csv {sentence}" in str(caught.value)
     assert is_one_sentence(caught.value)
     assert (failing.written, failing.aborted) == (None, 1)
 

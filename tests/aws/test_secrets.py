@@ -44,18 +44,18 @@ def world(moto_url: str) -> World:
 
     cognito, vault, iam = client("cognito-idp"), client("secretsmanager"), client("iam")
     pool = cognito.create_user_pool(PoolName="shop")["UserPool"]["Id"]
-    made = [
+    instance = [
         cognito.create_user_pool_client(UserPoolId=pool, ClientName="web", GenerateSecret=secret)
         for secret in (True, False)
     ]
-    confidential, public = (answer["UserPoolClient"] for answer in made)
+    confidential, public = (answer["UserPoolClient"] for answer in instance)
     for name, text in STORED.items():
         vault.create_secret(Name=name, SecretString=text)
     vault.create_secret(Name="bytes", SecretBinary=b"s3cret")
     for name, text in PARAMETERS.items():
         client("ssm").put_parameter(Name=name, Value=text, Type="SecureString")
-    iam.create_user(UserName="nobody")
-    key = iam.create_access_key(UserName="nobody")["AccessKey"]
+    iam.create_user(UserName="stranger")
+    key = iam.create_access_key(UserName="stranger")["AccessKey"]
     return World(
         moto_url,
         pool,
@@ -154,7 +154,7 @@ async def test_stored_text_that_is_not_a_secret_is_refused_unseen(name: str) -> 
 
 
 @pytest.mark.usefixtures("credentials")
-async def test_stored_bytes_are_no_secret() -> None:
+async def test_stored_bytes_are_refused_as_a_secret() -> None:
     with pytest.raises(SettingsError, match="The secret bytes holds no text") as caught:
         await client_secret(from_vault("bytes"))
     assert is_one_sentence(caught.value)
@@ -229,7 +229,7 @@ async def test_page_in_place_of_the_app_client_is_one_sentence(world: World) -> 
 async def test_no_secret_gets_into_a_debug_log(
     world: World, all_is_logged: pytest.LogCaptureFixture
 ) -> None:
-    logging.getLogger("somebody").debug("is listening")
+    logging.getLogger("other").debug("is listening")
     assert await client_secret(from_cognito(world)) == world.secret
     assert await client_secret(from_vault("plain")) == "s3cret"
     log = all_is_logged.text

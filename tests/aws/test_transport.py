@@ -38,7 +38,7 @@ async def ask(sender: AwsSender, username: str) -> Reply:
 
 
 async def reply_to(data: bytes) -> Reply:
-    """What comes of a server that answers so."""
+    """Return the reply from a server that responds in this way."""
 
     async def serve(peer: Peer) -> None:
         await peer.heard()
@@ -53,7 +53,7 @@ async def reply_to(data: bytes) -> Reply:
 
 @pytest.mark.parametrize("body", [b"null", b"[]", b"[{}]", b"1", b'"sent"', b"true", b"1e999", b""])
 @pytest.mark.parametrize("status", ["200 OK", "400 Bad Request"])
-async def test_json_that_is_no_object_is_unreadable(body: bytes, status: str) -> None:
+async def test_json_other_than_an_object_is_unreadable(body: bytes, status: str) -> None:
     """A `200` with `null` ended the whole run: most of its rows were in no report."""
     reply = await reply_to(answer(body, status))
     assert judge(reply).reason is Reason.UNREADABLE_ANSWER
@@ -217,7 +217,7 @@ async def test_watch_of_a_new_connection_leaves_time_for_the_response() -> None:
 
 
 async def test_an_answer_on_an_idle_connection_is_not_used() -> None:
-    """Whoever came next was taken for answered, though nothing had been asked for them."""
+    """The next user counted as answered, although no request had been made for them."""
     connections = 0
     again = asyncio.Event()
 
@@ -296,5 +296,5 @@ def test_what_the_loop_has_not_read_is_seen(event: str) -> None:
 def idle_connection(sender: AwsSender) -> Any:
     """The one connection that aiohttp keeps for the next request."""
     kept_by: Any = sender._client._endpoint.http_session._session.connector
-    (((protocol, _),),) = (list(kept) for kept in kept_by._conns.values())
+    (((protocol, _),),) = (list(connections) for connections in kept_by._conns.values())
     return protocol

@@ -45,7 +45,7 @@ async def reply_from(url: str) -> Reply:
 
 
 async def through(proxy: bytes | str, monkeypatch: pytest.MonkeyPatch) -> Reply:
-    """What comes of a proxy that answers CONNECT so."""
+    """Return the reply through a proxy that responds to CONNECT in this way."""
 
     async def serve(peer: Peer) -> None:
         assert (await peer.heard()).startswith(b"CONNECT cognito.example:443")

@@ -43,7 +43,7 @@ def _keys(monkeypatch: pytest.MonkeyPatch) -> None:
 def counted(
     request: web.Request, calls: dict[float, float], throttles: dict[float, float]
 ) -> web.Response:
-    """What GetMetricData says of minutes, by their distance to NOON; in the SDK's protocol."""
+    """Return a response of GetMetricData by distances to NOON; in the SDK's protocol."""
     series = [
         (name, [datetime.fromtimestamp(NOON + at, UTC) for at in values], list(values.values()))
         for name, values in (("callcount", calls), ("throttlecount", throttles))
@@ -80,7 +80,7 @@ async def cloudwatch(monkeypatch: pytest.MonkeyPatch, instead: Handler) -> Async
 
 
 async def reported(until: Callable[[list[tuple[float, float]]], bool]) -> list[tuple[float, float]]:
-    """Watch until that is so of what was reported."""
+    """Watch until the condition holds for the reported values."""
     seen: list[tuple[float, float]] = []
     enough = anyio.Event()
 

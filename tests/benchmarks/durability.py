@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.durability [USERS]
 
-Each round serves the users at 1,000 requests a second with 64 workers, 20 ms away, twice:
+Each round serves the users at 1,000 requests per second with 64 workers, 20 ms away, twice:
 with the ledger as it is, and with one whose `synchronous` is OFF. Prints the medians.
 """
 
@@ -53,7 +53,7 @@ class Nowhere:
 
 
 async def serve(users: int, durable: bool) -> tuple[float, float]:
-    """Users a second, and seconds of CPU."""
+    """Return users per second, and seconds of CPU."""
     with (
         tempfile.TemporaryDirectory(dir=".") as folder,
         LedgerFile(Path(folder) / "ledger.sqlite3") as ledger,
@@ -82,16 +82,19 @@ async def serve(users: int, durable: bool) -> tuple[float, float]:
 
 def main() -> None:
     users = int(sys.argv[1]) if len(sys.argv) > 1 else 5000
-    found: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
+    rounds_by_durability: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
     for _ in range(ROUNDS):
-        for durable, results in found.items():
+        for durable, results in rounds_by_durability.items():
             result = anyio.run(serve, users, durable, backend_options={"use_uvloop": True})
             results.append(result)
-    speeds = {d: statistics.median(speed for speed, _ in rounds) for d, rounds in found.items()}
-    print(f"| ledger | users a second at {RATE:g}/s | microseconds of CPU a user |")
+    speeds = {
+        d: statistics.median(speed for speed, _ in rounds)
+        for d, rounds in rounds_by_durability.items()
+    }
+    print(f"| ledger | users per second at {RATE:g}/s | microseconds of CPU per user |")
     print("| --- | --- | --- |")
     for durable, name in ((False, "that does not sync"), (True, "as it is")):
-        cpu = statistics.median(c for _, c in found[durable]) / users * 1e6
+        cpu = statistics.median(c for _, c in rounds_by_durability[durable]) / users * 1e6
         print(f"| {name} | {speeds[durable]:.0f} | {cpu:.0f} |")
     print(f"Durability costs {100 * (1 - speeds[True] / speeds[False]):.1f} % of throughput.")
 

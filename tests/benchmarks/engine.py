@@ -1,4 +1,4 @@
-"""What a message costs: users a second of CPU, beside what people would write by hand.
+"""The cost of a message: users per second of CPU, beside what people would write by hand.
 
     python -m tests.benchmarks.engine [USERS] [ROUNDS]
 
@@ -10,10 +10,10 @@ seconds of CPU, user and system:
   - aioboto3, defaults, 32 at once
   - batch-resend run: CSV in, ledger and report on, 32 at once, no ceiling that it reaches
 
-"In all" is the whole process, from its start to its end. This program begins at 50 requests a
-second, as an unknown quota demands, and takes some twelve seconds to find out that there is no
-limit; slow seconds cost more CPU a request. "A further user" leaves that, and everybody's
-imports, out: the difference between a run over all users and one over half of them.
+"In all" is the whole process, from its start to its end. This program starts at 50 requests per
+second, as an unknown quota demands, and needs some twelve seconds to detect that there is no
+limit; slow seconds cost more CPU per request. "A further user" leaves that, and the imports of
+all clients, out: the difference between a run over all users and one over half of them.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ asyncio.run(main())
 
 
 class _Unlimited(asyncio.Protocol):
-    """Says yes to whatever comes, at once."""
+    """A server that accepts every request at once."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -100,7 +100,7 @@ async def _serve() -> None:
 
 
 def _cpu(arguments: list[str], environment: dict[str, str]) -> float:
-    """Seconds of CPU that a process took, from its start to its end."""
+    """Return the seconds of CPU of a process, from its start to its end."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(
         arguments,
@@ -170,15 +170,15 @@ def main() -> None:
     finally:
         server.kill()
     print(
-        "| client | users a second of CPU, in all | to the first | a further user | to the first |"
+        "| client | users per CPU second, in all | to the first | a further user | to the first |"
     )
     print("| --- | --- | --- | --- | --- |")
     first = next(iter(clients))
     for client in clients:
         cells = []
-        for found in (in_all, further):
-            speed = statistics.median(found[client])
-            cells += [f"{speed:.0f}", f"{speed / statistics.median(found[first]):.2f}"]
+        for speeds in (in_all, further):
+            speed = statistics.median(speeds[client])
+            cells += [f"{speed:.0f}", f"{speed / statistics.median(speeds[first]):.2f}"]
         print(f"| {client} | {' | '.join(cells)} |")
 
 

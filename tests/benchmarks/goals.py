@@ -27,7 +27,7 @@ UNTOLD = 1000.0  #: a ceiling that tells nothing of the quota
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What all scenarios of one evaluation share."""
+    """The settings that all scenarios of one evaluation share."""
 
     late: Late | None = LATE
     make: Callable[..., Paced] = Pace
@@ -59,7 +59,7 @@ def away(seed: int) -> float:
 
 
 def unknown(rate: float, users: int, latency: float | None, world: World, seed: int) -> Score:
-    """Time / the time of one who knows the quota and its bucket of one second."""
+    """Time / the time with the quota and its bucket of one second known."""
     latency = away(seed) if latency is None else latency
     quota = Quota(rate, burst=max(1.0, rate))
     concurrency = 64 if rate <= 120 else 256
@@ -89,7 +89,7 @@ def moving(rates: tuple[float, float, float], world: World, seed: int) -> Score:
 def live(
     style: Style,
     ceiling: float,
-    known: float | None,
+    quota: float | None,
     metric: Metric | None,
     world: World,
     seed: int,
@@ -97,7 +97,7 @@ def live(
     seconds: float = 300.0,
 ) -> Score:
     """Beside live calls (Poisson) on a quota of 50: the part of the rest that was taken."""
-    pace = world.make(ceiling, quota=known)
+    pace = world.make(ceiling, quota=quota)
     came = drive(
         pace, Quota(50, style=style), seconds=seconds, others=others, latency=away(seed),
         late=world.late, metric=metric, seed=seed,
@@ -107,44 +107,44 @@ def live(
 
 
 def bursts(
-    every: float, known: float | None, metric: Metric | None, world: World, seed: int
+    every: float, quota: float | None, metric: Metric | None, world: World, seed: int
 ) -> Score:
     """100 calls of others within half a second: the part of what they left."""
     burst = Burst(calls=100, lasts=0.5, every=every)
     came = drive(
-        world.make(UNTOLD, quota=known), Quota(50), seconds=300, burst=burst, latency=away(seed),
+        world.make(UNTOLD, quota=quota), Quota(50), seconds=300, burst=burst, latency=away(seed),
         late=world.late, metric=metric, seed=seed,
     )  # fmt: skip
     left = 50 * 300 - (came.others - came.others_throttled)
     return Score(came.accepted / left, came.throttled_part, came.others_throttled / came.others)
 
 
-def chance(part: float, ceiling: float, known: float | None, world: World, seed: int) -> Score:
+def chance(part: float, ceiling: float, quota: float | None, world: World, seed: int) -> Score:
     """Throttles at random, alone on the quota: the part of the ceiling that was used."""
     came = drive(
-        world.make(ceiling, quota=known), Quota(50), seconds=300, chance=part, latency=away(seed),
+        world.make(ceiling, quota=quota), Quota(50), seconds=300, chance=part, latency=away(seed),
         late=world.late, seed=seed,
     )  # fmt: skip
     return Score(came.accepted / (min(50, ceiling) * 300), came.throttled_part)
 
 
 def squeeze(
-    minutes: float, known: float | None, metric: Metric | None, world: World, seed: int
+    minutes: float, quota: float | None, metric: Metric | None, world: World, seed: int
 ) -> Score:
-    """Others take 45 of 50 for so long, then nothing: seconds until the pace is at 45."""
+    """Others take 45 of 50 for `minutes`, then nothing: seconds until the pace is at 45."""
     end = minutes * 60
     came = drive(
-        world.make(UNTOLD, quota=known), Quota(50), seconds=end + 120, latency=away(seed),
+        world.make(UNTOLD, quota=quota), Quota(50), seconds=end + 120, latency=away(seed),
         others=lambda now: 45.0 if now < end else 0.0, late=world.late, metric=metric, seed=seed,
     )  # fmt: skip
     back = next((at for at, rate in came.rates if at > end and rate >= 44.5), end + 120)
     return Score(back - end, came.throttled_part, came.others_throttled / came.others)
 
 
-def shared(style: Style, apart: float, known: float | None, world: World, seed: int) -> Score:
+def shared(style: Style, apart: float, quota: float | None, world: World, seed: int) -> Score:
     """Three processes on a quota of 50, the next started `apart` later: Jain's index."""
     lab = Lab(Quota(50, style=style), latency=away(seed), late=world.late, seed=seed)
-    paces = [world.make(UNTOLD, quota=known) for _ in range(3)]
+    paces = [world.make(UNTOLD, quota=quota) for _ in range(3)]
     came = lab.run(paces, seconds=300 + 2 * apart, apart=apart)
     all_are_there = 2 * apart
     taken = [sum(at > all_are_there for at in one.accepted_at) for one in came]
@@ -154,7 +154,7 @@ def shared(style: Style, apart: float, known: float | None, world: World, seed: 
     return Score(index, throttled / (throttled + accepted), 1 - sum(taken) / (50 * 300))
 
 
-def told(style: Style, world: World, seed: int) -> Score:
+def fixed_rate(style: Style, world: World, seed: int) -> Score:
     """`--rate 50` on a quota of 50: time / ideal."""
     latency = away(seed)
     pace = world.make(50.0, quota=50.0)
@@ -172,7 +172,7 @@ LYING = {
 
 
 def goals() -> Iterator[Goal]:
-    """All of them, in the order of the report."""
+    """Yield all goals, in the order of the report."""
     yield Goal("unknown 30/s, 900 users", partial(unknown, 30, 900, None), "1.015 (1.04), 0.5 %")
     yield Goal("unknown 30/s, 900 users, 300 ms", partial(unknown, 30, 900, 0.3), "1.03, 1.4 %")
     for rate, aim in (
@@ -219,14 +219,14 @@ def goals() -> Iterator[Goal]:
     yield Goal("squeeze of 10 min, both known: seconds", partial(squeeze, 10, 50.0, METRIC), "",
                seeds=4)  # fmt: skip
     for style in Style:
-        for known in (None, 50.0):
-            name = f"three share, {style.value}, quota {'known' if known else 'unknown'}"
-            yield Goal(name, partial(shared, style, 0.0, known), "0.95, 1 %", True)
+        for quota in (None, 50.0):
+            name = f"three share, {style.value}, quota {'quota' if quota else 'unknown'}"
+            yield Goal(name, partial(shared, style, 0.0, quota), "0.95, 1 %", True)
     yield Goal(
         "three share, a minute apart", partial(shared, bucket, 60.0, None), "0.95, 1 %", True
     )
     for style in Style:
-        yield Goal(f"told 50, {style.value}", partial(told, style))
+        yield Goal(f"rate 50, {style.value}", partial(fixed_rate, style))
 
 
 def evaluate(
@@ -259,12 +259,12 @@ def main() -> None:
     parser.add_argument("word", nargs="?", default="")
     parser.add_argument("--punctual", action="store_true", help="on a machine without lateness")
     parser.add_argument("--held-out", action="store_true", help="the seeds nothing was tuned on")
-    given = parser.parse_args()
-    world = World(late=None if given.punctual else LATE)
+    arguments = parser.parse_args()
+    world = World(late=None if arguments.punctual else LATE)
     print("| goal | reached | own throttled | others' throttled (shared: unused) | aim |")
     print("| --- | --- | --- | --- | --- |")
-    chosen = [goal for goal in goals() if given.word in goal.name]
-    for goal, scores in evaluate(chosen, world, HELD_OUT if given.held_out else TUNED):
+    chosen = [goal for goal in goals() if arguments.word in goal.name]
+    for goal, scores in evaluate(chosen, world, HELD_OUT if arguments.held_out else TUNED):
         print(row(goal, scores), flush=True)
 
 

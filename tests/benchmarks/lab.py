@@ -5,7 +5,7 @@ controllers can be compared over many quotas, latencies, bursts and enforcement 
 
 A real machine is not punctual: timers wake late, the intent is committed between the slot and
 the request, responses wait to be handled, and a network's delays vary. `Late` is that
-lateness. Whoever compares paces without it compares them on a machine that does not exist.
+lateness. Without it, paces are compared on a machine that does not exist.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MINUTE = 60
 
 
 class Paced(Protocol):
-    """What a controller must be able to do; `batch_resend.job.pacing.Pace` does."""
+    """The protocol of a controller; `batch_resend.job.pacing.Pace` has it."""
 
     @property
     def rate(self) -> float: ...
@@ -52,7 +52,7 @@ class Burst:
     every: float
 
     def moments(self, start: float) -> Iterator[float]:
-        """When the calls of one burst come."""
+        """Return the times of the calls of one burst."""
         return (start + n * self.lasts / self.calls for n in range(self.calls))
 
 
@@ -99,7 +99,7 @@ Others = float | Callable[[float], float]
 
 @dataclass
 class Drive:
-    """What came of it. `left_at` are the times of all requests, `rates` of all responses."""
+    """The result. `left_at` are the times of all requests, `rates` of all responses."""
 
     seconds: float = 0.0
     accepted: int = 0
@@ -148,7 +148,7 @@ def drive(
     metric: Metric | None = None,
     seed: int = 0,
 ) -> Drive:
-    """Serve so many users, or for so long.
+    """Serve a number of users, or for a time.
 
     `others` (so many per second, Poisson) or those of a `burst` draw from the quota too, and
     of our requests `chance` are throttled for no reason. Each way takes half of `latency`
@@ -181,7 +181,7 @@ class Lab:
         self._rng = random.Random(seed)
         self._metric, self._rng_of_metric = metric, random.Random(seed + 1)
         self._calls: Counter[int] = Counter()  # accepted in each minute, by its number
-        self._told: set[int] = set()  # minutes whose value was handed over, or never comes
+        self._delivered: set[int] = set()  # minutes whose value was handed over, or never comes
         self._order = itertools.count()
         self._events: list[tuple[float, int, str, int, float]] = []
         self._clients: list[_Client] = []
@@ -307,14 +307,14 @@ class Lab:
             yield minute, max(0, round(calls))
 
     def _tell(self, metric: Metric, now: float) -> None:
-        """Hand over what was published by now: to each process, as each would ask."""
+        """Deliver the published values: to each process, when it would request them."""
         for minute in sorted(self._calls):
             end = (minute + 1) * MINUTE
-            if minute in self._told or end > min(metric.until, now - metric.delay[0]):
+            if minute in self._delivered or end > min(metric.until, now - metric.delay[0]):
                 continue
             if end > now - self._rng_of_metric.uniform(*metric.delay):
                 continue
-            self._told.add(minute)
+            self._delivered.add(minute)
             if self._rng_of_metric.random() >= metric.gaps:
                 for client in self._clients:
                     client.pace.used(minute * MINUTE, self._calls[minute] * metric.factor)  # type: ignore[attr-defined]

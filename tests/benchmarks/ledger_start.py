@@ -30,7 +30,7 @@ _TOGETHER = 1000
 
 
 def fill(path: Path, messages: int) -> None:
-    """Let a run send to so many."""
+    """Send to a number of users."""
     with LedgerFile(path) as ledger:
         ledger.begin(NOW)
         for start in range(0, messages, _TOGETHER):
@@ -41,7 +41,7 @@ def fill(path: Path, messages: int) -> None:
 
 
 def opened(path: Path) -> float:
-    """Seconds to open it."""
+    """Return the seconds to open it."""
     file = LedgerFile(path)
     start = time.perf_counter()
     file.__enter__()
@@ -51,7 +51,7 @@ def opened(path: Path) -> float:
 
 
 def opened_with(path: Path, check: str) -> float:
-    """Seconds to open it with a check of SQLite's in place of the checksums."""
+    """Return the seconds to open it with a check of SQLite's in place of the checksums."""
     real, sums = LedgerFile._check, sums_of(path).read_bytes()
     with (
         mock.patch.object(LedgerFile, "_check", lambda file, db, _: real(file, db, check)),
@@ -63,7 +63,7 @@ def opened_with(path: Path, check: str) -> float:
 
 
 def dry_run(folder: Path, path: Path, messages: int) -> float:
-    """Seconds that a dry run takes whose users all stand in the ledger."""
+    """Return the seconds of a dry run whose users are all in the ledger."""
     users = folder / "users.csv"
     users.write_text(
         "username\n" + "".join(f"user{n}@example.com\n" for n in range(messages)), "utf-8"

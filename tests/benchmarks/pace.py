@@ -40,14 +40,14 @@ CONTROLLERS: dict[str, Callable[[], Paced]] = {
     "batch-resend": untold,
 }
 
-QUOTAS = (5, 15, 30, 50, 120)  #: requests a second
+QUOTAS = (5, 15, 30, 50, 120)  #: requests per second
 LATENCIES = (0.02, 0.06, 0.2)  #: seconds, there and back
 BURSTS = (0.1, 0.5, 1.0, 5.0)  #: seconds' worth, of a token bucket
 MINUTE = 60.0  #: seconds that the users of the comparison take at best
 
 
 def ideal(quota: Quota, users: int, latency: float) -> float:
-    """Seconds in which nobody could do better, who knew the quota and how it is enforced."""
+    """The minimum number of seconds, with the quota and its enforcement known."""
     rate = quota.rate_at(0.0)
     if quota.style is Style.TOKEN_BUCKET:
         return max(0.0, users - (rate if quota.burst is None else quota.burst)) / rate + latency
@@ -56,21 +56,21 @@ def ideal(quota: Quota, users: int, latency: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What is compared: time over the ideal time, and the part of requests throttled."""
+    """The measures: time over the ideal time, and the part of requests throttled."""
 
     ratio: float
     throttled: float
 
 
 def unknown_quota(make: Callable[[], Paced], latency: float, seed: int = 0) -> Score:
-    """900 users against 30 a second and a burst of 30, not told."""
+    """900 users against an unknown quota of 30 per second and a burst of 30."""
     quota = Quota(30, burst=30)
     came = serve(make(), quota, 900, latency, seed)
     return Score(came.seconds / ideal(quota, 900, latency), came.throttled_part)
 
 
 def moving_quota(make: Callable[[], Paced], latency: float, before: float) -> Score:
-    """40, 15, 60 a second, a minute each; the run began so many seconds `before` that."""
+    """40, 15, 60 per second, a minute each; the run began `before` seconds earlier."""
     steps = ((60.0 + before, 40.0), (120.0 + before, 15.0), (180.0 + before, 60.0))
 
     def rate(now: float) -> float:
@@ -84,7 +84,7 @@ def moving_quota(make: Callable[[], Paced], latency: float, before: float) -> Sc
 def beside_live_traffic(
     make: Callable[[], Paced], seed: int, style: Style = Style.TOKEN_BUCKET
 ) -> Score:
-    """35 a second of others (Poisson) on a quota of 50: the part of what is left that was
+    """35 per second of others (Poisson) on a quota of 50: the part of what is left that was
     taken, and the part of the others' calls that was throttled."""
     came = drive(make(), Quota(50, style=style), seconds=300, others=35, seed=seed)
     return Score(came.accepted / (15 * 300), came.others_throttled / came.others)
@@ -99,7 +99,7 @@ def beside_bursts(make: Callable[[], Paced], every: float, seed: int) -> Score:
     return Score(came.accepted / left, came.throttled_part)
 
 
-def told(style: Style, latency: float) -> Score:
+def fixed_rate(style: Style, latency: float) -> Score:
     """`--rate 50` on a quota of 50."""
     came = drive(Pace(50), Quota(50, style=style), users=3000, latency=latency)
     return Score((came.seconds - latency) / (2999 / 50), came.throttled_part)
@@ -136,11 +136,11 @@ def compare(make: Callable[[], Paced], style: Style) -> list[tuple[Quota, float,
 
 
 def goals() -> None:
-    """Print what is reached of each goal: the median, and the worst in brackets."""
+    """Print the result for each goal: the median, and the worst in brackets."""
     print("| goal | reached: median (worst) | throttled: median (worst) |\n| --- | --- | --- |")
     latencies = (0.02, 0.04, 0.06, 0.08, 0.1, 0.15, 0.2, 0.3)
     row(
-        "900 users, quota 30/s and burst 30, not told: time ÷ ideal",
+        "900 users, quota 30/s and burst 30, quota not known: time ÷ ideal",
         [unknown_quota(untold, latency, seed) for latency in latencies for seed in range(3)],
     )
     row(
@@ -173,7 +173,7 @@ def goals() -> None:
     for style in Style:
         row(
             f"`--rate 50`, {name_of(style)} of 50/s: time ÷ ideal",
-            [told(style, latency) for latency in latencies],
+            [fixed_rate(style, latency) for latency in latencies],
         )
 
 
@@ -227,7 +227,7 @@ def draw(path: Path) -> None:
         axis.set(
             title=f"{name}: {came.accepted / 6900:.0%} of the quota used, "
             f"{came.throttled_part:.1%} of requests throttled",
-            ylabel="requests a second",
+            ylabel="requests per second",
             ylim=(0, 120),
         )
     axes[0].legend(loc="upper left")
@@ -245,7 +245,7 @@ def over_http() -> None:
     """Print the medians of three runs in real time, the two clients in turn."""
     from tests.benchmarks.pace_over_http import Run, the_program, the_sdk
 
-    unknown, known, latency = Quota(30, burst=30), Quota(50, burst=50), 0.06
+    unknown, ample, latency = Quota(30, burst=30), Quota(50, burst=50), 0.06
     best = ideal(unknown, 900, latency)
     sides: dict[str, tuple[float, list[Run]]] = {
         "`--rate 1000`, 900 users, quota 30/s": (best, []),
@@ -256,7 +256,7 @@ def over_http() -> None:
     for _ in range(3):
         first.append(the_program(unknown, 900, latency, UNTOLD))
         second.append(the_sdk(unknown, 900, latency))
-        third.append(the_program(known, 900, latency, 50))
+        third.append(the_program(ample, 900, latency, 50))
     print("| over HTTP, 60 ms away | seconds | ÷ ideal | throttled | users failed |")
     print("| --- | --- | --- | --- | --- |")
     for name, (ideally, runs) in sides.items():
@@ -270,11 +270,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.pace")
     parser.add_argument("--draw", type=Path, metavar="PATH", help="draw the picture there (SVG)")
     parser.add_argument("--real", action="store_true", help="in real time, over HTTP")
-    given = parser.parse_args()
-    if given.real:
+    arguments = parser.parse_args()
+    if arguments.real:
         over_http()
-    elif given.draw:
-        draw(given.draw)
+    elif arguments.draw:
+        draw(arguments.draw)
     else:
         goals()
         print()

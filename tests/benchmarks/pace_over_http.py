@@ -40,7 +40,7 @@ class Run:
 
 
 def the_program(quota: Quota, users: int, latency: float, rate: float) -> Run:
-    """`batch-resend run` with `--rate`; the seconds are the run's own."""
+    """Run `batch-resend run` with `--rate`; the seconds are the run's own."""
     with serving(quota, latency) as url, tempfile.TemporaryDirectory() as folder:
         names = Path(folder) / "users.csv"
         names.write_text("username\n" + "".join(f"user{n}@example.com\n" for n in range(users)))
@@ -64,7 +64,7 @@ def the_program(quota: Quota, users: int, latency: float, rate: float) -> Run:
 
 
 def the_sdk(quota: Quota, users: int, latency: float) -> Run:
-    """boto3 in adaptive mode, 32 threads, ten attempts a user."""
+    """Run boto3 in adaptive mode, 32 threads, ten attempts per user."""
     import boto3
     import botocore
     from botocore.config import Config

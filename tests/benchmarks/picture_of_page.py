@@ -1,6 +1,6 @@
 """The README's picture of the page: redrawn by `python -m tests.benchmarks.picture_of_page`.
 
-A simulated run of made-up users, some of whom fail; then its page in Chromium, from the top
+A simulated run of made-up users, of which some fail; then its page in Chromium, from the top
 down to the reasons.
 """
 
@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def users(count: int) -> list[str]:
-    """Made-up names, the same each time."""
+    """Return made-up names, the same each time."""
     rng = random.Random(7)
     kinds = [kind for kind, n in KINDS.items() for _ in range(n)]
     kinds += [""] * (count - len(kinds))

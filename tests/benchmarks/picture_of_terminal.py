@@ -30,7 +30,7 @@ KINDS = ("missing", "missing", "missing", "tired", "undeliverable", "lost")
 
 
 class Photographer:
-    """Prints the plan and, once, the frame; then stops the run."""
+    """A console that prints the plan and, once, the frame; then it stops the run."""
 
     def __init__(self, stops: Stops) -> None:
         self.console = Console(record=True, width=80, file=io.StringIO(), force_terminal=True)

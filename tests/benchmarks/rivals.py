@@ -16,7 +16,7 @@ from batch_resend.job.pace import DEFAULT_QUOTA
 
 
 class Fixed:
-    """Cognito's default quota, whatever comes back."""
+    """Cognito's default quota, whatever the response."""
 
     concurrency = 64
 
@@ -38,7 +38,7 @@ class Fixed:
 
 
 class Aimd(Fixed):
-    """Additive increase (one a second, each second), multiplicative decrease (half), as in TCP."""
+    """Additive increase (one per second, each second), multiplicative decrease (half), like TCP."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class SdkAdaptive:
     """The SDK's adaptive mode: CUBIC and a token bucket, in botocore's own classes.
 
     Its rate control alone. The SDK also sleeps before it tries again, and gives a user up
-    after a few attempts; here nobody is given up.
+    after a few attempts; here no user is given up.
     """
 
     concurrency = 32  #: one a thread

@@ -28,7 +28,7 @@ def _child(arguments: list[str]) -> int:
 
 
 def measure(rows: int, *more: str) -> tuple[float, float, float]:
-    """Seconds, seconds of CPU, and the peak of memory in MB."""
+    """Return seconds, seconds of CPU, and the peak of memory in MB."""
     with tempfile.TemporaryDirectory(dir=".", prefix=".rows-") as name:
         folder = Path(name)
         with (folder / "users.csv").open("w") as file:

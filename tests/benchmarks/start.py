@@ -21,14 +21,14 @@ _PROGRAM = [sys.executable, "-m", "batch_resend"]
 
 
 def ended(arguments: list[str]) -> float:
-    """Seconds that a process took."""
+    """Return the seconds that a process took."""
     start = time.perf_counter()
     subprocess.run(arguments, check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - start
 
 
 def first_request(folder: Path) -> float:
-    """Seconds from the start of a run to the first byte of its first request."""
+    """Return the seconds from the start of a run to the first byte of its first request."""
     (folder / "users.csv").write_text("username\nmia@example.com\nnoah@example.com\n")
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}"

@@ -15,7 +15,7 @@ COUNT, PAGE = 1_000_000, 1000
 
 
 def main() -> None:
-    """Print what each step takes."""
+    """Print the duration of each step."""
     before = _peak()
     with Spool() as spool:
         began = time.perf_counter()

@@ -35,9 +35,9 @@ POOL = "us-east-1_Simulated"
 KEYS = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
 
 
-def simulated(**given: Any) -> Cognito:
-    client = given.pop("client", Client(CLIENT))
-    return Cognito(client=client, settings=PoolSettings(POOL, **given))
+def simulated(**changes: Any) -> Cognito:
+    client = changes.pop("client", Client(CLIENT))
+    return Cognito(client=client, settings=PoolSettings(POOL, **changes))
 
 
 def options(url: str) -> tuple[str, ...]:
@@ -70,15 +70,15 @@ def test_check_lists_findings_and_requests_no_code(
 ) -> None:
     cognito = simulated()
     with serving(elsewhere, cognito) as url:
-        told = program("check", *options(url), "--strict", env=KEYS)
+        done = program("check", *options(url), "--strict", env=KEYS)
         lenient = program("check", *options(url), env=KEYS)
-    assert (told.code, told.err) == (1, "")
-    assert (lenient.code, lenient.out) == (0, told.out)
-    first, *_, last = told.out.splitlines()
+    assert (done.code, done.err) == (1, "")
+    assert (lenient.code, lenient.out) == (0, done.out)
+    first, *_, last = done.out.splitlines()
     assert first == f"ok       Pool {POOL} exists, with about 0 users."
     assert last == "Ready to run, with 2 warnings."
-    assert "ok       App client simulatedclient belongs to the pool." in told.out
-    assert all(len(line) <= 80 for line in told.out.splitlines())
+    assert "ok       App client simulatedclient belongs to the pool." in done.out
+    assert all(len(line) <= 80 for line in done.out.splitlines())
     assert cognito.requests == 0
     assert list(program.folder.glob("state/**/*")) == []
 
@@ -88,14 +88,14 @@ def test_check_json_is_one_object_with_the_row_count(
 ) -> None:
     users = program.users(numbered(12))
     with serving(elsewhere, simulated(mail_quota=50)) as url:
-        told = program("check", users, *options(url), "--json", "--rate", "10", env=KEYS)
-    assert told.code == 0
-    found = json.loads(told.out)
-    assert (found["users"], found["users_are_counted"]) == (12, True)
-    assert (found["rate"], found["seconds"]) == (10.0, 1.1)
-    assert (found["region"], found["endpoint"]) == ("us-east-1", url)
-    assert found["exit_code"] == 0
-    assert [f["level"] for f in found["findings"] if f["about"] == "mail quota"] == ["ok"]
+        done = program("check", users, *options(url), "--json", "--rate", "10", env=KEYS)
+    assert done.code == 0
+    content = json.loads(done.out)
+    assert (content["users"], content["users_are_counted"]) == (12, True)
+    assert (content["rate"], content["seconds"]) == (10.0, 1.1)
+    assert (content["region"], content["endpoint"]) == ("us-east-1", url)
+    assert content["exit_code"] == 0
+    assert [f["level"] for f in content["findings"] if f["about"] == "mail quota"] == ["ok"]
 
 
 def small(**answers: Any) -> SmallAws:
@@ -112,12 +112,12 @@ def test_a_check_of_all_services_finds_quota_account_and_sandbox(
     secret.write_text("9example87654321\n")
     secret.chmod(0o600)
     with serving_aws(elsewhere, small()) as url:
-        told = program(
+        done = program(
             "check", *AT_SMALL, "--endpoint-url", url, "--client-secret-file", "secret",
             env=KEYS | {"AWS_ENDPOINT_URL": url},
         )  # fmt: skip
-    assert told.code == 0, told.err
-    said = " ".join(told.out.split())
+    assert done.code == 0, done.err
+    said = " ".join(done.out.split())
     for sentence in (
         "ok The credentials belong to account 123456789012.",
         "ok The client secret matches.",
@@ -128,16 +128,16 @@ def test_a_check_of_all_services_finds_quota_account_and_sandbox(
         "ok Other traffic peaked at 10 per second in the last hour.",
     ):
         assert sentence in said
-    assert "9example87654321" not in told.out + told.err
+    assert "9example87654321" not in done.out + done.err
 
 
 def test_a_stop_exits_4(program: Program, elsewhere: BlockingPortal) -> None:
     with serving(elsewhere, simulated(auto_verified=())) as url:
-        told = program("check", *options(url), env=KEYS)
+        done = program("check", *options(url), env=KEYS)
         other = program("check", *options(url), "--client-id", "nosuchclient", env=KEYS)
-    assert (told.code, other.code) == (4, 4)
-    assert "stop     Automatic verification is off" in told.out
-    assert told.out.splitlines()[-1] == "The run cannot start: 1 blocking problem."
+    assert (done.code, other.code) == (4, 4)
+    assert "stop     Automatic verification is off" in done.out
+    assert done.out.splitlines()[-1] == "The run cannot start: 1 blocking problem."
     assert "stop     The pool has no app client nosuchclient" in other.out
 
 
@@ -145,10 +145,10 @@ def test_check_without_credentials_warns_and_exits_0(
     program: Program, elsewhere: BlockingPortal
 ) -> None:
     with serving(elsewhere, simulated()) as url:
-        told = program("check", *options(url))
+        done = program("check", *options(url))
         strict = program("check", *options(url), "--strict")
-    assert (told.code, strict.code) == (0, 1)
-    assert "no valid AWS credentials" in " ".join(told.out.split())
+    assert (done.code, strict.code) == (0, 1)
+    assert "no valid AWS credentials" in " ".join(done.out.split())
 
 
 @pytest.mark.parametrize(
@@ -164,9 +164,9 @@ def test_check_without_credentials_warns_and_exits_0(
 def test_a_check_that_makes_no_sense_is_refused_in_one_sentence(
     program: Program, arguments: tuple[str, ...], code: int, sentence: str
 ) -> None:
-    told = program("check", *arguments)
-    assert (told.code, told.out, len(told.err.splitlines())) == (code, "", 1)
-    assert sentence in told.errors[0]
+    done = program("check", *arguments)
+    assert (done.code, done.out, len(done.err.splitlines())) == (code, "", 1)
+    assert sentence in done.errors[0]
 
 
 # -- the same inside a run -----------------------------------------------------------
@@ -183,10 +183,10 @@ def test_stop_finding_ends_a_run_before_any_request(
         (simulated(client=secret), [], "The app client has a secret, and none was passed"),
     ):
         with serving(elsewhere, cognito) as url:
-            told = program("run", users, *as_run(url), *more, env=KEYS)
-        assert (told.code, len(told.errors)) == (4, 1)
-        assert sentence in told.errors[0]
-        assert told.errors[0].endswith("No messages were sent.")
+            done = program("run", users, *as_run(url), *more, env=KEYS)
+        assert (done.code, len(done.errors)) == (4, 1)
+        assert sentence in done.errors[0]
+        assert done.errors[0].endswith("No messages were sent.")
         assert cognito.requests == 0
         assert not (program.folder / "report.csv").exists()
         summary = program.summary()
@@ -200,13 +200,13 @@ def test_run_shows_warnings_and_weaknesses_at_the_end(
     users = program.users(numbered(60))
     cognito = simulated(client=Client(CLIENT, prevent_user_existence_errors=True), mail_quota=50)
     with serving(elsewhere, cognito) as url:
-        told = program("run", users, *as_run(url), "--max-sent", "3", env=KEYS)
-    assert told.code == 3
-    assert "Check: The app client hides unknown users" in told.err
-    assert "Check: Cognito's own sender sends 50 mails per day" in told.err
-    assert "  Will send       60 codes by mail\n" in told.err
-    assert "(limited by the mail quota of 50 per day). This" in " ".join(told.err.split())
-    assert "so `sent` may include names that do not exist" in told.err
+        done = program("run", users, *as_run(url), "--max-sent", "3", env=KEYS)
+    assert done.code == 3
+    assert "Check: The app client hides unknown users" in done.err
+    assert "Check: Cognito's own sender sends 50 mails per day" in done.err
+    assert "  Will send       60 codes by mail\n" in done.err
+    assert "(limited by the mail quota of 50 per day). This" in " ".join(done.err.split())
+    assert "so `sent` may include names that do not exist" in done.err
     assert program.summary()["existence_hidden"] is True
     assert sum(cognito.deliveries.values()) == 3
 
@@ -219,14 +219,14 @@ def test_the_pace_is_the_share_of_the_quota_that_is_found(
     client = {"UserPoolClient": {"ClientId": SMALL_CLIENT}}
     with serving_aws(elsewhere, small(DescribeUserPoolClient=client)) as url:
         env = KEYS | {"AWS_ENDPOINT_URL": url}
-        told = program(*dry, "--endpoint-url", url, "--share", "0.25", env=env)
+        done = program(*dry, "--endpoint-url", url, "--share", "0.25", env=env)
         fixed = program(*dry, "--endpoint-url", url, "--rate", "7", "--overwrite", env=env)
-    assert told.code == fixed.code == 0, told.err
-    assert "At 30/s alone it would take 2.0 s." in told.err
+    assert done.code == fixed.code == 0, done.err
+    assert "At 30/s alone it would take 2.0 s." in done.err
     assert "At 7/s alone it would take 8.4 s." in fixed.err
     assert (program.summary()["quota"], program.summary()["account"]) == (120.0, "123456789012")
-    assert "account 123456789012, eu-west-1, http://127.0.0.1" in " ".join(told.err.split())
-    assert "up to $1.20 in monthly active users (Plus, $0.02 each" in " ".join(told.err.split())
+    assert "account 123456789012, eu-west-1, http://127.0.0.1" in " ".join(done.err.split())
+    assert "up to $1.20 in monthly active users (Plus, $0.02 each" in " ".join(done.err.split())
 
 
 def test_services_that_are_silent_or_refuse_do_not_harm_a_run(
@@ -240,22 +240,22 @@ def test_services_that_are_silent_or_refuse_do_not_harm_a_run(
         serving_aws(elsewhere, SmallAws(instead=hang)) as silent,
     ):
         env = {f"AWS_ENDPOINT_URL_{name}": silent for name in ("STS", "SESV2", "CLOUDWATCH")}
-        told = program(
+        done = program(
             "run", users, *as_run(url), env=KEYS | env | {
                 "AWS_ENDPOINT_URL_SERVICE_QUOTAS": "http://127.0.0.1:1"
             },
         )  # fmt: skip
-    assert told.code == 0, told.err
+    assert done.code == 0, done.err
     assert cognito.deliveries == once(numbered(20))
-    assert "Check: Could not determine the account; no answer in time." in told.err
-    assert "Check: Could not determine the quota (cannot be reached)" in told.err
+    assert "Check: Could not determine the account; no answer in time." in done.err
+    assert "Check: Could not determine the quota (cannot be reached)" in done.err
 
 
 def test_a_check_of_an_endpoint_that_is_not_there_is_a_stop(program: Program) -> None:
-    told = program("check", *AT_SMALL, "--endpoint-url", "http://127.0.0.1:1", env=KEYS)
-    assert told.code == 4
-    assert "stop     Cognito cannot be reached at http://127.0.0.1:1" in told.out
-    assert "the pool's settings" not in told.out
+    done = program("check", *AT_SMALL, "--endpoint-url", "http://127.0.0.1:1", env=KEYS)
+    assert done.code == 4
+    assert "stop     Cognito cannot be reached at http://127.0.0.1:1" in done.out
+    assert "the pool's settings" not in done.out
 
 
 def test_ctrl_c_while_aws_is_silent_ends_at_once(
@@ -270,9 +270,9 @@ def test_ctrl_c_while_aws_is_silent_ends_at_once(
         )  # fmt: skip
         until(lambda: len(silent.asked) >= 5, process)
         process.send_signal(signal.SIGINT)
-        told = ended(process)
-    assert told.code == 130
-    assert "No messages were sent." in told.err
+        done = ended(process)
+    assert done.code == 130
+    assert "No messages were sent." in done.err
     assert not (program.folder / "report.csv").exists()
 
 
@@ -282,10 +282,10 @@ def test_a_csv_run_without_credentials_goes_on_unchecked(
     users = program.users(numbered(3))
     cognito = simulated()
     with serving(elsewhere, cognito) as url:
-        told = program("run", users, *as_run(url))
-    assert told.code == 0, told.err
+        done = program("run", users, *as_run(url))
+    assert done.code == 0, done.err
     assert cognito.deliveries == once(numbered(3))
-    assert told.err.count("Check: ") == 2  # no credentials, and another endpoint
+    assert done.err.count("Check: ") == 2  # no credentials, and another endpoint
 
 
 def test_unreadable_input_is_reported_instead_of_the_check(
@@ -293,9 +293,9 @@ def test_unreadable_input_is_reported_instead_of_the_check(
 ) -> None:
     (program.folder / "users.csv").write_text("username,locale\nada,de\nbob,en,\x00\n")
     with serving(elsewhere, simulated(auto_verified=())) as url:
-        told = program("run", "users.csv", *as_run(url), env=KEYS)
-    assert (told.code, len(told.errors)) == (2, 1)
-    assert "users.csv" in told.errors[0]
+        done = program("run", "users.csv", *as_run(url), env=KEYS)
+    assert (done.code, len(done.errors)) == (2, 1)
+    assert "users.csv" in done.errors[0]
 
 
 def test_above_a_thousand_users_the_number_is_typed(

@@ -1,4 +1,4 @@
-"""`--config`, `--pool` and `config show`: who beats whom, and what is said of what is wrong."""
+"""`--config`, `--pool` and `config show`: the precedence, and the messages for mistakes."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ client-id = "another"
 
 @pytest.fixture
 def program(tmp_path: Path) -> Any:
-    made = Program(tmp_path)
+    instance = Program(tmp_path)
     (tmp_path / "my.toml").write_text(FILE)
-    made.users([f"user{n}" for n in range(5)])
-    yield made
-    made.end()
+    instance.users([f"user{n}" for n in range(5)])
+    yield instance
+    instance.end()
 
 
 def shown(ended: Ended) -> dict[str, tuple[Any, str, str | None]]:
     assert (ended.code, ended.err) == (0, "")
-    told = json.loads(ended.out)
-    assert told["schema"] == 1
+    content = json.loads(ended.out)
+    assert content["schema"] == 1
     return {
         name: (entry["value"], entry["origin"], entry["where"])
-        for name, entry in told["settings"].items()
+        for name, entry in content["settings"].items()
     }
 
 
@@ -50,7 +50,7 @@ def test_flag_beats_variable_beats_file_beats_default(
     program: Program,
 ) -> None:
     env = {"BATCH_RESEND_LIMIT": "3", "BATCH_RESEND_SHARE": "0.1", "BATCH_RESEND_DRY_RUN": "0"}
-    found = shown(
+    result = shown(
         program(
             *("config", "show", "users.csv", "--config", "my.toml", "--pool", "shop"),
             *("--limit", "4", "--json", "-q"),
@@ -58,16 +58,16 @@ def test_flag_beats_variable_beats_file_beats_default(
         )
     )
     pool = "my.toml [pools.shop]"
-    assert found["users"] == ("users.csv", "flag", None)
-    assert found["limit"] == (4, "flag", None)
-    assert found["quiet"] == (True, "flag", None)
-    assert found["share"] == (0.1, "variable", "BATCH_RESEND_SHARE")
-    assert found["dry-run"] == (False, "variable", "BATCH_RESEND_DRY_RUN")
-    assert found["client-id"] == ("ofthefile", "file", pool)
-    assert found["metadata"] == (["locale=@locale", "from=file"], "file", pool)
-    assert found["timeout"] == ("3s", "file", "my.toml")
-    assert found["max-sends"] == (1, "default", None)
-    assert found["client-secret"] == (None, "default", None)
+    assert result["users"] == ("users.csv", "flag", None)
+    assert result["limit"] == (4, "flag", None)
+    assert result["quiet"] == (True, "flag", None)
+    assert result["share"] == (0.1, "variable", "BATCH_RESEND_SHARE")
+    assert result["dry-run"] == (False, "variable", "BATCH_RESEND_DRY_RUN")
+    assert result["client-id"] == ("ofthefile", "file", pool)
+    assert result["metadata"] == (["locale=@locale", "from=file"], "file", pool)
+    assert result["timeout"] == ("3s", "file", "my.toml")
+    assert result["max-sends"] == (1, "default", None)
+    assert result["client-secret"] == (None, "default", None)
 
 
 def test_a_run_goes_by_the_file_of_its_pool(program: Program) -> None:
@@ -125,8 +125,8 @@ def test_changed_settings_are_shown_with_what_they_come_to(program: Program) -> 
     assert lines["limit"] == ["3", "flag"]
     assert lines["region"] == ["eu-west-1", "default"]
     assert lines["ledger"][0].endswith("/eu-west-1-ofthefile.sqlite3")
-    told = json.loads(program("config", "show", "--changed", "--json", "--client-id=x").out)
-    assert set(told["settings"]) == {"client-id", "create-ledger"}, "no Region is known"
+    content = json.loads(program("config", "show", "--changed", "--json", "--client-id=x").out)
+    assert set(content["settings"]) == {"client-id", "create-ledger"}, "no Region is known"
     nothing = program("config", "show", "--changed", env={"BATCH_RESEND_CREATE_LEDGER": ""})
     assert (nothing.code, nothing.out, nothing.err) == (0, "", "")
     everything = program("config", "show").out
@@ -135,12 +135,12 @@ def test_changed_settings_are_shown_with_what_they_come_to(program: Program) -> 
 
 
 def test_every_setting_of_a_run_is_shown(program: Program) -> None:
-    found = shown(program("config", "show", "--json", env={"BATCH_RESEND_CREATE_LEDGER": ""}))
+    result = shown(program("config", "show", "--json", env={"BATCH_RESEND_CREATE_LEDGER": ""}))
     run = cli.typer.main.get_command(cli.app).commands["run"]  # type: ignore[attr-defined]
-    assert set(found) == {
+    assert set(result) == {
         parameter.opts[0].lstrip("-") for parameter in run.params if parameter.name != "help"
     } | {"client-secret"}
-    assert {origin for _, origin, _ in found.values()} == {"default"}
+    assert {origin for _, origin, _ in result.values()} == {"default"}
 
 
 POOL = ("--config", "my.toml", "--pool", "shop")
@@ -160,7 +160,7 @@ WRONG: dict[str, tuple[str, tuple[str, ...], dict[str, str]]] = {
         " --share is set by BATCH_RESEND_SHARE.",
         POOL, {"BATCH_RESEND_SHARE": "7"},
     ),
-    "a variable that is no number": (
+    "a variable that is not a number": (
         "--limit is set by BATCH_RESEND_LIMIT.", POOL, {"BATCH_RESEND_LIMIT": "ten"},
     ),
 }  # fmt: skip
@@ -173,8 +173,8 @@ def test_what_is_wrong_is_said_with_the_place_where_it_was_set(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    told, given, env = WRONG[name]
-    assert told in complaint(FILE, given, env, tmp_path, monkeypatch, capsys)
+    sentence, arguments, env = WRONG[name]
+    assert sentence in complaint(FILE, arguments, env, tmp_path, monkeypatch, capsys)
 
 
 WRONG_FILES = {
@@ -204,27 +204,27 @@ def test_what_is_wrong_in_the_file_is_said_with_its_table(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    content, told = WRONG_FILES[name]
+    content, sentence = WRONG_FILES[name]
     file = f"[pools.shop]\n{content}\n"
-    assert told in complaint(file, POOL, {}, tmp_path, monkeypatch, capsys)
+    assert sentence in complaint(file, POOL, {}, tmp_path, monkeypatch, capsys)
 
 
 def complaint(
     file: str,
-    given: tuple[str, ...],
+    arguments: tuple[str, ...],
     env: dict[str, str],
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> str:
-    """The one line that a run has to say; nobody is written to."""
+    """Return the one line that a run writes; nothing is sent."""
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "stdin", io.StringIO())
     Path("my.toml").write_text(file)
     Path("users.csv").write_text("username\nada\n")
     for variable, value in env.items():
         monkeypatch.setenv(variable, value)
-    code = cli.program(["run", "users.csv", "--simulate", *given])
+    code = cli.program(["run", "users.csv", "--simulate", *arguments])
     out, err = capsys.readouterr()
     (line,) = without_times(err).splitlines()
     assert (code, out) == (2, "")

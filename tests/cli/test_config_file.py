@@ -42,7 +42,7 @@ def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Read:
 
 
 def values(file: ConfigFile, pool: str | None = None) -> dict[str, Value]:
-    return {key: found.value for key, found in file.values(pool).items()}
+    return {key: entry.value for key, entry in file.values(pool).items()}
 
 
 def test_a_value_is_what_would_be_typed(read: Read) -> None:
@@ -83,11 +83,11 @@ def test_table_of_a_pool_beats_the_common_keys(read: Read) -> None:
     file = read(
         'share = 0.5\nmatch = ["a=1"]\n[pools.shop]\nshare = 0.2\nmatch = ["b=2"]\n[pools."x y"]\n'
     )
-    found = file.values("shop")
-    assert (found["share"].value, found["share"].where) == ("0.2", "my.toml [pools.shop]")
-    assert found["match"].value == ["b=2"], "it replaces, as an option does"
-    found = file.values("x y")
-    assert (found["share"].value, found["share"].where) == ("0.5", "my.toml")
+    entries = file.values("shop")
+    assert (entries["share"].value, entries["share"].where) == ("0.2", "my.toml [pools.shop]")
+    assert entries["match"].value == ["b=2"], "it replaces, as an option does"
+    entries = file.values("x y")
+    assert (entries["share"].value, entries["share"].where) == ("0.5", "my.toml")
 
 
 def test_a_file_without_pools_needs_none_and_one_with_pools_does(read: Read) -> None:
@@ -98,7 +98,7 @@ def test_a_file_without_pools_needs_none_and_one_with_pools_does(read: Read) -> 
 
 
 @pytest.mark.parametrize(
-    ("content", "pool", "told"),
+    ("content", "pool", "sentence"),
     [
         ("[pools.shop]\n[pools.blog]\n", "shpo", "(it has shop, blog): did you mean shop?"),
         ("[pools.shop]\n", "mail", "my.toml has no table [pools.mail] (it has shop)."),
@@ -106,15 +106,17 @@ def test_a_file_without_pools_needs_none_and_one_with_pools_does(read: Read) -> 
         ("[pools.shop]\n", "a\x1b[31m", "[pools.a\\x1b[31m]"),
     ],
 )
-def test_a_pool_that_is_not_there_is_named(read: Read, content: str, pool: str, told: str) -> None:
+def test_a_pool_that_is_not_there_is_named(
+    read: Read, content: str, pool: str, sentence: str
+) -> None:
     file = read(content)
     with pytest.raises(UsageError) as refused:
         file.values(pool)
-    assert told in str(refused.value)
+    assert sentence in str(refused.value)
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "sentence"),
     [
         ("client_id = 'a'", "my.toml: 'client_id' is not an option: did you mean client-id?"),
         (
@@ -151,10 +153,12 @@ def test_a_pool_that_is_not_there_is_named(read: Read, content: str, pool: str, 
         ("#" * (1 << 20) + "#", "my.toml is larger than a file of settings can be"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_sentence(read: Read, content: str | bytes, told: str) -> None:
+def test_what_is_wrong_is_said_in_one_sentence(
+    read: Read, content: str | bytes, sentence: str
+) -> None:
     with pytest.raises(UsageError) as refused:
         read(content)
-    assert told in str(refused.value)
+    assert sentence in str(refused.value)
     assert str(refused.value).endswith((".", "?"))
     assert str(refused.value).isprintable()
 
@@ -165,7 +169,7 @@ def test_a_secret_in_the_file_is_not_repeated(read: Read) -> None:
     assert "verysecret" not in str(refused.value)
 
 
-def test_a_byte_order_mark_and_windows_line_ends_are_no_matter(read: Read) -> None:
+def test_byte_order_mark_and_windows_line_ends_are_accepted(read: Read) -> None:
     assert values(read("\ufeffshare = 0.5\r\nlimit = 1\r\n")) == {"share": "0.5", "limit": "1"}
 
 
@@ -201,10 +205,10 @@ def test_any_content_is_read_or_refused(
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "any.toml"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    told = f"in {path}"
+    sentence = f"in {path}"
     try:
         config_file.read(str(path), KEYS)
     except UsageError as error:
-        told = str(error)
-    assert str(path) in told
-    assert told.isprintable()
+        sentence = str(error)
+    assert str(path) in sentence
+    assert sentence.isprintable()

@@ -1,4 +1,4 @@
-"""--debug: a line for each request, which names nobody."""
+"""--debug: a line for each request, without names."""
 
 import re
 

@@ -23,20 +23,20 @@ SIMULATED = ("--simulate", "--report", "report.csv", "--overwrite", "--timeout",
 
 @pytest.fixture
 def program(tmp_path: Path) -> Iterator[Program]:
-    made = Program(tmp_path)
-    yield made
-    made.end()
+    instance = Program(tmp_path)
+    yield instance
+    instance.end()
 
 
 @pytest.fixture
 def check() -> Iterator[Check]:
     with start_blocking_portal() as portal:
-        made = portal.call(_made)
-        with portal.wrap_async_context_manager(made.running()):
-            yield made
+        instance = portal.call(_new_check)
+        with portal.wrap_async_context_manager(instance.running()):
+            yield instance
 
 
-async def _made() -> Check:
+async def _new_check() -> Check:
     return Check()
 
 
@@ -60,7 +60,7 @@ def test_terminal_lines_are_whole_and_the_display_is_removed(
     assert not screen.cursor.hidden
 
 
-def test_a_resized_terminal_is_no_trouble(program: Program) -> None:
+def test_resized_terminal_shows_whole_frames(program: Program) -> None:
     users = program.users(numbered(60))
     said, _ = seen(program, "run", users, *SIMULATED, columns=120, then=40)
     assert "60 rows in " in said
@@ -77,12 +77,12 @@ def test_no_color_leaves_no_colour(program: Program) -> None:
     assert " of 30" in said
 
 
-@pytest.mark.parametrize(("given", "term"), [(("--no-progress",), "xterm"), ((), "dumb")])
+@pytest.mark.parametrize(("arguments", "term"), [(("--no-progress",), "xterm"), ((), "dumb")])
 def test_without_progress_nothing_is_drawn(
-    program: Program, given: tuple[str, ...], term: str
+    program: Program, arguments: tuple[str, ...], term: str
 ) -> None:
     users = program.users(numbered(30))
-    said, _ = seen(program, "run", users, *SIMULATED, *given, term=term, NO_COLOR="1")
+    said, _ = seen(program, "run", users, *SIMULATED, *arguments, term=term, NO_COLOR="1")
     assert "\x1b" not in said
     assert " of 30" not in said
     assert "30 rows in " in said
@@ -128,7 +128,7 @@ def test_a_run_is_pinged_about_and_its_address_is_nowhere(program: Program, chec
 
 
 @pytest.mark.parametrize(
-    ("given", "code"),
+    ("arguments", "code"),
     [
         (("missing.csv", *SIMULATED), 2),
         (("users.csv", *SIMULATED, "--limit", "0"), 2),
@@ -136,10 +136,10 @@ def test_a_run_is_pinged_about_and_its_address_is_nowhere(program: Program, chec
     ],
 )
 def test_a_run_that_never_begins_is_pinged_about_too(
-    program: Program, check: Check, given: tuple[str, ...], code: int
+    program: Program, check: Check, arguments: tuple[str, ...], code: int
 ) -> None:
     program.users(["ada@example.com"])
-    done = program("run", *given, "--ping-url", check.url)
+    done = program("run", *arguments, "--ping-url", check.url)
     assert done.code == code
     assert check.signals == ["/start", "/fail"]
     (line,) = done.err.splitlines()
@@ -216,7 +216,7 @@ def test_metrics_are_written_whatever_comes_of_the_run(program: Program) -> None
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("arguments", "sentence"),
     [
         (("--ping-url", f"http://hc.example.com/{TOKEN}"), "--ping-url is plain http"),
         (("--metrics", "statsd"), "--metrics 'statsd'"),
@@ -226,14 +226,14 @@ def test_metrics_are_written_whatever_comes_of_the_run(program: Program) -> None
     ],
 )
 def test_what_makes_no_sense_is_said_in_one_sentence(
-    program: Program, given: tuple[str, ...], told: str
+    program: Program, arguments: tuple[str, ...], sentence: str
 ) -> None:
     users = program.users(["ada"])
-    done = program("run", users, "--simulate", *given)
+    done = program("run", users, "--simulate", *arguments)
     (line,) = done.err.splitlines()
     assert (done.code, done.out) == (2, "")
     assert line.startswith("Error: ")
-    assert told in line
+    assert sentence in line
     assert TOKEN not in line
 
 
@@ -241,7 +241,7 @@ def test_what_makes_no_sense_is_said_in_one_sentence(
 
 
 @pytest.mark.parametrize(
-    "given",
+    "arguments",
     [
         ("missing.csv", *SIMULATED, "--log-format", "json"),
         ("users.csv", *SIMULATED, "--log-format=json", "--limit", "ten"),
@@ -251,9 +251,9 @@ def test_what_makes_no_sense_is_said_in_one_sentence(
         ("users.csv", "--client-id", "abc", "--log-format", "json"),
     ],
 )
-def test_errors_before_the_run_are_json_too(program: Program, given: tuple[str, ...]) -> None:
+def test_errors_before_the_run_are_json_too(program: Program, arguments: tuple[str, ...]) -> None:
     program.users(["ada"])
-    done = program("run", *given)
+    done = program("run", *arguments)
     (line,) = map(json.loads, done.err.splitlines())
     assert set(line) == {"time", "event", "text"}
     assert line["event"] == "error"
@@ -273,6 +273,6 @@ def test_json_lines_are_valid_whatever_the_names(program: Program) -> None:
         encoding="utf-8",
     )
     done = program("run", "users.csv", *SIMULATED, "-v", "--no-mask", "--log-format", "json")
-    told = [json.loads(line) for line in done.err.splitlines()]
-    assert len([line for line in told if line["event"] == "result"]) == 4
-    assert all(isinstance(line, dict) and line["time"] for line in told)
+    events = [json.loads(line) for line in done.err.splitlines()]
+    assert len([line for line in events if line["event"] == "result"]) == 4
+    assert all(isinstance(line, dict) and line["time"] for line in events)

@@ -49,14 +49,14 @@ def test_a_table_remembers_from_one_machine_to_the_next(
 
     status = program("status", *AT, *ledger, "--json")
     assert status.code == 0, status.err
-    told = json.loads(status.out)
-    assert told["ledger"] == ledger[1]
-    assert told["users"] == {"sent": 2, "unknown": 0, "failed": 1, "skipped": 0}
-    assert [run["exit_code"] for run in told["runs"]] == [1, 1]
+    content = json.loads(status.out)
+    assert content["ledger"] == ledger[1]
+    assert content["users"] == {"sent": 2, "unknown": 0, "failed": 1, "skipped": 0}
+    assert [run["exit_code"] for run in content["runs"]] == [1, 1]
     one = program("status", "ADA@example.com", *AT, *ledger, "--no-mask")
     assert one.code == 0
     assert f"ADA@example.com in the ledger {ledger[1]}: sent" in one.out
-    assert program("status", "nobody", *AT, *ledger).code == 1
+    assert program("status", "stranger", *AT, *ledger).code == 1
 
     lost = program.users(["lost+fin@example.com"], "lost.csv")
     doubt = program("run", lost, *at, *ledger, *AGAIN)

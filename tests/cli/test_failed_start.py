@@ -16,9 +16,9 @@ SIMULATED = ("--simulate", *LEDGER, "--overwrite", "--report", "r.csv", "--summa
 
 @pytest.fixture
 def program(tmp_path: Path) -> Iterator[Program]:
-    made = Program(tmp_path)
-    yield made
-    made.end()
+    instance = Program(tmp_path)
+    yield instance
+    instance.end()
 
 
 def test_failed_start_replaces_the_summary_and_is_in_status(program: Program) -> None:

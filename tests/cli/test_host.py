@@ -1,4 +1,4 @@
-"""Odd hosts: nobody reads the terminal, no home directory."""
+"""Odd hosts: an unread terminal, no home directory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.program import AT_MOST, REPORT, SUMMARY, Program, numbered, u
 
 @pytest.fixture
 def without_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Be a user of whom the machine knows no home, as in many a container."""
+    """Be a user without a home on this machine, as in many containers."""
 
     def unknown(_: int) -> None:
         raise KeyError
@@ -76,7 +76,7 @@ def test_no_temporary_directory_matters_only_where_one_is_needed(
 
 def read_to_end(terminal: int) -> str:
     said = b""
-    with contextlib.suppress(OSError):  # this is how a terminal says that nobody is left
+    with contextlib.suppress(OSError):  # the error of a terminal whose other end is closed
         while piece := os.read(terminal, 65536):
             said += piece
     os.close(terminal)
@@ -89,7 +89,7 @@ def read_to_end(terminal: int) -> str:
 def test_stopped_terminal_does_not_hold_up_a_run(
     program: Program, cognito: Cognito, at: tuple[str, ...], options: tuple[str, ...]
 ) -> None:
-    """As after Ctrl-S: far more is said than a terminal holds while nobody reads it."""
+    """As after Ctrl-S: far more output than an unread terminal holds."""
     users = program.users([*numbered(300), *numbered(300, Kind.MISSING)])
     ours, theirs = pty.openpty()
     process = program.start(

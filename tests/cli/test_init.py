@@ -104,9 +104,9 @@ def test_settings_that_cannot_work_leave_the_file_to_correct(program: Program) -
 
 @given(st.dictionaries(st.sampled_from([row.key for row in INIT if row.metavar]), st.text()))
 def test_any_answer_comes_back_from_the_file(answers: dict[str, str]) -> None:
-    known = {key: text for key, text in answers.items() if key != "file"}
-    found = tomllib.loads(new_config(known, "2026-11-28"))
-    assert {key: str(value) for key, value in found.items()} == known
+    options = {key: text for key, text in answers.items() if key != "file"}
+    settings = tomllib.loads(new_config(options, "2026-11-28"))
+    assert {key: str(value) for key, value in settings.items()} == options
 
 
 def test_every_option_of_init_has_its_place_in_the_file() -> None:

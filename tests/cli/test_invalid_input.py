@@ -28,10 +28,10 @@ from tests.support.program import (
 
 @dataclass(frozen=True)
 class Bad:
-    """Something that cannot be done: what is prepared and given, and what must be named."""
+    """An invalid input: its preparation and options, and what the error must name."""
 
-    told: str
-    given: tuple[str, ...] = ()
+    sentence: str
+    options: tuple[str, ...] = ()
     code: int = 2
     users: tuple[str, ...] = ("users.csv",)
     files: dict[str, str | bytes] = field(default_factory=dict)
@@ -108,7 +108,7 @@ BAD = {
     "no UTF-8 in the last row": Bad(
         "not utf-8 near line 3002", files={"users.csv": MANY.encode() + b"jos\xe9,es\n"}
     ),
-    "a missing list of whom not to write to": Bad("nobody.csv", ("--exclude", "nobody.csv")),
+    "a missing exclude list": Bad("missing.csv", ("--exclude", "missing.csv")),
     # Options.
     "an unknown option": Bad("--colour", ("--colour", "red")),
     "a bad variable": Bad("--limit", env={"BATCH_RESEND_LIMIT": "ten"}),
@@ -167,7 +167,7 @@ BAD = {
 
 @dataclass(frozen=True)
 class Complaint:
-    """What came of it: the end of the process, and what is found in its folder."""
+    """The result: the end of the process, and the files in its folder."""
 
     ended: Ended
     before: dict[str, bytes | None]
@@ -183,7 +183,7 @@ def complain(bad: Bad, program: Program, url: str) -> Complaint:
     before = contents(program.folder)
     ended = program(
         *("run", *bad.users, "--client-id", CLIENT, "--region", "us-east-1"),
-        *("--endpoint-url", url, "--yes", "-q", *bad.given),
+        *("--endpoint-url", url, "--yes", "-q", *bad.options),
         env=bad.env,
     )
     return Complaint(ended, before, contents(program.folder))
@@ -194,7 +194,7 @@ def contents(folder: Path) -> dict[str, bytes | None]:
 
 
 def wanted(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Which of them the chosen tests ask for."""
+    """Yield the cases that the chosen tests need."""
     for item in request.session.items:
         if "complaints" in getattr(item, "fixturenames", ()):
             name = getattr(item, "callspec").params["name"]  # noqa: B009 - pytest does not type it
@@ -213,7 +213,7 @@ def complaints(
     tmp_path_factory: pytest.TempPathFactory,
     request: pytest.FixtureRequest,
 ) -> Iterator[tuple[Cognito, dict[str, Future[Complaint]]]]:
-    """All of them, some at a time, for none of them hears of another."""
+    """Yield all of them, several at a time: they are independent."""
     cognito = Cognito()
     with serving(elsewhere, cognito) as url, ThreadPoolExecutor(3) as pool:
         yield (
@@ -238,22 +238,22 @@ def test_what_cannot_be_done_is_said_in_one_sentence(
     (line,) = complaint.ended.err.splitlines()
     assert line.startswith("Error: ")
     assert line.endswith((".", "?"))
-    assert bad.told in line
+    assert bad.sentence in line
     assert "ada@example.com" not in line
     assert SECRET not in line
     assert (cognito.requests, cognito.deliveries) == (0, {})
-    # Nothing is left behind but the memory of nobody, and nothing was overwritten.
+    # Nothing is left behind but an empty ledger, and nothing was overwritten.
     left = {file for file in complaint.after if file not in complaint.before}
     assert left <= {"state", "ledger.lock", "gone.lock"}
-    kept = {file: complaint.after[file] for file in complaint.before}
+    files = {file: complaint.after[file] for file in complaint.before}
     if bad.prepare in {newer_ledger, other_database}:
-        del kept["ledger"], complaint.before["ledger"]
-    assert kept == complaint.before
+        del files["ledger"], complaint.before["ledger"]
+    assert files == complaint.before
 
 
 #: What is found wrong before the program does anything, so that no process is needed.
 MISUSED = {
-    "nobody": ("--user-pool-id", []),
+    "no users": ("--user-pool-id", []),
     "a second argument": ("more.csv", ["users.csv", "more.csv"]),
     "no client id": ("--client-id is missing", ["users.csv", "--client-id", ""]),
     "a malformed client id": ("--client-id 'a b'", ["users.csv", "--client-id", "a b"]),
@@ -266,9 +266,9 @@ MISUSED = {
     "metadata twice": ("--metadata a", ["users.csv", "--metadata", "a=1", "--metadata", "a=2"]),
     "a bad rate": ("--rate 'fast'", ["users.csv", "--rate", "fast"]),
     "no rate": ("--rate '0'", ["users.csv", "--rate", "0"]),
-    "a rate that is no number": ("--rate 'nan'", ["users.csv", "--rate", "nan"]),
+    "a rate that is not a number": ("--rate 'nan'", ["users.csv", "--rate", "nan"]),
     "a share of nothing": ("--share 0 ", ["users.csv", "--share", "0"]),
-    "a limit of nobody": ("--limit 0", ["users.csv", "--limit", "0"]),
+    "a limit of no users": ("--limit 0", ["users.csv", "--limit", "0"]),
     "a limit of letters": ("--limit", ["users.csv", "--limit", "ten"]),
     "no workers": ("--concurrency 0", ["users.csv", "--concurrency", "0"]),
     "a limit and a sample": ("--limit and --sample", ["x.csv", "--limit", "1", "--sample", "1"]),
@@ -294,13 +294,13 @@ def test_what_makes_no_sense_is_said_in_one_sentence(
     name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO())
-    told, arguments = MISUSED[name]
+    sentence, arguments = MISUSED[name]
     yes = [] if "--no-yes" in arguments else ["--yes"]
-    given = [argument for argument in arguments if argument != "--no-yes"]
-    code = cli.program(["run", "--client-id", CLIENT, *yes, *given])
+    options = [argument for argument in arguments if argument != "--no-yes"]
+    code = cli.program(["run", "--client-id", CLIENT, *yes, *options])
     out, err = capsys.readouterr()
     (line,) = without_times(err).splitlines()
     assert (code, out) == (2, "")
     assert line.startswith("Error: ")
     assert line.endswith(".")
-    assert told in line
+    assert sentence in line

@@ -129,11 +129,11 @@ def test_at_a_terminal_a_person_is_asked_and_sees_how_it_goes(
     assert "\nStopped by Ctrl-C. No messages were sent.\n" in left.err
     assert cognito.requests == 0
     assert not (program.folder / "report.csv").exists()
-    # 12 users at 10 a second: time enough for the display to be drawn.
+    # 12 users at 10 per second: time enough for the display to be drawn.
     yes = at_a_terminal(program, "y", *asking, "--rate", "10")
     assert yes.code == 0
     assert cognito.deliveries == once(numbered(12))
     assert re.search(r"\d+ of 12", yes.err)
     assert "10/s (limit 10/s)" in yes.err
-    # Nobody is left to be asked about.
+    # No user is left to be requested.
     assert at_a_terminal(program, "", *asking, "--overwrite").code == 0

@@ -26,12 +26,12 @@ NAMES = [
     "eve+waf@example.com",
     "gone+missing@example.com",
 ]
-#: How often each is requested: whoever is throttled, or blocked before Cognito, again.
+#: The requests for each user: throttled users, and those blocked before Cognito, get another.
 REQUESTS = {"bob+busy@example.com": 2, "eve+waf@example.com": 3}
 
 
 class Listening(Cognito):
-    """Keeps the User-Agents of each user's requests, and the ids of the answers."""
+    """A Cognito that keeps the User-Agents of each user's requests, and the response IDs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -91,7 +91,7 @@ def test_requests_carry_the_marks_that_the_ledger_knows(
     marks = [find_mark(agent) for agent in agents]
     assert all(marks)
     assert len(set(marks)) == len(marks)
-    # Of whom nothing was sent for certain, as of one that WAF blocks, no intent is left.
+    # If it is certain that nothing was sent, as when WAF blocks, no intent is left.
     assert {name: one.mark for name, one in marked(ledger).items()} == {
         name: find_mark(agents[-1])
         for name, agents in cognito.agents.items()
@@ -106,6 +106,6 @@ def test_ledger_keeps_the_request_id_of_an_unknown_message(
     users = program.users(NAMES)
     program("run", users, *at, "--ledger", ledger, "--create-ledger", *REPORT, "--timeout", "2s")
     assert cognito.ids["dan+error@example.com"]
-    kept = {name: one.message.request_id or "" for name, one in marked(ledger).items()}
-    assert kept["dan+error@example.com"] == cognito.ids["dan+error@example.com"]
-    assert kept["cy+lost@example.com"] == ""
+    request_ids = {name: one.message.request_id or "" for name, one in marked(ledger).items()}
+    assert request_ids["dan+error@example.com"] == cognito.ids["dan+error@example.com"]
+    assert request_ids["cy+lost@example.com"] == ""

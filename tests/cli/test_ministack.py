@@ -51,7 +51,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture
 def aws(tmp_path: Path) -> Iterator[str]:
-    """Where ministack is."""
+    """Yield the URL of ministack."""
     port = unused_port()
     url = f"http://127.0.0.1:{port}"
     with (tmp_path / "ministack.log").open("wb") as log:
@@ -77,11 +77,11 @@ def client(service: str, url: str) -> Any:
 
 @pytest.fixture
 def app(aws: str) -> str:
-    """An app client of a pool in which everybody is unconfirmed."""
+    """An app client of a pool in which all users are unconfirmed."""
     cognito = client("cognito-idp", aws)
     pool = cognito.create_user_pool(PoolName="shop", AutoVerifiedAttributes=["email"])
-    made = cognito.create_user_pool_client(UserPoolId=pool["UserPool"]["Id"], ClientName="web")
-    app_id = str(made["UserPoolClient"]["ClientId"])
+    instance = cognito.create_user_pool_client(UserPoolId=pool["UserPool"]["Id"], ClientName="web")
+    app_id = str(instance["UserPoolClient"]["ClientId"])
     for name in ANSWERED + LOST_AFTER + LOST_BEFORE:
         cognito.sign_up(
             ClientId=app_id, Username=name, Password="Passw0rd!x",
@@ -104,11 +104,11 @@ def line(aws: str, elsewhere: BlockingPortal) -> Iterator[str]:
             }
             async with (
                 aiohttp.ClientSession() as session,
-                session.post(aws, data=body, headers=headers) as told,
+                session.post(aws, data=body, headers=headers) as response,
             ):
                 answer = web.Response(
-                    status=told.status, body=await told.read(),
-                    headers={"Content-Type": told.headers.get("Content-Type", "")},
+                    status=response.status, body=await response.read(),
+                    headers={"Content-Type": response.headers.get("Content-Type", "")},
                 )  # fmt: skip
         if name not in ANSWERED and request.transport is not None:
             request.transport.abort()
@@ -151,9 +151,9 @@ def test_records_without_results_settle_nothing(
     keys = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
     env = keys | {"AWS_ENDPOINT_URL_CLOUDTRAIL": aws}
     asked = ("--ledger", str(ledger), "--region", REGION, "--endpoint-url", line)
-    told = json.loads(program("reconcile", *asked, "--json", "--no-mask", env=env).out)
-    assert {finding["outcome"] for finding in told["findings"]} == {"unknown"}
-    causes = {finding["username"]: finding["cause"] for finding in told["findings"]}
+    content = json.loads(program("reconcile", *asked, "--json", "--no-mask", env=env).out)
+    assert {finding["outcome"] for finding in content["findings"]} == {"unknown"}
+    causes = {finding["username"]: finding["cause"] for finding in content["findings"]}
     assert causes == dict.fromkeys(LOST_AFTER, "no-result") | dict.fromkeys(
         LOST_BEFORE, "too-early"
     )

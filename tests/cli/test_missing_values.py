@@ -15,15 +15,15 @@ from tests.support.program import without_times
 
 
 def commands(group: Any = None, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
-    """All commands by the words that call them."""
+    """Return all commands by the words that call them."""
     group = typer.main.get_command(cli.app) if group is None else group
-    found: dict[tuple[str, ...], Any] = {}
+    result: dict[tuple[str, ...], Any] = {}
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
-            found |= commands(command, (*path, name))
+            result |= commands(command, (*path, name))
         else:
-            found[(*path, name)] = command
-    return found
+            result[(*path, name)] = command
+    return result
 
 
 def options_of(command: Any) -> list[Option]:
@@ -71,7 +71,7 @@ def test_switch_with_a_value_is_named(
             assert said == f"{name} takes no value, but 'true' was given."
 
 
-#: What is no value of any option that reads one.
+#: A text that is not a valid value of any option that reads one.
 WRONG = "wrong"
 
 

@@ -29,7 +29,7 @@ from tests.support.program import (
 
 
 class AskedOfMoto:
-    """What moto lacks: ResendConfirmationCode. It notes whom it was asked for, and how."""
+    """The call that moto lacks: ResendConfirmationCode. It notes the users requested, and how."""
 
     def __init__(self) -> None:
         self.names: Counter[str] = Counter()
@@ -38,12 +38,12 @@ class AskedOfMoto:
         self.secrets: dict[str, str] = {}  # by client
 
     def answer(self, response: Any) -> ActionResult:
-        client, name, given = (
+        client, name, hash_value = (
             response._get_param(key) for key in ("ClientId", "Username", "SecretHash")
         )
-        if given != secret_hash(self.secrets[client], name, client):
+        if hash_value != secret_hash(self.secrets[client], name, client):
             self.refused += 1
-            return ActionResult({})  # without details, which is no success
+            return ActionResult({})  # without details, so not a success
         self.names[name] += 1
         self.metadata[name] = response._get_param("ClientMetadata")
         return ActionResult(
@@ -148,7 +148,7 @@ def test_unconfirmed_users_of_a_pool_are_mailed_once(program: Program, at_moto: 
         name: {"locale": attributes["locale"]} if "locale" in attributes else None
         for name, attributes in at_moto.unconfirmed.items()
     }
-    # Whoever was found by listing is known under the address too, without credentials.
+    # A listed user is stored under the address too, without credentials.
     emails = [attributes["email"] for attributes in at_moto.unconfirmed.values()][:5]
     third = program(
         "run", program.users(emails), "--client-id", at_moto.client, "--region", "us-east-1",
@@ -170,14 +170,14 @@ def test_a_listing_that_cannot_be_made_exits_4(
     ]
     before = at_moto.asked.names.total()
     begun = []
-    for told, given, env in table:
+    for sentence, arguments, env in table:
         program = Program(tmp_path_factory.mktemp("listing"))
-        options = ("run", *at_moto.options, *given, *REPORT, "-q")
-        begun.append((told, program, program.start(*options, env=at_moto.env | env)))
-    for told, program, process in begun:
+        options = ("run", *at_moto.options, *arguments, *REPORT, "-q")
+        begun.append((sentence, program, program.start(*options, env=at_moto.env | env)))
+    for sentence, program, process in begun:
         refused = ended(process)
         assert (refused.code, len(refused.err.splitlines())) == (4, 1)
-        assert told in refused.errors[0]
+        assert sentence in refused.errors[0]
         assert not (program.folder / "report.csv").exists()
     assert at_moto.asked.names.total() == before
 

@@ -160,9 +160,9 @@ def test_help_and_version_go_to_standard_output(program: Program) -> None:
     assert (version.code, version.out, version.err) == (
         0, f"batch-resend {batch_resend.__version__}\n", "",
     )  # fmt: skip
-    told = program("run", "-h", env={"COLUMNS": "200"})
-    assert (told.code, told.err) == (0, "")
-    assert all(option in told.out for option in ("--client-id", "--max-sent", "--ledger"))
+    done = program("run", "-h", env={"COLUMNS": "200"})
+    assert (done.code, done.err) == (0, "")
+    assert all(option in done.out for option in ("--client-id", "--max-sent", "--ledger"))
     nothing = program()
     assert nothing.code in {0, 2}
     assert "simulate" in nothing.out + nothing.err

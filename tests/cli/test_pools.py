@@ -157,23 +157,27 @@ def test_a_signal_stops_all_and_every_row_is_reported(program: Program, two: Two
 def test_every_line_for_programs_names_its_pool(program: Program, two: Two) -> None:
     two.have(numbered(2), [f"user1+{Kind.DISABLED}@example.com"])
     done = program(*RUN, "--yes", "-v", "--log-format", "json")
-    told = [json.loads(line) for line in done.err.splitlines()]
-    (result,) = [each for each in told if each["event"] == "result"]
+    events = [json.loads(line) for line in done.err.splitlines()]
+    (result,) = [each for each in events if each["event"] == "result"]
     assert result["pool"] == "blog"
     assert result["text"].startswith("row 1 u***@e***: failed, user-disabled")
-    assert {each.get("pool") for each in told if each["event"] == "plan"} == {"shop", "blog", None}
-    assert told[-1]["event"] == "summary"
-    assert list(told[-1]["pools"]) == ["shop", "blog"]
+    assert {each.get("pool") for each in events if each["event"] == "plan"} == {
+        "shop",
+        "blog",
+        None,
+    }
+    assert events[-1]["event"] == "summary"
+    assert list(events[-1]["pools"]) == ["shop", "blog"]
 
 
 @pytest.fixture
 def check(elsewhere: BlockingPortal) -> Iterator[Check]:
-    made = elsewhere.call(_made)
-    with elsewhere.wrap_async_context_manager(made.running()):
-        yield made
+    instance = elsewhere.call(_new_check)
+    with elsewhere.wrap_async_context_manager(instance.running()):
+        yield instance
 
 
-async def _made() -> Check:
+async def _new_check() -> Check:
     return Check()
 
 
@@ -198,8 +202,8 @@ def test_one_ping_covers_all_pools_and_each_has_its_metrics(
 def test_metrics_for_cloudwatch_have_a_last_line_for_each_pool(program: Program, two: Two) -> None:
     two.have(numbered(3), ["eve+missing@example.com"])
     done = program(*RUN, "--yes", "--metrics", "emf")
-    told = [json.loads(line) for line in done.out.splitlines()]
-    assert sorted((each["Sent"], each["ExitCode"]) for each in told) == [(0, 1), (3, 0)]
+    metrics = [json.loads(line) for line in done.out.splitlines()]
+    assert sorted((each["Sent"], each["ExitCode"]) for each in metrics) == [(0, 1), (3, 0)]
 
 
 def test_pool_that_cannot_run_stops_all_before_any_message(
@@ -278,17 +282,17 @@ def test_mistakes_are_reported_before_any_message(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    told, given, top, shop = WRONG[name]
+    sentence, arguments, top, shop = WRONG[name]
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "stdin", io.StringIO())
     text = FILE.format(top="", shop=shop)
     Path("my.toml").write_text(text.replace("0.2", "7") if top else text)
     Path("users.csv").write_text("username\nada\n")
-    code = cli.program(["run", *given])
+    code = cli.program(["run", *arguments])
     out, err = capsys.readouterr()
     (line,) = without_times(err).splitlines()
     assert (code, out) == (2, "")
-    assert told in line
+    assert sentence in line
     assert sorted(path.name for path in tmp_path.iterdir()) == ["my.toml", "users.csv"]
 
 
@@ -353,7 +357,7 @@ def test_the_place_holder_is_the_pools_name_for_every_command(program: Program) 
 
 
 class Asked:
-    """What moto lacks: ResendConfirmationCode. It notes which client was asked for whom."""
+    """The call that moto lacks: ResendConfirmationCode. It notes client and user of each."""
 
     def __init__(self) -> None:
         self.names: dict[str, list[str]] = {}
@@ -422,5 +426,5 @@ def test_pools_of_other_accounts_use_roles_and_their_own_quota(
     }
     accounts = {name: each["account"] for name, each in program.summary()["pools"].items()}
     assert accounts == {"shop": "111111111111", "blog": "222222222222", "news": "111111111111"}
-    told = [line for line in done.err.splitlines() if line.endswith("together (one quota)")]
-    assert told == ["  Rate limit      25/s for shop and news together (one quota)"]
+    rates = [line for line in done.err.splitlines() if line.endswith("together (one quota)")]
+    assert rates == ["  Rate limit      25/s for shop and news together (one quota)"]

@@ -67,9 +67,9 @@ def test_lost_responses_are_settled_and_shown(used: Program, cognito: Cognito, u
 
 def test_programs_get_one_object(used: Program, url: str) -> None:
     done = reconcile(used, url, "--json", "--no-mask")
-    told = json.loads(done.out)
-    assert (told["settled"], told["unknown"], told["exit_code"]) == (2, 2, done.code)
-    sent = {one["username"] for one in told["findings"] if one["outcome"] == "sent"}
+    content = json.loads(done.out)
+    assert (content["settled"], content["unknown"], content["exit_code"]) == (2, 2, done.code)
+    sent = {one["username"] for one in content["findings"] if one["outcome"] == "sent"}
     assert sent == {"ada+lost@example.com", LOST}
     again = json.loads(reconcile(used, url, "--json").out)
     assert (again["unknown_before"], again["settled"]) == (2, 0)
@@ -190,8 +190,8 @@ def test_killed_run_is_reconciled(
         *("reconcile", "--ledger", "k.sqlite3", "--region", "us-east-1"),
         *("--endpoint-url", url, "--json", "--no-mask"),
     )
-    told = json.loads(done.out)
-    for finding in told["findings"]:
+    content = json.loads(done.out)
+    for finding in content["findings"]:
         delivered = cognito.deliveries[finding["username"]]
         assert (finding["outcome"] == "sent") == (delivered == 1)
         assert finding["cause"] in {None, "too-early"}

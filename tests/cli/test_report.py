@@ -18,9 +18,9 @@ SIMULATED = ("--simulate", "--timeout", "1s", "--rate", "1000")
 
 @pytest.fixture
 def program(tmp_path: Path) -> Iterator[Program]:
-    made = Program(tmp_path)
-    yield made
-    made.end()
+    instance = Program(tmp_path)
+    yield instance
+    instance.end()
 
 
 def page(program: Program, file: str) -> str:
@@ -111,7 +111,7 @@ def test_a_page_that_does_not_fit_on_the_disk_harms_nothing_else(program: Progra
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("arguments", "sentence"),
     [
         (("--html", "missing/r.html"), "--html missing/r.html cannot be written"),
         (("--html", "old.html"), "--html old.html exists already"),
@@ -122,13 +122,13 @@ def test_a_page_that_does_not_fit_on_the_disk_harms_nothing_else(program: Progra
     ],
 )
 def test_page_without_a_place_is_refused_before_sending(
-    program: Program, given: tuple[str, ...], told: str
+    program: Program, arguments: tuple[str, ...], sentence: str
 ) -> None:
     users = program.users(["ada"])
     (program.folder / "old.html").write_text("old")
-    done = program("run", users, *SIMULATED, "--report", "r.csv", *given)
+    done = program("run", users, *SIMULATED, "--report", "r.csv", *arguments)
     assert (done.code, len(done.errors)) == (2, 1)
-    assert told in done.errors[0]
+    assert sentence in done.errors[0]
     assert not (program.folder / "r.csv").exists()
 
 
@@ -166,7 +166,7 @@ def test_a_page_is_replaced_only_where_that_is_asked_for(program: Program) -> No
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("arguments", "sentence"),
     [
         (("missing.csv",), "missing.csv cannot be read (No such file or directory)"),
         (("users.csv",), "users.csv is not a report"),
@@ -179,14 +179,14 @@ def test_a_page_is_replaced_only_where_that_is_asked_for(program: Program) -> No
     ],
 )
 def test_bad_input_gets_one_sentence_and_leaves_nothing_behind(
-    program: Program, given: tuple[str, ...], told: str
+    program: Program, arguments: tuple[str, ...], sentence: str
 ) -> None:
     program.users(["ada"])
     run = ("run", "users.csv", *SIMULATED, "--report", "r.csv", "--summary", "s.json")
     assert program(*run).code == 0
     before = sorted(program.folder.iterdir())
-    done = program("report", *given)
+    done = program("report", *arguments)
     assert (done.code, done.out, len(done.errors)) == (2, "", 1)
-    assert told in done.errors[0]
+    assert sentence in done.errors[0]
     assert sorted(program.folder.iterdir()) == before
     assert json.loads((program.folder / "s.json").read_text())["schema"] == 1

@@ -54,22 +54,22 @@ class Shop:
 
     @property
     def keys(self) -> list[str]:
-        return sorted(found.key for found in self.bucket.objects.all())
+        return sorted(entry.key for entry in self.bucket.objects.all())
 
 
 @pytest.fixture
 def shop(moto_url: str) -> Iterator[Shop]:
-    made = Shop(moto_url)
-    yield made
-    made.bucket.objects.delete()
-    made.bucket.delete()
+    instance = Shop(moto_url)
+    yield instance
+    instance.bucket.objects.delete()
+    instance.bucket.delete()
 
 
 def listed(names: list[str]) -> bytes:
     return "".join(f"{name}\n" for name in ["username", *names]).encode()
 
 
-def kept(program: Program, what: str = "") -> list[Path]:
+def files_left(program: Program, what: str = "") -> list[Path]:
     """The files that stand in for those that are to be delivered."""
     return sorted(
         path
@@ -102,10 +102,10 @@ def test_2000_users_come_from_s3_and_everything_goes_there(
     assert summary["report"] == f"{BUCKET}/out/report.csv.gz"
     assert summary["not_delivered"] == []
     assert f"Report: {BUCKET}/out/report.csv.gz" in first.err
-    assert kept(program) == []
+    assert files_left(program) == []
     assert list(shop.bucket.multipart_uploads.all()) == []
 
-    # What is there is not replaced unasked, and nobody is asked for before that is known.
+    # What is there is not replaced unasked, and no request is made before that is known.
     before = cognito.requests
     again = program("run", users, *at, *places, env=shop.env)
     assert again.code == 2
@@ -114,7 +114,7 @@ def test_2000_users_come_from_s3_and_everything_goes_there(
         " --overwrite to replace it."
     ]
     assert cognito.requests == before
-    assert kept(program) == []
+    assert files_left(program) == []
 
     # The failed file is an input of the next run.
     last = program(
@@ -137,9 +137,9 @@ def test_killed_run_leaves_its_partial_report_and_resumes(
     process = program.start("run", users, *slowly, *report, env=shop.env)
     until(lambda: sum(cognito.deliveries.values()) > 100, process)
     process.kill()
-    told = process.communicate(timeout=AT_MOST)[1]
-    (left,) = kept(program, "report")
-    assert f"--report {BUCKET}/report.csv is kept at {left} until the end." in told
+    errors = process.communicate(timeout=AT_MOST)[1]
+    (left,) = files_left(program, "report")
+    assert f"--report {BUCKET}/report.csv is kept at {left} until the end." in errors
     assert left.stat().st_mode & 0o777 == 0o600
     so_far = read_report(left.read_text())
     assert len(so_far) > 50
@@ -152,8 +152,8 @@ def test_killed_run_leaves_its_partial_report_and_resumes(
     assert set(whole) == set(names)
     assert {
         row["username"] for row in so_far if row["outcome"] == "sent"
-    } <= {name for name, told in whole.items() if told == "skipped/cooling-down"}  # fmt: skip
-    assert kept(program) == [left]  # nobody's but the operator's to remove
+    } <= {name for name, errors in whole.items() if errors == "skipped/cooling-down"}  # fmt: skip
+    assert files_left(program) == [left]  # only the operator removes it
 
 
 def test_a_signal_delivers_what_there_is(
@@ -172,7 +172,7 @@ def test_a_signal_delivers_what_there_is(
     assert report["sent/accepted"] == sum(cognito.deliveries.values())
     summary = json.loads(gzip.decompress((program.folder / "summary.json.gz").read_bytes()))
     assert summary["stopped_by"] == "SIGTERM"
-    assert kept(program) == []
+    assert files_left(program) == []
 
 
 def test_undeliverable_result_stays_and_sets_the_exit_code(
@@ -186,7 +186,7 @@ def test_undeliverable_result_stays_and_sets_the_exit_code(
     shop.put("report.csv", b"somebody else's")
     refused = ended(process)
     assert refused.code == 1
-    (left,) = kept(program, "report")
+    (left,) = files_left(program, "report")
     assert tallied(read_report(left.read_text())) == {"sent/accepted": 300}
     why = (
         f"--report {BUCKET}/report.csv exists already: name another object, or give --overwrite to"
@@ -211,27 +211,27 @@ def test_files_here_are_compressed_by_their_ending(program: Program, at: tuple[s
     assert zipped.stat().st_mode & 0o777 == 0o600
     report = list(csv.DictReader(io.StringIO(gzip.decompress(zipped.read_bytes()).decode())))
     assert tallied(report) == {"sent/accepted": 20, "failed/user-not-found": 2}
-    assert kept(program) == []
+    assert files_left(program) == []
 
     again = program("run", "failed.csv.gz", *at, "--report", "again.csv.gz")
     assert again.code == 1
     refused = program("run", "failed.csv.gz", *at, "--report", "again.csv.gz")
     assert refused.code == 2
     assert "again.csv.gz exists already" in refused.err
-    assert kept(program) == []
+    assert files_left(program) == []
 
 
 def test_a_dry_run_and_a_simulation_use_the_places_too(program: Program, shop: Shop) -> None:
     users = shop.put("users.csv", listed(numbered(5)))
-    for n, given in enumerate((("--dry-run", "--client-id", "web"), ("--simulate",))):
+    for n, arguments in enumerate((("--dry-run", "--client-id", "web"), ("--simulate",))):
         done = program(
-            "run", users, *given, "--region", "us-east-1", "--report", f"{BUCKET}/{n}.csv",
+            "run", users, *arguments, "--region", "us-east-1", "--report", f"{BUCKET}/{n}.csv",
             env=shop.env,
         )  # fmt: skip
         assert done.code == 0, done.err
     assert tallied(read_report(shop.get("0.csv").decode())) == {"planned/eligible": 5}
     assert tallied(read_report(shop.get("1.csv").decode())) == {"sent/accepted": 5}
-    assert kept(program) == []
+    assert files_left(program) == []
     assert not program.state.exists()
 
 
@@ -254,19 +254,19 @@ WRONG = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("given", "code", "told"), WRONG.values(), ids=WRONG)
+@pytest.mark.parametrize(("arguments", "code", "sentence"), WRONG.values(), ids=WRONG)
 def test_what_cannot_be_done_in_s3_is_said_in_one_sentence(
     program: Program, cognito: Cognito, at: tuple[str, ...], shop: Shop,
-    given: tuple[str, ...], code: int, told: str,
+    arguments: tuple[str, ...], code: int, sentence: str,
 ) -> None:  # fmt: skip
     program.users(["ada"])
     shop.put("not.csv.gz", b"username\nada\n")
-    refused = program("run", *given, *at, env=shop.env)
+    refused = program("run", *arguments, *at, env=shop.env)
     assert (refused.code, len(refused.errors)) == (code, 1), refused.err
-    assert told in refused.errors[0]
+    assert sentence in refused.errors[0]
     assert cognito.requests == 0
     assert not list(program.folder.glob("resend-report-*"))
-    assert kept(program) == []
+    assert files_left(program) == []
 
 
 def test_s3_is_not_requested_without_credentials_or_endpoint(

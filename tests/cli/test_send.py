@@ -40,7 +40,7 @@ def test_a_run_mails_each_user_exactly_once_and_never_again(
     assert summary["reasons"] == {"sent/accepted": 12}
     assert summary["requests"] == 12
 
-    # Whatever the umask, what names people is for nobody else.
+    # Whatever the umask, files with names are private.
     (ledger,) = program.state.rglob("*.sqlite3")
     for file in (program.folder / "report.csv", program.folder / "summary.json", ledger):
         assert file.stat().st_mode & 0o777 == 0o600
@@ -83,7 +83,7 @@ MIXED = {
     "ned+half@example.com": "unknown/unreadable-answer",
     "+15550100": "sent/accepted",
 }
-MAILED = [name for name, told in MIXED.items() if told == "sent/accepted"] + [
+MAILED = [name for name, what in MIXED.items() if what == "sent/accepted"] + [
     "joe+nodetails@example.com", "kim+rst@example.com", "ned+half@example.com",
 ]  # fmt: skip
 
@@ -108,13 +108,15 @@ def test_run_with_failures_exits_1_and_keeps_rows_to_retry(
     assert program.summary()["unknown_in_ledger"] == 5
 
     left = (program.folder / "failed.csv").read_bytes().decode("utf-8")
-    expected = [name for name, told in MIXED.items() if told.startswith(("failed", "unknown"))]
+    expected = [
+        name for name, outcome in MIXED.items() if outcome.startswith(("failed", "unknown"))
+    ]
     assert left.startswith(heading)
     assert sorted(left.removeprefix(heading).splitlines(keepends=True)) == sorted(
         lines[name] for name in expected
     )
 
-    # What is left is an input again. Whoever may have been sent a code is not asked for again.
+    # What is left is an input again. Users who may have been sent a code are not requested again.
     again = program("run", "failed.csv", *column, *at, *AGAIN)
     assert again.code == 1
     assert became(program.report()) == {

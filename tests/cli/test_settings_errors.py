@@ -39,9 +39,9 @@ def test_an_unknown_client_exits_4_after_one_request(
     assert cognito.requests == 1
 
 
-@pytest.mark.parametrize("given", ["", "wrong"])
+@pytest.mark.parametrize("own_secret", ["", "wrong"])
 def test_wrong_or_missing_secret_exits_4_after_few_requests(
-    given: str,
+    own_secret: str,
     program: Program,
     elsewhere: BlockingPortal,
     cognito: Cognito,
@@ -50,7 +50,7 @@ def test_wrong_or_missing_secret_exits_4_after_few_requests(
     """However many workers there are: the first answers stop the rest."""
     cognito.client = Client(secret="s3cret")
     users = program.users(numbered(200))
-    env = {"BATCH_RESEND_CLIENT_SECRET": given} if given else {}
+    env = {"BATCH_RESEND_CLIENT_SECRET": own_secret} if own_secret else {}
     # So far away that others could be asked for long before the first answer.
     with serving(elsewhere, cognito, latency=0.5) as far:
         ended = program(
@@ -96,7 +96,7 @@ def test_a_pool_that_verifies_nothing_exits_4(
 def unreachable(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Any]:
-    """A run against a port where nobody listens; it gives up by itself after half a minute."""
+    """A run against a port without a listener; it gives up by itself after half a minute."""
     program = Program(tmp_path_factory.mktemp("unreachable"))
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))  # and does not listen
@@ -112,16 +112,16 @@ def unreachable(
 
 @pytest.fixture(scope="module", autouse=True)
 def begin_what_takes_long(request: pytest.FixtureRequest) -> None:
-    """Let the one run that takes half a minute begin first, so that nobody waits for it."""
+    """Start the one run that takes half a minute first, so that no test waits for it."""
     if any("unreachable" in item.name for item in request.session.items):
         request.getfixturevalue("unreachable")
 
 
 def test_an_unreachable_endpoint_exits_4_by_itself(unreachable: tuple[Program, Any]) -> None:
     program, process = unreachable
-    told = ended(process)
-    assert told.code == 4
-    assert "Could not connect to the endpoint." in told.err
+    done = ended(process)
+    assert done.code == 4
+    assert "Could not connect to the endpoint." in done.err
     assert program.summary()["stopped_by"] == "unreachable"
     report = program.report()
     assert rows(report) == list(range(1, 31))

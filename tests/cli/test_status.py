@@ -66,14 +66,14 @@ def test_status_agrees_with_the_run_and_its_summary(used: Program) -> None:
     assert not any(name in shown.out for name in NAMES)
     assert "bob+rst@example.com" in used("status", *LEDGER, "--no-mask").out
 
-    told = json.loads(used("status", *LEDGER, "--json", "--max-sends", "2").out)
+    content = json.loads(used("status", *LEDGER, "--json", "--max-sends", "2").out)
     summary = used.summary()
-    assert told["runs"][0]["counts"] == summary["counts"]
-    assert told["messages"] == summary["reasons"]
-    assert told["unknown"]["messages"] == summary["unknown_in_ledger"] == 1
-    assert told["users"] == {"sent": 2, "unknown": 1, "failed": 1, "skipped": 1}
-    assert told["at_cap"] == {"max_sends": 2, "users": 0, "in_doubt": 0}
-    assert told["confirmations"] is None
+    assert content["runs"][0]["counts"] == summary["counts"]
+    assert content["messages"] == summary["reasons"]
+    assert content["unknown"]["messages"] == summary["unknown_in_ledger"] == 1
+    assert content["users"] == {"sent": 2, "unknown": 1, "failed": 1, "skipped": 1}
+    assert content["at_cap"] == {"max_sends": 2, "users": 0, "in_doubt": 0}
+    assert content["confirmations"] is None
 
 
 def test_status_page_shows_the_runs_of_the_ledger(used: Program) -> None:
@@ -151,8 +151,8 @@ def test_forgotten_users_are_in_no_file_and_get_no_message(
     assert some.code == 1
     assert "No record of z***@e***.\n" in some.err
     assert "(name erased)" in used("status", *LEDGER).out
-    for given in (("-",), ("--from", "-")):
-        again = used("ledger", "forget", *given, *LEDGER, stdin="ada@example.com\n")
+    for arguments in (("-",), ("--from", "-")):
+        again = used("ledger", "forget", *arguments, *LEDGER, stdin="ada@example.com\n")
         assert again.code == 0
         assert again.err.startswith("Names erased in 0 messages")
 
@@ -165,9 +165,9 @@ def test_forgotten_users_are_in_no_file_and_get_no_message(
     assert dict(cognito.deliveries) == before
 
 
-@pytest.mark.parametrize("given", [(), ("ada", "--from", "erase.csv")])
-def test_forget_requires_usernames(program: Program, given: tuple[str, ...]) -> None:
-    done = program("ledger", "forget", *given, *LEDGER)
+@pytest.mark.parametrize("arguments", [(), ("ada", "--from", "erase.csv")])
+def test_forget_requires_usernames(program: Program, arguments: tuple[str, ...]) -> None:
+    done = program("ledger", "forget", *arguments, *LEDGER)
     assert done.code == 2
     assert "No usernames given" in done.err or "cannot be combined" in done.err
 
@@ -175,8 +175,8 @@ def test_forget_requires_usernames(program: Program, given: tuple[str, ...]) -> 
 def test_purge_erases_names_and_only_entirely_allows_messages(
     used: Program, cognito: Cognito, at: tuple[str, ...]
 ) -> None:
-    kept = used("ledger", "purge", "--older-than", "1d", *LEDGER)
-    assert (kept.code, kept.err[:23]) == (0, "Names erased in 0 messa")
+    of_names = used("ledger", "purge", "--older-than", "1d", *LEDGER)
+    assert (of_names.code, of_names.err[:23]) == (0, "Names erased in 0 messa")
     # What was set for runs does not decide here.
     for_runs = {"BATCH_RESEND_OLDER_THAN": "0s", "BATCH_RESEND_YES": "1"}
     missing = used("ledger", "purge", *LEDGER, env=for_runs)
@@ -225,8 +225,8 @@ def test_running_ledger_can_be_read_but_not_erased(
         assert f"process {process.pid}" in refused.err
     process.send_signal(signal.SIGINT)
     assert ended(process).code == 130
-    told = [row["username"] for row in program.report() if row["outcome"] == "sent"]
-    assert cognito.deliveries == once(told)
+    usernames = [row["username"] for row in program.report() if row["outcome"] == "sent"]
+    assert cognito.deliveries == once(usernames)
     assert json.loads(program("status", *LEDGER, "--json").out)["running"] is False
 
 
@@ -278,7 +278,7 @@ def test_ledger_is_found_like_a_run_does_or_as_the_only_one(
 
 
 @pytest.mark.parametrize(
-    ("given", "code", "told"),
+    ("arguments", "code", "sentence"),
     [
         (("status", "--max-sends", "-1"), 2, "--max-sends -1"),
         (("status", "--ledger", "none"), 2, "There is no ledger none"),
@@ -291,13 +291,13 @@ def test_ledger_is_found_like_a_run_does_or_as_the_only_one(
     ],
 )
 def test_what_makes_no_sense_is_said_in_one_sentence(
-    program: Program, given: tuple[str, ...], code: int, told: str
+    program: Program, arguments: tuple[str, ...], code: int, sentence: str
 ) -> None:
     program.users(["ada"])
     before = {file.name for file in program.folder.iterdir()}
-    done = program(*given)
+    done = program(*arguments)
     assert (done.code, done.out, len(done.errors)) == (code, "", 1)
-    assert told in done.err
+    assert sentence in done.err
     assert {file.name for file in program.folder.iterdir()} == before
 
 
@@ -310,7 +310,7 @@ def test_a_simulated_ledger_can_be_looked_at_too(program: Program) -> None:
 
 
 def resend_confirmation_code(response: Any) -> ActionResult:
-    """What moto lacks."""
+    """Replace the call that moto lacks."""
     del response
     details = {"AttributeName": "email", "DeliveryMedium": "EMAIL", "Destination": "u***@e***"}
     return ActionResult({"CodeDeliveryDetails": details})
@@ -349,9 +349,9 @@ def test_who_has_confirmed_since_is_counted_at_the_pool(
         pool.admin_delete_user(UserPoolId=pool_id, Username=name)
     _three_days_ago(program.state, written_to[:10])
 
-    told = json.loads(program("status", *options, "--json", env=keys).out)
+    content = json.loads(program("status", *options, "--json", env=keys).out)
     nobody = {"written_to": 0, "confirmed": 0, "unconfirmed": 0, "other": 0, "not_listed": 0}
-    assert told["confirmations"] == {
+    assert content["confirmations"] == {
         "user_pool_id": pool_id,
         "written_to": 60, "confirmed": 25, "unconfirmed": 30, "other": 0, "not_listed": 5,
         "by_day": [

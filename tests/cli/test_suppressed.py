@@ -27,13 +27,13 @@ BOTH = ("email", "phone_number")
 
 @pytest.fixture
 def lists() -> Undelivered:
-    made = Undelivered()
-    made.suppressed = {
+    instance = Undelivered()
+    instance.suppressed = {
         "bounced@example.com": ("BOUNCE", 1.0),
         "spam@example.com": ("COMPLAINT", 2.0),
     }
-    made.opted_out = ["+15550004"]
-    return made
+    instance.opted_out = ["+15550004"]
+    return instance
 
 
 @pytest.fixture(params=[MAIL])
@@ -77,7 +77,7 @@ def test_listed_users_with_suppressed_address_are_skipped(
 def test_text_messages_go_by_number_and_mails_by_address(
     program: Program, at: tuple[str, ...], cognito: Cognito
 ) -> None:
-    """Whoever has a number gets a text message, so a suppressed address does not matter."""
+    """A user with a number gets a text message, so a suppressed address does not matter."""
     done = program("run", *at, "--yes", *REPORT)
     assert done.code == 0, done.err
     assert became(program.report()) == {
@@ -128,23 +128,25 @@ def test_check_counts_them_and_names_what_is_on(
 ) -> None:
     done = program("check", *at, "--json")
     assert done.code == 0, done.err
-    found = {one["about"]: (one["level"], one["text"]) for one in json.loads(done.out)["findings"]}
-    assert found["suppression"] == (
+    content = {
+        one["about"]: (one["level"], one["text"]) for one in json.loads(done.out)["findings"]
+    }
+    assert content["suppression"] == (
         "ok",
         "Amazon SES suppresses 2 recipients after bounces and complaints; users with such an"
         " address are skipped.",
     )
-    assert found["opted out"] == (
+    assert content["opted out"] == (
         "ok",
         "SNS sends nothing to 1 number that opted out; users with such a number are skipped.",
     )
-    assert found["configuration set"] == ("ok", "Mails are sent without a configuration set.")
-    assert found["log export"] == (
+    assert content["configuration set"] == ("ok", "Mails are sent without a configuration set.")
+    assert content["log export"] == (
         "ok",
         "Cognito does not log messages that could not be sent.",
     )
     # This Cognito has no event history.
-    assert found["event history"][0] == "warning"
+    assert content["event history"][0] == "warning"
     lists.denied = ("ListSuppressedDestinations", "ListPhoneNumbersOptedOut")
     again = " ".join(program("check", *at).out.split())
     assert "allow ses:ListSuppressedDestinations." in again
@@ -173,9 +175,9 @@ def test_reconcile_names_who_bounced_since(program: Program, at: tuple[str, ...]
     assert "of 3 codes since" in done.out
     assert "2 users suppressed since (bounced 1, complained 1)" in done.out
     assert "e***@e***" in done.out
-    told = json.loads(program("reconcile", *ledger, *at, "--deliveries", "--json").out)
-    assert told["deliveries"]["counts"] == {"bounced": 1, "complained": 1}
-    assert {user["outcome"] for user in told["deliveries"]["users"]} == {"sent"}
+    content = json.loads(program("reconcile", *ledger, *at, "--deliveries", "--json").out)
+    assert content["deliveries"]["counts"] == {"bounced": 1, "complained": 1}
+    assert {user["outcome"] for user in content["deliveries"]["users"]} == {"sent"}
 
 
 def test_deliveries_without_permission_end_after_the_report(

@@ -1,4 +1,4 @@
-"""What a new user gets wrong, by real processes: one sentence each, and nobody written to."""
+"""What a new user gets wrong, by real processes: one sentence each, and nothing sent."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def answering(status: int, body: bytes, kind: str) -> Iterator[tuple[str, list[b
 
     class Server(http.server.ThreadingHTTPServer):
         def handle_error(self, *_: object) -> None:
-            pass  # whoever is no longer there to be answered
+            pass  # the client has gone
 
     server = Server(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever)
@@ -80,7 +80,7 @@ def test_foreign_endpoint_ends_the_run_after_five_users(program: Program, status
 
 
 @pytest.mark.parametrize("body", [b"null", b'"sent"', b"[1]"])
-def test_json_that_is_no_object_loses_no_row(program: Program, body: bytes) -> None:
+def test_json_other_than_an_object_loses_no_row(program: Program, body: bytes) -> None:
     """It ended the whole run with an internal error, and 8 of 30 rows reported."""
     users = program.users(numbered(30))
     with answering(200, body, "application/x-amz-json-1.1") as (url, _):
@@ -136,7 +136,7 @@ def test_a_listing_with_a_date_that_is_none_exits_4(program: Program) -> None:
         "Error: The endpoint that should list user pool us-east-1_Pool does not respond as Amazon"
         " Cognito does. Check --endpoint-url, the Region and any proxy."
     ]
-    assert all(b"Username" not in body for body in heard), "nobody was asked for"
+    assert all(b"Username" not in body for body in heard), "no code was requested"
 
 
 def test_odd_region_is_reported_before_it_looks_like_an_outage(program: Program) -> None:
@@ -156,7 +156,7 @@ def test_odd_region_is_reported_before_it_looks_like_an_outage(program: Program)
 
 
 @pytest.mark.parametrize(
-    ("option", "value", "told"),
+    ("option", "value", "sentence"),
     [
         ("--port", "99999", "--port 99999: use a port up to 65535"),
         ("--port", "-1", "--port -1: use a port"),
@@ -167,11 +167,11 @@ def test_odd_region_is_reported_before_it_looks_like_an_outage(program: Program)
     ],
 )
 def test_a_number_that_the_simulator_cannot_use_is_refused(
-    program: Program, option: str, value: str, told: str
+    program: Program, option: str, value: str, sentence: str
 ) -> None:
     refused = program("simulate", option, value)
     assert (refused.code, len(refused.errors)) == (2, 1)
-    assert told in refused.errors[0]
+    assert sentence in refused.errors[0]
 
 
 def test_unwritable_summary_hides_nothing_of_the_run(program: Program) -> None:
@@ -189,8 +189,8 @@ def test_runs_that_begin_in_one_second_have_a_report_each(program: Program) -> N
         name = time.strftime("resend-report-%Y%m%dT%H%M%SZ.csv", time.gmtime(now + second))
         (program.folder / name).touch()
     assert program("run", users, "--simulate").code == 0
-    (made,) = program.folder.glob("resend-report-*Z-2.csv")
-    assert made.read_text("utf-8").count("\n") == 4
+    (report,) = program.folder.glob("resend-report-*Z-2.csv")
+    assert report.read_text("utf-8").count("\n") == 4
 
 
 @pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1, 2)])
@@ -199,11 +199,11 @@ def test_a_stream_that_was_closed_changes_nothing(
 ) -> None:
     users = program.users(numbered(3))
     for name in ("run", "bad"):  # and where there is something to be said
-        given = {"run": users, "bad": "missing.csv"}[name]
+        path = {"run": users, "bad": "missing.csv"}[name]
         done = subprocess.run(
             [
                 *("/bin/sh", "-c", 'exec "$@" ' + " ".join(f"{n}>&-" for n in closed), "sh"),
-                *(sys.executable, "-m", "batch_resend", "run", given, "--simulate"),
+                *(sys.executable, "-m", "batch_resend", "run", path, "--simulate"),
                 *("--report", f"{name}.csv"),
             ],
             env=program.env,
@@ -221,7 +221,7 @@ def test_a_role_that_cannot_be_reached_is_named_in_one_sentence(program: Program
         "[profile shop]\nrole_arn = arn:aws:iam::123456789012:role/mail\nsource_profile = own\n"
         "[profile own]\naws_access_key_id = x\naws_secret_access_key = y\n"
     )
-    told = program(
+    done = program(
         *("run", "--user-pool-id", "eu-west-1_AbC", "--client-id", "web", "--yes"),
         *("--profile", "shop", "--endpoint-url", "http://127.0.0.1:2"),
         env={
@@ -229,9 +229,9 @@ def test_a_role_that_cannot_be_reached_is_named_in_one_sentence(program: Program
             "AWS_ENDPOINT_URL_STS": "http://127.0.0.1:1",
         },
     )
-    assert (told.code, len(told.errors)) == (4, 1)
-    assert "cannot be reached (http://127.0.0.1:1/, EndpointConnectionError)" in told.err
-    assert len(told.err.splitlines()) < 6
+    assert (done.code, len(done.errors)) == (4, 1)
+    assert "cannot be reached (http://127.0.0.1:1/, EndpointConnectionError)" in done.err
+    assert len(done.err.splitlines()) < 6
 
 
 @pytest.mark.parametrize("allowed", [9, 12, 20, 31, 32, 48])
@@ -266,11 +266,11 @@ def test_few_descriptors_make_a_run_slower_or_refuse_it(
 
 def test_a_key_log_that_cannot_be_written_is_said_in_a_sentence(program: Program) -> None:
     users = program.users(numbered(3))
-    given = {"SSLKEYLOGFILE": "/nonexistent/keys"}
+    environment = {"SSLKEYLOGFILE": "/nonexistent/keys"}
     for command in (
         ("run", users, "--client-id", "web", "--region", "us-east-1", "--yes", *REPORT),
         ("simulate",),
     ):
-        refused = program(*command, env=given)
+        refused = program(*command, env=environment)
         assert (refused.code, len(refused.errors)) == (4, 1), refused.err
         assert "SSLKEYLOGFILE /nonexistent/keys cannot be written (No such file" in refused.err

@@ -27,8 +27,8 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_typed_name_is_masked_in_the_error(program: Program, case: str) -> None:
     """The log of a cron job outlives the terminal in which the mistake was made."""
-    given, expected = CASES[case]
-    ended = program(*given)
+    arguments, expected = CASES[case]
+    ended = program(*arguments)
     assert ended.code == 2
     assert expected in ended.err
     assert "robert" not in ended.err

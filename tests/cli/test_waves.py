@@ -26,7 +26,7 @@ def test_the_next_wave_goes_out_only_if_the_last_one_went_well(
         "sent/accepted": 5, "failed/user-not-found": 4, "not-attempted/stopped": 20,
     }  # fmt: skip
     assert cognito.deliveries == once(good)
-    # Whoever accepts the failures goes on, and nobody is written to twice.
+    # With the failures accepted the run resumes, and no user gets two codes.
     again = program("run", users, *at, *waves, *AGAIN, "--max-failures", "100%")
     assert again.code == 1
     assert "Wave 3 of 3 (15 users): 11 sent, 4 failed." in again.err

@@ -27,7 +27,7 @@ class Terminal(io.StringIO):
         ("  failed  6 (rejected 6)", "\x1b[31m  failed\x1b[0m  6 (rejected 6)"),
         ("  unknown  4", "\x1b[33m  unknown\x1b[0m  4"),
         ("Ready to run.", "\x1b[32mReady to run\x1b[0m."),
-        ("stopped clocks are no finding", "stopped clocks are no finding"),
+        ("stopped clocks raise no finding", "stopped clocks raise no finding"),
         (
             "5 rows in 1 s: 3 sent, 1 failed, 1 unknown (5 requests).",
             "5 rows in 1 s: \x1b[32m3 sent\x1b[0m, \x1b[31m1 failed\x1b[0m,"

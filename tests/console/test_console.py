@@ -25,13 +25,13 @@ from tests.support.program import without_times
 
 
 def test_the_summary_says_what_happened_and_what_now() -> None:
-    told = summary(
+    totals = summary(
         {Reason.ACCEPTED: 3, Reason.USER_NOT_FOUND: 1, Reason.NO_ANSWER: 2, Reason.STOPPED: 4},
         stopped_by=Stop.DEADLINE,
         throttled=2,
         unknown_in_ledger=2,
     )
-    assert summary_lines(told) == [
+    assert summary_lines(totals) == [
         "10 rows in 75 s: 3 sent, 1 failed, 2 unknown, 4 not-attempted (9 requests, 2 throttled).",
         "  failed             1 (user-not-found 1)",
         "  unknown            2 (no-answer 2)",
@@ -45,26 +45,26 @@ def test_the_summary_says_what_happened_and_what_now() -> None:
 
 def test_end_names_the_status_command_where_a_ledger_is_kept() -> None:
     reasons = {Reason.NO_ANSWER: 1}
-    kept = summary(reasons, unknown_in_ledger=1, info=info(ledger="my state/l.sqlite3"))
-    assert summary_lines(kept)[3:6] == [
+    with_ledger = summary(reasons, unknown_in_ledger=1, info=info(ledger="my state/l.sqlite3"))
+    assert summary_lines(with_ledger)[3:6] == [
         "  batch-resend status --ledger 'my state/l.sqlite3'",
         "To settle them by CloudTrail's records, from 1970-01-01 00:16 UTC on:",
         "  batch-resend reconcile --ledger 'my state/l.sqlite3' --region eu-west-1",
     ]
     earlier = summary({}, unknown_in_ledger=1, info=info(ledger="l.sqlite3"))
     assert "To settle them by CloudTrail's records:" in summary_lines(earlier)
-    for told in (
+    for totals in (
         summary(reasons, unknown_in_ledger=1, info=info(ledger=None)),
         summary({}, unknown_in_ledger=0, info=info(ledger="l.sqlite3")),
     ):
-        assert not any("batch-resend status" in line for line in summary_lines(told))
+        assert not any("batch-resend status" in line for line in summary_lines(totals))
 
 
 def test_end_knows_what_cloudtrail_has_no_record_of() -> None:
     """These are not settled by another `reconcile`, so it is suggested for the others only."""
     ledger = info(ledger="l.sqlite3")
-    told = summary({}, unknown_in_ledger=1200, not_recorded_in_ledger=1200, info=ledger)
-    assert summary_lines(told)[1:4] == [
+    totals = summary({}, unknown_in_ledger=1200, not_recorded_in_ledger=1200, info=ledger)
+    assert summary_lines(totals)[1:4] == [
         "Unknown over all runs: 1,200 (1,200 not recorded by CloudTrail). A code may have been"
         " sent or not, so these users are treated as sent.",
         "  batch-resend status --ledger l.sqlite3",
@@ -93,7 +93,7 @@ def test_what_weakens_the_result_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "waiting", "line"),
+    ("arguments", "waiting", "line"),
     [
         ({}, "", "250/1,000 25% | 240 sent | 10 unknown | 25/s of 50/s | 30 s left"),
         ({"accepting": False}, "", "250/1,000 25% | 240 sent | 10 unknown | 25/s of 50/s"),
@@ -126,8 +126,10 @@ def test_what_weakens_the_result_is_named() -> None:
         ),
     ],
 )
-def test_one_line_says_how_the_run_stands(given: dict[str, Any], waiting: str, line: str) -> None:
-    assert line == progress_line(snapshot(**given), waiting)
+def test_one_line_says_how_the_run_stands(
+    arguments: dict[str, Any], waiting: str, line: str
+) -> None:
+    assert line == progress_line(snapshot(**arguments), waiting)
 
 
 class Terminal(io.StringIO):
@@ -139,14 +141,14 @@ def standing() -> Snapshot:
     return snapshot(tally=Tally(reasons=Counter({Reason.ACCEPTED: 249, Reason.REJECTED: 1})))
 
 
-def watched(stream: io.StringIO, until: str = "", **given: Any) -> str:
+def watched(stream: io.StringIO, until: str = "", **options: Any) -> str:
     """Return what is written in a run in which a user fails and notes are reported.
 
     It goes on until the text `until` was written.
     """
 
     async def work() -> None:
-        console = Console(yes=True, stream=stream, **given)
+        console = Console(yes=True, stream=stream, **options)
         async with console.progress():
             console.observe(Began(info(), 0.0, standing))
             console.observe(Settled(Result(1, "ada", Reason.REJECTED)))
@@ -179,7 +181,7 @@ def test_on_a_terminal_the_display_is_drawn_and_taken_away(
 
 
 @pytest.mark.parametrize(
-    ("stream", "term", "given"),
+    ("stream", "term", "arguments"),
     [
         (io.StringIO, "xterm", {}),
         (Terminal, "dumb", {}),
@@ -190,17 +192,17 @@ def test_on_a_terminal_the_display_is_drawn_and_taken_away(
     ],
 )
 def test_elsewhere_nothing_is_drawn(
-    stream: type[io.StringIO], term: str, given: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    stream: type[io.StringIO], term: str, arguments: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     if term:
         monkeypatch.setenv("TERM", term)
     else:
         monkeypatch.delenv("TERM", raising=False)
-    written = watched(stream(), **given)
+    written = watched(stream(), **arguments)
     assert "\x1b" not in written
     assert "\r" not in written
-    assert ("a note" in written) == ("quiet" not in given)
+    assert ("a note" in written) == ("quiet" not in arguments)
 
 
 def test_elsewhere_a_plain_line_comes_every_half_minute() -> None:
@@ -284,10 +286,10 @@ def test_json_lines_are_one_object_each() -> None:
     console.observe(Waiting("no response from Cognito", 4.0))
     console.error("no such file")
     console.observe(Ended(summary({Reason.ACCEPTED: 1})))
-    told = [json.loads(line) for line in stream.getvalue().splitlines()]
-    assert [line["event"] for line in told] == ["note", "waiting", "error", "summary"]
-    assert told[1]["seconds"] == 4.0
-    assert told[3]["counts"]["sent"] == 1
+    events = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [line["event"] for line in events] == ["note", "waiting", "error", "summary"]
+    assert events[1]["seconds"] == 4.0
+    assert events[3]["counts"]["sent"] == 1
 
 
 def test_quiet_leaves_only_the_summary_and_errors() -> None:
@@ -333,7 +335,7 @@ def test_throwaway_ledger_promises_no_resuming() -> None:
 
 
 @pytest.mark.parametrize("end", [NotConfirmed(), Interrupted(Stop.SIGINT)])
-def test_a_choice_not_to_send_is_no_error(end: BatchResendError) -> None:
+def test_choice_not_to_send_is_not_an_error(end: BatchResendError) -> None:
     stream = io.StringIO()
     Console(yes=True, stream=stream).observe(Ended(end))
     assert not without_times(stream.getvalue()).startswith("Error")
@@ -390,13 +392,13 @@ def test_a_line_too_long_for_a_terminal_is_broken_between_words() -> None:
     assert wrapped("short enough", 12) == "short enough"
     command = "  batch-resend run users.csv --ledger l.sqlite3 --older-than 14d"
     assert wrapped(command, 24) == command
-    told = wrapped("  skipped  60 (disabled 40, duplicate 20)", 24)
-    assert told == "  skipped  60 (disabled\n    40, duplicate 20)"
+    text = wrapped("  skipped  60 (disabled 40, duplicate 20)", 24)
+    assert text == "  skipped  60 (disabled\n    40, duplicate 20)"
     assert wrapped("Report: /a/very/long/path.csv", 12) == "Report:\n  /a/very/long/path.csv"
 
 
 def test_end_shows_the_command_to_resume_where_it_differs() -> None:
     going_on = "batch-resend run users.csv --report r-2.csv"
-    told = summary({Reason.STOPPED: 4}, info=info(next_command=going_on))
-    assert f"  {going_on}" in summary_lines(told)
-    assert not any("the same command" in line for line in summary_lines(told))
+    totals = summary({Reason.STOPPED: 4}, info=info(next_command=going_on))
+    assert f"  {going_on}" in summary_lines(totals)
+    assert not any("the same command" in line for line in summary_lines(totals))

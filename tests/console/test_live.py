@@ -26,7 +26,7 @@ def _a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def snapshot(**given: Any) -> Snapshot:
+def snapshot(**changes: Any) -> Snapshot:
     facts: dict[str, Any] = {
         "eligible": 3000,
         "done": 1204,
@@ -48,17 +48,17 @@ def snapshot(**given: Any) -> Snapshot:
         "seconds": 48.0,
         "stopped_by": None,
     }
-    return Snapshot(**(facts | given))
+    return Snapshot(**(facts | changes))
 
 
 FAILURES = [r for r in Reason if r.outcome in {Outcome.FAILED, Outcome.UNKNOWN}]
 LATEST = (Reason.USER_NOT_FOUND, Reason.NO_ANSWER, Reason.ATTEMPT_LIMIT)
 
 
-def drawn(width: int, standing: Snapshot, **given: Any) -> list[str]:
+def drawn(width: int, standing: Snapshot, **changes: Any) -> list[str]:
     console = Console(width=width, file=io.StringIO())
     with console.capture() as captured:
-        console.print(frame(standing, **({"seconds": 48.0, "width": width} | given)))
+        console.print(frame(standing, **({"seconds": 48.0, "width": width} | changes)))
     return [line.rstrip() for line in captured.get().splitlines()]
 
 
@@ -118,7 +118,7 @@ def test_the_failures_heard_of_last_are_shown_each_in_its_place() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "waiting", "now"),
+    ("arguments", "waiting", "now"),
     [
         ({}, "", "now       2 in flight"),
         (
@@ -134,11 +134,11 @@ def test_the_failures_heard_of_last_are_shown_each_in_its_place() -> None:
     ],
 )
 def test_what_is_being_done_now_is_the_last_line(
-    given: dict[str, Any], waiting: str, now: str
+    arguments: dict[str, Any], waiting: str, now: str
 ) -> None:
-    lines = drawn(80, snapshot(**given), waiting=waiting)
+    lines = drawn(80, snapshot(**arguments), waiting=waiting)
     assert lines[-1] == now
-    assert ("left" in lines[2]) == (not given and not waiting)
+    assert ("left" in lines[2]) == (not arguments and not waiting)
 
 
 def test_frame_of_a_run_without_users_is_done() -> None:
@@ -301,7 +301,7 @@ def test_no_color_is_obeyed(no_color: str, coloured: bool, monkeypatch: pytest.M
     assert ("\x1b[36m" in stream.getvalue()) is coloured
 
 
-def test_a_terminal_that_is_gone_is_written_to_in_vain() -> None:
+def test_closed_terminal_raises_no_error() -> None:
     stream = io.StringIO()
     display = Display(stream)
     display.show(frame(snapshot(), seconds=1.0))

@@ -65,14 +65,14 @@ def test_lines_beyond_the_bound_are_counted(monkeypatch: pytest.MonkeyPatch) -> 
     assert text == "(2 lines were left out while they were not read)\nthree\n"
 
 
-def test_reader_who_has_left_is_no_error() -> None:
+def test_reader_who_has_left_causes_no_error() -> None:
     ours, theirs = os.pipe()
     with os.fdopen(theirs, "w", encoding="utf-8") as inner:
         background = BackgroundStream(inner)
     os.close(ours)
-    background.write("nobody\n")
+    background.write("unread\n")
     until_idle(background)
-    background.write("nobody again\n")
+    background.write("unread again\n")
     background.finish(HANG)
 
 

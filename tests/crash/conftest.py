@@ -11,7 +11,7 @@ _FIGURES = "figures"  # a property of the test, so that it comes through from ot
 
 @pytest.fixture
 def tell(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Take a line of figures, to be shown when all is done."""
+    """Add a line of figures, shown at the end."""
     name = request.node.name
 
     def take(line: str) -> None:

@@ -23,12 +23,12 @@ _NAME = re.compile(rb'"Username": ?"([^"]+)"')
 
 
 def asked(call: Call) -> list[str]:
-    """For whom a code is asked by what a call writes to a socket."""
+    """Return the user whose code a call requests by what it writes to a socket."""
     return [name.decode() for text in call.texts for name in _NAME.findall(text)]
 
 
 class Loss(Enum):
-    """What becomes of what was written but not synced."""
+    """The fate of what was written but not synced."""
 
     ALL = "nothing of it is there"
     TAIL = "it is there up to some write, which is torn"
@@ -65,7 +65,7 @@ class _File:
     synced: bytearray = field(default_factory=bytearray)
     waiting: list[_Change] = field(default_factory=list)
 
-    def found(self, loss: Loss, rng: random.Random) -> bytes:
+    def after_loss(self, loss: Loss, rng: random.Random) -> bytes:
         """The content after a cut."""
         content, waiting = bytearray(self.synced), self.waiting
         if loss is Loss.TAIL and waiting:
@@ -111,7 +111,7 @@ class Disk:
             else:
                 self._begin(call)
 
-    def found(self, target: Path, loss: Loss, rng: random.Random) -> None:
+    def after_loss(self, target: Path, loss: Loss, rng: random.Random) -> None:
         """Write what is there after the cut into another folder."""
         names = dict(self._promised)
         if loss is not Loss.ALL:
@@ -122,13 +122,13 @@ class Disk:
             if file is None:
                 place.mkdir(exist_ok=True, mode=0o700)
             elif place.parent.is_dir():  # a folder that is not there takes its files along
-                place.write_bytes(file.found(loss, rng))
+                place.write_bytes(file.after_loss(loss, rng))
                 place.chmod(0o600)
 
     # -- the calls -----------------------------------------------------------------
 
     def _begin(self, call: Call) -> None:
-        """What may have an effect as soon as it begins, and what is closed."""
+        """Apply what may have an effect as soon as it begins, and what is closed."""
         if call.name in {"open", "openat", "creat", "dup", "dup2", "dup3"}:
             return
         number = next(iter(call.numbers), -1)
@@ -152,7 +152,7 @@ class Disk:
                 raise AssertionError(f"no rule for {call.name} on {path}")
 
     def _end(self, call: Call) -> None:
-        """What is done only once it has ended well."""
+        """Apply what is done only once it has ended well."""
         if call.result is None or call.result < 0:
             return
         match call.name:
@@ -209,7 +209,7 @@ class Disk:
 
 
 def _take_over(names: _Names, new: _Names, folder: PurePath) -> None:
-    """Let a folder hold what it holds in `new`."""
+    """Replace the content of a folder by that of `new`."""
     for path in [path for path in names if path.parent == folder]:
         del names[path]
     names.update({path: file for path, file in new.items() if path.parent == folder})

@@ -108,8 +108,8 @@ class Report:
 
     def tells_every(self, names: Sequence[str]) -> bool:
         """Whether every row of the input is in it exactly once."""
-        found = sorted((int(row["row"]), row["username"]) for row in self.rows)
-        return self.whole and found == list(enumerate(names, 1))
+        pairs = sorted((int(row["row"]), row["username"]) for row in self.rows)
+        return self.whole and pairs == list(enumerate(names, 1))
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ class Place:
 
     folder: Path
     names: Sequence[str]
-    shared: str = ""  #: a ledger that is no file
+    shared: str = ""  #: a ledger other than a file
     environment: Mapping[str, str] = field(default_factory=dict)
     patience: float = PATIENCE
     runs: int = field(default=0, init=False)
@@ -277,7 +277,7 @@ class Run:
         return Ended(code, self.said.read_text("utf-8", "replace"), self.report)
 
     def killed_when(self, ready: Callable[[], bool], more: float) -> bool:
-        """Kill it `more` seconds after `ready`; say whether it was still alive then."""
+        """Kill it `more` seconds after `ready`; return whether it was still alive then."""
         end = time.monotonic() + self.patience
         while self.process.poll() is None and not ready():
             assert time.monotonic() < end, "the run hangs"
@@ -287,12 +287,12 @@ class Run:
         return bool(self.process.wait() == -signal.SIGKILL)
 
 
-#: What a row may say of somebody who was sent nothing, without a loss: it names them.
+#: The reasons of a user who was sent nothing, without a loss: the row names them.
 _NAMED = {
     *("interrupted", "outcome-unknown"),
     *("no-answer", "server-error", "trigger-error", "unreadable-answer"),
 }
-#: What a row may say of somebody who was sent a code.
+#: The reasons of a user who was sent a code.
 _SENT = {"accepted", "cooling-down", "send-cap"}
 #: What the simulator refuses, so that nothing goes out.
 _REFUSED = {
@@ -305,12 +305,12 @@ _LOST = {Kind.FIN}
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a story ended."""
+    """The end of a story."""
 
     users: int = 0
     twice: int = 0  #: users who were sent more than one code
     lost: int = 0  #: users who were neither sent a code nor named, or named wrongly
-    in_doubt: int = 0  #: users whom only a death left in doubt
+    in_doubt: int = 0  #: users that only a death left unknown
     arrived: int = 0  #: of these, how many were sent a code
 
     def __add__(self, other: Verdict) -> Verdict:
@@ -326,13 +326,13 @@ class Verdict:
         return f"{self.users} users, sent twice {self.twice}, lost {self.lost}"
 
     def doubt(self, deaths: int, what: str) -> str:
-        """Say how many were in doubt."""
-        part = f", {self.arrived / self.in_doubt:.0%} of whom had been sent" if self.arrived else ""
+        """Return how many users are unknown."""
+        part = f", {self.arrived / self.in_doubt:.0%} of them had been sent" if self.arrived else ""
         return f"in doubt {self.in_doubt} ({self.in_doubt / max(1, deaths):.1f} per {what}{part})"
 
 
 def judge(names: Sequence[str], deliveries: Mapping[str, int], last: Report) -> Verdict:
-    """Hold the simulator's count against the report of the last run, which ended by itself."""
+    """Compare the simulator's count with the report of the last run, which ended by itself."""
     reasons = last.reasons
     lost = in_doubt = arrived = 0
     for name in names:
@@ -354,7 +354,7 @@ def judge(names: Sequence[str], deliveries: Mapping[str, int], last: Report) -> 
 
 
 def finish(place: Place, simulator: Simulator) -> Verdict:
-    """Give the command once more, without any harm, and judge."""
+    """Run the command once more, without any harm, and judge."""
     ended = place.run(simulator)
     assert ended.code in {0, 1}, ended.said
     assert ended.report.tells_every(place.names), (ended.said, ended.path.read_text("utf-8"))
@@ -367,10 +367,10 @@ def users(count: int, prefix: str = "user") -> list[str]:
     return [f"{prefix}{number}@example.com" for number in range(count)]
 
 
-def side_by_side(work: Callable[[T], U], given: Sequence[T]) -> list[U]:
-    """Do it for each, several at once; after the first failure nothing new is begun."""
+def side_by_side(work: Callable[[T], U], items: Sequence[T]) -> list[U]:
+    """Do it for each, several at once; after the first failure nothing new is started."""
     pool = ThreadPoolExecutor(JOBS)
     try:
-        return list(pool.map(work, given))
+        return list(pool.map(work, items))
     finally:
         pool.shutdown(cancel_futures=True)

@@ -45,7 +45,7 @@ class Point:
         on: bool = False,
         calls: Sequence[str] = (),
     ) -> list[str]:
-        """Begin a command to which `how` happens here, or from here on; trace `calls` too."""
+        """Start a command to which `how` happens here, or from here on; trace `calls` too."""
         inject = f"inject={self.call}:{how}:when={self.number}{'+' if on else ''}"
         wanted = [self.call, *calls]
         return _tracer(place, output, wanted, self.log, self.ledger, "-e", inject, *more)
@@ -57,7 +57,7 @@ def points(place: Place, calls: Sequence[str], *, ledger: bool = False) -> list[
 
 
 def spread(every: Sequence[Point], most: int) -> list[Point]:
-    """Choose so many, evenly."""
+    """Choose a number of points, evenly."""
     offset = random.Random(SEED).random()
     return [every[int((n + offset) * len(every) / most)] for n in range(most)]
 
@@ -78,12 +78,12 @@ def _count(place: Place, calls: Sequence[str], ledger: bool, *, log: bool) -> li
     output = place.folder / "calls.txt"
     with Simulator(latency=_LATENCY) as simulator:
         assert place.run(simulator, before=_tracer(place, output, calls, log, ledger)).code == 0
-    found = read_trace(output)
-    main = found[0].thread
-    numbers = Counter(call.name for call in found if (call.thread != main) == log)
+    trace = read_trace(output)
+    main = trace[0].thread
+    numbers = Counter(call.name for call in trace if (call.thread != main) == log)
     # On the log, the main thread is first to the first few numbers.
     first: Counter[str] = Counter()
-    for call in found if log else ():
+    for call in trace if log else ():
         if call.thread != main:
             break
         first[call.name] += 1

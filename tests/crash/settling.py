@@ -3,7 +3,7 @@
 First the real command, right after: CloudTrail's records settle every request that arrived. Then
 the same a day later, by the clock that it is handed: what has no record then is `not-recorded`
 where enough of our answered requests around it have one. At last the real program sends again
-to those, and to nobody else.
+to those users alone.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ GOOD = Recording(delay=0.0, lookups_a_second=1e9)
 
 @dataclass(frozen=True)
 class Settled:
-    """What became of the doubts of a story, or of several."""
+    """The fate of the unknown outcomes of a story, or of several."""
 
     doubts: int = 0
     at_once: int = 0  #: settled by the command, right after
@@ -59,11 +59,11 @@ class Settled:
 
 
 def settle(place: Place, simulator: Simulator) -> Settled:
-    """Reconcile a story that is over, and send to those who were released by it."""
+    """Reconcile a story that is over, and send to the released users."""
     deliveries = simulator.deliveries
-    told = json.loads(_command(place, simulator))
+    content = json.loads(_command(place, simulator))
     at_once, wrong = 0, 0
-    for finding in told["findings"]:
+    for finding in content["findings"]:
         outcome, sent = finding["outcome"], deliveries[finding["username"]]
         if outcome == Outcome.SENT:
             wrong += sent != 1
@@ -85,7 +85,7 @@ def settle(place: Place, simulator: Simulator) -> Settled:
     after = simulator.deliveries
     wrong += sum(count > 1 for count in after.values())
     wrong += sum(after[name] != 1 for name in released if "+" not in name)
-    return Settled(len(told["findings"]), at_once, len(released), left, wrong)
+    return Settled(len(content["findings"]), at_once, len(released), left, wrong)
 
 
 def _command(place: Place, simulator: Simulator) -> str:

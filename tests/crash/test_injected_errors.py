@@ -28,7 +28,7 @@ _ERRORS = (("EIO", False), ("ENOSPC", True))  #: once, or from then on
 
 @dataclass(frozen=True)
 class Case:
-    """What fails where."""
+    """A call that fails, and its place."""
 
     point: Point
     error: str
@@ -40,7 +40,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Failed:
-    """What came of an error at a point."""
+    """The result of an error at a point."""
 
     hit: bool
     code: int
@@ -49,7 +49,7 @@ class Failed:
 
 
 def fail(folder: Path, names: Sequence[str], case: Case) -> Failed:
-    """Let a call fail, look at how the program ends, run it again, judge."""
+    """Inject an error into a call, inspect the end of the program, run it again, judge."""
     place = Place(folder / str(case), names)
     with Simulator(latency=_LATENCY) as simulator:
         ended, calls = run_into(case, place, simulator)
@@ -72,25 +72,25 @@ def run_into(case: Case, place: Place, simulator: Simulator) -> tuple[Ended, lis
 def look(
     place: Place, simulator: Simulator, ended: Ended, calls: Sequence[Call], failed: int
 ) -> list[str]:
-    """Say what is wrong about the end of a run."""
+    """Return what is wrong about the end of a run."""
     call, later = calls[failed], calls[failed + 1 :]
     delivered, reasons = simulator.deliveries, ended.report.reasons
     requests = simulator.cognito.request_times or [0.0]
-    told = {name for name, reason in reasons.items() if reason in {"accepted", "interrupted"}}
+    reported = {name for name, reason in reasons.items() if reason in {"accepted", "interrupted"}}
     committer = call.thread != calls[0].thread  # a last word is the main thread's
     wrong = {
         "a traceback": "Traceback" in ended.said,
         f"exit code {ended.code}": ended.code not in {0, 4},
         f"the report has {len(reasons)} rows": (reasons or delivered)
         and not ended.report.tells_every(place.names),
-        "sent a code and not told of": not delivered.keys() <= told,
+        "sent a code and not reported": not delivered.keys() <= reported,
         "a commit was tried again": committer and any(c.thread == call.thread for c in later),
     }
     if ended.code == 0:
         # SQLite does without a folder's sync, and need not empty the log when all is done.
         spare = f"<{place.ledger.parent}>" in call.arguments or call.at > max(requests)
         wrong["the failure was not heard of"] = not spare
-        wrong["not everybody was served"] = set(reasons.values()) != {"accepted"}
+        wrong["not every user was served"] = set(reasons.values()) != {"accepted"}
     else:
         said = without_times(ended.said).splitlines()
         lines = [line for line in said if line.startswith(("Error:", "Stopped"))]
@@ -101,7 +101,7 @@ def look(
 
 
 def intended(place: Place) -> set[str]:
-    """Whose intents the ledger holds, read from a copy: to open it would mend it."""
+    """Return the users with an intent, read from a copy: to open the ledger would repair it."""
     copy = place.folder / "copy"
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(place.ledger.parent, copy)

@@ -23,7 +23,7 @@ from .settling import GOOD, Settled, settle
 KILLS = int(os.environ.get("BATCH_RESEND_KILLS", "1000"))
 _A_STORY = 5  #: kills of one input, before it is let end
 _USERS = 130
-_LATENCY = 0.25  #: seconds; at 50 requests a second a dozen are in flight
+_LATENCY = 0.25  #: seconds; at 50 requests per second a dozen are in flight
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,10 @@ def tale(folder: Path, kills: int, number: int) -> Story:
                 report = run.ended().report
             assert report.whole, "a killed run leaves whole lines"
             assert {row["username"] for row in report.rows} <= set(names)
-            told = {name for name, reason in report.reasons.items() if reason == "accepted"}
-            assert told <= cognito.deliveries.keys(), "sent only with evidence"
+            reported = {name for name, reason in report.reasons.items() if reason == "accepted"}
+            assert reported <= cognito.deliveries.keys(), "sent only with evidence"
             if not killed:
-                break  # everybody has been served
+                break  # all users have been served
         verdict = finish(place, simulator)
         return Story(died, runs + 1, verdict, settle(place, simulator))
 
@@ -74,7 +74,7 @@ def arrived(cognito: Cognito, requests: int) -> bool:
 
 
 def kill(folder: Path, kills: int, tell: Callable[[str], None]) -> None:
-    """Tell stories until there were so many kills."""
+    """Run stories up to a number of kills."""
     done: list[Story] = []
     while (left := kills - sum(story.kills for story in done)) > 0:
         sizes = [_A_STORY] * (left // _A_STORY) + ([left % _A_STORY] if left % _A_STORY else [])

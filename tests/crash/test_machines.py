@@ -58,7 +58,7 @@ main()
 
 @contextlib.contextmanager
 def moto() -> Iterator[str]:
-    """moto's server in a process of its own; yields its address."""
+    """Serve moto in a process of its own; yield its URL."""
     with subprocess.Popen(
         [sys.executable, "-c", _MOTO],
         stdin=subprocess.PIPE,
@@ -80,9 +80,9 @@ def machine(
     rng: random.Random,
     program: Sequence[str],
 ) -> tuple[int, Counter[str]]:
-    """Run on one machine until the end, killed on the way; count kills and who was told sent."""
+    """Run on one machine to the end, with kills; count kills and users reported as sent."""
     died, runs = 0, 0
-    told: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     while True:
         runs += 1
         last = died >= kills or runs > 2 * kills
@@ -94,12 +94,12 @@ def machine(
                 died += run.killed_when(enough, rng.uniform(0, 0.03 if wanted else 1.0))
             ended = run.ended()
         assert ended.report.whole, "a killed run leaves whole lines"
-        told.update(n for n, reason in ended.report.reasons.items() if reason == "accepted")
+        counts.update(n for n, reason in ended.report.reasons.items() if reason == "accepted")
         # On a line so bad, or a machine so busy, the table may be out of reach for too long.
         if last and not (ended.code == 4 and "was unreachable" in ended.said):
             assert ended.code in {0, 1}, ended.said
             assert ended.report.tells_every(place.names), "every row exactly once"
-            return died, told
+            return died, counts
 
 
 def arrived(cognito: Cognito, requests: int) -> bool:
@@ -114,7 +114,7 @@ def share(
     tell: Callable[[str], None],
     program: Sequence[str] = ("-m", "batch_resend"),
 ) -> Verdict:
-    """Let machines share a table, then look once more from a fresh one, and judge."""
+    """Run machines on one table, then look once more from a fresh one, and judge."""
     rng = random.Random(SEED)
     names = [f"user{n}{_MARKS.get(n % 25, '')}@example.com" for n in range(users)]
     with contextlib.ExitStack() as stack:
@@ -168,7 +168,7 @@ def share(
         if verdict.in_doubt:
             assert "Unknown over all runs: " in last.ended(1).said
         died = sum(deaths for deaths, _ in done)
-        told: Counter[str] = sum((one for _, one in done), Counter())
+        counts: Counter[str] = sum((one for _, one in done), Counter())
         harmed = sum(n for (_, fate), n in line.met.items() if fate != "pass")
         tell(
             f"{machines} machines, {died} kills, {harmed} of {line.met.total()} answers of"
@@ -177,8 +177,8 @@ def share(
         assert died > 0
         assert harmed > 0
         if not verdict.twice:
-            assert max(told.values()) == 1, "of all machines one says that it was its own"
-        assert told.keys() <= simulator.cognito.deliveries.keys(), "sent only with evidence"
+            assert max(counts.values()) == 1, "of all machines one says that it was its own"
+        assert counts.keys() <= simulator.cognito.deliveries.keys(), "sent only with evidence"
         return verdict
 
 

@@ -53,7 +53,7 @@ class Traced:
     requests: Sequence[int]  #: the moments when a request left
 
     def disk(self, cut: int) -> Disk:
-        """What the disk has gone through up to a cut."""
+        """Return the state of the disk at a cut."""
         disk = Disk(self.folder)
         disk.live(self.calls, cut)
         return disk
@@ -82,13 +82,13 @@ def cut_off(folder: Path, traced: Traced, number: int) -> Verdict:
     place = Place(folder / str(number), traced.names)
     place.ledger.parent.mkdir(mode=0o700)
     disk = traced.disk(cut)
-    disk.found(place.ledger.parent, loss, rng)
+    disk.after_loss(place.ledger.parent, loss, rng)
     with Simulator(latency=_LATENCY, delivered=disk.sent) as simulator:
         return finish(place, simulator)
 
 
 def cut_power(folder: Path, cuts: Sequence[int], *program: str) -> Verdict:
-    """Trace a run, cut its power so often."""
+    """Trace a run, and cut its power a number of times."""
     begun = 0
     for count in _USERS:
         place = Place(folder / f"traced-{count}", users(count))
@@ -135,7 +135,7 @@ def test_ledger_that_does_not_wait_for_the_disk_is_caught(
 def test_a_ledger_in_a_folder_made_for_it_outlives_a_power_cut(tmp_path: Path) -> None:
     place = Place(tmp_path / "traced", users(3))
     traced = trace(place, place.state)
-    found = tmp_path / "found"
-    found.mkdir()
-    traced.disk(traced.requests[0]).found(found, Loss.ALL, random.Random(SEED))
-    assert (found / place.ledger.relative_to(place.state)).exists()
+    folder = tmp_path / "found"
+    folder.mkdir()
+    traced.disk(traced.requests[0]).after_loss(folder, Loss.ALL, random.Random(SEED))
+    assert (folder / place.ledger.relative_to(place.state)).exists()

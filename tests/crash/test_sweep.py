@@ -24,7 +24,7 @@ _LATENCY = 0.1
 
 @dataclass(frozen=True)
 class Died:
-    """What came of a kill at a point."""
+    """The result of a kill at a point."""
 
     killed: bool
     verdict: Verdict
@@ -42,7 +42,7 @@ def die(folder: Path, names: Sequence[str], point: Point) -> Died:
 def sweep(
     folder: Path, names: Sequence[str], tell: Callable[[str], None], most: int | None = None
 ) -> None:
-    """Kill at every point, or at so many spread over all of them."""
+    """Kill at every point, or at a number of them spread over all."""
     place = Place(folder / "counted", names)
     every = points(place, LEAVING)
     assert {"write", "pwrite64", "fdatasync", "fsync"} <= {point.call for point in every}

@@ -27,26 +27,26 @@ _ALWAYS = ("-qq", "-e", "signal=none")
 @cache
 def _strace() -> str:
     """Find a strace that works, or skip."""
-    found = shutil.which("strace")
-    if found is None:
+    path = shutil.which("strace")
+    if path is None:
         pytest.skip("strace is not installed (apt-get install strace)")
     options = ["-o", os.devnull, "-e", "trace=write", "-e", "inject=write:error=EIO:when=9999"]
     tried = subprocess.run(
-        [found, "-f", "--seccomp-bpf", *_ALWAYS, *options, sys.executable, "-c", ""],
+        [path, "-f", "--seccomp-bpf", *_ALWAYS, *options, sys.executable, "-c", ""],
         capture_output=True,
         check=False,
         timeout=60,
     )
     if tried.returncode:
-        told = tried.stderr.decode("utf-8", "replace").strip().splitlines() or [""]
-        pytest.skip(f"strace cannot trace here, as ptrace is forbidden or it is old: {told[0]}")
-    return found
+        lines = tried.stderr.decode("utf-8", "replace").strip().splitlines() or [""]
+        pytest.skip(f"strace cannot trace here, as ptrace is forbidden or it is old: {lines[0]}")
+    return path
 
 
 def under_strace(
     output: str | Path, calls: Sequence[str], *more: str, threads: bool = True
 ) -> list[str]:
-    """Begin a command that is traced; calls unknown here are ignored.
+    """Start a command that is traced; calls unknown here are ignored.
 
     Without `threads` only the main thread is traced.
     """
@@ -100,7 +100,7 @@ def read_trace(path: Path) -> list[Call]:
 
 
 def _calls(lines: Sequence[str]) -> Iterator[Call]:
-    found: list[Call] = []
+    calls: list[Call] = []
     running: dict[int, Call] = {}
     for place, line in enumerate(lines):
         match = _LINE.fullmatch(line)
@@ -113,15 +113,15 @@ def _calls(lines: Sequence[str]) -> Iterator[Call]:
             rest = call.arguments + rest
         else:
             call = Call(thread, name, "", place, at=float(at or 0))
-            found.append(call)
+            calls.append(call)
         if rest.endswith(_CUT_SHORT):
             call.arguments = rest.removesuffix(_CUT_SHORT)
             running[call.thread] = call
             continue
         ended = _RESULT.search(rest)
-        assert ended, f"a line of strace that nobody understands: {line[:200]}"
+        assert ended, f"a line of strace that cannot be read: {line[:200]}"
         call.arguments = rest[: ended.start()]
         if ended[1] != "?":
             call.end, call.result = place, int(ended[1])
         call.injected = "(INJECTED)" in ended[2]
-    yield from found
+    yield from calls

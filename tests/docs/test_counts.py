@@ -40,10 +40,10 @@ def test_the_search_finds_counts_and_leaves_places_alone() -> None:
 
 def test_every_count_of_a_sentence_is_grouped() -> None:
     package = ROOT / "batch_resend"
-    found = [
+    result = [
         f"{path.relative_to(package)}:{where}"
         for path in sorted(package.rglob("*.py"))
         for where in _ungrouped(path.read_text("utf-8"))
         if path.name != "wording.py"  # which writes the 1 of `1 user`
     ]
-    assert found == []
+    assert result == []

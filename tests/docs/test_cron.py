@@ -26,12 +26,12 @@ def jobs() -> list[tuple[list[str], str]]:
     """
     lines = [line for line in CRONTAB.splitlines() if re.match(r"#?\d+ ", line)]
     assert [line.startswith("#") for line in lines] == [False, True, True]
-    found = []
+    result = []
     for line in lines:
         *fields, command = line.lstrip("#").split(None, 5)
         assert "%" not in command, "to cron, % ends the command"
-        found.append((fields, command))
-    return found
+        result.append((fields, command))
+    return result
 
 
 def variables(*, with_comments: bool = False) -> dict[str, str]:

@@ -33,21 +33,21 @@ def imported(node: ast.AST) -> set[str]:
     """The top-level modules that a tree imports when it runs."""
     if isinstance(node, ast.If) and is_for_types_only(node):
         return set()
-    found = set().union(*map(imported, ast.iter_child_nodes(node)))
+    packages = set().union(*map(imported, ast.iter_child_nodes(node)))
     if isinstance(node, ast.Import):
-        found |= {name.name.partition(".")[0] for name in node.names}
+        packages |= {name.name.partition(".")[0] for name in node.names}
     elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-        found.add(node.module.partition(".")[0])
-    return found
+        packages.add(node.module.partition(".")[0])
+    return packages
 
 
 def test_imports_and_declarations_agree() -> None:
     trees = [ast.parse(path.read_text("utf-8")) for path in (ROOT / "batch_resend").rglob("*.py")]
     modules = set().union(*map(imported, trees)) - sys.stdlib_module_names - {"batch_resend"}
     of_modules = packages_distributions()
-    found = {plain(of_modules[module][0]) for module in modules}
+    distributions = {plain(of_modules[module][0]) for module in modules}
     optional = declared(PROJECT["optional-dependencies"]["excel"])
-    assert found == (declared(PROJECT["dependencies"]) | optional) - OPTIONAL_LOOP
+    assert distributions == (declared(PROJECT["dependencies"]) | optional) - OPTIONAL_LOOP
 
 
 def test_no_dependency_has_an_upper_bound() -> None:

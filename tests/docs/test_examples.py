@@ -141,10 +141,10 @@ def test_the_clean_up_lists_the_pool_where_no_file_is_named(
     script = str(EXAMPLES / "clean-up.sh")
     done = run("bash", script, cwd=tmp_path, environment=environment | settings)
     assert done.returncode == 0, done.stderr
-    found = reasons(tmp_path / "out" / "canary.csv")
-    assert found["sent/accepted"] == 2
+    decisions = reasons(tmp_path / "out" / "canary.csv")
+    assert decisions["sent/accepted"] == 2
     rest = reasons(tmp_path / "out" / "rest.csv")
-    assert rest["sent/accepted"] == found["skipped/over-limit"]
+    assert rest["sent/accepted"] == decisions["skipped/over-limit"]
     assert rest["skipped/cooling-down"] == 2
 
 
@@ -156,10 +156,10 @@ def test_the_embedding_program_prints_its_results(
     assert done.returncode == 1, done.stderr
     *unknown, sent, failed, skipped, lost, total = done.stdout.splitlines()
     assert sorted(unknown) == [
-        "row 16: nobody knows, no-answer",
-        "row 29: nobody knows, server-error",
-        "row 40: nobody knows, unreadable-answer",
-        "row 45: nobody knows, trigger-error",
+        "row 16: a code may have been sent, no-answer",
+        "row 29: a code may have been sent, server-error",
+        "row 40: a code may have been sent, unreadable-answer",
+        "row 45: a code may have been sent, trigger-error",
     ]
     assert sent == "   36 sent"
     assert sorted([failed, skipped, lost]) == ["    4 skipped", "    4 unknown", "    6 failed"]

@@ -25,8 +25,8 @@ def documents(name: str) -> dict[str, Any]:
 
 def pod() -> dict[str, Any]:
     job = documents("kubernetes/cronjob.yaml")["CronJob"]["spec"]["jobTemplate"]["spec"]
-    found: dict[str, Any] = job["template"]["spec"]
-    return found
+    spec: dict[str, Any] = job["template"]["spec"]
+    return spec
 
 
 def test_policy_is_that_of_the_examples_page() -> None:

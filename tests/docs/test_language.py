@@ -1,44 +1,36 @@
-"""The program and its pages use plain technical English: no word that readers stumble over.
+"""The project uses plain technical English: no word that readers stumble over.
 
-Checked are the pages, and in the package every text: option help, stop sentences, reasons,
-findings and errors are all literals of it, and so are docstrings and comments.
+Checked are the pages, the examples and workflows, and in the package and its tests every text
+(literals, docstrings, comments and the names of definitions). The names of values are nouns.
 """
 
-import ast
-import io
 import re
-import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.language import BANNED, PARTICIPLES, faults, names, texts
 from tests.support.markdown import PAGES
 
 ROOT = Path(__file__).parents[2]
-PACKAGE = ROOT / "batch_resend"
-BANNED = {
-    r"\b(?:nobody|whoever|whomever|whom|somebody|everybody)\b": "name what did not happen",
-    r"\bwrit(?:e|ten) to (?:people|users|them|again)\b": "send, message",
-    r"\b(?:told|mended|befalls?|learnt|meanwhile|in vain)\b": "reported, fixed, during, no result",
-    r"\bfor ever\b|\bso long as not\b|\band said so\b": "forever; say it in order",
-    r"\btook the order\b": "accepted the request",
-    r"(?:\d|\b(?:requests?|codes?|calls|times|mails)) a second\b": "per second",
-    r"(?<!there )\b(?:is|are) no (?!longer|more\b|other\b)\w": "is not a valid …",
-}
 #: Digits that a page must group; in code they can be part of anything.
 UNGROUPED = {r"\b\d{1,3}\d{3}\b (?:users|rows|messages|codes)": "1,200: group the digits"}
-#: Pages that are still to be rewritten; the list may only become shorter.
-PAGES_TO_DO = {
-    "batch_resend/ledger/README.md",
-    "tests/benchmarks/README.md",
-}
-#: Folders and modules that are still to be rewritten; the list may only become shorter.
-CODE_TO_DO = {
-    "job/outcome.py",
-    "ledger/status.py",
-    "preflight/estimate.py",
-}
+#: The modules that list the banned words.
+LISTS = {"tests/support/language.py", "tests/docs/test_language.py"}
+MODULES = [
+    path
+    for folder in ("batch_resend", "tests", "examples")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+    if path.relative_to(ROOT).as_posix() not in LISTS
+]
+#: Text files that are neither pages nor modules.
+FILES = [
+    path
+    for folder in ("examples", ".github")
+    for path in sorted((ROOT / folder).rglob("*"))
+    if path.is_file() and path.suffix not in {".py", ".md", ".png", ".pyc"}
+]
 
 
 def prose(text: str) -> str:
@@ -46,70 +38,38 @@ def prose(text: str) -> str:
     return re.sub(r"`[^`]*`", "`…`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
 
 
-def faults(text: str, patterns: dict[str, str]) -> list[str]:
-    """Return the words of a text that are banned, each with what to write instead."""
-    return [
-        f"{match[0]!r}: {better}"
-        for pattern, better in patterns.items()
-        for match in re.finditer(pattern, text, re.IGNORECASE)
-    ]
+def module_faults(path: Path) -> Iterator[str]:
+    """Yield the banned words in a module, each with its place."""
+    for line, text in texts(path.read_text("utf-8")):
+        for fault in faults(text, BANNED):
+            yield f"{path.relative_to(ROOT)}:{line}: {fault}"
 
 
-def texts(source: str) -> Iterator[tuple[int, str]]:
-    """Yield the line and text of every literal, docstring and comment of a module."""
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            yield node.lineno, " ".join(node.value.split())
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type == tokenize.COMMENT:
-            yield token.start[0], token.string
+def name_faults(path: Path) -> Iterator[str]:
+    """Yield the names in a module that are participles, each with its place."""
+    for line, name in names(path.read_text("utf-8")):
+        if name.strip("_") in PARTICIPLES:
+            yield f"{path.relative_to(ROOT)}:{line}: {name!r}: a noun for the value"
 
 
-def code_faults(path: Path) -> list[str]:
-    """Return the banned words in a module, each with its place."""
-    return [
-        f"{path.relative_to(ROOT)}:{line}: {fault}"
-        for line, text in texts(path.read_text("utf-8"))
-        for fault in faults(text, BANNED)
-    ]
-
-
-def modules_of(place: str) -> list[Path]:
-    """Return the modules of a folder of the package, or one module."""
-    path = PACKAGE / place
-    return [path] if path.is_file() else sorted(path.rglob("*.py"))
-
-
-def is_to_do(path: Path) -> bool:
-    """Whether a module is in `CODE_TO_DO`, by itself or with its folder."""
-    return any(path in modules_of(place) for place in CODE_TO_DO)
-
-
-@pytest.mark.parametrize("page", sorted(set(PAGES) - PAGES_TO_DO))
+@pytest.mark.parametrize("page", sorted(PAGES))
 def test_page_has_no_banned_word(page: str) -> None:
     assert faults(prose(PAGES[page]), BANNED | UNGROUPED) == []
 
 
-@pytest.mark.parametrize("page", sorted(PAGES_TO_DO))
-def test_page_to_do_is_not_clean_yet(page: str) -> None:
-    """A page that is clean must leave the list."""
-    assert faults(prose(PAGES[page]), BANNED | UNGROUPED) != []
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_example_has_no_banned_word(path: Path) -> None:
+    """No comment, description or message of an example or a workflow has a banned word."""
+    assert faults(path.read_text("utf-8"), BANNED) == []
 
 
-def test_package_has_no_banned_word() -> None:
-    """No option help, sentence, docstring or comment of the package has a banned word."""
-    modules = [path for path in sorted(PACKAGE.rglob("*.py")) if not is_to_do(path)]
-    assert [fault for path in modules for fault in code_faults(path)] == []
+def test_modules_have_no_banned_word() -> None:
+    """No help, sentence, docstring, comment or name of package and tests has a banned word."""
+    assert [fault for path in MODULES for fault in module_faults(path)] == []
 
 
-def test_code_to_do_is_not_clean_yet() -> None:
-    """A folder or module that is clean must leave the list."""
-    clean = [
-        place
-        for place in sorted(CODE_TO_DO)
-        if not any(code_faults(path) for path in modules_of(place))
-    ]
-    assert clean == []
+def test_names_of_values_are_nouns() -> None:
+    assert [fault for path in MODULES for fault in name_faults(path)] == []
 
 
 @pytest.mark.parametrize(
@@ -125,3 +85,9 @@ def test_code_to_do_is_not_clean_yet() -> None:
 )
 def test_patterns_ban_only_what_they_should(text: str, *, banned: bool) -> None:
     assert bool(faults(text, BANNED)) is banned
+
+
+def test_texts_include_names_of_tests_and_comments() -> None:
+    source = "def test_nobody() -> None:\n    '''Whom.'''\n    told = 1  # nobody\n"
+    assert [line for line, text in texts(source) if faults(text, BANNED)] == [1, 2, 3]
+    assert [name for _, name in names(source)] == ["test_nobody", "told"]

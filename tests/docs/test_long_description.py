@@ -12,7 +12,7 @@ HOOK = PYPROJECT["tool"]["hatch"]["metadata"]["hooks"]["fancy-pypi-readme"]
 
 
 def long_description() -> str:
-    """What the build makes of the README; `.ci/contents.py` looks at what it has made."""
+    """Return what the build makes of the README; `.ci/contents.py` checks the result."""
     text = README
     for rule in HOOK["substitutions"]:
         text = re.sub(rule["pattern"], rule["replacement"], text)

@@ -42,12 +42,12 @@ def rules() -> list[dict[str, Any]]:
 
 
 def expressions() -> dict[str, str]:
-    """Each expression, by the alert or panel that has it."""
-    found = {rule["alert"]: rule["expr"] for rule in rules()}
+    """Return each expression, by the alert or panel that has it."""
+    result = {rule["alert"]: rule["expr"] for rule in rules()}
     for panel in DASHBOARD["panels"]:
         for target in panel["targets"]:
-            found[f"{panel['title']} {target['refId']}"] = target["expr"]
-    return found
+            result[f"{panel['title']} {target['refId']}"] = target["expr"]
+    return result
 
 
 def selectors(expression: Any) -> Iterator[tuple[str, dict[str, str]]]:
@@ -128,5 +128,5 @@ def test_each_alert_is_tested_both_ways() -> None:
 def test_promtool_finds_that_the_alerts_do_what_they_should() -> None:
     promtool = tool("promtool")
     for command in (("check", "rules", ALERTS), ("test", "rules", TESTS)):
-        code_, told = printed(promtool, *command)
-        assert code_ == 0, told
+        code_, output = printed(promtool, *command)
+        assert code_ == 0, output

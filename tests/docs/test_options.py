@@ -26,14 +26,14 @@ FOREIGN = {"--check", "--cov", "--dist", "--draw", "--hypothesis-profile", "--re
 
 
 def commands(group: Any = None, path: str = "") -> dict[str, Any]:
-    """All commands by their names, groups left out."""
+    """Return all commands by their names, without groups."""
     group = typer.main.get_command(cli.app) if group is None else group
-    found: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     for name, command in group.commands.items():
         inner = getattr(command, "commands", None)
         own = f"{path} {name}".strip()
-        found |= commands(command, own) if inner else {own: command}
-    return found
+        result |= commands(command, own) if inner else {own: command}
+    return result
 
 
 @pytest.mark.parametrize("page", pages())
@@ -48,13 +48,13 @@ def test_every_option_that_a_page_names_exists() -> None:
         text for name, text in PAGES.items() if "step-functions" not in name and name != history
     )
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", ours))
-    known = {
+    options = {
         name
         for command in commands().values()
         for parameter in command.params
         for name in (*parameter.opts, *parameter.secondary_opts)
     }
-    assert named - FOREIGN <= known | {
+    assert named - FOREIGN <= options | {
         "--help",
         "--version",
         "--install-completion",
@@ -63,7 +63,7 @@ def test_every_option_that_a_page_names_exists() -> None:
 
 
 def test_every_variable_that_a_page_names_is_read() -> None:
-    known = {row.variable for command in commands().values() for row in command.rows.values()}
+    variables = {row.variable for command in commands().values() for row in command.rows.values()}
     named = set(re.findall(r"BATCH_RESEND_[A-Z_]+[A-Z]", ALL))
     by_tests = {
         name
@@ -71,7 +71,7 @@ def test_every_variable_that_a_page_names_is_read() -> None:
         for name in re.findall(r'"(BATCH_RESEND_[A-Z]+)", "\d+"', path.read_text("utf-8"))
     }
     assert "BATCH_RESEND_KILLS" in by_tests
-    assert named <= known | by_tests | {"BATCH_RESEND_CLIENT_SECRET"}
+    assert named <= variables | by_tests | {"BATCH_RESEND_CLIENT_SECRET"}
 
 
 def test_variables_are_named_after_their_options() -> None:
@@ -131,7 +131,7 @@ def test_examples_of_the_help_can_be_parsed(path: str) -> None:
         words = line.rpartition("| ")[2].split(" ")[1:]
         name = " ".join(words[:2]) if " ".join(words[:2]) in commands() else words[0]
         command = commands()[name]
-        known = {"--help", *(option for row in command.params for option in row.opts)}
+        options = {"--help", *(option for row in command.params for option in row.opts)}
         if name != "config show":
             named = {word for word in words if word.startswith("-")} - {"-"}
-            assert named <= known
+            assert named <= options

@@ -48,10 +48,10 @@ def test_page_names_settings_that_exist() -> None:
     fields = dataclasses.fields(batch_resend.Settings)
     named = {name for row in table("setting", PAGES[PAGE]) for name in code(row[0])}
     assert named <= {field.name for field in fields}
-    assert {field.name for field in fields if isinstance(kept(field), Converted)} <= named
+    assert {field.name for field in fields if isinstance(default_of(field), Converted)} <= named
 
 
-def kept(field: dataclasses.Field[Any]) -> object:
+def default_of(field: dataclasses.Field[Any]) -> object:
     return vars(batch_resend.Settings)[field.name]
 
 

@@ -71,13 +71,13 @@ def test_the_first_command_prints_what_the_readme_shows(tmp_path: Path) -> None:
         map(_timeless, block("main-job-output"))
     )
     with (tmp_path / "resend-report.csv").open(encoding="utf-8") as file:
-        found = list(csv.DictReader(file))
-    assert sorted(int(row["row"]) for row in found) == list(range(1, 51))
+        rows = list(csv.DictReader(file))
+    assert sorted(int(row["row"]) for row in rows) == list(range(1, 51))
     lines = README.splitlines()
     heading = lines.index(",".join(COLUMNS))
     shown = list(csv.DictReader(lines[heading : lines.index("```", heading)]))
     assert shown
-    assert _stable(shown) <= _stable(found)
+    assert _stable(shown) <= _stable(rows)
 
 
 def test_the_first_command_again_sends_nothing(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_the_first_command_again_sends_nothing(tmp_path: Path) -> None:
 
 
 def _stable(rows: list[dict[str, str]]) -> set[tuple[str, ...]]:
-    """What of the report's rows is the same in every run."""
+    """Return the parts of the report's rows that are the same in every run."""
     changing = {"request_id", "finished_at", "latency_ms"}
     return {tuple(text for name, text in row.items() if name not in changing) for row in rows}
 
@@ -110,13 +110,13 @@ def _timeless(line: str) -> str:
     line = re.sub(r"\b[0-9.]+ s\b", "# s", line)
     line = re.sub(r"\b\d{4}-\d\d-\d\d\b", "#-#-#", line)
     line = re.sub(r"\b\d\d:\d\d UTC\b", "#:# UTC", line)
-    return re.sub(r"\(([^()]*)\)", lambda found: str(sorted(found[1].split(", "))), line)
+    return re.sub(r"\(([^()]*)\)", lambda match: str(sorted(match[1].split(", "))), line)
 
 
 def _environment(state: Path) -> dict[str, str]:
     """The environment without settings of ours, and with the state elsewhere."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("BATCH_RESEND_", "AWS_"))}
-    return kept | {"XDG_STATE_HOME": str(state / "state"), "PYTHONPATH": str(ROOT)}
+    variables = {k: v for k, v in os.environ.items() if not k.startswith(("BATCH_RESEND_", "AWS_"))}
+    return variables | {"XDG_STATE_HOME": str(state / "state"), "PYTHONPATH": str(ROOT)}
 
 
 def test_the_gate_runs_the_two_commands_as_the_readme_has_them() -> None:
@@ -167,18 +167,18 @@ def test_every_reason_to_stop_is_in_its_table_with_its_exit_code() -> None:
 
 
 def test_every_column_of_the_report_is_in_its_table_in_order() -> None:
-    found = tables(section("Report"))
-    assert [code(row[0])[0] for row in found[0][1:]] == list(COLUMNS)
+    rows = tables(section("Report"))
+    assert [code(row[0])[0] for row in rows[0][1:]] == list(COLUMNS)
 
 
 def test_every_outcome_is_in_its_table() -> None:
-    found = tables(section("Outcomes and reasons"))
-    assert [code(row[0])[0] for row in found[0][1:]] == [str(outcome) for outcome in Outcome]
+    rows = tables(section("Outcomes and reasons"))
+    assert [code(row[0])[0] for row in rows[0][1:]] == [str(outcome) for outcome in Outcome]
 
 
 def test_every_reason_is_in_its_table_with_its_outcome() -> None:
-    found = tables(section("Outcomes and reasons"))
-    documented = [(code(row[0])[0], code(row[1])[0]) for row in found[1][1:]]
+    rows = tables(section("Outcomes and reasons"))
+    documented = [(code(row[0])[0], code(row[1])[0]) for row in rows[1][1:]]
     assert documented == [(str(reason.outcome), str(reason)) for reason in Reason]
 
 
@@ -235,10 +235,10 @@ def test_check_of_the_readme_is_what_its_facts_lead_to() -> None:
 def test_every_finding_is_in_its_table() -> None:
     from tests.support.findings import FINDINGS
 
-    told = {finding.about for facts, wish, *_ in FINDINGS.values()
+    subjects = {finding.about for facts, wish, *_ in FINDINGS.values()
             for finding in check(facts, wish).findings}  # fmt: skip
     rows = {code(row[0])[0]: row for row in table("finding")}
-    assert set(rows) == (told | {"credentials"})
+    assert set(rows) == (subjects | {"credentials"})
     for _, _, about, level, _ in FINDINGS.values():
         if level is not Level.OK:
             assert rows[about][1 if level is Level.STOP else 2], (about, level)
@@ -279,8 +279,8 @@ def _allowed(name: str) -> set[str]:
     actions: set[str] = set()
     text = (ROOT / "examples" / "iam" / f"{name}.json").read_text("utf-8")
     for statement in json.loads(text)["Statement"]:
-        given = statement["Action"]
-        actions |= {given} if isinstance(given, str) else set(given)
+        action = statement["Action"]
+        actions |= {action} if isinstance(action, str) else set(action)
     return actions
 
 
@@ -292,8 +292,8 @@ def test_every_example_is_mentioned() -> None:
         "reminders.toml", "report.png", "requirements.txt", "step-functions", "systemd",
         "terminal.svg", "users.csv",
     ]  # fmt: skip
-    told = re.findall(r"\]\((?:\.\./)*(?:examples/)?([\w.-]+)", PAGES["examples/README.md"] + ALL)
-    assert [name for name in names if name not in {*told, "README.md"}] == []
+    links = re.findall(r"\]\((?:\.\./)*(?:examples/)?([\w.-]+)", PAGES["examples/README.md"] + ALL)
+    assert [name for name in names if name not in {*links, "README.md"}] == []
 
 
 def test_the_map_names_every_folder_and_module() -> None:
@@ -322,18 +322,18 @@ def test_page_links_lead_somewhere(page: str) -> None:
 @pytest.mark.parametrize("page", sorted(PAGES))
 def test_page_references_are_used_and_official(page: str) -> None:
     used = set(re.findall(r"\]\[(\w+)\]", PAGES[page]))
-    given = re.findall(r"^\[(\w+)\]: (https://\S+)$", PAGES[page], re.MULTILINE)
-    assert used == {name for name, _ in given}
+    references = re.findall(r"^\[(\w+)\]: (https://\S+)$", PAGES[page], re.MULTILINE)
+    assert used == {name for name, _ in references}
     assert all(
         address.startswith(
             ("https://docs.aws.amazon.com/", "https://aws.amazon.com/", "https://github.com/")
         )
-        for _, address in given
+        for _, address in references
     )
 
 
 def _sentences() -> Iterator[str]:
-    """Every text in the code, with `...` where something is filled in."""
+    """Yield every text in the code, with `...` for each inserted value."""
     for path in (ROOT / "batch_resend").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -348,8 +348,8 @@ def _sentences() -> Iterator[str]:
 def test_messages_quoted_in_the_readme_are_those_of_the_code() -> None:
     said = [text for row in table("the program says") for text in re.findall(r'"([^"]+)"', row[0])]
     assert len(said) > 20
-    told = "\n".join(_sentences())
-    assert [text for text in said if text not in told] == []
+    sentences = "\n".join(_sentences())
+    assert [text for text in said if text not in sentences] == []
 
 
 def test_nothing_in_the_readme_is_of_one_machine_only() -> None:

@@ -31,18 +31,18 @@ CONTAINERFILE = EXAMPLES / "container" / "Containerfile"
 
 def _unit(path: Path) -> dict[str, list[str]]:
     """The settings of a unit, each with its values; a line that ends in a backslash goes on."""
-    found: dict[str, list[str]] = {}
+    result: dict[str, list[str]] = {}
     for line in path.read_text("utf-8").replace("\\\n", " ").splitlines():
         if line and line[0] not in "#[":
             key, _, value = line.partition("=")
-            found.setdefault(key, []).append(value)
-    return found
+            result.setdefault(key, []).append(value)
+    return result
 
 
 def _seconds(text: str) -> float:
-    found = re.fullmatch(r"(\d+)(s|min|m|h)?", text)
-    assert found is not None
-    return int(found[1]) * {"s": 1, None: 1, "min": 60, "m": 60, "h": 3600}[found[2]]
+    match = re.fullmatch(r"(\d+)(s|min|m|h)?", text)
+    assert match is not None
+    return int(match[1]) * {"s": 1, None: 1, "min": 60, "m": 60, "h": 3600}[match[2]]
 
 
 def _summary(arguments: list[str], folder: Path, environment: dict[str, str]) -> dict[str, Any]:
@@ -78,13 +78,13 @@ def test_systemd_accepts_the_units(units: Path) -> None:
 
 def test_systemd_finds_little_that_the_service_could_harm(units: Path) -> None:
     analyze = tool("systemd-analyze")
-    code, told = printed(
+    code, output = printed(
         *(analyze, "security", "--offline=yes", "--no-pager"), str(units / SERVICE.name)
     )
-    if code and "offline" in told:
+    if code and "offline" in output:
         pytest.skip("this systemd-analyze is older than 250: it cannot look at a file")
-    score = re.search(r"Overall exposure level for batch-resend\.service: ([\d.]+)", told)
-    assert score is not None, told
+    score = re.search(r"Overall exposure level for batch-resend\.service: ([\d.]+)", output)
+    assert score is not None, output
     assert float(score[1]) <= 1.5
 
 
@@ -116,7 +116,7 @@ def test_the_service_has_the_time_that_it_needs() -> None:
     assert settings.deadline is not None
     assert _seconds(unit["TimeoutStopSec"][0]) >= settings.timeout + 15
     assert settings.deadline + settings.timeout < _seconds(unit["TimeoutStartSec"][0]) < 3600
-    # What the next start resumes is no failure; what needs a person is.
+    # An exit that the next start resumes is not a failure; one that needs a person is.
     assert unit["SuccessExitStatus"] == ["1 3 143"]
     assert "Restart" not in unit
 
@@ -146,7 +146,7 @@ def test_a_failed_service_mails_its_last_lines(tmp_path: Path) -> None:
 
 
 class _Loader(yaml.SafeLoader):  # type: ignore[misc]
-    """Reads CloudFormation's short functions as what they would be in full."""
+    """A loader that expands CloudFormation's short functions."""
 
 
 def _function(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
@@ -169,8 +169,8 @@ def resources() -> dict[str, Any]:
 
 
 def test_the_template_is_valid() -> None:
-    code, told = printed(tool("cfn-lint"), str(TEMPLATE))
-    assert (code, told.strip()) == (0, "")
+    code, output = printed(tool("cfn-lint"), str(TEMPLATE))
+    assert (code, output.strip()) == (0, "")
 
 
 def test_a_start_that_failed_is_not_repeated(resources: dict[str, Any]) -> None:
@@ -183,7 +183,7 @@ def test_the_command_of_the_task_runs_and_stops_in_time(
     tmp_path: Path, resources: dict[str, Any], environment: dict[str, str]
 ) -> None:
     (container,) = resources["Task"]["ContainerDefinitions"]
-    given = {
+    parameters = {
         "UserPoolId": "eu-west-1_AbCdEf123",
         "ClientId": "1example23456789",
         "AWS::Region": "eu-west-1",
@@ -192,7 +192,7 @@ def test_the_command_of_the_task_runs_and_stops_in_time(
         "s3://${Results}/summary.json": "summary.json",
     }
     variables = {
-        each["Name"]: given[next(iter(each["Value"].values()))]
+        each["Name"]: parameters[next(iter(each["Value"].values()))]
         if isinstance(each["Value"], dict)
         else each["Value"]
         for each in container["Environment"]
@@ -203,8 +203,8 @@ def test_the_command_of_the_task_runs_and_stops_in_time(
     assert f"COPY {POLICY.relative_to(ROOT)} {path}\n" in containerfile
     summary = _summary([command, option, str(POLICY)], tmp_path, environment | variables)
     assert (summary["client_id"], summary["user_pool_id"]) == (
-        given["ClientId"],
-        given["UserPoolId"],
+        parameters["ClientId"],
+        parameters["UserPoolId"],
     )
     timeout = parse_run(["--config", str(POLICY)]).timeout
     assert timeout + 15 < container["StopTimeout"] == 30
@@ -273,15 +273,15 @@ def test_no_role_may_do_anything_to_everything(resources: dict[str, Any]) -> Non
 def test_manual_dry_run_is_the_task_command_plus_one_argument(
     resources: dict[str, Any],
 ) -> None:
-    found = re.search(r'--query \\\n# +"(.+)"', TEMPLATE.read_text("utf-8"))
-    assert found is not None
+    match = re.search(r'--query \\\n# +"(.+)"', TEMPLATE.read_text("utf-8"))
+    assert match is not None
     (container,) = resources["Task"]["ContainerDefinitions"]
     described = {"name": container["Name"], "command": container["Command"]}
-    told = importlib.import_module("jmespath").search(
-        found[1], {"taskDefinition": {"containerDefinitions": [described]}}
+    overrides = importlib.import_module("jmespath").search(
+        match[1], {"taskDefinition": {"containerDefinitions": [described]}}
     )
     command = [*container["Command"], "--dry-run"]
-    assert told == {"containerOverrides": [{"name": "batch-resend", "command": command}]}
+    assert overrides == {"containerOverrides": [{"name": "batch-resend", "command": command}]}
 
 
 def test_the_task_may_do_with_its_table_what_a_run_needs(resources: dict[str, Any]) -> None:

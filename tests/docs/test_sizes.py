@@ -34,14 +34,14 @@ def nodes(path: Path) -> Iterator[ast.AST]:
 
 
 def too_large(path: Path) -> Iterator[str]:
-    """Name what is too large in a file of the package."""
+    """Yield what is too large in a file of the package."""
     for node in nodes(path):
         if isinstance(node, ast.ClassDef):
             most = LINES_OF_A_CLASS
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             most = LINES_OF_A_FUNCTION
-            given = node.args
-            count = len(given.posonlyargs) + len(given.args) + len(given.kwonlyargs)
+            arguments = node.args
+            count = len(arguments.posonlyargs) + len(arguments.args) + len(arguments.kwonlyargs)
             if count > PARAMETERS:
                 yield f"{relative(path)}: {node.name} has {count} parameters"
         else:

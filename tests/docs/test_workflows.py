@@ -17,9 +17,9 @@ ALL = [*WORKFLOWS, EXAMPLES / "github-actions.yml"]
 def test_zizmor_finds_nothing() -> None:
     """No injection, no loose permission, no action by a tag that moves."""
     files = [*ALL, ROOT / ".github" / "dependabot.yml"]
-    code, told = printed(tool("zizmor"), "--offline", "--no-progress", *files)
-    assert code == 0, told
-    assert "No findings" in told
+    code, output = printed(tool("zizmor"), "--offline", "--no-progress", *files)
+    assert code == 0, output
+    assert "No findings" in output
 
 
 def test_zizmor_is_at_work(tmp_path: Path) -> None:
@@ -30,9 +30,9 @@ def test_zizmor_is_at_work(tmp_path: Path) -> None:
         "      - run: echo ${{ github.event.issue.title }}\n",
         "utf-8",
     )
-    code, told = printed(tool("zizmor"), "--offline", "--no-progress", workflow)
+    code, output = printed(tool("zizmor"), "--offline", "--no-progress", workflow)
     assert code != 0
-    assert "template-injection" in told
+    assert "template-injection" in output
 
 
 def test_actionlint_finds_nothing() -> None:

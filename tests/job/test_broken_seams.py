@@ -58,15 +58,15 @@ def broken(original: Any, first: int, last: float, calls: list[int]) -> Any:
 
     if inspect.iscoroutinefunction(original):
 
-        async def waiting(*given: Any, **named: Any) -> Any:
+        async def waiting(*arguments: Any, **named: Any) -> Any:
             counted()
-            return await original(*given, **named)
+            return await original(*arguments, **named)
 
         return waiting
 
-    def plain(*given: Any, **named: Any) -> Any:
+    def plain(*arguments: Any, **named: Any) -> Any:
         counted()
-        return original(*given, **named)
+        return original(*arguments, **named)
 
     return plain
 

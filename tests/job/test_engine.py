@@ -113,7 +113,7 @@ def test_every_kind_of_user_has_its_reason() -> None:
             assert result.attempts == 1, result.username
     assert max(world.cognito.deliveries.values()) == 1
     assert summary.exit_code == 1
-    # Who is unknown counts as sent, and is told apart.
+    # Unknown users count as sent, with a reason of their own.
     world.go(names)
     unknown = [name for name, reason in names.items() if reason.outcome is Outcome.UNKNOWN]
     assert {world.report.of(name).reason for name in unknown} == {Reason.OUTCOME_UNKNOWN}
@@ -237,7 +237,7 @@ def test_rows_in_equal_rows_out_and_one_message_a_name(
     for name, count in world.cognito.deliveries.items():
         delivered[name.casefold()] += count
     assert max(delivered.values(), default=0) <= 1, "one message per person"
-    assert sent <= delivered, "nobody is called sent without a delivery"
+    assert sent <= delivered, "no user is reported as sent without a delivery"
     lost = set(delivered - sent)
     assert all(Kind.of(name) in EXPECTED for name in lost)
     assert all(EXPECTED[Kind.of(name)].outcome is Outcome.UNKNOWN for name in lost)

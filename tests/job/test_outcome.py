@@ -243,8 +243,8 @@ def test_run_ends_where_settings_and_not_users_are_at_fault(
 ) -> None:
     hearing = Judge()
     heard = [hearing.heard(judge(reply)) for reply in replies]
-    found = next(((s, n) for n, s in enumerate(heard, 1) if s), (None, 0))
-    assert (stop, after) == found
+    result = next(((s, n) for n, s in enumerate(heard, 1) if s), (None, 0))
+    assert (stop, after) == result
 
 
 def test_each_word_of_the_table_ends_a_run_as_it_says() -> None:

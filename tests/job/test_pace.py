@@ -100,7 +100,7 @@ def test_the_rate_never_ends() -> None:
 
 
 def grow(pace: Pace, since: float, seconds: float, *, busy: bool = True) -> None:
-    """Answer ten times a second; where `busy`, each slot is taken as soon as it is free."""
+    """Answer ten times per second; where `busy`, each slot is taken as soon as it is free."""
     for tick in range(int(seconds * 10)):
         at = since + tick / 10
         if busy:
@@ -182,7 +182,7 @@ def test_a_throttle_above_the_limit_slows_down_less() -> None:
         (0, 0.0, CUT, 40.0),  # none, and the bucket was empty: fully earned
         (PRICE // 2, 0.0, 1 - (1 - CUT) / 2, 40.0),
         (PRICE // 2, 20.0, 1 - (1 - CUT) / 4, 40 - 20 / 10 / 8),  # a bucket half full
-        (PRICE // 2, 40.0, 1.0, 40.0),  # a full one: somebody's burst
+        (PRICE // 2, 40.0, 1.0, 40.0),  # a full one: a burst of others
         (PRICE, 0.0, 1.0, 40.4),  # a price, paid
     ],
 )
@@ -399,7 +399,7 @@ def test_where_others_use_is_known_their_room_is_left_to_them() -> None:
 
 def test_a_metric_that_throttles_speak_against_is_put_aside() -> None:
     pace, now = Pace(1000, quota=50), 0.0
-    pace.used(-60.0, 0.0)  # nobody else, it says
+    pace.used(-60.0, 0.0)  # it reports no others
     for _ in range(12):
         pace.throttled(now, now)
         now += pace.delay(now) + 0.01
@@ -408,7 +408,7 @@ def test_a_metric_that_throttles_speak_against_is_put_aside() -> None:
     assert pace.rate < 15
 
 
-def test_ours_is_no_use_by_others() -> None:
+def test_own_requests_do_not_count_as_use_by_others() -> None:
     usage = Usage(50)
     for n in range(600):
         usage.accepted(30 + n / 10)  # ten a second, from 30 to 90
@@ -416,7 +416,7 @@ def test_ours_is_no_use_by_others() -> None:
     assert usage.room(100.0) == pytest.approx(40, abs=0.1)
 
 
-def test_a_minute_that_is_told_again_replaces_the_first() -> None:
+def test_minute_reported_again_replaces_the_first() -> None:
     """Two pools of one quota may each request the metric; their clocks agree to a second."""
     usage = Usage(50)
     for since, calls in ((0.0, 600), (60.0, 1200), (0.4, 600), (60.3, 1800)):

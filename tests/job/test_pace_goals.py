@@ -28,7 +28,7 @@ def run(goal: partial[Score], seeds: int = 4) -> tuple[float, float, float]:
 
 
 def test_an_unknown_quota_costs_little_on_a_late_machine() -> None:
-    """Late timers starved the growth once: 1.04, and 1.48 at 500 a second."""
+    """Late timers starved the growth once: 1.04, and 1.48 at 500 per second."""
     value, throttled, _ = run(partial(goals.unknown, 30, 900, None))
     assert value < 1.03
     assert throttled < 0.008
@@ -85,6 +85,6 @@ def test_three_processes_share_a_quota_fairly() -> None:
 
 
 def test_configured_quota_is_fully_used_without_a_throttle() -> None:
-    value, throttled, _ = run(partial(goals.told, BUCKET), seeds=2)
+    value, throttled, _ = run(partial(goals.fixed_rate, BUCKET), seeds=2)
     assert value < 1.005
     assert throttled == 0

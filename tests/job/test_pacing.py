@@ -56,7 +56,7 @@ def test_several_lost_responses_in_a_row_are_an_outage() -> None:
     assert health.silent_for(201.0) == 0.0
 
 
-def test_answers_between_the_silences_are_no_outage() -> None:
+def test_answers_between_the_silences_prevent_an_outage() -> None:
     health = Health(64)
     for n in range(100):
         assert health.heard(n, n + 1, definite=n % HANDFUL == 0) == 0
@@ -64,7 +64,7 @@ def test_answers_between_the_silences_are_no_outage() -> None:
 
 
 class Run:
-    """Many who want to pass a gate, and what they hear."""
+    """Tasks that want to pass a gate, and their results."""
 
     def __init__(
         self,
@@ -72,21 +72,21 @@ class Run:
         *,
         users: int,
         took: float = 0.1,
-        **given: Any,
+        **changes: Any,
     ) -> None:
         self.times: list[float] = []
         self.closed = 0
         self.most = 0
         self.waits: list[tuple[str, float]] = []
         self._heard = heard or (lambda _n, _place: None)
-        self._users, self._took, self._given = users, took, given
+        self._users, self._took, self._changes = users, took, changes
         self.gate: Gate
 
     async def __call__(self) -> None:
         self.gate = Gate(
-            self._given.get("pace", Pace(10)),
-            self._given.get("health", Health(self._given.get("concurrency", 8))),
-            budget=self._given.get("budget"),
+            self._changes.get("pace", Pace(10)),
+            self._changes.get("health", Health(self._changes.get("concurrency", 8))),
+            budget=self._changes.get("budget"),
             waiting=lambda why, seconds: self.waits.append((why, seconds)),
         )
         start = anyio.current_time()
@@ -107,7 +107,7 @@ class Run:
         async with anyio.create_task_group() as tasks:
             for _ in range(self._users):
                 tasks.start_soon(pass_once)
-            if stop_after := self._given.get("stop_after"):
+            if stop_after := self._changes.get("stop_after"):
                 await anyio.sleep(stop_after)
                 self.gate.close()
 

@@ -19,7 +19,7 @@ ONCE = SendPolicy()
 REMINDERS = SendPolicy(max_sends=3, cooldown=72 * HOUR)
 
 
-def decided(candidate: Candidate, **given: Any) -> Reason:
+def decided(candidate: Candidate, **changes: Any) -> Reason:
     facts: dict[str, Any] = {
         "excluded": False,
         "history": NOBODY,
@@ -27,12 +27,12 @@ def decided(candidate: Candidate, **given: Any) -> Reason:
         "policy": ONCE,
         "now": NOW,
     }
-    return decide(candidate, **(facts | given))
+    return decide(candidate, **(facts | changes))
 
 
-def listed(**given: Any) -> Candidate:
+def listed(**changes: Any) -> Candidate:
     facts: dict[str, Any] = {"status": "UNCONFIRMED", "enabled": True, "created": NOW - 2 * DAY}
-    return Candidate(1, "ada", **(facts | given))
+    return Candidate(1, "ada", **(facts | changes))
 
 
 ADA = Candidate(1, "ada")
@@ -40,7 +40,7 @@ DE = Eligibility(match=(("lang", re.compile("^de")),))
 
 
 @pytest.mark.parametrize(
-    ("candidate", "given", "reason"),
+    ("candidate", "changes", "reason"),
     [
         (ADA, {}, Reason.ELIGIBLE),
         (listed(), {}, Reason.ELIGIBLE),
@@ -67,17 +67,17 @@ DE = Eligibility(match=(("lang", re.compile("^de")),))
             Reason.TOO_YOUNG,
         ),
         # An address without an account, as --resolve finds it.
-        (Candidate(1, "ada", found=False), {}, Reason.USER_NOT_FOUND),
-        (Candidate(1, "a b", found=False), {}, Reason.INVALID_USERNAME),
+        (Candidate(1, "ada", exists=False), {}, Reason.USER_NOT_FOUND),
+        (Candidate(1, "a b", exists=False), {}, Reason.INVALID_USERNAME),
         (Candidate(1, "a b"), {}, Reason.INVALID_USERNAME),
         (Candidate(1, "a b"), {"excluded": True}, Reason.EXCLUDED),
         (Candidate(1, ""), {}, Reason.INVALID_USERNAME),
     ],
 )
 def test_the_first_reason_that_applies_counts(
-    candidate: Candidate, given: dict[str, Any], reason: Reason
+    candidate: Candidate, changes: dict[str, Any], reason: Reason
 ) -> None:
-    assert reason == decided(candidate, **given)
+    assert reason == decided(candidate, **changes)
 
 
 def test_pattern_without_an_end_is_named_with_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,7 +105,7 @@ def test_pattern_without_an_end_is_named_with_its_row(monkeypatch: pytest.Monkey
         (History(sent=[NOW - 9 * DAY] * 2), REMINDERS, Reason.ELIGIBLE),
         (History(sent=[NOW - 9 * DAY] * 3), REMINDERS, Reason.SEND_CAP),
         (History(sent=[NOW - 9 * DAY] * 4), REMINDERS, Reason.SEND_CAP),
-        # Messages that nobody can prove count as sent, and the reason says that they do.
+        # Unproved messages count as sent, and the reason says that they do.
         (History(unknown=[NOW - HOUR]), ONCE, Reason.OUTCOME_UNKNOWN),
         (History(unknown=[NOW - 90 * DAY]), ONCE, Reason.OUTCOME_UNKNOWN),
         (History(unknown=[NOW - 9 * DAY]), REMINDERS, Reason.ELIGIBLE),

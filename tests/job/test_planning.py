@@ -37,17 +37,20 @@ def test_open_intent_of_a_dead_run_is_reported_once() -> None:
 
 
 def test_skipped_row_names_the_evidence_of_its_earlier_message() -> None:
-    """Whom CloudTrail showed to be sent a code, or has no record of; nobody else's row."""
+    """The rows of users with a code by CloudTrail, or without a record; no other rows."""
     world = World()
     world.ledger.begin(EPOCH)
     for name in ("ada", "bob", "cid", "dan"):
         reason = Reason.ACCEPTED if name == "dan" else Reason.NO_ANSWER
         (intent,) = apply(world.ledger, [Intend(Identity(name), EPOCH)])
         apply(world.ledger, [Settle(intent, reason, EPOCH)])
-    found = {Reason.ACCEPTED: "cloudtrail:event-1", Reason.NOT_RECORDED: ""}
+    outcomes = {Reason.ACCEPTED: "cloudtrail:event-1", Reason.NOT_RECORDED: ""}
     lost = list(world.ledger.records.marked(unknown=True))
     world.ledger.records.settle_unknown(
-        [Finding(one.handle, *finding) for one, finding in zip(lost, found.items(), strict=False)],
+        [
+            Finding(one.handle, *finding)
+            for one, finding in zip(lost, outcomes.items(), strict=False)
+        ],
         EPOCH + 60,
     )
     world.go(["ada", "bob", "cid", "dan", "eve"])
@@ -161,18 +164,18 @@ def test_newest_account_of_an_address_is_sent_to() -> None:
     assert world.report.reasons == {Reason.COOLING_DOWN: 2}
 
 
-def accounts(*made: tuple[float, dict[str, Any]]) -> list[Candidate]:
-    """Accounts with one address, each with its time of sign-up and what else differs."""
+def accounts(*rows: tuple[float, dict[str, Any]]) -> list[Candidate]:
+    """Return accounts with one address, each with its time of sign-up and other differences."""
     address = "ada@example.com"
     plain = Candidate(0, "", {"email": address}, aliases=(address,), status="UNCONFIRMED")
     return [
-        replace(plain, row=row, username=f"id{row}", created=created, **given)
-        for row, (created, given) in enumerate(made, 1)
+        replace(plain, row=row, username=f"id{row}", created=created, **changes)
+        for row, (created, changes) in enumerate(rows, 1)
     ]
 
 
 @pytest.mark.parametrize(
-    ("given", "reason"),
+    ("changes", "reason"),
     [
         ({"enabled": False}, Reason.DISABLED),
         ({"status": "CONFIRMED"}, Reason.NOT_UNCONFIRMED),
@@ -180,11 +183,11 @@ def accounts(*made: tuple[float, dict[str, Any]]) -> list[Candidate]:
     ],
 )
 def test_newest_account_that_is_skipped_takes_no_place(
-    given: dict[str, Any], reason: Reason
+    changes: dict[str, Any], reason: Reason
 ) -> None:
     """The newest that can be sent a code is chosen; the newer one keeps its own reason."""
     listed = accounts((10.0, {}), (20.0, {}), (30.0, {}))
-    listed[2] = replace(listed[2], **given)
+    listed[2] = replace(listed[2], **changes)
     world = World(Cognito(Pool([User(c.username) for c in listed])))
     eligible = Eligibility(older_than=3600.0)
     world.go(listed, selection=Selection(one_per_address=True), eligibility=eligible)

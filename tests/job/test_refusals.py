@@ -46,7 +46,7 @@ BLOCK = Reply(Wire.ANSWERED, 400, "ForbiddenException", "Blocked")
 
 @pytest.mark.parametrize("reply", [THROTTLE, BLOCK])
 def test_a_run_without_an_accepted_request_is_given_up(reply: Reply) -> None:
-    """Being throttled is an answer, and fails nobody: such a run went on for ever."""
+    """Throttling is an answer, and fails no user: such a run never ended."""
     world = World()
     summary = refused(world, reply, 5, 1e9, give_up_after=60.0)
     assert (summary.stopped_by, summary.exit_code) == (Stop.GIVE_UP, 3)

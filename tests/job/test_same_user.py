@@ -61,8 +61,8 @@ def reasons(
             await job.plan(source, Selection(), case)
             return [str(row.reason) for row in spool], job.notes
 
-    found: tuple[list[str], tuple[str, ...]] = virtually(plan)
-    return found
+    result: tuple[list[str], tuple[str, ...]] = virtually(plan)
+    return result
 
 
 def test_case_sensitive_pool_has_two_users() -> None:
@@ -80,8 +80,8 @@ def test_listing_with_two_such_names_is_proof() -> None:
 @pytest.mark.parametrize("names", [JOHNS, ("kate", "\u212aate", "ada")])
 def test_listed_accounts_are_never_duplicates(names: tuple[str, ...]) -> None:
     """An attacker's name that folds to another's must not take the message away."""
-    found, notes = reasons(Listing(names), insensitive)
-    assert found == ["eligible"] * 3
+    decisions, notes = reasons(Listing(names), insensitive)
+    assert decisions == ["eligible"] * 3
     (note,) = notes
     assert note.startswith("The listing shows 1 user whose name differs from another's only in")
 
@@ -89,8 +89,8 @@ def test_listed_accounts_are_never_duplicates(names: tuple[str, ...]) -> None:
 def test_row_that_only_unicode_folds_is_named_with_its_number() -> None:
     """Also where the pool says that case means nothing: that is not about these letters."""
     names = ("kate", "KATE", "\u212aate", "Stra\xdfe", "STRASSE", "\xc4nne", "\xe4nne")
-    found, notes = reasons(Listed(names), insensitive)
-    assert [row for row, reason in enumerate(found, 1) if reason == "duplicate"] == [2, 3, 5, 7]
+    decisions, notes = reasons(Listed(names), insensitive)
+    assert [row for row, reason in enumerate(decisions, 1) if reason == "duplicate"] == [2, 3, 5, 7]
     (note,) = notes
     assert note.startswith("2 rows count as duplicates, because their names are those of earlier")
     assert note.endswith("(rows 3 and 5).")
@@ -102,8 +102,8 @@ def test_row_that_only_unicode_folds_is_named_with_its_number() -> None:
 
 def test_unicode_forms_of_a_name_are_two_users_and_noted() -> None:
     names = ("zo\xe9", "ada", "zoe\u0301", "ZOE\u0301", "\u212bsa", "\xc5sa")
-    found, notes = reasons(Listed(names), sensitive)
-    assert found == ["eligible"] * 6
+    decisions, notes = reasons(Listed(names), sensitive)
+    assert decisions == ["eligible"] * 6
     assert notes == (
         "3 names differ from those of earlier rows only in their Unicode form; for Cognito they"
         " are different users (rows 3, 4 and 6).",
@@ -144,8 +144,8 @@ def test_ledger_tells_such_names_apart_where_the_pool_does() -> None:
 
 
 def test_refused_name_stays_refused_when_judged_again() -> None:
-    found, _ = reasons(Listed(["a b", "A B"]), sensitive, "a b")
-    assert found == ["send-cap", "invalid-username"]
+    decisions, _ = reasons(Listed(["a b", "A B"]), sensitive, "a b")
+    assert decisions == ["send-cap", "invalid-username"]
 
 
 def test_contacts_of_a_row_are_matched_with_the_exclude_list() -> None:

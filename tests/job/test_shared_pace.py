@@ -57,7 +57,7 @@ class Silent:
 
 @dataclass
 class Pool:
-    """What one of the jobs is to do."""
+    """The work of one of the jobs."""
 
     users: int
     rate: float = 25.0
@@ -120,10 +120,10 @@ def allowed(ceiling: float) -> float:
 
 
 def most_above(left_at: list[float], ceiling: float) -> float:
-    """By how many requests any window has more than the ceiling allows: at most one."""
-    found = sorted(left_at)
+    """Return by how many requests any window exceeds the ceiling: at most one."""
+    times = sorted(left_at)
     worst, lowest = 0.0, float("inf")
-    for number, moment in enumerate(found):  # (n_j - n_i + 1) - c (t_j - t_i), over all i <= j
+    for number, moment in enumerate(times):  # (n_j - n_i + 1) - c (t_j - t_i), over all i <= j
         lowest = min(lowest, number - ceiling * moment)
         worst = max(worst, number + 1 - ceiling * moment - lowest)
     return worst

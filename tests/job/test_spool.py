@@ -39,9 +39,9 @@ planned = st.builds(
 @settings(max_examples=50, deadline=None)
 @given(st.lists(planned, max_size=600))
 def test_spool_returns_rows_in_order(rows: list[Planned]) -> None:
-    rows = [dataclasses.replace(given, row=row) for row, given in enumerate(rows, 1)]
+    rows = [dataclasses.replace(plan, row=row) for row, plan in enumerate(rows, 1)]
     with Spool() as spool:
-        spool.add((given, "", None) for given in rows)
+        spool.add((plan, "", None) for plan in rows)
         assert list(spool) == rows
         assert sum(spool.counts().values()) == len(rows)
 
@@ -75,7 +75,7 @@ def test_no_names_differ_in_case_where_none_do() -> None:
 def test_all_rows_of_an_excluded_name_are_excluded() -> None:
     """One row of a file may know the address by which another row's user is excluded."""
     with Spool() as spool:
-        spool.exclude(["whoever"])
+        spool.exclude(["stranger"])
         named(spool, "ada", "bob")
         spool.add([(Planned(3, "ADA", Reason.EXCLUDED), "", None)])
         spool.exclude_all_rows_of_a_name(case_sensitive=True)
@@ -100,14 +100,14 @@ def test_exclude_list_matches_any_form_and_case(entry: str, name: str) -> None:
         assert not spool.is_excluded([name])
         spool.exclude(["bob"])
         spool.exclude([entry, "other"])
-        assert spool.excluded_in_vain() == 2
+        assert spool.excluded_without_match() == 2
         assert spool.is_excluded(["id-1", name])
         assert not spool.is_excluded(["id-1", "cid"])
-        assert spool.excluded_in_vain() == 1
+        assert spool.excluded_without_match() == 1
         assert spool.is_excluded([name])
-        assert spool.excluded_in_vain() == 1
+        assert spool.excluded_without_match() == 1
         spool.clear()
-        assert spool.excluded_in_vain() == 2
+        assert spool.excluded_without_match() == 2
 
 
 def test_same_name_twice_in_the_exclude_list_is_met_twice() -> None:
@@ -115,7 +115,7 @@ def test_same_name_twice_in_the_exclude_list_is_met_twice() -> None:
         spool.exclude(["ada"])
         spool.exclude(["ADA"])
         assert spool.is_excluded(["ada"])
-        assert spool.excluded_in_vain() == 0
+        assert spool.excluded_without_match() == 0
 
 
 def test_reasons_can_be_replaced_while_rows_are_read() -> None:
@@ -159,11 +159,11 @@ def test_sample_is_random_and_of_eligible_users() -> None:
         with Spool() as spool:
             fill(spool, *[Reason.ELIGIBLE] * 10, *[Reason.EXCLUDED] * 10)
             spool.keep_sample(3, random.Random(seed))
-            kept = tuple(row.row for row in spool if row.reason is Reason.ELIGIBLE)
-            assert len(kept) == 3
-            assert max(kept) <= 10
+            numbers = tuple(row.row for row in spool if row.reason is Reason.ELIGIBLE)
+            assert len(numbers) == 3
+            assert max(numbers) <= 10
             assert spool.counts()[Reason.OVER_LIMIT] == 7
-            drawn.add(kept)
+            drawn.add(numbers)
     assert len(drawn) > 10
 
 

@@ -209,12 +209,12 @@ def test_failing_ledger_stops_sending_at_once(at: int) -> None:
     summary = world.go(users(200), ledger=sick)
     assert (summary.stopped_by, summary.exit_code, sick.asked_after) == (Stop.LEDGER, 4, 1)
     delivered = set(world.cognito.deliveries)
-    told = {
+    names = {
         result.username
         for result in world.report.results
         if result.reason in {Reason.ACCEPTED, Reason.INTERRUPTED}
     }
-    assert delivered <= told, "nobody was written to and called not attempted"
+    assert delivered <= names, "no user was sent a code and reported as not attempted"
     world.go(users(200))
     assert max(world.cognito.deliveries.values(), default=0) == 1
 

@@ -1,4 +1,4 @@
-"""Waves: nobody of the next one is asked for before the last one is settled and judged."""
+"""Waves: the next one makes no request before the last one is settled and judged."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -91,8 +91,8 @@ def test_percentage_counts_at_the_end_of_any_wave(
 class Watched(World):
     """A world in which every line about a wave is kept, with what was true when it was said."""
 
-    def waves(self, names: Sequence[str], waves: Waves, **given: Any) -> Summary:
-        self.told: list[str] = []
+    def waves(self, names: Sequence[str], waves: Waves, **changes: Any) -> Summary:
+        self.notes: list[str] = []
         self.delivered: list[int] = []
         self.in_doubt: list[int] = []
         self.reported: list[int] = []
@@ -100,7 +100,7 @@ class Watched(World):
         def observe(event: Event) -> None:
             if not isinstance(event, Noted):
                 return
-            self.told.append(event.text)
+            self.notes.append(event.text)
             self.delivered.append(self.cognito.deliveries.total())
             self.in_doubt.append(self.ledger.unknown().messages + self.job.snapshot().in_flight)
             self.reported.append(len(self.report.results))
@@ -108,7 +108,7 @@ class Watched(World):
         async def listen(job: Job) -> None:
             job._outlets.observe = observe
 
-        return self.go(names, waves=waves, during=listen, **given)
+        return self.go(names, waves=waves, during=listen, **changes)
 
 
 def test_wave_begins_when_the_last_one_is_reported() -> None:
@@ -116,7 +116,7 @@ def test_wave_begins_when_the_last_one_is_reported() -> None:
     summary = world.waves(users(200), (10, 100, None))
     assert (summary.stopped_by, summary.exit_code) == (None, 0)
     assert world.cognito.deliveries == Counter(users(200))
-    assert world.told == [
+    assert world.notes == [
         "Wave 1 of 3 (10 users): 10 sent. Continuing with 100 more.",
         "Wave 2 of 3 (100 users): 100 sent. Continuing with 90 more.",
         "Wave 3 of 3 (90 users): 90 sent.",
@@ -132,7 +132,7 @@ def test_bad_wave_is_the_last() -> None:
     summary = world.waves(names, (10, 100, None))
     assert (summary.stopped_by, summary.exit_code) == (Stop.MAX_FAILURES, 3)
     assert world.cognito.requests == 10
-    assert world.told == [
+    assert world.notes == [
         "Wave 1 of 3 (10 users): 4 sent, 6 failed. That is more than --max-failures allows."
     ]
     assert world.report.reasons == {
@@ -141,7 +141,7 @@ def test_bad_wave_is_the_last() -> None:
     # The same command again begins with a wave of those who are left and have not failed.
     world.now += 60
     world.waves(names, (10, 100, None))
-    assert world.told[0].startswith("Wave 1 of 3 (10 users): 10 sent.")
+    assert world.notes[0].startswith("Wave 1 of 3 (10 users): 10 sent.")
     assert set(world.cognito.deliveries.values()) == {1}
     assert world.report.reasons[Reason.USER_NOT_FOUND] == 6
     assert [result.reason for result in world.report.results[-6:]] == [Reason.USER_NOT_FOUND] * 6
@@ -169,14 +169,14 @@ def test_failures_within_a_wave_stop_the_run() -> None:
     )
     assert summary.stopped_by is Stop.MAX_FAILURES
     assert world.cognito.requests == 4
-    assert world.told == [], "the wave came to no end"
+    assert world.notes == [], "the wave came to no end"
 
 
 def test_last_wave_is_not_judged() -> None:
     world = Watched()
     summary = world.waves([*users(10), *users(5, "+missing")], (10, None))
     assert (summary.stopped_by, summary.exit_code) == (None, 1)
-    assert world.told[1] == "Wave 2 of 2 (5 users): 5 failed."
+    assert world.notes[1] == "Wave 2 of 2 (5 users): 5 failed."
 
 
 def test_single_wave_is_not_reported() -> None:
@@ -184,7 +184,7 @@ def test_single_wave_is_not_reported() -> None:
         world = Watched()
         world.waves(users(30), waves)
         assert world.cognito.deliveries == Counter(users(30))
-        assert world.told == []
+        assert world.notes == []
 
 
 def test_only_requested_users_count_for_a_wave() -> None:
@@ -194,7 +194,7 @@ def test_only_requested_users_count_for_a_wave() -> None:
     apply(world.ledger, [Intend(Identity("open"), EPOCH)])
     names = ["ada", "b d", *users(2), "USER0@example.com", "open", *users(5, "+x"), "c d", "user9"]
     world.waves(names, (2, 3, None))
-    assert world.told == [
+    assert world.notes == [
         "Wave 1 of 3 (2 users): 2 sent. Continuing with 3 more.",
         "Wave 2 of 3 (3 users): 3 sent. Continuing with 3 more.",
         "Wave 3 of 3 (3 users): 3 sent.",
@@ -208,7 +208,7 @@ def test_only_requested_users_count_for_a_wave() -> None:
 def test_confirmed_users_count_but_not_as_failures() -> None:
     world = Watched()
     world.waves([*users(10, "+confirmed"), *users(3)], (10, None))
-    assert world.told[0] == "Wave 1 of 2 (10 users): 10 skipped. Continuing with 3 more."
+    assert world.notes[0] == "Wave 1 of 2 (10 users): 10 skipped. Continuing with 3 more."
 
 
 def test_stop_between_waves_reports_the_rest() -> None:

@@ -23,29 +23,29 @@ def anyio_backend() -> str:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where a ledger file may be made."""
+    """Return a path for a ledger file."""
     return tmp_path / "state" / "ledger.sqlite3"
 
 
 @pytest.fixture
 def credentials(moto_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let this process find moto's DynamoDB, and wait for it on a busy machine."""
+    """Point this process to moto's DynamoDB, and wait for it on a busy machine."""
     use(moto_url, monkeypatch)
     monkeypatch.setattr(table, "PATIENCE", 600.0)
 
 
 @pytest.fixture
 def name(moto_url: str) -> Iterator[str]:
-    with made_table(moto_url) as made:
-        yield made
+    with made_table(moto_url) as table:
+        yield table
 
 
 @pytest.fixture
 async def line(moto_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Line]:
-    async with Line(moto_url).running() as made:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", made.url)
+    async with Line(moto_url).running() as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", server.url)
         monkeypatch.setattr(table, "ONE_TRY", 2.0)
-        yield made
+        yield server
 
 
 @pytest.fixture(params=["sqlite", "dynamodb"])

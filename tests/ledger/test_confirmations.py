@@ -41,9 +41,9 @@ class Pool:
         ]
         self.filters: set[str] = set()
 
-    async def list_users(self, **given: Any) -> Any:
-        self.filters.add(given["Filter"])
-        start = int(given.get("PaginationToken", 0))
+    async def list_users(self, **arguments: Any) -> Any:
+        self.filters.add(arguments["Filter"])
+        start = int(arguments.get("PaginationToken", 0))
         more = {"PaginationToken": str(start + 2)} if start + 2 < len(self.users) else {}
         return {"Users": self.users[start : start + 2], **more}
 

@@ -22,7 +22,7 @@ from tests.support.ledgers import (
     NOW,
     Ledger,
     Opened,
-    told,
+    times_of,
 )
 
 pytestmark = pytest.mark.anyio
@@ -42,14 +42,14 @@ async def test_what_was_settled_is_known_to_the_next_run(ledger: Ledger) -> None
         await run.settle(back, None, NOW + 5)
     async with ledger.run() as run:
         assert not run.is_new
-        assert told(await run.history("sent")) == ([NOW + 2], [], False)
-        assert told(await run.history("lost")) == ([], [NOW + 3], False)
-        for name in ("failed", "back", "nobody"):
-            assert told(await run.history(name)) == ([], [], False)
+        assert times_of(await run.history("sent")) == ([NOW + 2], [], False)
+        assert times_of(await run.history("lost")) == ([], [NOW + 3], False)
+        for name in ("failed", "back", "stranger"):
+            assert times_of(await run.history(name)) == ([], [], False)
         assert (await run.journal.unknown()).messages == 2
 
 
-async def test_a_request_in_vain_is_known_until_one_is_accepted(ledger: Ledger) -> None:
+async def test_request_without_success_counts_until_one_is_accepted(ledger: Ledger) -> None:
     async with ledger.run() as run:
         await run.send("failed", reason=Reason.USER_NOT_FOUND, at=NOW)
         await run.send("lost", reason=Reason.NO_ANSWER, at=NOW)
@@ -75,9 +75,9 @@ async def test_many_users_are_looked_up_at_once_in_their_order(ledger: Ledger) -
         await run.send("user7")
         await run.send("user230", reason=Reason.NO_ANSWER)
         users = [Identity(f"user{n}") for n in range(250)]
-        found = await run.journal.histories([*users, users[7]], NOW)
-        assert [n for n, history in enumerate(found) if history.sent] == [7, 250]
-        assert [n for n, history in enumerate(found) if history.unknown] == [230]
+        answers = await run.journal.histories([*users, users[7]], NOW)
+        assert [n for n, history in enumerate(answers) if history.sent] == [7, 250]
+        assert [n for n, history in enumerate(answers) if history.unknown] == [230]
         assert await run.journal.histories([], NOW) == []
 
 
@@ -85,11 +85,11 @@ async def test_an_open_intent_of_a_dead_run_is_interrupted_once(ledger: Ledger) 
     async with ledger.run() as run:
         await run.intend("ada")
     async with ledger.run() as run:
-        assert told(await run.history("ada", now=MUCH_LATER)) == ([], [NOW], True)
+        assert times_of(await run.history("ada", now=MUCH_LATER)) == ([], [NOW], True)
         await run.interrupt("ADA", MUCH_LATER)
-        assert told(await run.history("ada", now=MUCH_LATER)) == ([], [MUCH_LATER], False)
+        assert times_of(await run.history("ada", now=MUCH_LATER)) == ([], [MUCH_LATER], False)
         await run.interrupt("ada", MUCH_LATER + 1)
-        assert told(await run.history("ada", now=MUCH_LATER)) == ([], [MUCH_LATER], False)
+        assert times_of(await run.history("ada", now=MUCH_LATER)) == ([], [MUCH_LATER], False)
     (message,) = await ledger.messages(unknown=True)
     assert (message.state, message.reason) == ("unknown", "interrupted")
 
@@ -102,7 +102,7 @@ async def test_a_later_intent_gives_up_what_a_dead_run_left(ledger: Ledger) -> N
         states = [(message.state, message.reason) for message in await open_or_not(ledger, run)]
         assert states == [("unknown", "interrupted"), ("open", None)]
         await run.settle(intent, Reason.ACCEPTED, MUCH_LATER)
-        assert told(await run.history("ada"))[::2] == ([MUCH_LATER], False)
+        assert times_of(await run.history("ada"))[::2] == ([MUCH_LATER], False)
         assert (await run.journal.unknown()).messages == 1
 
 
@@ -128,7 +128,7 @@ async def test_withdrawn_intent_leaves_no_name_and_can_be_repeated(
     async with ledger.run() as run:
         for _ in range(3):
             await run.settle(await run.intend("id-1", "ada@example.com", listed=True), None)
-        assert told(await run.history("ada@example.com")) == ([], [], False)
+        assert times_of(await run.history("ada@example.com")) == ([], [], False)
     assert await ledger.messages() == []
     async with ledger.run() as run:
         await run.send("id-1", "ada@example.com", listed=True)
@@ -161,21 +161,25 @@ async def test_a_listed_user_is_looked_up_under_each_of_their_names(ledger: Ledg
         await run.send("Ada@example.com")
         assert (await run.history(*account, listed=True)).sent == [NOW]
         assert (await run.history(*twin, listed=True)).sent == [NOW]
-        # A listing wrote to an account: whoever knows only another name of it finds it,
+        # A listing wrote to an account: a lookup by only another name finds it,
         # but another account with the same address is another user.
         await run.send("id-3", "sub-3", "cid@example.com", listed=True)
         for name in ("id-3", "sub-3", "CID@example.com"):
             assert (await run.history(name)).sent == [NOW], name
-        assert told(await run.history("id-4", "cid@example.com", listed=True)) == ([], [], False)
+        assert times_of(await run.history("id-4", "cid@example.com", listed=True)) == (
+            [],
+            [],
+            False,
+        )
 
 
 async def test_account_named_like_anothers_address_is_another_user(ledger: Ledger) -> None:
-    """Whoever signs up with a stranger's address as Username must not take their message."""
+    """An account with a stranger's address as its username must not get their message."""
     ada = ("ada", "sub-1", "ada@example.com", "+15550100")
     stranger = ("ada@example.com", "sub-2", "+15550100")
     async with ledger.run() as run:
         intent = await run.intend(*stranger, listed=True)
-        assert told(await run.history(*ada, listed=True)) == ([], [], False)
+        assert times_of(await run.history(*ada, listed=True)) == ([], [], False)
         both = await run.intend(*ada, listed=True)
         await run.settle(intent, Reason.ACCEPTED, NOW + 1)
         await run.settle(both, Reason.ACCEPTED, NOW + 2)
@@ -244,7 +248,7 @@ async def test_two_rows_that_name_one_person_are_not_both_sent_to(
             await run.intend(first, at=MUCH_LATER + 1, policy=reminder)
         with pytest.raises(IntentRejected, match="send-cap"):
             await run.intend(first, at=MUCH_LATER + 3600, policy=reminder)
-        await run.intend("somebody", at=MUCH_LATER, policy=reminder)
+        await run.intend("someone", at=MUCH_LATER, policy=reminder)
     assert len(await ledger.messages()) == 3
 
 
@@ -258,7 +262,7 @@ async def test_intent_left_under_one_name_is_closed_under_another(
         with pytest.raises(IntentRejected, match="interrupted"):
             await run.intend("ada@example.com", at=MUCH_LATER, policy=SendPolicy(max_sends=0))
         await run.interrupt("ada@example.com", MUCH_LATER)
-        assert told(await run.history("id-1")) == ([NOW], [MUCH_LATER], False)
+        assert times_of(await run.history("id-1")) == ([NOW], [MUCH_LATER], False)
 
 
 async def test_a_name_that_is_its_own_other_name_counts_once(ledger: Ledger) -> None:
@@ -276,15 +280,15 @@ async def test_message_is_read_as_it_was_written(ledger: Ledger) -> None:
         await run.settle(sent, Reason.ACCEPTED, NOW + 2)
         await run.settle(lost, Reason.NO_ANSWER, NOW + 3.0625)
         await run.intend("ada", at=NOW + 4)
-    found = await ledger.messages()
+    rows = await ledger.messages()
     assert [
-        (m.run, m.name, m.state, m.reason, m.intended_at, m.settled_at) for m in found
+        (m.run, m.name, m.state, m.reason, m.intended_at, m.settled_at) for m in rows
     ] == [
         (1, "Ada", "sent", "accepted", NOW + 0.125, NOW + 2),
         (1, "böb\u0130", "unknown", "no-answer", NOW + 1, NOW + 3.0625),
         (1, "ada", "open", None, NOW + 4, None),
     ]  # fmt: skip
-    assert found[0].user == found[2].user != found[1].user
+    assert rows[0].user == rows[2].user != rows[1].user
     assert [m.name for m in await ledger.messages(unknown=True)] == ["böb\u0130", "ada"]
 
 
@@ -333,7 +337,7 @@ async def test_simulations_and_real_runs_never_share_a_ledger(
 
 async def test_looking_only_creates_nothing(ledger: Ledger) -> None:
     async with ledger.run(read_only=True, begin=False) as run:
-        assert told(await run.history("ada")) == ([], [], False)
+        assert times_of(await run.history("ada")) == ([], [], False)
         assert (await run.journal.unknown()).messages == 0
     for look in (ledger.messages, ledger.forget):
         with pytest.raises(InputError, match="There is no ledger"):

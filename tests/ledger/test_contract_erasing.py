@@ -14,7 +14,7 @@ from tests.support.ledgers import (
     MUCH_LATER,
     NOW,
     Ledger,
-    told,
+    times_of,
 )
 
 pytestmark = pytest.mark.anyio
@@ -30,7 +30,7 @@ async def test_any_name_of_a_person_finds_all_their_messages(
     for name in ("ID-1", "ada@example.com"):
         assert await ledger.person(name) == ["id-1", "ada@EXAMPLE.com"]
     assert await ledger.person("bob@example.com") == ["id-2"]
-    assert await ledger.person("nobody") == []
+    assert await ledger.person("stranger") == []
 
 
 async def test_messages_from_files_are_found_and_forgotten_by_name(
@@ -53,8 +53,8 @@ async def test_a_forgotten_person_has_no_name_and_still_counts_as_sent(ledger: L
         await run.send("id-1", "ada@example.com", listed=True)
         await run.send("bob@example.com", at=NOW + 1)
         await run.intend("open@example.com", at=NOW + 2)
-    forgotten = await ledger.forget("ADA@example.com", "open@example.com", "nobody")
-    assert forgotten == Forgotten(2, ("nobody",))
+    forgotten = await ledger.forget("ADA@example.com", "open@example.com", "stranger")
+    assert forgotten == Forgotten(2, ("stranger",))
     assert await ledger.names() == [None, "bob@example.com", None]
     assert await ledger.forget("id-1") == Forgotten(0)
     async with ledger.run() as run:
@@ -99,6 +99,6 @@ async def test_what_is_purged_entirely_counts_no_more(ledger: Ledger) -> None:
     assert await ledger.names() == ["new@example.com"]
     async with ledger.run() as run:
         for name in ("id-1", "old@example.com"):
-            assert told(await run.history(name)) == ([], [], False)
+            assert times_of(await run.history(name)) == ([], [], False)
         await run.send("id-1", "old@example.com", at=NOW + 20, listed=True)
         assert (await run.history("old@example.com")).sent == [NOW + 20]

@@ -11,7 +11,7 @@ from batch_resend.ledger.policy import SendPolicy, judge_history
 from batch_resend.marks import LENGTH
 from batch_resend.model import Evidence, Outcome, Reason
 from batch_resend.run.open_ledger import ledger_of, reconciling
-from tests.support.ledgers import MUCH_LATER, NOW, Ledger, Opened, told
+from tests.support.ledgers import MUCH_LATER, NOW, Ledger, Opened, times_of
 
 pytestmark = pytest.mark.anyio
 
@@ -21,8 +21,8 @@ async def marked(
 ) -> dict[str, Marked]:
     settings = ledger.settings()
     async with reconciling(settings, await ledger_of(settings)) as opened:
-        found = opened.marked(MUCH_LATER, unknown=unknown, since=since, until=until)
-        return {str(one.message.name): one async for one in found}
+        messages = opened.marked(MUCH_LATER, unknown=unknown, since=since, until=until)
+        return {str(one.message.name): one async for one in messages}
 
 
 async def settle(ledger: Ledger, *findings: Finding, now: float = MUCH_LATER) -> int:
@@ -68,12 +68,12 @@ async def test_a_message_is_known_by_the_hash_of_any_of_its_names(ledger: Ledger
     async with ledger.run() as run:
         await lose(run, "id-1", "Sub-1", "ada@example.com")
         await lose(run, "bob")
-    found = await marked(ledger)
+    by_name = await marked(ledger)
     settings = ledger.settings()
     async with reconciling(settings, await ledger_of(settings)) as opened:
         ada = {opened.key_of(name) for name in ("ID-1", "sub-1", "Ada@example.com")}
-        assert found["id-1"].keys == ada
-        assert found["bob"].keys == {opened.key_of("bob")}
+        assert by_name["id-1"].keys == ada
+        assert by_name["bob"].keys == {opened.key_of("bob")}
 
 
 async def test_the_request_id_of_an_unknown_message_is_kept(ledger: Ledger) -> None:
@@ -95,8 +95,8 @@ async def test_a_finding_settles_an_unknown_message_once(
     async with ledger.run() as run:
         await lose(run, "id-1", "ada@example.com")
         await lose(run, "bob")
-    (found,) = [one for name, one in (await marked(ledger)).items() if name == "id-1"]
-    finding = Finding(found.handle, reason, "cloudtrail:event-1", at=NOW + 2)
+    (one_message,) = [one for name, one in (await marked(ledger)).items() if name == "id-1"]
+    finding = Finding(one_message.handle, reason, "cloudtrail:event-1", at=NOW + 2)
     assert await settle(ledger, finding) == 1
     assert await settle(ledger, finding, now=MUCH_LATER + 1) == 0
     messages = {message.name: message for message in await ledger.messages()}
@@ -110,7 +110,7 @@ async def test_a_finding_settles_an_unknown_message_once(
         assert settled.evidence == "cloudtrail:event-1"
     async with ledger.run() as run:
         sent = [NOW + 2] if reason and reason.outcome is Outcome.SENT else []
-        assert told(await run.history("ada@example.com")) == (sent, [], False)
+        assert times_of(await run.history("ada@example.com")) == (sent, [], False)
 
 
 async def test_what_is_known_is_never_changed_by_a_finding(ledger: Ledger) -> None:
@@ -138,7 +138,7 @@ async def test_what_a_dead_run_left_open_can_be_settled(ledger: Ledger) -> None:
         Finding(handles["bob"], Reason.NOT_RECORDED, "cloudtrail:none of 300"),
     ) == 2  # fmt: skip
     async with ledger.run() as run:
-        assert told(await run.history("ada")) == ([NOW + 1], [], False)
+        assert times_of(await run.history("ada")) == ([NOW + 1], [], False)
         bob = await run.history("bob")
         assert list(bob.not_recorded) == [NOW]
         assert not bob.unknown

@@ -26,9 +26,9 @@ class Listed:
 
     async def pages(self, since: float) -> AsyncIterator[list[Suppressed]]:
         self.asked.append(since)
-        found = [one for one in self.addresses if one.at >= since]
-        for start in range(0, len(found), 2):
-            yield found[start : start + 2]
+        listing = [one for one in self.addresses if one.at >= since]
+        for start in range(0, len(listing), 2):
+            yield listing[start : start + 2]
 
 
 async def laid_beside(ledger: Ledger, listed: Listed) -> Deliveries:
@@ -64,10 +64,10 @@ async def test_suppressed_since_the_code_are_named(sent: Ledger) -> None:
         Suppressed("other@example.com", "BOUNCE", NOW + 90),
         Suppressed("old@example.com", "BOUNCE", NOW - 90),
     ])  # fmt: skip
-    found = await laid_beside(sent, listed)
+    result = await laid_beside(sent, listed)
     assert listed.asked == [NOW]
-    assert (found.codes, found.since) == (5, NOW)
-    assert [(one.name, one.outcome, one.what, one.at) for one in found.users] == [
+    assert (result.codes, result.since) == (5, NOW)
+    assert [(one.name, one.outcome, one.what, one.at) for one in result.users] == [
         ("ada@example.com", Outcome.SENT, "bounced", NOW + 60),
         ("u-2", Outcome.SENT, "complained", NOW + 70),
         ("cy@example.com", Outcome.UNKNOWN, "bounced", NOW + 80),
@@ -87,20 +87,20 @@ async def test_ledger_without_codes_asks_for_no_list(ledger: Ledger) -> None:
     async with ledger.run():
         pass
     listed = Listed([])
-    found = await laid_beside(ledger, listed)
-    assert (found.codes, listed.asked) == (0, [])
-    assert list(lines(found)) == ["Deliveries: no codes in this ledger."]
+    result = await laid_beside(ledger, listed)
+    assert (result.codes, listed.asked) == (0, [])
+    assert list(lines(result)) == ["Deliveries: no codes in this ledger."]
 
 
 async def test_no_whole_address_is_shown_unless_asked_for(sent: Ledger) -> None:
     listed = Listed([Suppressed("ada@example.com", "BOUNCE", NOW + 60)])
-    found = await laid_beside(sent, listed)
-    text = "\n".join(lines(found))
+    result = await laid_beside(sent, listed)
+    text = "\n".join(lines(result))
     assert text.startswith("Amazon SES, eu-west-1: of 5 codes since 2027-01-15 08:00, 1 user")
     assert "a***@e***" in text
-    assert "ada@example.com" not in text + repr(found) + repr(as_json(found))
-    assert "ada@example.com" in "\n".join(lines(found, masked=False))
-    assert as_json(found, masked=False)["users"][0] == {
+    assert "ada@example.com" not in text + repr(result) + repr(as_json(result))
+    assert "ada@example.com" in "\n".join(lines(result, masked=False))
+    assert as_json(result, masked=False)["users"][0] == {
         "username": "ada@example.com",
         "outcome": "sent",
         "sent_at": NOW,

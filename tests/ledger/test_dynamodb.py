@@ -77,11 +77,11 @@ async def test_the_command_that_is_said_makes_a_table_that_serves(moto_url: str)
     with pytest.raises(LedgerError) as caught:
         async with opened("made-as-said"):
             pytest.fail("opened")
-    found = re.search(r"`(aws .*)`", str(caught.value))
-    assert found is not None
-    creation, _, recovery = found[1].split(" && ")
-    given = dict(re.findall(r"--(\S+) ([^-]\S*)", creation))
-    assert given == {
+    match = re.search(r"`(aws .*)`", str(caught.value))
+    assert match is not None
+    creation, _, recovery = match[1].split(" && ")
+    options = dict(re.findall(r"--(\S+) ([^-]\S*)", creation))
+    assert options == {
         "table-name": "made-as-said",
         "region": REGION,
         "attribute-definitions": "AttributeName=id,AttributeType=S",
@@ -143,9 +143,7 @@ async def test_a_table_with_a_sort_key_is_refused(moto_url: str) -> None:
     client(moto_url).delete_table(TableName="sorted")
 
 
-async def test_a_table_of_somebody_else_is_refused_and_left_as_it_is(
-    moto_url: str, name: str
-) -> None:
+async def test_foreign_table_is_refused_and_left_unchanged(moto_url: str, name: str) -> None:
     theirs = {"id": {"S": "meta"}, "what": {"S": "theirs"}}
     client(moto_url).put_item(TableName=name, Item=theirs)
     with pytest.raises(LedgerError, match="is not a ledger of batch-resend") as caught:

@@ -74,11 +74,11 @@ async def test_intent_is_settled_or_withdrawn_despite_lost_responses(
             await ledger.make(Settle(intent, reason, NOW))
             assert sum(n for (_, met), n in line.met.items() if met == fate) == 1
         await anyio.sleep(0.3)
-        found = sorted(await messages(ledger))
+        stored = sorted(await messages(ledger))
         if reason:
-            assert found == sorted((names.username, "sent", "accepted") for names in users)
+            assert stored == sorted((names.username, "sent", "accepted") for names in users)
         else:
-            assert found == []
+            assert stored == []
             for names in users:
                 await ledger.make(Intend(names, NOW))
             assert len(await messages(ledger)) == len(users)
@@ -140,8 +140,8 @@ async def test_on_a_bad_line_every_user_has_one_message_of_one_owner(
         line.fate = lambda _: "pass"
         await anyio.sleep(0.3)
         assert sorted(won) == sorted(names.username for names in users)
-        found = await messages(one)
-        assert sorted(found) == sorted((n.username, "sent", "accepted") for n in users)
+        stored = await messages(one)
+        assert sorted(stored) == sorted((n.username, "sent", "accepted") for n in users)
 
 
 async def test_unreachable_table_stops_intents_but_settles_open_ones(
@@ -238,12 +238,12 @@ async def test_a_part_that_was_not_read_is_read_again(
         real = ledger._table._client.batch_get_item
 
         async def halting(RequestItems: Any) -> Any:  # noqa: N803
-            (keys,) = (given["Keys"] for given in RequestItems.values())
+            (keys,) = (request["Keys"] for request in RequestItems.values())
             answer = await real(RequestItems={name: {"Keys": keys[:2], "ConsistentRead": True}})
             if keys[2:]:
                 answer["UnprocessedKeys"] = {name: {"Keys": keys[2:], "ConsistentRead": True}}
             return answer
 
         monkeypatch.setattr(ledger._table._client, "batch_get_item", halting)
-        found = await ledger.histories([Identity(f"user{n}") for n in range(6)], NOW)
-        assert [bool(history.unknown) for history in found] == [True] * 5 + [False]
+        answers = await ledger.histories([Identity(f"user{n}") for n in range(6)], NOW)
+        assert [bool(history.unknown) for history in answers] == [True] * 5 + [False]

@@ -41,8 +41,8 @@ async def test_one_machine_wins_the_race_for_a_user_under_any_name(name: str, li
                 intending(three, listed),
                 intending(three, Identity(f"sub{turn}")),
             )
-            won = [found for found in results if not isinstance(found, Reason)]
-            lost = [found for found in results if isinstance(found, Reason)]
+            won = [result for result in results if not isinstance(result, Reason)]
+            lost = [result for result in results if isinstance(result, Reason)]
             # Two accounts may share an address: who was sent to by that alone is another
             # user than the one sent to by the `sub`.
             texts = await messages(one)
@@ -53,7 +53,7 @@ async def test_one_machine_wins_the_race_for_a_user_under_any_name(name: str, li
         results = await at_once(
             *(intending(ledger, ADA) for ledger in (one, two, three) for _ in range(4))
         )
-        assert sum(not isinstance(found, Reason) for found in results) == 1
+        assert sum(not isinstance(result, Reason) for result in results) == 1
 
 
 async def test_one_machine_wins_the_race_under_names_noted_earlier(name: str, line: Line) -> None:
@@ -65,12 +65,12 @@ async def test_one_machine_wins_the_race_under_names_noted_earlier(name: str, li
             await one.make(Settle(await one.make(Intend(listed, NOW)), Reason.USER_NOT_FOUND, NOW))
             results = await at_once(
                 *(
-                    intending(ledger, Identity(known))
-                    for ledger, known in zip((one, two, three), names, strict=True)
+                    intending(ledger, Identity(alias))
+                    for ledger, alias in zip((one, two, three), names, strict=True)
                 )
             )
             assert sorted(map(str, results))[-2:] == ["outcome-unknown", "outcome-unknown"], turn
-            assert sum(isinstance(found, int) for found in results) == 1, turn
+            assert sum(isinstance(result, int) for result in results) == 1, turn
             states = [state for _, state, _ in await messages(one)]
             assert states.count("open") == turn + 1
 
@@ -85,7 +85,7 @@ async def test_name_of_more_users_than_a_transaction_can_be_sent_to(
         home = Identity("home@example.com")
         assert len((await ledger.histories([home], NOW))[0].sent) == items.MOST_NAMES
         assert await ledger.make(Intend(home, NOW))
-        # Whoever bears the name has few of their own, so the two meet all the same.
+        # Users of that name have few other names, so the two meet all the same.
         for n in (0, items.MOST_NAMES - 1):
             with pytest.raises(IntentRejected, match="outcome-unknown"):
                 await ledger.make(Intend(Identity(f"id-{n}"), NOW))
@@ -96,7 +96,7 @@ async def test_accounts_that_share_an_address_are_each_written_to(name: str, lin
     async with opened(name) as ledger:
         shared = [Identity(f"id-{n}", ("home@example.com",), listed=True) for n in range(6)]
         results = await at_once(*(intending(ledger, names) for names in shared))
-        assert not any(isinstance(found, Reason) for found in results)
+        assert not any(isinstance(result, Reason) for result in results)
         assert len((await ledger.histories([Identity("home@example.com")], NOW))[0].unknown) == 6
 
 
@@ -145,9 +145,7 @@ async def test_intent_called_interrupted_can_still_be_withdrawn(name: str) -> No
         assert await messages(mine) == []
 
 
-async def test_an_open_message_that_somebody_took_away_stops_the_run(
-    name: str, moto_url: str
-) -> None:
+async def test_open_message_that_was_removed_stops_the_run(name: str, moto_url: str) -> None:
     async with opened(name) as ledger:
         intent = await ledger.make(Intend(ADA, NOW))
         (id_, _) = ledger._open[intent]
@@ -167,8 +165,8 @@ async def test_entire_purge_leaves_no_hash_but_keeps_what_is_needed(
     name: str, moto_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def ids() -> set[str]:
-        found = client(moto_url).scan(TableName=name)["Items"]
-        return {item["id"]["S"] for item in found if item["id"]["S"].startswith(items.USER)}
+        result = client(moto_url).scan(TableName=name)["Items"]
+        return {item["id"]["S"] for item in result if item["id"]["S"].startswith(items.USER)}
 
     def hashed(ledger: DynamoLedger, *names: str) -> set[str]:
         return {items.hashed(ledger._connection.secret, Identity(one)).own[0] for one in names}

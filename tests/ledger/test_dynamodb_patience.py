@@ -19,7 +19,7 @@ OK = {"ResponseMetadata": {"HTTPHeaders": {"content-type": "application/x-amz-js
 
 
 class Client:
-    """Responds from a list, then always with the last; notes when it was asked."""
+    """A client with responses from a list, then always the last; it notes the times."""
 
     def __init__(self, *responses: dict[str, Any] | None) -> None:
         self.meta = SimpleNamespace(region_name="eu-west-1")

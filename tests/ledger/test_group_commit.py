@@ -20,7 +20,7 @@ def anyio_backend() -> str:
 
 
 class Disk:
-    """A ledger whose sync takes until it is told to go on."""
+    """A ledger whose sync waits until it is released."""
 
     def __init__(self, fail_at: int = 0) -> None:
         self.groups: list[int] = []
@@ -56,7 +56,7 @@ async def test_who_waits_while_the_disk_is_busy_shares_the_next_sync() -> None:
             for _ in range(20):
                 makers.start_soon(make)
             await anyio.wait_all_tasks_blocked()
-            assert not answers, "nobody is told before it is durable"
+            assert not answers, "no caller returns before it is durable"
             disk.go.release(2)
         around.cancel_scope.cancel()
     assert disk.groups == [1, 20]
@@ -66,13 +66,13 @@ async def test_who_waits_while_the_disk_is_busy_shares_the_next_sync() -> None:
 async def test_failed_commit_reaches_all_callers_and_is_not_repeated() -> None:
     disk = Disk(fail_at=1)
     journal = GroupCommit(disk)
-    told: list[str] = []
+    errors: list[str] = []
 
     async def make() -> None:
         try:
             await journal.make(STEP)
         except LedgerError as error:
-            told.append(str(error))
+            errors.append(str(error))
 
     async with anyio.create_task_group() as around:
         around.start_soon(journal.commit_forever)
@@ -86,7 +86,7 @@ async def test_failed_commit_reaches_all_callers_and_is_not_repeated() -> None:
             disk.go.release(1)
         await make()
         around.cancel_scope.cancel()
-    assert told == ["disk full"] * 7
+    assert errors == ["disk full"] * 7
     assert disk.groups == [1]
 
 
@@ -109,13 +109,13 @@ async def test_unexpected_end_of_commits_leaves_no_caller_waiting() -> None:
 
     disk = Odd()
     journal = GroupCommit(disk)
-    told: list[str] = []
+    errors: list[str] = []
     ended: list[str] = []
 
     async def make() -> None:
         with pytest.raises(LedgerError) as error:
             await journal.make(STEP)
-        told.append(str(error.value))
+        errors.append(str(error.value))
 
     async def commit() -> None:
         with pytest.raises(ValueError, match="of ours") as error:
@@ -133,7 +133,7 @@ async def test_unexpected_end_of_commits_leaves_no_caller_waiting() -> None:
             disk.go.release()
         await make()
     assert ended == ["a mistake of ours"]
-    assert told == ["The ledger's commits have ended."] * 3
+    assert errors == ["The ledger's commits have ended."] * 3
     assert disk.groups == [1]
 
 

@@ -1,4 +1,4 @@
-"""A ledger that others write to meanwhile: what the job makes of an intent that is barred."""
+"""A ledger that others write to during the run: how the job handles a barred intent."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.world import World, users
 
 
 class Shared:
-    """A journal that knows nobody while it is planned, and bars some when it comes to it."""
+    """A journal without users during planning, which bars some of them at the intent."""
 
     def __init__(self, barred: dict[str, Reason], after: int = 0) -> None:
         self.barred, self.after = barred, after
@@ -40,8 +40,8 @@ class Shared:
     async def make(self, step: Step) -> int:
         if isinstance(step, Intend):
             assert step.policy == SendPolicy()
-            known = [s for s in self.steps if isinstance(s, Intend) and s.user == step.user]
-            if step.user.username in self.barred and len(known) >= self.after:
+            intents = [s for s in self.steps if isinstance(s, Intend) and s.user == step.user]
+            if step.user.username in self.barred and len(intents) >= self.after:
                 raise IntentRejected(self.barred[step.user.username])
         self.steps.append(step)
         return len(self.steps)
@@ -103,7 +103,7 @@ def test_user_left_open_by_a_dead_machine_is_noted_as_unknown() -> None:
 
 
 def test_user_taken_over_during_a_pause_is_left_to_that_machine() -> None:
-    # Throttled at first; when we come back, somebody else has sent the code.
+    # Throttled at first; at the next attempt, another machine has sent the code.
     names = users(60)
     world = World(Cognito(quota=Quota(20, burst=5)))
     journal = Shared(dict.fromkeys(names, Reason.COOLING_DOWN), after=1)

@@ -61,7 +61,7 @@ def old(path: Path) -> Path:
     return path
 
 
-def told(messages: Iterator[Message]) -> list[tuple[str | None, str, str | None, float | None]]:
+def columns(messages: Iterator[Message]) -> list[tuple[str | None, str, str | None, float | None]]:
     return [(m.name, m.state, m.reason, m.settled_at) for m in messages]
 
 
@@ -72,7 +72,7 @@ def version(path: Path) -> int:
 def test_a_look_reads_the_old_ledger_and_leaves_it(old: Path) -> None:
     before = old.read_bytes()
     with looking_at(old) as records:
-        assert told(records.messages()) == MESSAGES
+        assert columns(records.messages()) == MESSAGES
         assert records.unknown().messages == 2
         assert list(records.marked()) == []
     with LedgerFile(old, read_only=True) as ledger:
@@ -86,7 +86,7 @@ def test_a_look_reads_the_old_ledger_and_leaves_it(old: Path) -> None:
 def test_a_run_that_writes_brings_it_up_to_date_and_keeps_a_copy(old: Path) -> None:
     before = old.read_bytes()
     with opened_file(old) as ledger:
-        assert told(ledger.records.messages()) == MESSAGES
+        assert columns(ledger.records.messages()) == MESSAGES
         assert ledger.history(Identity("ADA@example.com")).sent == [NOW + 1]
         assert list(ledger.records.marked()) == []  # the old requests bore no marks
     assert version(old) == schema.SCHEMA
@@ -94,7 +94,7 @@ def test_a_run_that_writes_brings_it_up_to_date_and_keeps_a_copy(old: Path) -> N
     assert copy.read_bytes() == before
     assert copy.stat().st_mode & 0o777 == 0o600
     with looking_at(copy) as records:
-        assert told(records.messages()) == MESSAGES
+        assert columns(records.messages()) == MESSAGES
     remember(old, "eve")
     with LedgerFile(old) as ledger:
         assert [m.message.name for m in ledger.records.marked()] == ["eve"]
@@ -133,7 +133,7 @@ def test_a_migration_that_dies_leaves_the_old_ledger(
     assert old.read_bytes() == before
     monkeypatch.undo()
     with opened_file(old) as ledger:
-        assert told(ledger.records.messages()) == MESSAGES
+        assert columns(ledger.records.messages()) == MESSAGES
 
 
 def test_erasing_in_an_old_ledger_works(old: Path) -> None:

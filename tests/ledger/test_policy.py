@@ -17,8 +17,8 @@ YEARS = 14 * 365 * DAY
 LONG_AGO = NOW - 9 * DAY
 
 
-def judged(history: History, **given: object) -> Reason | None:
-    return judge_history(history, SendPolicy(**given), NOW)  # type: ignore[arg-type]
+def judged(history: History, **changes: object) -> Reason | None:
+    return judge_history(history, SendPolicy(**changes), NOW)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_no_user_gets_two_more_than_the_cap(
     [
         (NOW - YEARS - 3600, Reason.COOLING_DOWN),  # an hour ago by this machine's clock
         (NOW - YEARS - 2 * DAY, None),
-        (NOW - 3600, Reason.COOLING_DOWN),  # by the clock that was wrong: nobody knows when
+        (NOW - 3600, Reason.COOLING_DOWN),  # by the clock that was wrong: the time is not known
         (NOW - 2 * DAY, None),  # two days before the newest time, whichever clock is right
     ],
 )

@@ -87,9 +87,9 @@ async def test_both_ledgers_settle_what_went_out(world: World) -> None:
     before = await world.reasons()
     dry = await world.reconcile(dry_run=True)
     assert await world.reasons() == before
-    found = await world.reconcile()
-    assert found.counts == dry.counts
-    assert found.counts[Outcome.SENT] == 2 * 4 + 2  # lost, rst, half, gateway; killed after
+    reconciled = await world.reconcile()
+    assert reconciled.counts == dry.counts
+    assert reconciled.counts[Outcome.SENT] == 2 * 4 + 2  # lost, rst, half, gateway; killed after
     after = await world.reasons()
     for name, reason in after.items():
         assert name is not None
@@ -100,7 +100,7 @@ async def test_both_ledgers_settle_what_went_out(world: World) -> None:
     assert {name for name, reason in after.items() if reason == Reason.NOT_RECORDED} == {
         name for name in after if name and ("silent" in name or "killedbefore" in name)
     }
-    assert {one.why for one in found.unknown()} == {Why.NOT_RECORDED, Why.NO_RESULT}
+    assert {one.why for one in reconciled.unknown()} == {Why.NOT_RECORDED, Why.NO_RESULT}
     again = await world.reconcile()
     assert await world.reasons() == after
     assert not any(finding.changes for finding in again.findings)
@@ -120,8 +120,8 @@ async def test_evidence_is_kept_with_the_message(world: World) -> None:
     assert (ada.state, bob.state) == ("sent", "unknown")
     assert ada.reconciled_at == bob.reconciled_at == world.at + 600.0
     # Seen once, it can never be called not recorded, whatever is missing later.
-    found = await world.reconcile(after=2 * DAY, recording=False)
-    assert [finding.why for finding in found.findings] == [Why.NO_RESULT]
+    outcome = await world.reconcile(after=2 * DAY, recording=False)
+    assert [finding.why for finding in outcome.findings] == [Why.NO_RESULT]
 
 
 async def test_late_record_settles_what_was_not_recorded(world: World) -> None:
@@ -148,9 +148,9 @@ async def test_record_of_another_user_is_not_believed(world: World) -> None:
     async with world.ledger.run() as run:
         await world.request(run, "ada+lost", "sub-ada+lost", "ada@example.com")
         await world.request(run, "bob+lost", "sub-of-another", "bob@example.com")
-    found = await world.reconcile()
+    outcome = await world.reconcile()
     assert await world.reasons() == {"ada+lost": Reason.ACCEPTED, "bob+lost": Reason.NO_ANSWER}
-    assert [one.why for one in found.unknown()] == [Why.OTHER_USER]
+    assert [one.why for one in outcome.unknown()] == [Why.OTHER_USER]
 
 
 async def test_throttled_request_is_taken_back(world: World) -> None:
@@ -160,8 +160,8 @@ async def test_throttled_request_is_taken_back(world: World) -> None:
     async with world.ledger.run() as run:
         await world.request(run, "ada")
         await world.request(run, "bob", dies="after")
-    found = await world.reconcile()
-    assert found.counts == {Outcome.NOT_ATTEMPTED: 1}
+    outcome = await world.reconcile()
+    assert outcome.counts == {Outcome.NOT_ATTEMPTED: 1}
     assert await world.reasons() == {"ada": Reason.ACCEPTED}
     async with world.ledger.run() as run:
         assert not (await run.history("bob")).unknown

@@ -1,4 +1,4 @@
-"""Looking at a ledger while a run writes to it: what is seen is whole, and nobody is in the way."""
+"""Reading a ledger while a run writes to it: a whole copy, and no run is blocked."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from batch_resend.ledger.sqlite.snapshot import looking_at
 from batch_resend.model import Reason
 from tests.support.ledgers import apply
 
-# A run in a process of its own: writes so many groups of five, when it is told to. The
+# A run in a process of its own: writes so many groups of five, when it is asked to. The
 # `-wal` is begun anew after every few of them.
 WRITER = """
 import sys
@@ -49,7 +49,7 @@ with LedgerFile(Path(sys.argv[1])) as ledger:
 
 
 class Writer:
-    """That process."""
+    """The process that writes."""
 
     def __init__(self, path: Path) -> None:
         self.process = subprocess.Popen(
@@ -81,10 +81,10 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def writer(path: Path) -> Iterator[Writer]:
-    made = Writer(path)
-    made.write(3)
-    yield made
-    made.end()
+    instance = Writer(path)
+    instance.write(3)
+    yield instance
+    instance.end()
 
 
 @pytest.fixture(autouse=True)
@@ -96,16 +96,16 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def whole(path: Path, at_least: int) -> int:
-    """How many messages a look finds, all of them as they were written."""
+    """Return how many messages a look finds, all of them as they were written."""
     with looking_at(path) as ledger:
         assert ledger._db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        found = list(ledger.messages())
-        assert [m.name for m in found] == [f"user{n}@example.com" for n in range(len(found))]
-        assert {m.state for m in found} == {"sent"}
+        rows = list(ledger.messages())
+        assert [m.name for m in rows] == [f"user{n}@example.com" for n in range(len(rows))]
+        assert {m.state for m in rows} == {"sent"}
         (aliases,) = ledger._db.execute("SELECT count(*) FROM aliases").fetchone()
-        assert aliases == len(found) >= at_least
-        assert len(found) % 5 == 0
-        return len(found)
+        assert aliases == len(rows) >= at_least
+        assert len(rows) % 5 == 0
+        return len(rows)
 
 
 def test_snapshot_shows_a_running_job_without_disturbing_it(
@@ -163,10 +163,10 @@ def test_snapshot_shows_the_log_of_a_killed_run_unchanged(path: Path, writer: Wr
     assert whole(path, writer.written) == writer.written
     after = (path.read_bytes(), log.read_bytes(), path.stat(), log.stat())
     assert after[:2] == before[:2]
-    assert [found.st_mtime_ns for found in after[2:]] == [found.st_mtime_ns for found in before[2:]]
+    assert [entry.st_mtime_ns for entry in after[2:]] == [entry.st_mtime_ns for entry in before[2:]]
 
 
-def test_while_somebody_looks_a_run_can_begin_and_write(path: Path) -> None:
+def test_run_can_begin_and_write_during_a_look(path: Path) -> None:
     with LedgerFile(path) as ledger:
         ledger.begin(1.0)
         apply(ledger, [Intend(Identity("ada"), 1.0)])
@@ -207,7 +207,7 @@ def test_a_ledger_that_is_not_there_is_said_and_not_made(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("make", "told"),
+    ("make", "sentence"),
     [
         (lambda path: path.write_bytes(b""), "is empty"),
         (lambda path: path.write_text("username\nada\n" * 500), "not a database"),
@@ -215,9 +215,9 @@ def test_a_ledger_that_is_not_there_is_said_and_not_made(tmp_path: Path) -> None
         (os.mkfifo, "cannot be copied to read it"),
     ],
 )
-def test_file_that_is_not_a_ledger_is_named_as_given(path: Path, make: Any, told: str) -> None:
+def test_file_that_is_not_a_ledger_is_named_as_given(path: Path, make: Any, sentence: str) -> None:
     make(path)
-    with pytest.raises(LedgerError, match=f"{path}.*{told}"), looking_at(path):
+    with pytest.raises(LedgerError, match=f"{path}.*{sentence}"), looking_at(path):
         pytest.fail("opened")
 
 

@@ -56,7 +56,7 @@ def test_what_was_settled_is_known_to_the_next_run(path: Path) -> None:
         assert opened.history(Identity("sent")) == History([NOW + 2], [], False)
         assert opened.history(Identity("lost")) == History([], [NOW + 3], False)
         assert opened.history(Identity("open")) == History([], [NOW + 1], True)
-        for name in ("failed", "back", "nobody"):
+        for name in ("failed", "back", "stranger"):
             assert opened.history(Identity(name)) == History()
         assert opened.unknown().messages == 2
         assert opened.latest() == NOW + 4
@@ -107,7 +107,7 @@ def test_a_listed_user_is_looked_up_under_each_of_their_names(path: Path) -> Non
         assert opened.history(account).sent == [NOW]
         assert opened.history(twin).sent == [NOW]
     with opened_file(path.with_name("other")) as opened:
-        # A listing wrote to the account: whoever knows only another name finds it, but
+        # A listing wrote to the account: a lookup by only another name finds it, but
         # another account with the same address is another user.
         (intent,) = apply(opened, [Intend(account, NOW)])
         apply(opened, [Settle(intent, Reason.ACCEPTED, NOW)])
@@ -173,9 +173,9 @@ def test_a_pragma_that_does_not_hold_is_refused(
     real = sqlite3.connect
 
     class Deaf(sqlite3.Connection):
-        def execute(self, sql: str, *given: Any) -> sqlite3.Cursor:
+        def execute(self, sql: str, *arguments: Any) -> sqlite3.Cursor:
             return super().execute(
-                sql.replace("synchronous = FULL", "synchronous = NORMAL"), *given
+                sql.replace("synchronous = FULL", "synchronous = NORMAL"), *arguments
             )
 
     monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: real(*a, **k, factory=Deaf))
@@ -271,11 +271,11 @@ def test_message_is_read_as_it_was_written(path: Path) -> None:
         apply(opened, [Settle(sent, Reason.ACCEPTED, NOW + 2)])
         apply(opened, [Settle(lost, Reason.NO_ANSWER, NOW + 3), Intend(Identity("ada"), NOW + 4)])
     with opened_file(path) as opened:
-        told = [
+        rows = [
             (m.run, m.name, m.state, m.reason, m.intended_at, m.settled_at, m.at, m.is_unknown)
             for m in opened.records.messages()
         ]
-        assert told == [
+        assert rows == [
             (1, "Ada", "sent", "accepted", NOW, NOW + 2, NOW + 2, False),
             (1, "bob", "unknown", "no-answer", NOW + 1, NOW + 3, NOW + 3, True),
             (1, "ada", "open", None, NOW + 4, None, NOW + 4, True),
@@ -315,14 +315,14 @@ def test_any_name_of_a_person_finds_all_their_messages(path: Path) -> None:
             assert [m.name for m in opened.records.person(name)] == ["id-1", "ada@EXAMPLE.com"], (
                 name
             )
-        assert opened.records.person("nobody") == []
-        # A listing finds what was sent to each name of the user, and nobody else's.
+        assert opened.records.person("stranger") == []
+        # A listing finds what was sent to each name of the user, and to no other.
         (one,), (two,) = (
             {m.user for m in opened.records.person(n)} for n in ("id-2", "bob@example.com")
         )
         assert opened.records.find(other) == {one} == {two}
         assert len(opened.records.find(listed)) == 2
-        assert opened.records.find(Identity("nobody", listed=True)) == set()
+        assert opened.records.find(Identity("stranger", listed=True)) == set()
     with opened_file(path, case_sensitive=True) as opened:
         assert opened.records.person("ID-1") == []
         assert [m.name for m in opened.records.person("id-1")] == ["id-1"]

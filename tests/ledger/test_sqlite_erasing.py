@@ -34,7 +34,7 @@ def test_forgotten_name_is_in_no_file_but_counts_as_sent(path: Path) -> None:
     # of some names between its rows, which secure_delete does not reach.
     rng = random.Random(4)
     names = [f"person-{n}-{'x' * rng.randrange(60)}-{n}@example.com" for n in range(3000)]
-    gone, kept = names[::2], names[1::2]
+    gone, rest = names[::2], names[1::2]
     ends = [Reason.ACCEPTED, Reason.UNREADABLE_ANSWER, Reason.REJECTED_BY_TRIGGER, None]
     accepted = set()
     with opened_file(path) as opened:
@@ -63,23 +63,23 @@ def test_forgotten_name_is_in_no_file_but_counts_as_sent(path: Path) -> None:
             }
         before = everything(path)
         assert all(name.encode() in before for name in accepted)
-        known = {m.name for m in opened.records.messages()}
-        told = opened.records.forget([*(f"+{name}" for name in gone[:9]), *gone[9:]])
-        assert told.messages == len(known & set(gone))
-        assert len(told.unknown) == len(set(gone) - known)
+        stored = {m.name for m in opened.records.messages()}
+        forgotten = opened.records.forget([*(f"+{name}" for name in gone[:9]), *gone[9:]])
+        assert forgotten.messages == len(stored & set(gone))
+        assert len(forgotten.unknown) == len(set(gone) - stored)
         while_open = everything(path)
     for files in (while_open, everything(path)):
         left = [name for name in gone if f"{name[:14]}".encode() in files]
         assert left == []
         assert [name for name in gone if name[-18:].encode() in files] == []
-        assert all(name.encode() in files for name in known & set(kept) if name)
+        assert all(name.encode() in files for name in stored & set(rest) if name)
     with opened_file(path) as opened:
         for name in accepted:
             assert opened.history(Identity(name)).sent == [NOW + 1]
             assert opened.history(Identity(f"+{name.upper()}")).sent == [NOW + 1]
-        # Once more is no error, and a name that was never there is told.
+        # A repetition raises no error, and a missing name is reported.
         sent = next(name for name in gone if name in accepted)
-        assert opened.records.forget([sent, "nobody"]) == Forgotten(0, ("nobody",))
+        assert opened.records.forget([sent, "stranger"]) == Forgotten(0, ("stranger",))
 
 
 def test_open_intent_of_a_dead_run_can_be_forgotten(
@@ -132,9 +132,9 @@ def test_what_could_not_be_written_anew_is_said(
     real = sqlite3.connect
 
     class Busy(sqlite3.Connection):
-        def execute(self, sql: str, *given: Any) -> sqlite3.Cursor:
+        def execute(self, sql: str, *arguments: Any) -> sqlite3.Cursor:
             return super().execute(
-                "SELECT 1, 2, 3" if sql.startswith("PRAGMA wal_checkpoint") else sql, *given
+                "SELECT 1, 2, 3" if sql.startswith("PRAGMA wal_checkpoint") else sql, *arguments
             )
 
     monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: real(*a, **k, factory=Busy))

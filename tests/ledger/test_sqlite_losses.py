@@ -1,4 +1,4 @@
-"""What is lost or changed between two runs: nobody is forgotten in silence."""
+"""What is lost or changed between two runs: no user is forgotten in silence."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ USERS = 60
 
 
 def names(number: int) -> Identity:
-    """Every second user was listed, with one more name."""
+    """Return the names of a user: every second one was listed, with one more name."""
     others = (f"sub-{number}",) if number % 2 else ()
     return Identity(f"user{number}@example.com", others, listed=bool(others))
 
 
 def sent_to_all(path: Path, *, killed: Path | None = None) -> None:
-    """Let a run send to all; copy the files as a kill would leave them, if asked."""
+    """Send to all in a run; copy the files as a kill would leave them, if `killed`."""
     with LedgerFile(path) as ledger:
         ledger.begin(NOW)
         for start in range(0, USERS, 10):
@@ -45,11 +45,11 @@ def sent_to_all(path: Path, *, killed: Path | None = None) -> None:
 
 
 def forgotten(path: Path) -> int:
-    """How many names of users who were sent a code the ledger knows nothing of."""
+    """Return how many users with a code are missing in the ledger."""
     with LedgerFile(path) as ledger:
-        known = [ledger.history(Identity(names(n).username)).sent for n in range(USERS)]
-        known += [ledger.history(Identity(f"sub-{n}")).sent for n in range(1, USERS, 2)]
-    return sum(not sent for sent in known)
+        times = [ledger.history(Identity(names(n).username)).sent for n in range(USERS)]
+        times += [ledger.history(Identity(f"sub-{n}")).sent for n in range(1, USERS, 2)]
+    return sum(not sent for sent in times)
 
 
 # -- a lost `-wal` ---------------------------------------------------------------------
@@ -80,7 +80,7 @@ def test_the_way_out_of_a_lost_wal_is_the_one_that_is_said(path: Path, tmp_path:
 
 
 @pytest.mark.parametrize("read_only", [False, True])
-def test_a_run_without_an_end_that_was_closed_is_no_loss(path: Path, read_only: bool) -> None:
+def test_closed_run_without_an_end_counts_as_no_loss(path: Path, read_only: bool) -> None:
     remember(path, "ada")  # it has no end, and its file was closed in order
     for _ in range(2):
         with LedgerFile(path, read_only=read_only) as ledger:
@@ -108,7 +108,7 @@ def flipped(source: Path, target: Path, file: Path, bit: int) -> Path:
 
 
 def flip(source: Path, folder: Path, which: Callable[[Path], Path], count: int) -> list[int | None]:
-    """Flip so many bits of a file, each in a copy of its own; None is a refusal."""
+    """Flip a number of bits of a file, each in a copy of its own; None is a refusal."""
     file, rng = which(source), random.Random(1)
     results: list[int | None] = []
     for bit in rng.sample(range(8 * file.stat().st_size), count):

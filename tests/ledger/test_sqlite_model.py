@@ -33,7 +33,7 @@ settled = st.sampled_from([reason for reason in Reason if reason.outcome is not 
 
 
 class LedgerAgainstADict(RuleBasedStateMachine):
-    """Any steps in any order, over any number of runs, know what a dict would know."""
+    """A ledger that, after any steps over any number of runs, equals a dict."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,14 +57,14 @@ class LedgerAgainstADict(RuleBasedStateMachine):
         return self.time
 
     def mine(self, name: str) -> list[dict[str, Any]]:
-        """The messages to whoever bears the name, under any of their names."""
+        """The messages to the users of the name, under any of their names."""
         folded = name.casefold()
         messages = self.messages.values()
         owners = {folded} | {m["name"].casefold() for m in messages if folded in m["aliases"]}
-        known = owners | {
+        all_names = owners | {
             alias for m in messages if m["name"].casefold() in owners for alias in m["aliases"]
         }
-        return [message for message in messages if message["name"].casefold() in known]
+        return [message for message in messages if message["name"].casefold() in all_names]
 
     @rule(name=st.one_of(names, addresses), other=aliases)
     def intend(self, name: str, other: list[str]) -> None:
@@ -113,9 +113,9 @@ class LedgerAgainstADict(RuleBasedStateMachine):
     @rule(name=st.one_of(names, addresses))
     def forget(self, name: str) -> None:
         mine = self.mine(name)
-        told = self.opened.records.forget([name])
-        assert told.messages == sum(m["shown"] is not None for m in mine)
-        assert told.unknown == (() if mine else (name,))
+        forgotten = self.opened.records.forget([name])
+        assert forgotten.messages == sum(m["shown"] is not None for m in mine)
+        assert forgotten.unknown == (() if mine else (name,))
         for message in mine:
             message["shown"] = None
 
@@ -146,19 +146,19 @@ class LedgerAgainstADict(RuleBasedStateMachine):
     @invariant()
     def knows_what_a_dict_knows(self) -> None:
         for name in ("ada", "Bob", "CID", "b\u0130", "x@example.com"):
-            found = self.opened.history(Identity(name))
+            of_name = self.opened.history(Identity(name))
             expected = [(m["state"], m["at"]) for m in self.mine(name)]
-            assert sorted(found.sent) == sorted(at for s, at in expected if s == "sent")
+            assert sorted(of_name.sent) == sorted(at for s, at in expected if s == "sent")
             unsure = sorted(at for s, at in expected if s in {"open", "unknown"})
-            assert sorted([*found.unknown, *found.not_recorded]) == unsure
-            assert found.interrupted == any(s == "open" for s, _ in expected)
-        told = [(m.name, m.state, m.run, m.at) for m in self.opened.records.messages()]
-        kept = self.messages.values()
-        assert sorted(told, key=str) == sorted(
-            ((m["shown"], m["state"], m["run"], m["at"]) for m in kept), key=str
+            assert sorted([*of_name.unknown, *of_name.not_recorded]) == unsure
+            assert of_name.interrupted == any(s == "open" for s, _ in expected)
+        rows = [(m.name, m.state, m.run, m.at) for m in self.opened.records.messages()]
+        expected_rows = self.messages.values()
+        assert sorted(rows, key=str) == sorted(
+            ((m["shown"], m["state"], m["run"], m["at"]) for m in expected_rows), key=str
         )
         assert sorted(m.at for user in self.opened.records.users() for m in user) == sorted(
-            m["at"] for m in kept
+            m["at"] for m in expected_rows
         )
         states = [m["state"] for m in self.messages.values()]
         assert self.opened.unknown().messages == states.count("open") + states.count("unknown")

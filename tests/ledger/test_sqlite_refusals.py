@@ -65,7 +65,7 @@ def foldered(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("harm", "told"),
+    ("harm", "sentence"),
     [
         (damaged, "damaged"),
         (newer, "schema 99"),
@@ -77,11 +77,13 @@ def foldered(path: Path) -> None:
         (lambda path: path.write_bytes(path.read_bytes()[:5000]), "damaged|malformed"),
     ],
 )
-def test_untrusted_ledger_is_refused_and_left_unchanged(path: Path, harm: Any, told: str) -> None:
+def test_untrusted_ledger_is_refused_and_left_unchanged(
+    path: Path, harm: Any, sentence: str
+) -> None:
     remember(path, *(f"user{n}" for n in range(300)))
     harm(path)
     before = path.read_bytes() if path.is_file() else b""
-    with pytest.raises(LedgerError, match=told), opened_file(path):
+    with pytest.raises(LedgerError, match=sentence), opened_file(path):
         pytest.fail("opened")
     assert before == (path.read_bytes() if path.is_file() else b"")
 

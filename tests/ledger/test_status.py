@@ -33,11 +33,11 @@ DAY = 86400.0
 
 def message(
     user: str, state: str = "sent", reason: str | None = "accepted", at: float = NOW, run: int = 1,
-    **given: Any,
+    **changes: Any,
 ) -> Message:  # fmt: skip
-    name = given.get("name", user)
+    name = changes.get("name", user)
     end = None if state == "open" else at
-    later = given.get("evidence"), given.get("reconciled_at")
+    later = changes.get("evidence"), changes.get("reconciled_at")
     return Message(run, user.encode(), name, state, reason, at, end, None, *later)
 
 
@@ -62,13 +62,13 @@ RUNS = [
 ]  # fmt: skip
 
 
-def status(*users: list[Message], max_sends: int = 1, **given: Any) -> Status:
+def status(*users: list[Message], max_sends: int = 1, **changes: Any) -> Status:
     unknown = [m for messages in users for m in messages if m.is_unknown]
     facts: dict[str, Any] = {
         "ledger": "state/l.sqlite3", "simulated": False, "running": None, "runs": RUNS,
         "stock": take_stock(users, max_sends), "unknown": unknown,
     }  # fmt: skip
-    return Status(**(facts | given))
+    return Status(**(facts | changes))
 
 
 @pytest.mark.parametrize(
@@ -120,9 +120,9 @@ def test_every_user_and_message_of_any_ledger_is_counted(
     states = ("sent", "unknown", "failed", "skipped")
     assert sum(map(stock.in_state, states)) == sum(stock.users.values()) == len(users)
     assert stock.messages.total() == sum(map(len, users)) == stock.by_run.total()
-    found = confirmations(users, lambda _: "CONFIRMED", "pool", NOW)
-    assert found.total.total() == stock.in_state("sent")
-    assert found.in_doubt.total() == stock.in_state("unknown")
+    confirmed = confirmations(users, lambda _: "CONFIRMED", "pool", NOW)
+    assert confirmed.total.total() == stock.in_state("sent")
+    assert confirmed.in_doubt.total() == stock.in_state("unknown")
 
 
 def test_confirmed_users_are_counted_by_days_since_the_message() -> None:
@@ -137,14 +137,14 @@ def test_confirmed_users_are_counted_by_days_since_the_message() -> None:
         FAILED,
         CONFIRMED,
     ]
-    found = confirmations(users, pool.get, "eu-west-1_Pool", NOW)
-    assert found.days == {
+    confirmed = confirmations(users, pool.get, "eu-west-1_Pool", NOW)
+    assert confirmed.days == {
         0: {"confirmed": 1, "other": 1},
         1: {"unconfirmed": 1, "confirmed": 1},
         2: {"not_listed": 1},
     }
-    assert found.total == {"confirmed": 2, "unconfirmed": 1, "other": 1, "not_listed": 1}
-    assert found.in_doubt == {"confirmed": 1}
+    assert confirmed.total == {"confirmed": 2, "unconfirmed": 1, "other": 1, "not_listed": 1}
+    assert confirmed.in_doubt == {"confirmed": 1}
 
 
 TEXT = """\
@@ -189,9 +189,9 @@ Next: run the command of that run again to resume it."""
 
 def test_the_status_reads_so() -> None:
     pool = {b"ada@example.com": "CONFIRMED", b"bob@example.com": "UNCONFIRMED"}
-    found = confirmations(EVERYBODY, pool.get, "eu-west-1_Pool", NOW)
-    told = status(*EVERYBODY, confirmations=found, unknown=[TWICE[1], LOST[0]])
-    assert lines(told, more="batch-resend ledger export --unknown") == TEXT.splitlines()
+    confirmed = confirmations(EVERYBODY, pool.get, "eu-west-1_Pool", NOW)
+    state = status(*EVERYBODY, confirmations=confirmed, unknown=[TWICE[1], LOST[0]])
+    assert lines(state, more="batch-resend ledger export --unknown") == TEXT.splitlines()
 
 
 def test_an_empty_ledger_and_one_without_messages_read_so() -> None:
@@ -199,20 +199,20 @@ def test_an_empty_ledger_and_one_without_messages_read_so() -> None:
         "Ledger state/l.sqlite3", "", "No run so far", "",
         "Next: nothing was sent yet. Start a run.",
     ]  # fmt: skip
-    nobody = Confirmations("eu-west-1_Pool")
-    told = lines(status(runs=RUNS[:1], simulated=True, confirmations=nobody), more="")
-    assert told[1] == "Simulation only: no real messages were sent."
-    assert told[-4] == "Confirmed since: 0 of 0 users sent a code, in eu-west-1_Pool"
-    assert "no end" not in "\n".join(told)
+    none = Confirmations("eu-west-1_Pool")
+    output = lines(status(runs=RUNS[:1], simulated=True, confirmations=none), more="")
+    assert output[1] == "Simulation only: no real messages were sent."
+    assert output[-4] == "Confirmed since: 0 of 0 users sent a code, in eu-west-1_Pool"
+    assert "no end" not in "\n".join(output)
 
 
 def test_run_without_an_end_is_running_or_dead_where_known() -> None:
     shown = "\n".join(lines(status(ADA, running=True), more=""))
     assert "  0  in progress\n\nUsers" in shown
-    told = lines(status(ADA, running=False), more="")
-    assert told[5].endswith("  cut off")
-    assert told[6] == "  The next run will list the users whose requests this run left open."
-    # The one that goes on is never an earlier one, and has named whom that left.
+    output = lines(status(ADA, running=False), more="")
+    assert output[5].endswith("  cut off")
+    assert output[6] == "  The next run will list the users whose requests this run left open."
+    # The active run is never an earlier one, and has named the users that one left.
     earlier = lines(status(ADA, runs=[PastRun(1, NOW), PastRun(2, NOW)], running=True), more="")
     assert [line.split()[-1] for line in earlier[4:6]] == ["off", "progress"]
     assert earlier[6] == ""
@@ -322,12 +322,12 @@ def test_cap_is_that_of_the_last_run_that_noted_one() -> None:
 
 def test_last_ten_runs_are_shown_and_the_rest_counted() -> None:
     runs = [PastRun(n, NOW, NOW + n * 3600, {"exit_code": 0}) for n in range(1, 14)]
-    told = lines(status(ADA, runs=runs, max_sends=0), more="")
-    assert told[2] == "Runs 13"
-    assert told[4] == "  ...  3 earlier ones"
-    assert told[5].split()[0] == "4"
-    assert told[14] == "   13  2027-01-15 08:00  13h00        0       0       0       0  exit 0"
-    assert not any(line.startswith("Reached the limit") for line in told)
+    output = lines(status(ADA, runs=runs, max_sends=0), more="")
+    assert output[2] == "Runs 13"
+    assert output[4] == "  ...  3 earlier ones"
+    assert output[5].split()[0] == "4"
+    assert output[14] == "   13  2027-01-15 08:00  13h00        0       0       0       0  exit 0"
+    assert not any(line.startswith("Reached the limit") for line in output)
 
 
 @pytest.mark.parametrize("count", [0, 10**5, 10**6, 4 * 10**7])
@@ -348,22 +348,22 @@ def test_every_line_fits_a_terminal_whatever_the_counts(count: int) -> None:
     stock.evidence["sent"] = count
     since = Confirmations("eu-west-1_Pool", {3: Counter(dict.fromkeys(POOL_SAYS, count))})
     facts = status(stock=stock, runs=runs, unknown=[*LOST, *OPEN, *ERASED], confirmations=since)
-    told = lines(facts, more="")
-    assert [line for line in told if len(line) > 80] == []
-    assert f" {count:,} {count:,} {count:,} {count:,}" in " ".join("\n".join(told).split())
-    assert "sender-identity" in "\n".join(told)
+    output = lines(facts, more="")
+    assert [line for line in output if len(line) > 80] == []
+    assert f" {count:,} {count:,} {count:,} {count:,}" in " ".join("\n".join(output).split())
+    assert "sender-identity" in "\n".join(output)
 
 
 def test_names_are_masked_by_default_and_escaped_always() -> None:
     hostile = "\x1b[2Jada\u202e@example.com"
-    told = status([message(hostile, "unknown", "no-answer")])
+    state = status([message(hostile, "unknown", "no-answer")])
     for masked in (True, False):
-        text = "\n".join(lines(told, more="", masked=masked))
-        text += "\n".join(history_lines(hostile, "l", told.unknown, masked=masked))
+        text = "\n".join(lines(state, more="", masked=masked))
+        text += "\n".join(history_lines(hostile, "l", state.unknown, masked=masked))
         assert "\x1b" not in text
         assert "\u202e" not in text
         assert (r"\x1b[2Jada\u202e@example.com" in text) is not masked
-        for of in (as_json(told, masked=masked), history_json(hostile, "l", [], masked=masked)):
+        for of in (as_json(state, masked=masked), history_json(hostile, "l", [], masked=masked)):
             assert ("ada" in json.dumps(of)) is not masked
 
 
@@ -372,14 +372,14 @@ def test_evidence_is_counted_in_the_status() -> None:
     settled = message("ada", evidence="event", reconciled_at=NOW)
     missing = message("bob", "unknown", "not-recorded", at=NOW - DAY)
     stock = take_stock([[settled], [missing], LOST], 1)
-    found = as_json(status([settled], [missing], LOST))
-    assert found["settled_by_evidence"] == {"sent": 1}
-    assert found["unknown"]["not_recorded"] == stock.not_recorded == 1
-    assert found["unknown"]["reconcile_from"] == NOW + 900
+    content = as_json(status([settled], [missing], LOST))
+    assert content["settled_by_evidence"] == {"sent": 1}
+    assert content["unknown"]["not_recorded"] == stock.not_recorded == 1
+    assert content["unknown"]["reconcile_from"] == NOW + 900
     assert as_json(status(ADA))["unknown"]["reconcile_from"] is None
     place = {"region": "eu-west-1", "endpoint_is_aws": False, "endpoint": "http://localhost:1"}
-    told = status([settled], [missing], LOST, runs=[PastRun(1, NOW, NOW, place), *RUNS])
-    shown = lines(told, more="", now=NOW + DAY)
+    state = status([settled], [missing], LOST, runs=[PastRun(1, NOW, NOW, place), *RUNS])
+    shown = lines(state, more="", now=NOW + DAY)
     at = shown.index(
         "Unknown outcomes: 3; 1 settled by CloudTrail's records, 1 not recorded, 1 left"
     )
@@ -398,19 +398,19 @@ def test_one_user_s_history_reads_so() -> None:
         "  run   1  2027-01-15 08:00  sent     accepted             b***@e***",
         "  run   2  2027-01-15 08:00  unknown  no-answer            b***@e***",
     ]
-    found = [
+    messages = [
         message("ada", evidence="cloudtrail:event-1", reconciled_at=NOW + DAY),
         message("ada", "unknown", "not-recorded", run=2, reconciled_at=NOW + DAY),
     ]
-    assert history_lines("ada", "l", found, masked=False)[2::2] == [
+    assert history_lines("ada", "l", messages, masked=False)[2::2] == [
         "           CloudTrail's record event-1, found 2027-01-16 08:00 UTC",
         "           no record in CloudTrail on 2027-01-16 08:00 UTC",
     ]
     assert history_lines("zoe", "l.sqlite3", [], masked=False) == ["No record of zoe in l.sqlite3."]
     assert history_json("zoe", "l", [])["state"] is None
-    told = history_json("gus@example.com", "l", ERASED)
-    assert told["state"] == "sent"
-    assert told["messages"] == [{
+    content = history_json("gus@example.com", "l", ERASED)
+    assert content["state"] == "sent"
+    assert content["messages"] == [{
         "run": 1, "username": None, "state": "sent", "reason": "accepted",
         "intended_at": NOW, "settled_at": NOW,
             "evidence": None,
@@ -419,22 +419,22 @@ def test_one_user_s_history_reads_so() -> None:
 
 
 def test_programs_get_the_same_in_numbers() -> None:
-    found = confirmations(EVERYBODY, {b"ada@example.com": "CONFIRMED"}.get, "p", NOW + DAY)
-    told = as_json(status(*EVERYBODY, confirmations=found, unknown=[LOST[0]]))
-    assert json.loads(json.dumps(told)) == told
-    assert told["runs"][0]["counts"]["not-attempted"] == 4
-    assert told["runs"][1] == {
+    confirmed = confirmations(EVERYBODY, {b"ada@example.com": "CONFIRMED"}.get, "p", NOW + DAY)
+    content = as_json(status(*EVERYBODY, confirmations=confirmed, unknown=[LOST[0]]))
+    assert json.loads(json.dumps(content)) == content
+    assert content["runs"][0]["counts"]["not-attempted"] == 4
+    assert content["runs"][1] == {
         "run": 2, "started_at": NOW, "finished_at": None, "exit_code": None, "stopped_by": None,
         "error": None, "counts": {"failed": 1, "open": 1, "unknown": 1},
     }  # fmt: skip
-    assert told["messages"]["open"] == 1
-    assert told["messages"]["unknown/no-answer"] == 2
-    assert told["users"] == {"sent": 3, "unknown": 2, "failed": 1, "skipped": 1}
-    assert told["at_cap"] == {"max_sends": 1, "users": 5, "in_doubt": 2}
-    assert told["unknown"]["messages"] == 3
-    assert [first["username"] for first in told["unknown"]["first"]] == ["c***@e***"]
+    assert content["messages"]["open"] == 1
+    assert content["messages"]["unknown/no-answer"] == 2
+    assert content["users"] == {"sent": 3, "unknown": 2, "failed": 1, "skipped": 1}
+    assert content["at_cap"] == {"max_sends": 1, "users": 5, "in_doubt": 2}
+    assert content["unknown"]["messages"] == 3
+    assert [first["username"] for first in content["unknown"]["first"]] == ["c***@e***"]
     counts = {"written_to": 3, "confirmed": 1, "unconfirmed": 0, "other": 0, "not_listed": 2}
-    assert told["confirmations"] == {
+    assert content["confirmations"] == {
         "user_pool_id": "p", **counts, "by_day": [{"days": 1, **counts}],
         "unknown": {
             "written_to": 2, "confirmed": 0, "unconfirmed": 0, "other": 0, "not_listed": 2,
@@ -473,10 +473,10 @@ def test_status_in_the_readme_is_what_the_program_writes() -> None:
     pool |= {f"late{n}".encode(): "CONFIRMED" if n < 50 else "UNCONFIRMED" for n in range(200)}
     pool |= {f"{letter}@example.com".encode(): "UNCONFIRMED" for letter in "amo"}
     pool |= {b"z@example.com": "CONFIRMED"}
-    told = status(
+    state = status(
         *users,
         ledger="state/eu-west-1-1example23456789.sqlite3",
         runs=runs,
         confirmations=confirmations(users, pool.get, "eu-west-1_AbCdEf123", now),
     )
-    assert lines(told, more="") == shown.splitlines()
+    assert lines(state, more="") == shown.splitlines()

@@ -28,7 +28,7 @@ def anyio_backend() -> str:
 
 
 async def end(metrics: Metrics) -> None:
-    """Let metrics hear of the end, and report it."""
+    """Pass the end to metrics, and report it."""
     metrics.observe(Ended(summary()))
     await metrics.report()
 

@@ -16,7 +16,7 @@ def anyio_backend() -> str:
 
 
 class Slow:
-    """Takes a few steps to report the end."""
+    """A monitor that needs a few steps to report the end."""
 
     def __init__(self) -> None:
         self.ended = anyio.Event()

@@ -1,4 +1,4 @@
-"""Pings: what is told to whom, and that none of it can harm a run."""
+"""Pings: what is sent where, and that none of it can harm a run."""
 
 import json
 from collections.abc import AsyncIterator
@@ -25,19 +25,19 @@ def anyio_backend() -> str:
 
 @pytest.fixture
 async def check(anyio_backend: str) -> AsyncIterator[Check]:
-    async with Check().running() as made:
-        yield made
+    async with Check().running() as server:
+        yield server
 
 
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Be impatient."""
+    """Shorten all waits."""
     monkeypatch.setattr(ping, "ANSWER_WITHIN", 0.5)
     monkeypatch.setattr(ping, "REST", 0.0)
 
 
 async def pinged(url: str, end: RunEnd | BatchResendError) -> list[str]:
-    """Go through a run that ends so; return the warnings."""
+    """Report a run with this end; return the warnings."""
     warned: list[str] = []
     async with reporting([Ping(url, warned.append)]) as tell:
         await anyio.sleep(0)
@@ -92,7 +92,7 @@ async def test_a_query_stays_behind_the_signal(check: Check) -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(
-    ("answers", "told"),
+    ("answers", "sentence"),
     [
         ([500], "HTTP status 500"),
         ([404], "HTTP status 404"),
@@ -102,17 +102,17 @@ async def test_a_query_stays_behind_the_signal(check: Check) -> None:
 )
 @pytest.mark.usefixtures("soon")
 async def test_ping_is_attempted_twice_then_warned_of_without_its_url(
-    check: Check, answers: list[int], told: str
+    check: Check, answers: list[int], sentence: str
 ) -> None:
     check.answers = [200, *answers]
     warned = await pinged(check.url, summary())
-    assert warned == [f"A ping to 127.0.0.1 failed ({told}). The run is not affected."]
+    assert warned == [f"A ping to 127.0.0.1 failed ({sentence}). The run is not affected."]
     assert check.signals == ["/start", "", ""]
 
 
 @pytest.mark.anyio
 @pytest.mark.usefixtures("soon")
-async def test_a_ping_that_succeeds_the_second_time_is_no_trouble(check: Check) -> None:
+async def test_ping_that_succeeds_the_second_time_warns_of_nothing(check: Check) -> None:
     check.answers = [500, 200]
     assert await pinged(check.url, summary()) == []
     assert check.signals == ["/start", "/start", ""]

@@ -19,16 +19,16 @@ batch_resend_rows{region="eu-west-1",client_id="abc",outcome="not-attempted"} 0
 # HELP batch_resend_requests Requests made in the latest run.
 # TYPE batch_resend_requests gauge
 batch_resend_requests{region="eu-west-1",client_id="abc"} 6
-# HELP batch_resend_throttled Requests that found the quota used up.
+# HELP batch_resend_throttled Requests that were throttled.
 # TYPE batch_resend_throttled gauge
 batch_resend_throttled{region="eu-west-1",client_id="abc"} 1
-# HELP batch_resend_seconds How long the latest run has taken.
+# HELP batch_resend_seconds Duration of the latest run.
 # TYPE batch_resend_seconds gauge
 batch_resend_seconds{region="eu-west-1",client_id="abc"} 12.5
-# HELP batch_resend_running Whether the latest run goes on.
+# HELP batch_resend_running Whether the latest run is active.
 # TYPE batch_resend_running gauge
 batch_resend_running{region="eu-west-1",client_id="abc"} 0
-# HELP batch_resend_exit_code What the latest run exited with.
+# HELP batch_resend_exit_code The exit code of the latest run.
 # TYPE batch_resend_exit_code gauge
 batch_resend_exit_code{region="eu-west-1",client_id="abc"} 0
 # HELP batch_resend_unknown_in_ledger Unknown outcomes over all runs, which reconcile can settle.

@@ -52,10 +52,10 @@ APART: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
 
 @pytest.mark.parametrize("name", APART)
 def test_pools_that_would_get_into_each_others_way_are_refused(name: str) -> None:
-    shop, blog, told = APART[name]
+    shop, blog, sentence = APART[name]
     with pytest.raises(UsageError) as caught:
         check_apart({"shop": Settings(**shop), "blog": Settings(**blog)}, "summary.json")
-    assert told in str(caught.value)
+    assert sentence in str(caught.value)
     assert str(caught.value).endswith(".")
 
 

@@ -31,19 +31,19 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-def stands(eligible: int, done: int, **given: Any) -> Snapshot:
+def stands(eligible: int, done: int, **changes: Any) -> Snapshot:
     tally = Tally(reasons=Counter({Reason.ACCEPTED: done}), requests=done + 1)
     facts: dict[str, Any] = {"rate": 10.0, "ceiling": 20.0, "throttled": 1, "in_flight": 2}
-    changed = facts | {"seconds": 3.0, "stopped_by": None} | given
+    changed = facts | {"seconds": 3.0, "stopped_by": None} | changes
     return replace(snapshot(), eligible=eligible, done=done, tally=tally, **changed)
 
 
 def test_total_adds_up_and_the_rate_is_that_of_running_pools() -> None:
-    found = total([stands(50, 10), stands(30, 20, rate=4.0, seconds=5.0), stands(5, 5, rate=9.0)])
-    assert (found.eligible, found.done, found.rate, found.seconds) == (85, 35, 14.0, 5.0)
-    assert (found.throttled, found.in_flight, found.tally.requests) == (3, 6, 38)
-    assert found.tally.outcomes[Outcome.SENT] == 35
-    assert found.stopped_by is None
+    overall = total([stands(50, 10), stands(30, 20, rate=4.0, seconds=5.0), stands(5, 5, rate=9.0)])
+    assert (overall.eligible, overall.done, overall.rate, overall.seconds) == (85, 35, 14.0, 5.0)
+    assert (overall.throttled, overall.in_flight, overall.tally.requests) == (3, 6, 38)
+    assert overall.tally.outcomes[Outcome.SENT] == 35
+    assert overall.stopped_by is None
 
 
 def test_all_are_stopping_only_where_each_that_goes_on_is() -> None:
@@ -65,17 +65,17 @@ def test_the_last_lines_name_the_worst_code_where_they_differ() -> None:
     ]
 
 
-def console(**given: Any) -> tuple[PoolsConsole, io.StringIO]:
+def console(**changes: Any) -> tuple[PoolsConsole, io.StringIO]:
     stream = io.StringIO()
-    return PoolsConsole(yes=True, stream=stream, **given), stream
+    return PoolsConsole(yes=True, stream=stream, **changes), stream
 
 
 def test_plain_line_for_each_pool_without_a_terminal() -> None:
-    made, stream = console()
+    pools, stream = console()
     for name, done in (("shop", 10), ("blog", 20)):
         standing = stands(40, done)
-        made.part(name).observe(Began(info(), 0.0, partial(replace, standing)))
-    made._tick()
+        pools.part(name).observe(Began(info(), 0.0, partial(replace, standing)))
+    pools._tick()
     assert without_times(stream.getvalue()).splitlines() == [
         "shop: 10/40 25% | 10 sent | 10/s of 20/s | 1 throttled | 3 s left",
         "blog: 20/40 50% | 20 sent | 10/s of 20/s | 1 throttled | 2 s left",
@@ -83,16 +83,16 @@ def test_plain_line_for_each_pool_without_a_terminal() -> None:
 
 
 async def test_for_programs_the_name_is_a_key_and_not_in_the_text() -> None:
-    made, stream = console(json_lines=True)
-    shop, blog = made.part("shop"), made.part("blog")
-    assert await made.approve(PoolsPreview({"shop": PREVIEW, "blog": PREVIEW}))
+    pools, stream = console(json_lines=True)
+    shop, blog = pools.part("shop"), pools.part("blog")
+    assert await pools.approve(PoolsPreview({"shop": PREVIEW, "blog": PREVIEW}))
     shop.observe(Noted("a note"))
     blog.observe(Waiting("no answer", 4.0))
-    told = [json.loads(line) for line in stream.getvalue().splitlines()]
-    assert [each["pool"] for each in told if each["text"].startswith("Plan for")] == [
+    events = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [each["pool"] for each in events if each["text"].startswith("Plan for")] == [
         "shop", "blog",
     ]  # fmt: skip
-    assert [(each["event"], each["pool"], each["text"]) for each in told[-2:]] == [
+    assert [(each["event"], each["pool"], each["text"]) for each in events[-2:]] == [
         ("note", "shop", "a note"),
         ("waiting", "blog", "Waiting 4 s: no answer"),
     ]
@@ -107,7 +107,7 @@ async def test_for_programs_the_name_is_a_key_and_not_in_the_text() -> None:
         (["", "2400"], False, 1),
     ],
 )
-async def test_a_mistyped_number_is_asked_for_again_and_not_for_ever(
+async def test_mistyped_number_is_prompted_for_again_a_few_times(
     monkeypatch: pytest.MonkeyPatch, answers: list[str], approved: bool, asked: int
 ) -> None:
     questions: list[str] = []
@@ -117,20 +117,20 @@ async def test_a_mistyped_number_is_asked_for_again_and_not_for_ever(
         return answers[len(questions) - 1] + "\n"
 
     monkeypatch.setattr(Console, "_answer", answer)
-    made = PoolsConsole(yes=False, stream=io.StringIO())
-    made.part("shop")
-    made.part("blog")
+    pools = PoolsConsole(yes=False, stream=io.StringIO())
+    pools.part("shop")
+    pools.part("blog")
     many = replace(PREVIEW, estimate=replace(PREVIEW.estimate, users=1200))
-    assert await made.approve(PoolsPreview({"shop": many, "blog": many})) is approved
+    assert await pools.approve(PoolsPreview({"shop": many, "blog": many})) is approved
     assert questions == ["Send 2,400 codes? Type 2400 to confirm: "] * asked
 
 
 def test_quiet_leaves_the_summaries_of_each_and_of_all() -> None:
-    made, stream = console(quiet=True)
-    made.part("shop").observe(Noted("a note"))
-    made.part("blog")
+    pools, stream = console(quiet=True)
+    pools.part("shop").observe(Noted("a note"))
+    pools.part("blog")
     sent = summary({Reason.ACCEPTED: 3})
-    made.observe(Ended(PoolsSummary({"shop": sent, "blog": InputError("no such file")})))
+    pools.observe(Ended(PoolsSummary({"shop": sent, "blog": InputError("no such file")})))
     lines = without_times(stream.getvalue()).splitlines()
     assert lines[0].startswith("shop: 3 rows in ")
     assert "blog: Error: no such file" in lines

@@ -11,23 +11,23 @@ from tests.support.infos import info
 from tests.support.previews import PLAIN
 
 
-def known(region: str, account: str | None, endpoint: str = "") -> RunInfo:
+def info_of(region: str, account: str | None, endpoint: str = "") -> RunInfo:
     return info(region=region, account=account, endpoint=endpoint, endpoint_is_aws=not endpoint)
 
 
 def test_the_quota_is_that_of_an_account_and_region() -> None:
     infos = {
-        "a": known("eu-west-1", "111"), "b": known("us-east-1", "111"),
-        "c": known("eu-west-1", "222"), "d": known("eu-west-1", "111"),
+        "a": info_of("eu-west-1", "111"), "b": info_of("us-east-1", "111"),
+        "c": info_of("eu-west-1", "222"), "d": info_of("eu-west-1", "111"),
     }  # fmt: skip
     assert same_quota(infos) == [("a", "d"), ("c",), ("b",)]
 
 
 def test_unknown_account_may_be_any_of_the_region() -> None:
     infos = {
-        "a": known("eu-west-1", "111"), "b": known("eu-west-1", "222"),
-        "c": known("eu-west-1", None), "d": known("us-east-1", None),
-        "e": known("us-east-1", None, "http://127.0.0.1:1"),
+        "a": info_of("eu-west-1", "111"), "b": info_of("eu-west-1", "222"),
+        "c": info_of("eu-west-1", None), "d": info_of("us-east-1", None),
+        "e": info_of("us-east-1", None, "http://127.0.0.1:1"),
     }  # fmt: skip
     assert same_quota(infos) == [("a", "b", "c"), ("d",), ("e",)]
 
@@ -38,7 +38,7 @@ def preview(rate: float, users: int, **changed: Any) -> Any:
 
 
 def test_total_names_the_rate_limit_that_pools_share() -> None:
-    # 600 users at 15 a second: 599 / 15 s = 40 s; the third alone: 100 / 25 s = 4 s.
+    # 600 users at 15 per second: 599 / 15 s = 40 s; the third alone: 100 / 25 s = 4 s.
     pools = PoolsPreview(
         {"shop": preview(10, 200), "blog": preview(15, 400),
          "news": preview(25, 101, region="us-east-1")}

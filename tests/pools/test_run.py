@@ -45,7 +45,7 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 class Heard:
-    """Keeps what it hears."""
+    """An observer that keeps its events."""
 
     def __init__(self) -> None:
         self.results: Counter[Reason] = Counter()
@@ -65,10 +65,10 @@ class Heard:
                 self.results[result.reason] += 1
 
 
-def pool(name: str, *users: str, **given: Any) -> Settings:
+def pool(name: str, *users: str, **changes: Any) -> Settings:
     Path(f"{name}.csv").write_text("\n".join(["username", *users]) + "\n")
     facts: dict[str, Any] = {"report": f"{name}-report.csv", "rate": 1000.0, "timeout": 0.3}
-    return Settings(users=f"{name}.csv", simulate=True, **(facts | given))
+    return Settings(users=f"{name}.csv", simulate=True, **(facts | changes))
 
 
 async def yes(_: PoolsPreview) -> bool:
@@ -76,7 +76,7 @@ async def yes(_: PoolsPreview) -> bool:
 
 
 class Pools:
-    """Runs of several pools, and what was heard of each."""
+    """Runs of several pools, and the events of each."""
 
     def __init__(self, approve: Approve, summary: str, settings: dict[str, Settings]) -> None:
         self.heard = {name: Heard() for name in settings}
@@ -138,16 +138,21 @@ async def test_each_pool_has_its_report_and_all_have_one_summary() -> None:
     assert heard["blog"].results == {Reason.ACCEPTED: 2}
     assert len(Path("shop-report.csv").read_text().splitlines()) == 4
     assert len(Path("blog-report.csv").read_text().splitlines()) == 3
-    told = json.loads(Path("summary.json").read_text())
-    assert told == summary.as_json()
-    assert {name: each["exit_code"] for name, each in told["pools"].items()} == {
+    content = json.loads(Path("summary.json").read_text())
+    assert content == summary.as_json()
+    assert {name: each["exit_code"] for name, each in content["pools"].items()} == {
         "shop": 1, "blog": 0,
     }  # fmt: skip
-    assert (told["schema"], told["exit_code"], told["rows"], told["requests"]) == (1, 1, 5, 5)
-    assert told["counts"] == {
+    assert (content["schema"], content["exit_code"], content["rows"], content["requests"]) == (
+        1,
+        1,
+        5,
+        5,
+    )
+    assert content["counts"] == {
         "sent": 4, "planned": 0, "skipped": 0, "failed": 1, "unknown": 0, "not-attempted": 0,
     }  # fmt: skip
-    assert told["reasons"] == {"sent/accepted": 4, "failed/user-not-found": 1}
+    assert content["reasons"] == {"sent/accepted": 4, "failed/user-not-found": 1}
 
 
 async def test_summary_is_compressed_by_its_ending() -> None:
@@ -155,8 +160,8 @@ async def test_summary_is_compressed_by_its_ending() -> None:
         summary="summary.json.gz", shop=pool("shop", "ada"), blog=pool("blog", "dan")
     )
     await pools.execute()
-    told = json.loads(gzip.decompress(Path("summary.json.gz").read_bytes()))
-    assert (told["rows"], list(told["pools"])) == (2, ["shop", "blog"])
+    content = json.loads(gzip.decompress(Path("summary.json.gz").read_bytes()))
+    assert (content["rows"], list(content["pools"])) == (2, ["shop", "blog"])
 
 
 async def test_no_request_before_all_pools_are_planned_and_approved() -> None:
@@ -193,23 +198,23 @@ async def test_pools_of_one_quota_go_by_one_pace(monkeypatch: pytest.MonkeyPatch
     assert one is other
 
 
-@pytest.mark.parametrize(("quotas", "known"), [((40.0, 40.0), 40.0), ((40.0, None), None)])
+@pytest.mark.parametrize(("quotas", "expected"), [((40.0, 40.0), 40.0), ((40.0, None), None)])
 async def test_a_shared_pace_has_the_quota_that_all_know(
-    monkeypatch: pytest.MonkeyPatch, quotas: tuple[float | None, ...], known: float | None
+    monkeypatch: pytest.MonkeyPatch, quotas: tuple[float | None, ...], expected: float | None
 ) -> None:
     shared: list[SharedPace] = []
-    told = iter(quotas)
+    replies = iter(quotas)
 
     def learned(preview: PoolsPreview, runs: Mapping[str, PreparedRun]) -> None:
         for run in runs.values():
-            run.job.set_rate(1000.0, quota=next(told))
+            run.job.set_rate(1000.0, quota=next(replies))
         share_paces(preview, runs)
 
     share_paces = pools_run._share_paces
     monkeypatch.setattr(pools_run, "_share_paces", learned)
     monkeypatch.setattr(Job, "share", lambda _, pace: shared.append(pace))
     await together(shop=pool("shop", "ada"), blog=pool("blog", "dan"))[0].execute()
-    assert shared[0].pace.usage.quota == known
+    assert shared[0].pace.usage.quota == expected
 
 
 async def test_refused_plan_sends_nothing_and_leaves_nothing() -> None:

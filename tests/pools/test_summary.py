@@ -36,12 +36,12 @@ def test_the_one_summary_adds_up_and_shows_no_name() -> None:
     summary = PoolsSummary(
         {"a": ended(), "b": ended(seconds=9.0, started_at=90.0, unknown_in_ledger=2,
                                   reasons={Reason.ACCEPTED: 1, Reason.NO_ANSWER: 1}),
-         "c": InputError("ada@example.com is no file.")}, (left,),
+         "c": InputError("ada@example.com is not a file.")}, (left,),
     )  # fmt: skip
-    told = summary.as_json()
-    assert told["pools"]["c"] == {"error": "a***@e*** is no file.", "exit_code": 2}
-    del told["pools"]
-    assert told == {
+    content = summary.as_json()
+    assert content["pools"]["c"] == {"error": "a***@e*** is not a file.", "exit_code": 2}
+    del content["pools"]
+    assert content == {
         "schema": 1,
         "counts": {str(outcome): 0 for outcome in Outcome} | {"sent": 3, "unknown": 1},
         "reasons": {"sent/accepted": 3, "unknown/no-answer": 1},
@@ -62,6 +62,6 @@ def test_what_is_not_known_of_one_pool_is_not_known_of_all() -> None:
     )
 
 
-def test_a_summary_that_did_not_arrive_is_no_success() -> None:
+def test_summary_that_did_not_arrive_fails_the_run() -> None:
     whole = {"a": ended(), "b": ended()}
     assert PoolsSummary(whole, (NotDelivered("a", "b", "c"),)).exit_code == 1

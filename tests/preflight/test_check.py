@@ -61,21 +61,21 @@ OK, WARNING, STOP = Level.OK, Level.WARNING, Level.STOP
 
 @pytest.mark.parametrize("name", FINDINGS)
 def test_fact_becomes_its_finding(name: str) -> None:
-    found, wanted, what, level, text = FINDINGS[name]
-    (finding,) = about(check(found, wanted), what)
+    state, wanted, what, level, text = FINDINGS[name]
+    (finding,) = about(check(state, wanted), what)
     assert (finding.level, text in finding.text) == (level, True), finding
 
 
 @pytest.mark.parametrize("name", FINDINGS)
 def test_findings_are_short_sentences_with_an_exit_code(name: str) -> None:
-    found, wanted, _, level, _ = FINDINGS[name]
-    checked = check(found, wanted)
+    state, wanted, _, level, _ = FINDINGS[name]
+    checked = check(state, wanted)
     assert checked.exit_code in {WARNING: (0, 4), STOP: (4,), OK: (0,)}[level]
     assert all(len(line) <= 80 for line in lines(checked))
     for finding in checked.findings:
         assert finding.text[0].isupper() or finding.text.startswith("--rate")
         assert finding.text[-1] == "." or finding.text.endswith(wanted.endpoint)
-        assert len(lines(CheckResult(found, wanted, (finding,)))) <= 3 + 1, finding.text
+        assert len(lines(CheckResult(state, wanted, (finding,)))) <= 3 + 1, finding.text
 
 
 def test_findings_of_one_cause_are_one_sentence() -> None:
@@ -105,9 +105,9 @@ def test_unreachable_cognito_stops_a_check_but_not_a_run() -> None:
     nothing = facts(pool=none, client=none)
     for alone, level in ((True, STOP), (False, WARNING)):
         judged = check(nothing, wish(alone=alone))
-        (found,) = about(judged, "endpoint")
-        assert found.level is level
-        assert "Cognito cannot be reached" in found.text
+        (finding,) = about(judged, "endpoint")
+        assert finding.level is level
+        assert "Cognito cannot be reached" in finding.text
         assert about(judged, "pool") == about(judged, "client") == []
     # One of the two that is not reached is only not known.
     assert {f.level for f in check(facts(pool=none), wish(alone=True)).findings} == {OK, WARNING}
@@ -127,21 +127,21 @@ def test_services_not_requested_are_named_together() -> None:
 
 
 @pytest.mark.parametrize(
-    "given",
+    "changes",
     [
         {"pool": NOT_FOUND, "client": NOT_FOUND},
         {"pool": replace(POOL, verifies=())},
     ],
 )
-def test_one_mistake_is_one_stop(given: dict[str, Any]) -> None:
-    assert len(check(facts(**given), WISH).of(STOP)) == 1
+def test_one_mistake_is_one_stop(changes: dict[str, Any]) -> None:
+    assert len(check(facts(**changes), WISH).of(STOP)) == 1
 
 
 def test_custom_sender_has_no_known_mail_quota() -> None:
-    found = own_sender(triggers=("CustomEmailSender",))
-    assert about(check(found, WISH), "mail quota") == []
-    assert estimated(found, WISH, 1200).mail is None
-    assert estimated(found, WISH, 1200).costs == [
+    state = own_sender(triggers=("CustomEmailSender",))
+    assert about(check(state, WISH), "mail quota") == []
+    assert estimated(state, WISH, 1200).mail is None
+    assert estimated(state, WISH, 1200).costs == [
         (
             "up to $18.00 in monthly active users",
             "Essentials, $0.015 each, if all confirm and none is free",
@@ -171,13 +171,13 @@ def test_verdict_is_the_last_line() -> None:
 
 
 def test_check_json_is_one_object() -> None:
-    told = json.loads(json.dumps(as_json(check(own_sender(), wish(users=None)))))
-    assert told.pop("findings")[0] == {
+    content = json.loads(json.dumps(as_json(check(own_sender(), wish(users=None)))))
+    assert content.pop("findings")[0] == {
         "level": "ok",
         "about": "pool",
         "text": "Pool eu-west-1_AbCdEf123 exists, with about 5,000 users.",
     }
-    assert told == {
+    assert content == {
         "schema": 1,
         "user_pool_id": "eu-west-1_AbCdEf123",
         "client_id": "abc",

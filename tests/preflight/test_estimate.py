@@ -31,9 +31,9 @@ def ses(a_day: int = 1000, left: int = 1000, a_second: float | None = None) -> M
     return MailQuota(whose="Amazon SES", a_day=a_day, left=left, rolling=True, a_second=a_second)
 
 
-def estimate(users: int = 1200, **given: Any) -> Estimate:
+def estimate(users: int = 1200, **changes: Any) -> Estimate:
     facts: dict[str, Any] = {"rate": 25.0, "now": NOON, "sent": Messages(mail=users)}
-    return Estimate(users=users, **(facts | given))
+    return Estimate(users=users, **(facts | changes))
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_users_with_a_phone_number_get_a_text_message(
 
 
 @pytest.mark.parametrize(
-    ("given", "words", "done"),
+    ("changes", "words", "done"),
     [
         ({}, "the rate of 25/s", "2026-11-23"),
         ({"rate": 100.0, "quota": 50.0}, "the quota of 50/s", "2026-11-23"),
@@ -95,17 +95,17 @@ def test_users_with_a_phone_number_get_a_text_message(
         # Text messages take no mail quota.
         ({"mail": own_sender(), "sent": Messages(text=1200)}, "the rate of 25/s",
          "2026-11-23"),
-        # Who may get either, or nobody knows, may get a mail.
+        # Users who may get either, or whose kind is unknown, may get a mail.
         ({"mail": own_sender(), "sent": Messages(either=1200)}, "the mail quota of 50 per day",
          "2026-12-16"),
         ({"mail": own_sender(), "sent": Messages(unknown=1200)}, "the mail quota of 50 per day",
          "2026-12-16"),
     ],
 )  # fmt: skip
-def test_slowest_limit_binds(given: dict[str, Any], words: str, done: str) -> None:
-    found = estimate(**given)
-    assert (found.binding.words, found.finished_on) == (words, done)
-    assert found.held_back == (words.split()[1] not in {"rate", "quota"})
+def test_slowest_limit_binds(changes: dict[str, Any], words: str, done: str) -> None:
+    estimated = estimate(**changes)
+    assert (estimated.binding.words, estimated.finished_on) == (words, done)
+    assert estimated.held_back == (words.split()[1] not in {"rate", "quota"})
 
 
 def test_first_user_needs_no_wait() -> None:
@@ -115,7 +115,7 @@ def test_first_user_needs_no_wait() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "reached"),
+    ("changes", "reached"),
     [
         ({}, (1200, "")),
         ({"max_sent": 40}, (40, "--max-sent")),
@@ -128,12 +128,14 @@ def test_first_user_needs_no_wait() -> None:
         ({"mail": own_sender(), "sent": Messages(mail=1000, text=200)}, (250, "the mail quota")),
     ],
 )
-def test_first_limit_of_this_run_is_named(given: dict[str, Any], reached: tuple[int, str]) -> None:
-    assert estimate(**given).reached == reached
+def test_first_limit_of_this_run_is_named(
+    changes: dict[str, Any], reached: tuple[int, str]
+) -> None:
+    assert estimate(**changes).reached == reached
 
 
 @pytest.mark.parametrize(
-    ("given", "amounts"),
+    ("changes", "amounts"),
     [
         ({}, []),
         ({"by_ses": True}, ["$0.12 for mail"]),
@@ -149,16 +151,18 @@ def test_first_limit_of_this_run_is_named(given: dict[str, Any], reached: tuple[
         ({"tier": "SOMETHING NEW"}, []),
     ],
 )
-def test_cost_is_rough_and_names_its_assumptions(given: dict[str, Any], amounts: list[str]) -> None:
-    found = estimate(**given).costs
-    assert [amount for amount, _ in found] == amounts
-    assert all(assumption for _, assumption in found)
+def test_cost_is_rough_and_names_its_assumptions(
+    changes: dict[str, Any], amounts: list[str]
+) -> None:
+    items = estimate(**changes).costs
+    assert [amount for amount, _ in items] == amounts
+    assert all(assumption for _, assumption in items)
 
 
 def test_no_users_cost_nothing() -> None:
-    found = estimate(0, by_ses=True, tier="PLUS", mail=own_sender())
-    assert found.costs == []
-    assert found.finished_on == "2026-11-23"
+    estimated = estimate(0, by_ses=True, tier="PLUS", mail=own_sender())
+    assert estimated.costs == []
+    assert estimated.finished_on == "2026-11-23"
 
 
 def test_days_are_utc_and_small_costs_are_shown() -> None:

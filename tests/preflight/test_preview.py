@@ -166,7 +166,7 @@ def test_plan_masks_names_by_default() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sent", "told"),
+    ("sent", "sentence"),
     [
         (Messages(mail=5), "5 codes by mail"),
         (Messages(text=5), "5 codes by text message"),
@@ -174,9 +174,9 @@ def test_plan_masks_names_by_default() -> None:
         (Messages(mail=4, text=1), "5 codes: 4 by mail, 1 by text message"),
     ],
 )
-def test_plan_counts_messages_by_medium(sent: Messages, told: str) -> None:
+def test_plan_counts_messages_by_medium(sent: Messages, sentence: str) -> None:
     preview = replace(PLAIN, estimate=replace(PLAIN.estimate, sent=sent))
-    assert f"  Will send       {told}" in confirmation_lines(preview)
+    assert f"  Will send       {sentence}" in confirmation_lines(preview)
 
 
 def test_many_users_are_confirmed_by_typing_the_count() -> None:
@@ -227,7 +227,7 @@ def test_mistyped_count_is_asked_again_and_no_is_no() -> None:
 
 def test_plan_names_several_waves() -> None:
     in_waves = replace(PLAIN, waves=[1, 3, 1])
-    told = "5 codes, in waves of 1, 3 and 1"
-    assert f"  Will send       {told}" in confirmation_lines(in_waves)
-    assert f"  Will send       {told}" in plan_lines(in_waves)
+    sentence = "5 codes, in waves of 1, 3 and 1"
+    assert f"  Will send       {sentence}" in confirmation_lines(in_waves)
+    assert f"  Will send       {sentence}" in plan_lines(in_waves)
     assert plan_lines(replace(PLAIN, waves=[5])) == plan_lines(PLAIN)

@@ -31,23 +31,25 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
 
 
-def pool(mail: dict[str, str] | None = None, **given: Any) -> dict[str, Any]:
-    told = JSON["DescribeUserPool"]["UserPool"]
+def pool(mail: dict[str, str] | None = None, **changes: Any) -> dict[str, Any]:
+    response = JSON["DescribeUserPool"]["UserPool"]
     return {
-        "UserPool": told | {"EmailConfiguration": told["EmailConfiguration"] | (mail or {})} | given
+        "UserPool": response
+        | {"EmailConfiguration": response["EmailConfiguration"] | (mail or {})}
+        | changes
     }
 
 
 async def learned(
     monkeypatch: pytest.MonkeyPatch, aws: SmallAws, *, thorough: bool = False
 ) -> tuple[Facts, list[str]]:
-    kept: list[str] = []
+    addresses: list[str] = []
     async with small_aws(monkeypatch, aws) as place:
         facts = await probe(
-            place, user_pool_id=POOL, client_id=CLIENT, secret=None, within=20,
-            keep=kept.extend, thorough=thorough,
+            place, user_pool_id=POOL, client_id=CLIENT, secret=None, within=300,
+            keep=addresses.extend, thorough=thorough,
         )  # fmt: skip
-    return facts, kept
+    return facts, addresses
 
 
 def entry(name: str) -> dict[str, Any]:
@@ -83,9 +85,9 @@ class Paged:
 async def test_list_is_read_page_by_page_in_ses_s_region(monkeypatch: pytest.MonkeyPatch) -> None:
     paged = Paged()
     aws = SmallAws(instead=paged)
-    facts, kept = await learned(monkeypatch, aws)
+    facts, addresses = await learned(monkeypatch, aws)
     assert facts.reach == ReachFacts(suppressed=3, suppresses=BOTH)
-    assert kept == ["u0@x.example", "u1@x.example", "u2@x.example"]
+    assert addresses == ["u0@x.example", "u1@x.example", "u2@x.example"]
     asked = [one for one in aws.asked if one.operation == "ListSuppressedDestinations"]
     assert {one.region for one in asked} == {"us-east-1"}
     assert [one.body.get("NextToken") for one in asked] == [None, ["1"], ["2"]]
@@ -94,26 +96,26 @@ async def test_list_is_read_page_by_page_in_ses_s_region(monkeypatch: pytest.Mon
 
 async def test_page_size_that_is_refused_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     paged = Paged(most=True)
-    facts, kept = await learned(monkeypatch, SmallAws(instead=paged))
+    facts, addresses = await learned(monkeypatch, SmallAws(instead=paged))
     assert facts.reach.suppressed == 3
-    assert len(kept) == 3
+    assert len(addresses) == 3
     assert ["PageSize" in query for query in paged.queries] == [True, False, False, False]
 
 
 async def test_list_that_breaks_off_counts_as_far_as_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    facts, kept = await learned(monkeypatch, SmallAws(instead=Paged(breaks=1)))
-    found = facts.reach.suppressed
-    assert isinstance(found, Unknown)
-    assert (found.permission, found.why) == (lists.LIST_SUPPRESSED, Why.FORBIDDEN)
-    assert kept == ["u0@x.example"]
+    facts, addresses = await learned(monkeypatch, SmallAws(instead=Paged(breaks=1)))
+    answer = facts.reach.suppressed
+    assert isinstance(answer, Unknown)
+    assert (answer.permission, answer.why) == (lists.LIST_SUPPRESSED, Why.FORBIDDEN)
+    assert addresses == ["u0@x.example"]
 
 
 async def test_account_that_may_not_be_asked_hides_no_list(monkeypatch: pytest.MonkeyPatch) -> None:
     async def instead(operation: str, request: web.Request) -> web.Response | None:
         return refuse(request, "AccessDeniedException") if operation == "GetAccount" else None
 
-    facts, kept = await learned(monkeypatch, SmallAws(instead=instead))
-    assert (facts.reach.suppressed, kept) == (1, ["a@x.example"])
+    facts, addresses = await learned(monkeypatch, SmallAws(instead=instead))
+    assert (facts.reach.suppressed, addresses) == (1, ["a@x.example"])
 
 
 @pytest.mark.parametrize(
@@ -132,9 +134,9 @@ async def test_account_decides_what_is_suppressed(
 ) -> None:
     account = JSON["GetAccount"] | {"SuppressionAttributes": answers}
     aws = SmallAws(answers={"GetAccount": account, "DescribeUserPool": pool(mail)})
-    facts, kept = await learned(monkeypatch, aws)
+    facts, addresses = await learned(monkeypatch, aws)
     assert facts.reach.suppresses == reasons
-    assert len(kept) == bool(reasons)
+    assert len(addresses) == bool(reasons)
 
 
 @pytest.mark.parametrize(
@@ -148,18 +150,20 @@ async def test_account_decides_what_is_suppressed(
 async def test_configuration_set_beats_the_account(
     monkeypatch: pytest.MonkeyPatch, options: dict[str, Any] | None, reasons: tuple[str, ...]
 ) -> None:
-    told = {"ConfigurationSetName": "news"} | ({"SuppressionOptions": options} if options else {})
+    response = {"ConfigurationSetName": "news"} | (
+        {"SuppressionOptions": options} if options else {}
+    )
     answers = {
         "DescribeUserPool": pool({"ConfigurationSet": "news"}),
-        "GetConfigurationSet": told,
+        "GetConfigurationSet": response,
     }
-    facts, kept = await learned(monkeypatch, SmallAws(answers=answers))
+    facts, addresses = await learned(monkeypatch, SmallAws(answers=answers))
     assert facts.reach.suppresses == reasons
-    assert len(kept) == bool(reasons)
+    assert len(addresses) == bool(reasons)
 
 
 @pytest.mark.parametrize(
-    ("told", "asked"),
+    ("response", "asked"),
     [
         (pool({"EmailSendingAccount": "COGNITO_DEFAULT"}), set()),
         (pool(LambdaConfig={"CustomEmailSender": {"LambdaArn": "x"}}), set()),
@@ -178,9 +182,9 @@ async def test_configuration_set_beats_the_account(
     ],
 )
 async def test_only_lists_that_matter_are_asked_for(
-    monkeypatch: pytest.MonkeyPatch, told: dict[str, Any], asked: set[str]
+    monkeypatch: pytest.MonkeyPatch, response: dict[str, Any], asked: set[str]
 ) -> None:
-    aws = SmallAws(answers={"DescribeUserPool": told})
+    aws = SmallAws(answers={"DescribeUserPool": response})
     await learned(monkeypatch, aws)
     both = {"ListPhoneNumbersOptedOut", "ListSuppressedDestinations"}
     assert {one.operation for one in aws.asked} & both == asked
@@ -189,18 +193,18 @@ async def test_only_lists_that_matter_are_asked_for(
 async def test_ses_of_another_account_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     other = pool({"SourceArn": "arn:aws:ses:us-east-1:999999999999:identity/example.com"})
     aws = SmallAws(answers={"DescribeUserPool": other})
-    facts, kept = await learned(monkeypatch, aws)
+    facts, addresses = await learned(monkeypatch, aws)
     assert facts.reach.suppressed == Unknown(lists.LIST_SUPPRESSED, Why.FAILED, ELSEWHERE)
-    assert kept == []
+    assert addresses == []
 
 
 async def test_numbers_are_asked_for_where_sns_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = pool(
+    response = pool(
         AutoVerifiedAttributes=["phone_number"], SmsConfiguration={"SnsRegion": "eu-central-1"}
     )
-    aws = SmallAws(answers={"DescribeUserPool": told})
-    facts, kept = await learned(monkeypatch, aws)
-    assert (facts.reach.opted_out, kept) == (1, ["+15550001"])
+    aws = SmallAws(answers={"DescribeUserPool": response})
+    facts, numbers = await learned(monkeypatch, aws)
+    assert (facts.reach.opted_out, numbers) == (1, ["+15550001"])
     assert aws.of("ListPhoneNumbersOptedOut").region == "eu-central-1"
 
 

@@ -25,7 +25,7 @@ RECORDS: list[dict[str, Any]] = [
 
 
 def looked_up(records: list[dict[str, Any]]) -> str:
-    """As the AWS CLI prints it."""
+    """Return events as the AWS CLI prints them."""
     events = [{"EventId": "1", "CloudTrailEvent": json.dumps(record)} for record in records]
     return json.dumps({"Events": events}, indent=4)
 
@@ -43,7 +43,7 @@ def several(records: list[dict[str, Any]]) -> str:
 
 
 def bare(records: list[dict[str, Any]]) -> str:
-    """As `--query Events` prints it."""
+    """Return events as `--query Events` prints them."""
     return json.dumps(records)
 
 
@@ -173,7 +173,7 @@ def test_unreadable_disk_is_said() -> None:
 
 
 class Endless(io.RawIOBase):
-    """So many bytes, made up as they are read: no test has the room for them."""
+    """A large number of bytes, created as they are read: no test has the room for them."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces

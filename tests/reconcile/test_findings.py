@@ -31,11 +31,11 @@ def record(reason: Reason = Reason.ACCEPTED, sub: str = "s", at: float = AT + 1)
 
 def find(
     doubt: Doubt = DOUBT,
-    found: Record | None = None,
+    match: Record | None = None,
     around: Around = ALL_FOUND,
     rules: Rules = RULES,
 ) -> Finding:
-    return conclude(doubt, found, around, rules, str.encode)
+    return conclude(doubt, match, around, rules, str.encode)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_record_with_a_result_settles(
 )
 def test_time_of_a_record_is_held_between_intent_and_now(recorded: float, at: float) -> None:
     """A record from the year 9999 must not move a ledger's clock."""
-    assert find(found=record(at=recorded)).at == at
+    assert find(match=record(at=recorded)).at == at
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_missing_record_without_enough_controls_says_nothing(around: Around, wan
 def test_request_from_before_the_history_is_too_old() -> None:
     rules = replace(RULES, now=AT + HISTORY)
     assert find(rules=rules).why is Why.TOO_OLD
-    assert find(found=record(), rules=rules).reason is Reason.ACCEPTED
+    assert find(match=record(), rules=rules).reason is Reason.ACCEPTED
     assert find(rules=Rules(now=AT + 2 * HISTORY)).why is Why.NOT_RECORDED
 
 

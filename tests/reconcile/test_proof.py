@@ -87,7 +87,7 @@ class Day:
         self.cognito.answer(asked, now=self.now, agent=BROWSER)
 
     def reconcile(self, after: float, *, older_than: float = DAY) -> Reconciliation:
-        """Reconcile so long after the last request."""
+        """Reconcile `after` seconds after the last request."""
         now = self.now + after
 
         async def run() -> Reconciliation:
@@ -99,7 +99,7 @@ class Day:
         return anyio.run(run)
 
     def unrecorded(self, now: float, *, by_mark: bool = False) -> set[int]:
-        """Our messages that went out and have no record that could be seen at this time.
+        """Return our messages that went out and have no visible record at this time.
 
         `by_mark`: or whose record had lost its mark.
         """
@@ -151,13 +151,13 @@ def test_reconciling_concludes_nothing_wrong(
     day = Day(recording)
     day.live(events)
     before = dict(day.ours.books.messages)
-    found = day.reconcile(after, older_than=older_than)
+    outcome = day.reconcile(after, older_than=older_than)
     judge(day, before, after)
-    assert len(found.findings) == sum(one.is_unknown for one in before.values())
-    kept = dict(day.ours.books.messages)
+    assert len(outcome.findings) == sum(one.is_unknown for one in before.values())
+    result = dict(day.ours.books.messages)
     writes = day.ours.books.writes
     day.reconcile(after, older_than=older_than)
-    assert day.ours.books.messages == kept
+    assert day.ours.books.messages == result
     assert day.ours.books.writes == writes
 
 
@@ -213,7 +213,7 @@ def test_later_records_may_still_settle(
     recording: simulated.Recording,
     other: simulated.Recording,
 ) -> None:
-    """Reconciled again and again, under a history that gets better or worse meanwhile.
+    """Reconciled again and again, under a history that gets better or worse between.
 
     A proxy that begins to take the marks away right after the last control is as good as a
     history that begins to lose records there.
@@ -229,7 +229,7 @@ def test_later_records_may_still_settle(
 
 
 def lost(count: int, answered: int, recording: simulated.Recording) -> Day:
-    """So many lost responses amid so many answered ones, within a minute."""
+    """Return a number of lost responses amid answered ones, within a minute."""
     day = Day(recording)
     day.live([("run", "lost" if n < count else "email", 0.1) for n in range(count + answered)])
     return day
@@ -237,43 +237,43 @@ def lost(count: int, answered: int, recording: simulated.Recording) -> Day:
 
 def test_rewritten_agent_concludes_nothing() -> None:
     day = lost(5, 100, simulated.Recording(agent="squid/6.1", lookups_a_second=1e9))
-    found = day.reconcile(DAY)
-    assert {finding.why for finding in found.findings} == {Why.NO_CONTROLS}
-    assert (found.controls, found.missing_controls) == (100, 100)
+    outcome = day.reconcile(DAY)
+    assert {finding.why for finding in outcome.findings} == {Why.NO_CONTROLS}
+    assert (outcome.controls, outcome.missing_controls) == (100, 100)
 
 
 def test_history_of_another_account_concludes_nothing() -> None:
     day = lost(5, 100, simulated.Recording(lookups_a_second=1e9))
     day.history = simulated.EventHistory(day.history.recording)
-    found = day.reconcile(DAY)
-    assert {finding.why for finding in found.findings} == {Why.NO_CONTROLS}
+    outcome = day.reconcile(DAY)
+    assert {finding.why for finding in outcome.findings} == {Why.NO_CONTROLS}
 
 
 def test_records_without_results_never_become_sent() -> None:
     """As an emulator writes them; they prove that the requests did arrive."""
     day = lost(5, 100, simulated.Recording(without_results=True, lookups_a_second=1e9))
-    found = day.reconcile(DAY)
-    assert {finding.why for finding in found.findings} == {Why.NO_RESULT}
-    assert {finding.reason for finding in found.findings} == {Reason.NO_ANSWER}
+    outcome = day.reconcile(DAY)
+    assert {finding.why for finding in outcome.findings} == {Why.NO_RESULT}
+    assert {finding.reason for finding in outcome.findings} == {Reason.NO_ANSWER}
 
 
 def test_lost_records_are_not_recorded_only_amid_whole_controls() -> None:
     """One control that is missing, even minutes away, makes the others worthless."""
     day = lost(0, 100, simulated.Recording(lookups_a_second=1e9))
-    kept = day.history.recording
+    usual = day.history.recording
     day.history.recording = simulated.Recording(loss=1.0, lookups_a_second=1e9)
     day.live([("run", "lost", 0.1)])
-    day.history.recording = kept
+    day.history.recording = usual
     day.live([("run", "email", 0.1)] * 100)
-    found = day.reconcile(DAY)
-    assert [finding.why for finding in found.findings] == [Why.NOT_RECORDED]
-    assert found.controls == 200
+    outcome = day.reconcile(DAY)
+    assert [finding.why for finding in outcome.findings] == [Why.NOT_RECORDED]
+    assert outcome.controls == 200
     again = lost(0, 100, simulated.Recording(lookups_a_second=1e9))
     again.history.recording = simulated.Recording(loss=1.0, lookups_a_second=1e9)
     again.live([("run", "lost", 0.1), ("run", "email", 0.1)])
-    found = again.reconcile(DAY)
-    assert [finding.why for finding in found.findings] == [Why.NO_CONTROLS]
-    assert (found.controls, found.missing_controls) == (101, 1)
+    outcome = again.reconcile(DAY)
+    assert [finding.why for finding in outcome.findings] == [Why.NO_CONTROLS]
+    assert (outcome.controls, outcome.missing_controls) == (101, 1)
 
 
 def test_dry_run_finds_the_same_and_writes_nothing() -> None:
@@ -284,17 +284,17 @@ def test_dry_run_finds_the_same_and_writes_nothing() -> None:
         evidence = Looked(EventHistory(client, rate=1e9), HISTORY)
         return await reconcile(day.ours.books, evidence, Rules(day.now + DAY), dry_run=True)
 
-    found = anyio.run(dry)
+    outcome = anyio.run(dry)
     assert day.ours.books.writes == 0
-    assert found.counts == {Outcome.SENT: 5}
-    assert day.reconcile(DAY).counts == found.counts
+    assert outcome.counts == {Outcome.SENT: 5}
+    assert day.reconcile(DAY).counts == outcome.counts
 
 
 def test_listing_ends_as_soon_as_all_are_found() -> None:
     """A lost response amid thousands of answered ones costs one page, not all."""
     day = lost(0, 3000, simulated.Recording(lookups_a_second=1e9))
     day.live([("run", "lost", 0.1)])
-    found = day.reconcile(DAY)
-    assert found.counts == {Outcome.SENT: 1}
-    assert found.records == 50
+    outcome = day.reconcile(DAY)
+    assert outcome.counts == {Outcome.SENT: 1}
+    assert outcome.records == 50
     assert day.history.lookups == 1

@@ -86,7 +86,7 @@ def error(code: Any, message: Any = None) -> dict[str, Any]:
         ({"responseElements": {"codeDeliveryDetails": {}}}, Reason.UNREADABLE_ANSWER),
         ({"responseElements": {"codeDeliveryDetails": "yes"}}, Reason.UNREADABLE_ANSWER),
         ({"responseElements": [1]}, Reason.UNREADABLE_ANSWER),
-        # What does not fit together is no result.
+        # Contradictory fields give no result.
         ({"errorCode": "LimitExceededException"}, Reason.UNREADABLE_ANSWER),
         ({"errorCode": 400}, Reason.UNREADABLE_ANSWER),
         ({"errorCode": ""}, Reason.UNREADABLE_ANSWER),

@@ -83,12 +83,12 @@ def test_people_read_what_was_settled_and_what_was_not() -> None:
     ],
 )
 def test_people_read_why_nothing_is_concluded(controls: int, missing: int, sentence: str) -> None:
-    found = Reconciliation(
+    outcome = Reconciliation(
         findings=finding(Reason.NO_ANSWER, Why.NO_CONTROLS),
         controls=controls,
         missing_controls=missing,
     )
-    assert lines(SCENE, found)[-1] == f"  no-controls         1  {sentence}"
+    assert lines(SCENE, outcome)[-1] == f"  no-controls         1  {sentence}"
 
 
 def test_people_read_that_nothing_is_unknown() -> None:
@@ -99,8 +99,8 @@ def test_people_read_that_nothing_is_unknown() -> None:
 
 def test_people_read_that_a_dry_run_wrote_nothing() -> None:
     scene = Scene("x", files=2, dry_run=True)
-    found = Reconciliation(findings=finding(Reason.ACCEPTED), records=1)
-    assert lines(scene, found) == [
+    outcome = Reconciliation(findings=finding(Reason.ACCEPTED), records=1)
+    assert lines(scene, outcome) == [
         "Ledger x: 1 unknown outcome",
         "2 files: 1 record of resends read, 0.0 s",
         "Would settle 1",

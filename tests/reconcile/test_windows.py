@@ -24,10 +24,10 @@ def control(at: float, took: float = 1.0, mark: str = "") -> Control:
 
 
 def controlled(controls: Iterable[Control], searched: Sequence[Window]) -> Controls:
-    found = Controls(searched, FLIGHT)
+    result = Controls(searched, FLIGHT)
     for one in controls:
-        found.add(one)
-    return found
+        result.add(one)
+    return result
 
 
 def test_window_holds_clocks_controls_and_flight() -> None:
@@ -38,20 +38,20 @@ def test_window_holds_clocks_controls_and_flight() -> None:
 def test_windows_that_touch_are_one() -> None:
     one, two = windows([doubt(2000.0), doubt(1480.0), doubt(1000.0)], FLIGHT)
     assert (one.start, one.end) == (880.0, 1840.0)
-    assert [found.intended_at for found in one.doubts] == [1000.0, 1480.0]
+    assert [one_doubt.intended_at for one_doubt in one.doubts] == [1000.0, 1480.0]
     assert (two.start, two.end) == (1880.0, 2360.0)
 
 
 @given(st.lists(st.floats(0, 1e5), max_size=30), st.floats(1, 2000))
 def test_windows_hold_each_doubt_once_and_do_not_touch(times: list[float], flight: float) -> None:
-    found = windows(map(doubt, times), flight)
-    assert sorted(one.intended_at for window in found for one in window.doubts) == sorted(times)
-    for window in found:
+    result = windows(map(doubt, times), flight)
+    assert sorted(one.intended_at for window in result for one in window.doubts) == sorted(times)
+    for window in result:
         for one in window.doubts:
             rounding = 1e-6
             assert window.start <= one.intended_at - 120 + rounding
             assert window.end >= one.intended_at + flight + 60 - rounding
-    assert all(a.end < b.start for a, b in itertools.pairwise(found))
+    assert all(a.end < b.start for a, b in itertools.pairwise(result))
 
 
 def test_control_counts_only_where_its_record_must_be() -> None:

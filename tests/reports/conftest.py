@@ -16,7 +16,7 @@ CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Chromium without a window, which records its log and its requests."""
+    """Start Chromium without a window; it records its log and its requests."""
     if CHROMIUM is None or DRIVER is None:
         pytest.skip("chromium and chromedriver are not installed: no page is opened")
     from selenium import webdriver
@@ -40,7 +40,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 @pytest.fixture
 def report(tmp_path: Path) -> str:
-    """1,250 rows, in pages of 100: 50 not found, of one a lost answer, the rest sent."""
+    """Write 1,250 rows, in pages of 100: 50 not found, of one a lost answer, the rest sent."""
     rows = [
         result(n, Reason.USER_NOT_FOUND if n % 25 == 0 else Reason.ACCEPTED) for n in range(1, 1250)
     ]

@@ -18,7 +18,7 @@ def test_page_opens_without_errors_or_requests(browser: Any, tmp_path: Path, rep
     assert opened.requested <= {"file", "data"}
     assert browser.title == "Resend report: report.csv"
     assert opened.js("return getComputedStyle(document.body).maxWidth") != "none"  # style allowed
-    assert opened.found == "1 to 100 of 1,250 rows"
+    assert opened.status == "1 to 100 of 1,250 rows"
     assert opened.js("return document.querySelectorAll('[role=img]').length") == 2
     assert opened.js("return document.querySelector('details').open") is False
 
@@ -27,7 +27,7 @@ def test_rows_can_be_searched_filtered_and_paged(browser: Any, tmp_path: Path, r
     opened = Opened(browser, tmp_path / "page.html", page([report], masked=False))
     assert opened.column(".row")[:2] == ["25", "50"]
     opened.type("#search", "ZOE@example")
-    assert (opened.found, opened.column(".name")) == (
+    assert (opened.status, opened.column(".name")) == (
         "1 matching of 1,250 rows",
         ["zoe@example.net"],
     )
@@ -36,14 +36,14 @@ def test_rows_can_be_searched_filtered_and_paged(browser: Any, tmp_path: Path, r
     assert opened.column(".row") == ["100", "1000", "1025", "1050", "1075"]
     opened.click("button[type=reset]")
     opened.js("return new Promise(done => setTimeout(done))")
-    assert opened.found == "1 to 100 of 1,250 rows"
+    assert opened.status == "1 to 100 of 1,250 rows"
     opened.click("a[data-reason=no-answer]")
     assert opened.column(".row") == ["1250"]
     opened.type("#reason", "accepted")
-    assert opened.found == "1 to 100 of 1,200 matching of 1,250 rows"
+    assert opened.status == "1 to 100 of 1,200 matching of 1,250 rows"
     for _ in range(11):
         opened.click("#on")
-    assert opened.found == "1,101 to 1,200 of 1,200 matching of 1,250 rows"
+    assert opened.status == "1,101 to 1,200 of 1,200 matching of 1,250 rows"
     assert opened.js("return document.getElementById('on').disabled")
     opened.click("#back")
     assert opened.js("return document.getElementById('page').textContent") == "Page 11 of 12"

@@ -45,7 +45,7 @@ def test_columns_are_stacked_below_the_ceiling() -> None:
     assert chart.kinds == {"sent", "other", "throttled", "ceiling"}
     assert [tick.label for tick in chart.upwards] == ["0", "5", "10", "15", "20"]
     first, second, fourth = chart.columns
-    # 20 a second are 180 pixels, so 5 are 45.
+    # 20 per second are 180 pixels, so 5 are 45.
     assert [(bar.kind, bar.y, bar.height) for bar in first.bars] == [
         ("sent", BASE - 90, 90.0),
         ("other", BASE - 135, 45.0),
@@ -79,13 +79,13 @@ def test_throttled_requests_are_placed_by_samples() -> None:
         Sample(100.5 + n, throttled, 10.0, 25.0) for n, throttled in enumerate([0, 0, 3, 3, 4])
     )
     chart = drawn(of_time({100: 5, 104: 5}, {}, {104: 99}, samples, 25.0))
-    found = {
+    heights = {
         column.x: bar.height / (BASE - TOP) * float(chart.upwards[-1].label)
         for column in chart.columns
         for bar in column.bars
         if bar.kind == "throttled"
     }
-    assert found == {20.4: pytest.approx(3), 40.4: pytest.approx(1)}
+    assert heights == {20.4: pytest.approx(3), 40.4: pytest.approx(1)}
     assert {line.kind for line in chart.lines} == {"pace"}
     assert len(chart.lines) == 4
 

@@ -28,8 +28,8 @@ def test_users_are_found_by_any_of_their_names_and_counted_once(tmp_path: Path) 
         sent.listed([listed("id-1", "CONFIRMED", "sub-1", "Ada@Example.com")])
         sent.listed([listed("id-2", "UNCONFIRMED"), listed("=id-3", "CONFIRMED")])
         sent.listed([listed("=ID-3", "UNCONFIRMED"), listed("failed", "CONFIRMED")])
-        found = sent.counted("p")
-    assert found == Confirmed("p", sent=4, confirmed=2, not_listed=1)
+        counts = sent.counted("p")
+    assert counts == Confirmed("p", sent=4, confirmed=2, not_listed=1)
 
 
 @pytest.mark.parametrize(

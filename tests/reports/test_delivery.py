@@ -39,14 +39,14 @@ def virtually(work: Callable[[], Awaitable[Any]]) -> Any:
 
 
 class SlowStore:
-    """Takes an hour for an upload."""
+    """A store that needs an hour for an upload."""
 
     def __init__(self, within: Callable[[], None] = lambda: None) -> None:
         self.objects: dict[str, bytes] = {}
         self._within = within
 
     async def check(self, option: str, path: str, *, overwrite: bool) -> None:
-        """It can be written."""
+        """Accept every place."""
 
     async def put(
         self, option: str, path: str, pieces: Iterator[bytes], *, overwrite: bool
@@ -71,10 +71,10 @@ def test_upload_has_no_time_limit_without_a_signal(tmp_path: Path) -> None:
 
     async def work() -> Summary:
         with ExitStack() as stack:
-            made = deliveries(stack, tmp_path, store)
-            await made.open("--report", PLACE)
-            made.files["--report"].append(b"row\n")
-            return await made.finish(SUMMARY)
+            results = deliveries(stack, tmp_path, store)
+            await results.open("--report", PLACE)
+            results.files["--report"].append(b"row\n")
+            return await results.finish(SUMMARY)
 
     assert virtually(work) == SUMMARY
     assert store.objects == {PLACE: b"row\n"}
@@ -85,17 +85,17 @@ def test_upload_has_no_time_limit_without_a_signal(tmp_path: Path) -> None:
 def test_uploads_share_15_seconds_after_a_signal(tmp_path: Path, when: str) -> None:
     async def work() -> tuple[Summary, float]:
         with ExitStack() as stack:
-            store = SlowStore(lambda: made.hurry() if when == "within" else None)
-            made = deliveries(stack, tmp_path, store)
+            store = SlowStore(lambda: results.hurry() if when == "within" else None)
+            results = deliveries(stack, tmp_path, store)
             for option in ("--report", "--failed"):
-                await made.open(option, f"s3://bucket/{option[2:]}.csv")
-                made.files[option].append(b"row\n")
+                await results.open(option, f"s3://bucket/{option[2:]}.csv")
+                results.files[option].append(b"row\n")
             await anyio.sleep(100)
             if when == "before":
-                made.hurry()
+                results.hurry()
             await anyio.sleep(7)
             began = anyio.current_time()
-            return await made.finish(SUMMARY), anyio.current_time() - began
+            return await results.finish(SUMMARY), anyio.current_time() - began
 
     summary, seconds = virtually(work)
     assert seconds == pytest.approx(AT_MOST)
@@ -113,11 +113,11 @@ def test_uploads_share_15_seconds_after_a_signal(tmp_path: Path, when: str) -> N
 def test_summary_names_files_that_did_not_arrive(tmp_path: Path) -> None:
     async def work() -> Summary:
         with ExitStack() as stack:
-            made = deliveries(stack, tmp_path, SlowStore())
-            await made.open("--summary", str(tmp_path / "summary.json"))
-            await made.open("--report", PLACE)
-            made.hurry()
-            return await made.finish(SUMMARY)
+            results = deliveries(stack, tmp_path, SlowStore())
+            await results.open("--summary", str(tmp_path / "summary.json"))
+            await results.open("--report", PLACE)
+            results.hurry()
+            return await results.finish(SUMMARY)
 
     summary = virtually(work)
     (left,) = summary.not_delivered
@@ -128,11 +128,11 @@ def test_summary_names_files_that_did_not_arrive(tmp_path: Path) -> None:
 async def test_name_ending_in_gz_means_gzip(tmp_path: Path, name: str) -> None:
     (tmp_path / "plain").mkdir()
     with ExitStack() as stack:
-        made = deliveries(stack, tmp_path / "plain")
-        await made.open("--report", str(tmp_path / name))
-        made.files["--report"].append(b"one\n" * 1_000_000)
-        made.files["--report"].append(b"two\n")
-        assert await made.finish(SUMMARY) == SUMMARY
+        results = deliveries(stack, tmp_path / "plain")
+        await results.open("--report", str(tmp_path / name))
+        results.files["--report"].append(b"one\n" * 1_000_000)
+        results.files["--report"].append(b"two\n")
+        assert await results.finish(SUMMARY) == SUMMARY
     assert gzip.decompress((tmp_path / name).read_bytes()) == b"one\n" * 1_000_000 + b"two\n"
     assert list((tmp_path / "plain").iterdir()) == []
 
@@ -143,16 +143,16 @@ async def test_plain_file_stays_where_gzip_does_not_fit(
     (tmp_path / "plain").mkdir()
     place = tmp_path / "report.csv.gz"
     with ExitStack() as stack:
-        made = deliveries(stack, tmp_path / "plain")
-        await made.open("--report", str(place))
-        made.files["--report"].append(os.urandom(1 << 21))
+        results = deliveries(stack, tmp_path / "plain")
+        await results.open("--report", str(place))
+        results.files["--report"].append(os.urandom(1 << 21))
 
         def full(*_: Any) -> int:
             raise OSError(28, "No space left on device")
 
         with monkeypatch.context() as patch:
             patch.setattr(os, "write", full)
-            summary = await made.finish(SUMMARY)
+            summary = await results.finish(SUMMARY)
     (left,) = summary.not_delivered
     assert "No space left on device" in left.why
     assert Path(left.file).stat().st_size == 1 << 21
@@ -164,10 +164,10 @@ async def test_failed_upload_keeps_and_names_the_file(tmp_path: Path) -> None:
         raise RuntimeError("private")
 
     with ExitStack() as stack:
-        made = deliveries(stack, tmp_path, SlowStore(odd))
-        await made.open("--report", PLACE)
-        made.files["--report"].append(b"row\n")
-        summary = await made.finish(SUMMARY)
+        results = deliveries(stack, tmp_path, SlowStore(odd))
+        await results.open("--report", PLACE)
+        results.files["--report"].append(b"row\n")
+        summary = await results.finish(SUMMARY)
     (left,) = summary.not_delivered
     assert left.why == f"--report {PLACE} failed (RuntimeError)."
     assert Path(left.file).read_bytes() == b"row\n"
@@ -176,10 +176,10 @@ async def test_failed_upload_keeps_and_names_the_file(tmp_path: Path) -> None:
 async def test_missing_plain_file_is_reported(tmp_path: Path) -> None:
     (tmp_path / "plain").mkdir()
     with ExitStack() as stack:
-        made = deliveries(stack, tmp_path / "plain")
-        await made.open("--report", str(tmp_path / "report.csv.gz"))
-        Path(made.files["--report"].path).unlink()
-        summary = await made.finish(SUMMARY)
+        results = deliveries(stack, tmp_path / "plain")
+        await results.open("--report", str(tmp_path / "report.csv.gz"))
+        Path(results.files["--report"].path).unlink()
+        summary = await results.finish(SUMMARY)
     assert "was moved, removed or replaced during the run" in summary.not_delivered[0].why
 
 
@@ -187,17 +187,17 @@ async def test_missing_plain_file_is_reported(tmp_path: Path) -> None:
 async def test_moved_report_is_reported(tmp_path: Path, what: str) -> None:
     report = tmp_path / "report.csv"
     with ExitStack() as stack:
-        made = deliveries(stack, tmp_path)
-        await made.open("--report", str(report))
-        assert made.files["--report"].is_whole
+        results = deliveries(stack, tmp_path)
+        await results.open("--report", str(report))
+        assert results.files["--report"].is_whole
         if what == "moved":
             report.rename(tmp_path / "other")
         else:
             report.unlink()
         if what == "replaced":
             report.write_bytes(b"another's")
-        assert not made.files["--report"].is_whole
-        summary = await made.finish(SUMMARY)
+        assert not results.files["--report"].is_whole
+        summary = await results.finish(SUMMARY)
     (left,) = summary.not_delivered
     assert (left.to, left.file) == (str(report), "")
     assert left.why == f"--report {report} was moved, removed or replaced during the run."
@@ -206,36 +206,36 @@ async def test_moved_report_is_reported(tmp_path: Path, what: str) -> None:
 
 async def test_broken_file_is_not_reported_as_moved(tmp_path: Path) -> None:
     with ExitStack() as stack:
-        made = deliveries(stack, tmp_path)
-        await made.open("--summary", "/dev/full")
-        summary = await made.finish(SUMMARY)
+        results = deliveries(stack, tmp_path)
+        await results.open("--summary", "/dev/full")
+        summary = await results.finish(SUMMARY)
     (left,) = summary.not_delivered
     assert str(left).endswith("Only a part is there.")
 
 
 async def test_empty_result_files_are_removed(tmp_path: Path) -> None:
     with ExitStack() as stack:
-        made = deliveries(stack, tmp_path, SlowStore())
-        await made.open("--report", str(tmp_path / "report.csv.gz"))
-        await made.open("--failed", "s3://bucket/failed.csv")
-        await made.open("--summary", str(tmp_path / "summary.json"))
-        made.discard()
+        results = deliveries(stack, tmp_path, SlowStore())
+        await results.open("--report", str(tmp_path / "report.csv.gz"))
+        await results.open("--failed", "s3://bucket/failed.csv")
+        await results.open("--summary", str(tmp_path / "summary.json"))
+        results.discard()
     assert list(tmp_path.iterdir()) == []
 
 
 async def test_existing_gzip_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "report.csv.gz").write_bytes(b"older")
     with ExitStack() as stack:
-        made = deliveries(stack, tmp_path)
+        results = deliveries(stack, tmp_path)
         with pytest.raises(ReportError, match=r"report\.csv\.gz exists already"):
-            await made.open("--report", str(tmp_path / "report.csv.gz"))
-        made.discard()
+            await results.open("--report", str(tmp_path / "report.csv.gz"))
+        results.discard()
     assert (tmp_path / "report.csv.gz").read_bytes() == b"older"
 
 
 async def test_simultaneous_runs_use_separate_plain_files(tmp_path: Path) -> None:
     with ExitStack() as stack:
         for n in range(2):
-            made = deliveries(stack, tmp_path)
-            await made.open("--report", str(tmp_path / f"{n}.csv.gz"))
+            results = deliveries(stack, tmp_path)
+            await results.open("--report", str(tmp_path / f"{n}.csv.gz"))
     assert len(list(tmp_path.glob("report-*.csv"))) == 2

@@ -47,23 +47,23 @@ def test_domains_of_few_users_are_summed_up() -> None:
         Domain("gmail.com", failed=1),
         Domain("gmial.com", failed=1, row=7),
     ]
-    found = split(domains)
-    assert [one.domain.name for one in found.named] == ["firm.example", "gmail.com", "gmial.com"]
-    assert [one.probably for one in found.mistyped] == ["gmail.com"]
-    assert (found.others, found.users, found.not_sent) == (2, 5, 2)
+    shares = split(domains)
+    assert [one.domain.name for one in shares.named] == ["firm.example", "gmail.com", "gmial.com"]
+    assert [one.probably for one in shares.mistyped] == ["gmail.com"]
+    assert (shares.others, shares.users, shares.not_sent) == (2, 5, 2)
 
 
 def test_typing_errors_are_named_beyond_the_table() -> None:
     domains = [Domain(f"firm{n}.example", sent=9) for n in range(SHOWN + 3)]
-    found = split([*domains, Domain("gmial.com", sent=1)])
-    assert len(found.named) == SHOWN + 1
-    assert found.named[-1].probably == "gmail.com"
-    assert (found.others, found.users) == (3, 27)
+    shares = split([*domains, Domain("gmial.com", sent=1)])
+    assert len(shares.named) == SHOWN + 1
+    assert shares.named[-1].probably == "gmail.com"
+    assert (shares.others, shares.users) == (3, 27)
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=40))
 def test_every_user_is_named_or_summed_up(counts: list[tuple[int, int]]) -> None:
     domains = [Domain(f"d{n}.example", sent=a, failed=b) for n, (a, b) in enumerate(counts)]
-    found = split(domains)
-    assert found.users + sum(one.domain.users for one in found.named) == sum(map(sum, counts))
-    assert found.others + len(found.named) == len(domains)
+    shares = split(domains)
+    assert shares.users + sum(one.domain.users for one in shares.named) == sum(map(sum, counts))
+    assert shares.others + len(shares.named) == len(domains)

@@ -22,9 +22,9 @@ from batch_resend.simulator.setup import Client, PoolSettings
 from tests.support.pages import NOON, write
 
 
-def result(row: int, reason: Reason, **given: Any) -> Result:
+def result(row: int, reason: Reason, **changes: Any) -> Result:
     facts: dict[str, Any] = {"username": f"user{row}@example.com", "finished_at": NOON + row}
-    return Result(row, reason=reason, **(facts | given))
+    return Result(row, reason=reason, **(facts | changes))
 
 
 def test_sums_of_one_report_match_a_count_by_hand(tmp_path: Path) -> None:
@@ -43,32 +43,32 @@ def test_sums_of_one_report_match_a_count_by_hand(tmp_path: Path) -> None:
             result(7, Reason.OUTCOME_UNKNOWN),
         ],
     )  # fmt: skip
-    found = read_reports([path])
-    (report,) = found.reports
-    assert (found.rows, found.users, report.rows, report.requests) == (7, 7, 7, 6)
-    assert found.outcomes == {
+    figures = read_reports([path])
+    (report,) = figures.reports
+    assert (figures.rows, figures.users, report.rows, report.requests) == (7, 7, 7, 6)
+    assert figures.outcomes == {
         Outcome.SENT: 2, Outcome.FAILED: 2, Outcome.SKIPPED: 2, Outcome.UNKNOWN: 1,
     }  # fmt: skip
-    assert found.reasons[Reason.INVALID_USERNAME] == 1
+    assert figures.reasons[Reason.INVALID_USERNAME] == 1
     noon = int(NOON)
     assert report.sent == {noon + 1: 1, noon + 2: 1}
     assert report.other == {noon + 2: 1, noon + 5: 1}
     assert report.again == {noon + 2: 2}
-    assert found.latencies == {60: 2, 80: 1, 10_000: 1}
+    assert figures.latencies == {60: 2, 80: 1, 10_000: 1}
     assert (report.first, report.last) == (NOON + 1, NOON + 7)
     assert not report.simulated
-    assert found.domains == [
+    assert figures.domains == [
         Domain("example.com", sent=1, failed=1, row=3),
         Domain("example.org", sent=1, failed=1, row=6),
     ]
-    assert (found.repeated, found.confirmed) == (0, 0)
-    assert found.nameless == 1
-    assert [row.row for row in found.shown] == [3, 6, 5, 4, 7, 1, 2]
-    first = found.shown[0]
+    assert (figures.repeated, figures.confirmed) == (0, 0)
+    assert figures.nameless == 1
+    assert [row.row for row in figures.shown] == [3, 6, 5, 4, 7, 1, 2]
+    first = figures.shown[0]
     assert (first.username, first.reason) == ("user3@example.com", Reason.USER_NOT_FOUND)
     assert (first.error_message, first.latency_ms) == ("no such user", 60)
-    assert found.shown[1].latency_ms is None
-    assert found.shown[-1].destination == "u***@e***"
+    assert figures.shown[1].latency_ms is None
+    assert figures.shown[-1].destination == "u***@e***"
 
 
 def test_user_in_several_reports_counts_once(tmp_path: Path) -> None:
@@ -94,9 +94,9 @@ def test_user_in_several_reports_counts_once(tmp_path: Path) -> None:
         )
         for number, (name, reasons) in enumerate(rows.items())
     ]
-    found = read_reports(paths[::-1])
-    assert (found.rows, found.users) == (18, 6)
-    assert {row.row: row.reason for row in found.shown} == {
+    figures = read_reports(paths[::-1])
+    assert (figures.rows, figures.users) == (18, 6)
+    assert {row.row: row.reason for row in figures.shown} == {
         1: Reason.ACCEPTED,
         2: Reason.NO_ANSWER,
         3: Reason.ACCEPTED,
@@ -104,9 +104,9 @@ def test_user_in_several_reports_counts_once(tmp_path: Path) -> None:
         5: Reason.STOPPED,
         6: Reason.ACCEPTED,
     }
-    assert [report.outcomes[Outcome.SENT] for report in found.reports] == [2, 1, 0]
-    assert [report.name for report in found.reports] == ["second.csv", "first.csv", "dry.csv"]
-    assert (found.repeated, found.confirmed) == (0, 0)
+    assert [report.outcomes[Outcome.SENT] for report in figures.reports] == [2, 1, 0]
+    assert [report.name for report in figures.reports] == ["second.csv", "first.csv", "dry.csv"]
+    assert (figures.repeated, figures.confirmed) == (0, 0)
 
 
 def test_users_with_several_codes_are_counted(tmp_path: Path) -> None:
@@ -123,9 +123,9 @@ def test_users_with_several_codes_are_counted(tmp_path: Path) -> None:
         )
         for number, (name, these) in enumerate(reasons.items())
     ]
-    found = read_reports(paths)
+    figures = read_reports(paths)
     # Three codes for user 1, two for user 3; user 2 confirmed after one, user 4 before.
-    assert (found.repeated, found.confirmed) == (2, 1)
+    assert (figures.repeated, figures.confirmed) == (2, 1)
     assert read_reports(paths[:1]).repeated == 0
 
 
@@ -173,22 +173,22 @@ def test_every_row_is_counted_in_any_chunks(
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(reading, "_CHUNK", chunk)
         path = write(Path(folder) / "report.csv", results)
-        found = read_reports([path])
+        figures = read_reports([path])
         both = read_reports([path, write(Path(folder) / "again.csv", results)])
     reasons = Counter(reason for _, reason, *_ in rows)
-    assert found.reasons == reasons
-    assert found.rows == found.users == len(found.shown) == len(rows)
-    assert sorted(row.row for row in found.shown) == list(range(1, len(rows) + 1))
-    (report,) = found.reports
+    assert figures.reasons == reasons
+    assert figures.rows == figures.users == len(figures.shown) == len(rows)
+    assert sorted(row.row for row in figures.shown) == list(range(1, len(rows) + 1))
+    (report,) = figures.reports
     assert report.requests == sum(attempts for _, _, attempts, *_ in rows)
     requested = [row for row in rows if row[2]]
     assert report.sent.total() + report.other.total() == len(requested)
-    assert found.latencies.total() == sum(latency is not None for *_, latency, _ in requested)
+    assert figures.latencies.total() == sum(latency is not None for *_, latency, _ in requested)
     not_sent = sum(n for r, n in reasons.items() if r.outcome in {Outcome.FAILED, Outcome.UNKNOWN})
-    assert sum(domain.not_sent for domain in found.domains) + found.nameless == not_sent
+    assert sum(domain.not_sent for domain in figures.domains) + figures.nameless == not_sent
     assert both.rows == 2 * len(rows)
     # No more users than rows, for a name that is printed alike is one.
-    assert both.users == len({row.username for row in found.shown})
+    assert both.users == len({row.username for row in figures.shown})
 
 
 def test_rows_to_act_on_are_kept_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,10 +196,10 @@ def test_rows_to_act_on_are_kept_first(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(reading, "_CHUNK", 2)
     reasons = [Reason.ACCEPTED] * 6 + [Reason.NO_ANSWER] * 2 + [Reason.REJECTED] * 9
     path = write(tmp_path / "r.csv", [result(n, reason) for n, reason in enumerate(reasons, 1)])
-    found = read_reports([path])
+    sums = read_reports([path])
     # One of each outcome is sure of its place; what is left goes to those that failed.
-    assert [row.row for row in found.shown] == [9, 10, 11, 12, 7, 1]
-    assert (found.users, found.reasons[Reason.ACCEPTED]) == (17, 6)
+    assert [row.row for row in sums.shown] == [9, 10, 11, 12, 7, 1]
+    assert (sums.users, sums.reasons[Reason.ACCEPTED]) == (17, 6)
 
 
 def test_gzip_and_empty_reports_are_read(tmp_path: Path) -> None:
@@ -217,14 +217,14 @@ def test_growing_report_is_read_up_to_its_first_size(
     path = write(tmp_path / "r.csv", [result(n, Reason.ACCEPTED) for n in range(1, 4)])
     counting = figures._winners
 
-    def grow(*given: Any) -> Any:
+    def grow(*arguments: Any) -> Any:
         with Path(path).open("a") as file:
             file.write(Path(path).read_text().splitlines()[-1] + "\n")
-        return counting(*given)
+        return counting(*arguments)
 
     monkeypatch.setattr(figures, "_winners", grow)
-    found = read_reports([path])
-    assert (found.rows, found.users, len(found.shown)) == (3, 3, 3)
+    sums = read_reports([path])
+    assert (sums.rows, sums.users, len(sums.shown)) == (3, 3, 3)
 
 
 def test_simulated_report_is_known_by_request_ids(tmp_path: Path) -> None:

@@ -22,9 +22,9 @@ from batch_resend.reports.results_csv import COLUMNS, CsvReport, FailedRows, col
 from tests.support.infos import info
 
 
-def result(reason: Reason, **given: Any) -> Result:
+def result(reason: Reason, **changes: Any) -> Result:
     facts: dict[str, Any] = {"row": 1, "username": "ada", "finished_at": 1_800_000_000.5}
-    return Result(reason=reason, **(facts | given))
+    return Result(reason=reason, **(facts | changes))
 
 
 def test_report_row_is_a_projection_of_a_result() -> None:
@@ -56,8 +56,8 @@ def test_report_row_is_a_projection_of_a_result() -> None:
 
 
 def test_report_row_names_the_evidence_of_an_earlier_message() -> None:
-    found, none = Evidence("cloudtrail:event-1", 1_800_000_060.0), Evidence("", 1_800_000_060.0)
-    sent = columns(result(Reason.COOLING_DOWN, evidence=found))
+    event, none = Evidence("cloudtrail:event-1", 1_800_000_060.0), Evidence("", 1_800_000_060.0)
+    sent = columns(result(Reason.COOLING_DOWN, evidence=event))
     assert sent[-2:] == ("cloudtrail:event-1", "2027-01-15T08:01:00.000Z")
     assert columns(result(Reason.OUTCOME_UNKNOWN, evidence=none))[-2] == "no-record"
 
@@ -331,7 +331,7 @@ def test_exit_code_follows_from_the_outcomes(
 
 
 def test_summary_json_names_every_outcome() -> None:
-    told = summary({Reason.ACCEPTED: 2, Reason.NO_ANSWER: 1, Reason.STOPPED: 4}, Stop.DEADLINE)
+    totals = summary({Reason.ACCEPTED: 2, Reason.NO_ANSWER: 1, Reason.STOPPED: 4}, Stop.DEADLINE)
     expected = {
         "schema": 1,
         "counts": {
@@ -377,9 +377,9 @@ def test_summary_json_names_every_outcome() -> None:
         "summary": None,
         "next_command": None,
     }
-    assert told.as_json() == expected
-    assert list(told.as_json()) == list(expected)  # the order is part of the output
-    assert told.counts[Outcome.SENT] == 2
+    assert totals.as_json() == expected
+    assert list(totals.as_json()) == list(expected)  # the order is part of the output
+    assert totals.counts[Outcome.SENT] == 2
 
 
 @pytest.mark.parametrize(

@@ -27,9 +27,9 @@ SUMMARY = {
 }
 
 
-def message(name: str, state: str = "sent", reason: str = "accepted", **given: Any) -> Message:
-    at = given.pop("at", NOON - DAY)
-    return Message(1, name.encode(), name, state, reason, at, at, **given)
+def message(name: str, state: str = "sent", reason: str = "accepted", **changes: Any) -> Message:
+    at = changes.pop("at", NOON - DAY)
+    return Message(1, name.encode(), name, state, reason, at, at, **changes)
 
 
 USERS = [
@@ -42,26 +42,26 @@ USERS = [
 RUN = PastRun(1, NOON - DAY, NOON - DAY + 75, SUMMARY)
 
 
-def status(**given: Any) -> Status:
+def status(**changes: Any) -> Status:
     stock = take_stock(USERS, 1)
     unknown = [one for messages in USERS for one in messages if one.is_unknown]
     values: dict[str, Any] = {
         "ledger": "l.sqlite3", "simulated": False, "running": False, "runs": [RUN],
         "stock": stock, "unknown": unknown,
     }  # fmt: skip
-    return Status(**(values | given))
+    return Status(**(values | changes))
 
 
-def shown(found: Status, *, masked: bool = True, pool: dict[bytes, str] | None = None) -> str:
+def shown(overview: Status, *, masked: bool = True, pool: dict[bytes, str] | None = None) -> str:
     days = count_days(USERS, None if pool is None else pool.get)
-    data = runs_page(found, days, masked=masked, now=NOON).decode()
+    data = runs_page(overview, days, masked=masked, now=NOON).decode()
     return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", data.split("<body>")[1]))
 
 
 def test_page_says_how_many_have_confirmed() -> None:
     pool = {b"ada@example.com": "CONFIRMED", b"bob@example.com": "UNCONFIRMED"}
-    found = status(confirmations=confirmations(USERS, pool.get, POOL, NOON))
-    text = shown(found, pool=pool)
+    overview = status(confirmations=confirmations(USERS, pool.get, POOL, NOON))
+    text = shown(overview, pool=pool)
     assert "3 people were sent a code, 1 has confirmed since (33 %)" in text
     assert f"Confirmations from user pool {POOL}" in text
     assert "14 Jan 2027 2 1 50 %" in text
@@ -121,8 +121,8 @@ def test_names_are_masked_on_the_page_of_runs() -> None:
 
 
 def test_empty_ledger_has_a_page() -> None:
-    found = status(runs=[], unknown=[], stock=take_stock([], 1))
-    data = runs_page(found, count_days([], None), masked=True, now=NOON).decode()
+    overview = status(runs=[], unknown=[], stock=take_stock([], 1))
+    data = runs_page(overview, count_days([], None), masked=True, now=NOON).decode()
     assert "No user has been sent a code yet" in data
     assert "The ledger has no runs yet." in data
 
@@ -137,13 +137,13 @@ def test_page_of_runs_opens_without_errors(browser: Any, tmp_path: Path) -> None
     """Whatever is in names and paths: nothing is run, nothing is requested."""
     users = [[message(name, "unknown", "no-answer")] for name in HOSTILE]
     summary = SUMMARY | {"next_command": HOSTILE[1], "detail": HOSTILE[2], "region": HOSTILE[0]}
-    found = status(
+    overview = status(
         ledger=HOSTILE[2],
         runs=[dataclasses.replace(RUN, summary=summary)],
         unknown=[messages[0] for messages in users],
         stock=take_stock(users, 1),
     )
-    data = runs_page(found, count_days(USERS, None), masked=False, now=NOON)
+    data = runs_page(overview, count_days(USERS, None), masked=False, now=NOON)
     opened = Opened(browser, tmp_path / "runs.html", data)
     assert browser.get_log("browser") == []
     assert opened.requested <= {"file", "data"}

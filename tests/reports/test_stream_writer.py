@@ -1,4 +1,4 @@
-"""A reader who does not read holds up nobody, and loses nothing."""
+"""A reader who does not read blocks no writer, and loses nothing."""
 
 from __future__ import annotations
 

@@ -14,9 +14,9 @@ from tests.support.pages import summary
 
 def test_summary_of_an_unreadable_ledger_is_accepted(tmp_path: Path) -> None:
     path = tmp_path / "summary.json"
-    told = summary({Reason.ACCEPTED: 1}, unknown_in_ledger=None)
-    path.write_text(json.dumps(told), "utf-8")
-    assert read_summary(str(path)) == told
+    content = summary({Reason.ACCEPTED: 1}, unknown_in_ledger=None)
+    path.write_text(json.dumps(content), "utf-8")
+    assert read_summary(str(path)) == content
 
 
 @pytest.mark.parametrize(
@@ -34,10 +34,10 @@ def test_invalid_summary_is_rejected_in_a_sentence(tmp_path: Path, content: str)
 
 def test_summary_is_read_back_as_written(tmp_path: Path) -> None:
     path = tmp_path / "summary.json"
-    told = summary({Reason.ACCEPTED: 1}, stopped_by=Stop.SIGINT)
-    path.write_text(json.dumps(told))
-    assert read_summary(str(path)) == told
-    assert told["exit_code"] == Exit.INTERRUPT
-    path.write_text(json.dumps(told | {"throttled": "many"}))
+    content = summary({Reason.ACCEPTED: 1}, stopped_by=Stop.SIGINT)
+    path.write_text(json.dumps(content))
+    assert read_summary(str(path)) == content
+    assert content["exit_code"] == Exit.INTERRUPT
+    path.write_text(json.dumps(content | {"throttled": "many"}))
     with pytest.raises(InputError, match="another version"):
         read_summary(str(path))

@@ -19,10 +19,10 @@ def test_no_match_offers_to_clear_the_filters(browser: Any, tmp_path: Path, repo
     opened = Opened(browser, tmp_path / "page.html", page([report]))
     hidden = "return ['empty', 'scroll'].map(id => document.getElementById(id).hidden)"
     opened.type("#search", "no such user")
-    assert (opened.found, opened.column(".name")) == ("0 matching of 1,250 rows", [])
+    assert (opened.status, opened.column(".name")) == ("0 matching of 1,250 rows", [])
     assert opened.js(hidden) == [False, True]
     opened.click("#clear")
-    assert opened.found == "1 to 100 of 1,250 rows"
+    assert opened.status == "1 to 100 of 1,250 rows"
     assert opened.js(hidden) == [True, False]
 
 
@@ -45,10 +45,10 @@ def test_link_leads_to_one_row(browser: Any, tmp_path: Path, report: str) -> Non
     opened = Opened(browser, path, page([report]))
     browser.get(f"{path.as_uri()}#row=28")
     assert opened.column(".row") == ["28"]
-    assert opened.found == "1 matching of 1,250 rows (row 28)"
+    assert opened.status == "1 matching of 1,250 rows (row 28)"
     opened.click("button[type=reset]")
     opened.js("return new Promise(done => setTimeout(done))")
-    assert opened.found == "1 to 100 of 1,250 rows"
+    assert opened.status == "1 to 100 of 1,250 rows"
     assert opened.js("return document.querySelector('#table .row a').hash") == "#row=25"
 
 
@@ -152,19 +152,19 @@ def test_command_is_copied_in_one_line(browser: Any, tmp_path: Path, report: str
 
 
 @pytest.mark.parametrize(
-    ("zone", "made", "name", "settled"),
+    ("zone", "created", "name", "settled"),
     [
         ("Asia/Kolkata", "15 Jan 2027, 13:30 GMT+5:30", "(GMT+5:30)", "2027-01-15 13:30:02"),
         ("America/New_York", "15 Jan 2027, 03:00 GMT-5", "(GMT-5)", "2027-01-15 03:00:02"),
     ],
 )
 def test_times_are_in_the_zone_of_the_reader(
-    browser: Any, tmp_path: Path, report: str, zone: str, made: str, name: str, settled: str
+    browser: Any, tmp_path: Path, report: str, zone: str, created: str, name: str, settled: str
 ) -> None:
     browser.execute_cdp_cmd("Emulation.setTimezoneOverride", {"timezoneId": zone})
     try:
         opened = Opened(browser, tmp_path / "page.html", page([report], now=NOON))
-        assert opened.js("return document.querySelector('footer time').textContent") == made
+        assert opened.js("return document.querySelector('footer time').textContent") == created
         assert opened.js("return document.getElementById('zone').textContent") == name
         assert opened.column(".time")[0] == settled
     finally:

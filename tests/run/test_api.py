@@ -135,13 +135,13 @@ async def test_callable_that_returns_no_secret_is_refused() -> None:
 
 
 def levels() -> dict[str, tuple[int, int, bool]]:
-    known = [
+    loggers = [
         logging.getLogger(),
         *map(logging.getLogger, sorted(logging.Logger.manager.loggerDict)),
     ]
     return {
         logger.name: (logger.level, len(logger.handlers), logger.disabled)
-        for logger in known
+        for logger in loggers
         if logger.level or logger.handlers or logger.disabled
     }
 

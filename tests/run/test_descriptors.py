@@ -14,7 +14,7 @@ ENDLESS = resource.RLIM_INFINITY
 
 
 class Limits:
-    """What the system allows, and how many descriptors are open."""
+    """The limit of the system, and the number of open descriptors."""
 
     def __init__(self, soft: int, hard: int, used: int | None = 20) -> None:
         self.soft, self.hard, self.used = soft, hard, used

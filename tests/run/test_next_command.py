@@ -20,12 +20,12 @@ from batch_resend.settings import Settings
 from batch_resend.wording import to_fill_in
 
 
-def understood(given: list[str]) -> Settings:
+def understood(arguments: list[str]) -> Settings:
     """The settings that the command line makes of these arguments."""
     group = typer.main.get_command(cli.app)
     assert isinstance(group, typer.core.TyperGroup)
     command = group.commands["run"]
-    typed = dict(command.make_context("run", list(given)).params)
+    typed = dict(command.make_context("run", list(arguments)).params)
     theirs = {field.name for field in dataclasses.fields(Settings)} | {"no_header", "no_mask"}
     return options.read_settings({name: typed[name] for name in typed if name in theirs})
 
@@ -98,12 +98,12 @@ def test_whatever_is_in_a_value_comes_back(text: str) -> None:
 def test_every_setting_has_its_option() -> None:
     group = typer.main.get_command(cli.app)
     assert isinstance(group, typer.core.TyperGroup)
-    known = {option for parameter in group.commands["run"].params for option in parameter.opts}
+    options = {option for parameter in group.commands["run"].params for option in parameter.opts}
     other = {"users": "users", "header": "--no-header", "mask": "--no-mask"}
     for field in dataclasses.fields(Settings):
         if field.name == "client_secret":
             continue  # from Python only: never in the arguments
-        assert other.get(field.name, "--" + field.name.replace("_", "-")) in known
+        assert other.get(field.name, "--" + field.name.replace("_", "-")) in options
 
 
 def test_what_is_the_default_is_not_said() -> None:

@@ -39,10 +39,10 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert not list(tmp_path.glob("*.new-*")), "nothing half-made is left"
 
 
-def simulated(*names: str, **given: Any) -> Settings:
+def simulated(*names: str, **changes: Any) -> Settings:
     Path("users.csv").write_text("\n".join(["username", *names]) + "\n")
     settings: dict[str, Any] = {"report": "report.csv", "rate": 1000.0, "timeout": 0.3}
-    return Settings(users="users.csv", simulate=True, **(settings | given))
+    return Settings(users="users.csv", simulate=True, **(settings | changes))
 
 
 async def test_plan_is_there_before_anything_is_sent() -> None:

@@ -6,12 +6,12 @@ from batch_resend.run.preflight import reporting
 
 
 def test_long_list_is_reported_from_time_to_time() -> None:
-    kept: list[str] = []
+    addresses: list[str] = []
     notes: list[str] = []
-    keep = reporting(kept.extend, notes.append)
+    keep = reporting(addresses.extend, notes.append)
     for page in range(45):
         keep(f"user{page}-{number}@example.com" for number in range(1000))
-    assert len(kept) == 45_000
+    assert len(addresses) == 45_000
     assert notes == [
         "Reading who cannot be reached: 20,000 addresses so far.",
         "Reading who cannot be reached: 40,000 addresses so far.",

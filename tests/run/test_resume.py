@@ -115,15 +115,15 @@ class Runs(RuleBasedStateMachine):
         self.true += max(0.0, hours) * HOUR  # forward, time may really have passed
 
     @invariant()
-    def nobody_is_written_to_twice(self) -> None:
+    def no_user_gets_two_codes(self) -> None:
         delivered: Counter[str] = Counter()
         for name, count in self.cognito.deliveries.items():
             delivered[self.person(name)] += count
         assert max(delivered.values(), default=0) <= self.cap
-        assert self.sent <= delivered, "nobody is called sent without a delivery"
+        assert self.sent <= delivered, "no user is reported as sent without a delivery"
 
     def teardown(self) -> None:
-        # In the end everybody who was delivered to is known as sent or is named as in doubt.
+        # In the end every user with a delivery is recorded as sent or named as unknown.
         virtually(lambda: self._run(sorted(NAMES), None, 3))
         if self.path.exists():
             with LedgerFile(self.path) as ledger:
@@ -144,7 +144,7 @@ class RunsWithoutACap(Runs):
 
 
 class RunsUnderAnyName(RunsWithoutACap):
-    """The same where a listing has written to people, and files name them as they like."""
+    """The same if a listing has sent to users, and files have any of their names."""
 
     people: ClassVar = {"a": ("b", "a+lost"), "c": ("d", "b+lost"), "e": ("f",), "c+error": ("g",)}
 

@@ -44,10 +44,10 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
 
-def simulated(*names: str, header: str = "username", **given: Any) -> Settings:
+def simulated(*names: str, header: str = "username", **changes: Any) -> Settings:
     Path("users.csv").write_text("\n".join([header, *names]) + "\n")
     facts: dict[str, Any] = {"report": "report.csv", "rate": 1000.0, "timeout": 0.3}
-    return Settings(users="users.csv", simulate=True, **(facts | given))
+    return Settings(users="users.csv", simulate=True, **(facts | changes))
 
 
 async def test_results_come_as_users_settle_and_the_summary_at_the_end(
@@ -90,7 +90,7 @@ async def test_leaving_early_stops_gently_and_every_row_is_reported() -> None:
     assert len(Path("report.csv").read_text().splitlines()) == 201
 
 
-async def test_leaving_before_the_first_result_writes_to_nobody(
+async def test_leaving_before_the_first_result_sends_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked: list[Request] = []
@@ -169,13 +169,13 @@ async def test_run_that_is_stopped_before_it_sends_changes_nothing(dry_run: bool
         async with open_run(settings) as running:
             running.stop()
             async for _ in running:
-                pytest.fail("nobody was asked for")
+                pytest.fail("no code was to be requested")
     assert caught.value.exit_code == Stop.CALLER.exit_code
     assert Path("report.csv").read_bytes() == b"old"
 
 
 @pytest.mark.parametrize(
-    ("given", "error", "told"),
+    ("arguments", "error", "sentence"),
     [
         ({"metadata": (("locale", "@lang"),)}, InputError, "no column 'lang'"),
         ({"username_column": "name"}, InputError, "name"),
@@ -187,13 +187,13 @@ async def test_run_that_is_stopped_before_it_sends_changes_nothing(dry_run: bool
     ],
 )
 async def test_what_is_wrong_is_raised_before_any_message(
-    given: dict[str, Any], error: type[BatchResendError], told: str
+    arguments: dict[str, Any], error: type[BatchResendError], sentence: str
 ) -> None:
-    settings = simulated("ada", **given)
-    with pytest.raises(error, match=told):
+    settings = simulated("ada", **arguments)
+    with pytest.raises(error, match=sentence):
         async with open_run(settings) as running:
             async for _ in running:
-                pytest.fail("nobody was asked for")
+                pytest.fail("no code was to be requested")
     assert {path.name for path in Path().iterdir()} <= {"users.csv", "users.csv.lock"}
 
 
@@ -231,7 +231,7 @@ async def test_a_report_is_never_written_over_the_ledger(end: str) -> None:
     with pytest.raises(BatchResendError, match=r"--report .* belongs to the ledger"):
         async with open_run(settings) as running:
             async for _ in running:
-                pytest.fail("nobody was asked for")
+                pytest.fail("no code was to be requested")
     assert not list(Path().glob("sim.sqlite3*")), "and none is begun for it"
 
 
@@ -285,7 +285,7 @@ async def test_output_that_another_run_took_ends_the_run_at_its_start() -> None:
                 other = PrivateFile("r.csv", what="--report", overwrite=True)
                 stack.enter_context(other).take_place()
                 async for _ in running:
-                    pytest.fail("nobody was asked for")
+                    pytest.fail("no code was to be requested")
         assert Path("r.csv").read_bytes() == b""
     assert not list(Path().glob("*.new-*"))
 
@@ -295,7 +295,7 @@ async def test_report_to_a_pipe_without_a_reader_is_refused() -> None:
     with pytest.raises(ReportError, match="--report pipe cannot be written"):
         async with open_run(simulated("ada", report="pipe")) as running:
             async for _ in running:
-                pytest.fail("nobody was asked for")
+                pytest.fail("no code was to be requested")
 
 
 async def test_a_simulation_with_a_ledger_of_its_own_remembers() -> None:
@@ -306,7 +306,7 @@ async def test_a_simulation_with_a_ledger_of_its_own_remembers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "mode", "told"),
+    ("content", "mode", "sentence"),
     [
         (b"\n", 0o600, "holds no client secret"),
         (b"two words", 0o600, "holds no client secret"),
@@ -316,15 +316,15 @@ async def test_a_simulation_with_a_ledger_of_its_own_remembers() -> None:
     ],
 )
 async def test_a_secret_file_that_holds_no_secret_is_refused(
-    content: bytes, mode: int, told: str
+    content: bytes, mode: int, sentence: str
 ) -> None:
     path = Path("secret")
     path.write_bytes(content)
     path.chmod(mode)
-    with pytest.raises(InputError, match=told) as refused:
+    with pytest.raises(InputError, match=sentence) as refused:
         async with open_run(simulated("ada", client_secret_file="secret")) as running:
             async for _ in running:
-                pytest.fail("nobody was asked for")
+                pytest.fail("no code was to be requested")
     assert "two words" not in str(refused.value)
 
 
@@ -344,9 +344,9 @@ async def test_secret_from_a_pipe_is_not_waited_for_without_end() -> None:
         assert await secret_from_file("pipe") == "9example87654321\n"
 
 
-async def test_whoever_waits_for_a_secret_can_be_stopped() -> None:
+async def test_run_that_waits_for_a_secret_can_be_stopped() -> None:
     os.mkfifo("pipe", 0o600)
-    ends = os.open("pipe", os.O_RDWR)  # somebody has it open, and writes nothing
+    ends = os.open("pipe", os.O_RDWR)  # it is open at the other end, and nothing is written
     with anyio.move_on_after(0.05) as scope:
         await secret_from_file("pipe")
     os.close(ends)

@@ -15,8 +15,8 @@ def anyio_backend() -> str:
 
 
 async def test_stop_before_sending_cancels_and_gives_its_code() -> None:
-    stops, told = Stops(), []
-    stops.tell(lambda: told.append("a stop"))
+    stops, calls = Stops(), []
+    stops.tell(lambda: calls.append("a stop"))
     with (
         pytest.raises(Interrupted, match=r"No messages were sent\.$") as caught,
         stops.before_sending(),
@@ -25,7 +25,7 @@ async def test_stop_before_sending_cancels_and_gives_its_code() -> None:
         stops.stop(Stop.SIGINT)  # the first one counts
         await anyio.sleep_forever()
     assert caught.value.exit_code == Stop.SIGTERM.exit_code
-    assert told == ["a stop", "a stop"]
+    assert calls == ["a stop", "a stop"]
 
 
 async def test_stop_before_the_block_cancels_it_at_once() -> None:

@@ -52,7 +52,7 @@ def resend(cognito: Cognito, name: str, now: float = NOON, **more: Any) -> None:
 
 
 def listed(history: EventHistory, *, now: float = NOON, **parameters: Any) -> list[dict[str, Any]]:
-    """All events of a listing, page by page."""
+    """Return all events of a listing, page by page."""
     events: list[dict[str, Any]] = []
     while True:
         page = history.lookup(parameters, now=now)
@@ -177,9 +177,9 @@ def test_unknown_user_has_no_sub_and_known_one_always_the_same() -> None:
     cognito, history = keeping()
     for name in ("ada+missing", "ada", "ada"):
         resend(cognito, name)
-    *known, unknown = (record["additionalEventData"].get("sub") for record in records(history))
+    *subs, unknown = (record["additionalEventData"].get("sub") for record in records(history))
     assert unknown is None
-    assert known[0] == known[1] is not None
+    assert subs[0] == subs[1] is not None
 
 
 @pytest.mark.parametrize("throttles", [False, True])
@@ -211,14 +211,14 @@ def test_late_events_arrive_out_of_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("loss", "kept"), [(0.0, range(1000, 1001)), (1.0, range(1)), (0.2, range(750, 850))]
+    ("loss", "expected"), [(0.0, range(1000, 1001)), (1.0, range(1)), (0.2, range(750, 850))]
 )
-def test_lost_records_are_never_listed(loss: float, kept: range) -> None:
+def test_lost_records_are_never_listed(loss: float, expected: range) -> None:
     """Four standard deviations of a thousand draws: 50."""
     cognito, history = keeping(loss=loss)
     for number in range(1000):
         resend(cognito, f"user{number}")
-    assert len(listed(history)) in kept
+    assert len(listed(history)) in expected
     assert sum(cognito.deliveries.values()) == 1000
 
 
@@ -263,8 +263,8 @@ def test_listing_of_a_time_includes_both_ends() -> None:
     cognito, history = keeping()
     for second in range(10):
         resend(cognito, f"user{second}", now=NOON + second + 0.5)
-    found = listed(history, now=NOON + 60, StartTime=NOON + 2, EndTime=NOON + 4)
-    assert [event["EventTime"] - NOON for event in found] == [4, 3, 2]
+    events = listed(history, now=NOON + 60, StartTime=NOON + 2, EndTime=NOON + 4)
+    assert [event["EventTime"] - NOON for event in events] == [4, 3, 2]
 
 
 def test_listing_goes_back_ninety_days() -> None:
@@ -413,5 +413,5 @@ async def test_mark_of_one_request_is_not_left_for_the_next() -> None:
     async with over_http(cognito) as (sender, _):
         await sender.send(Request("ada", asked, MARK))
         await sender.send(Request("ada", asked))
-    found = [find_mark(record["userAgent"]) for record in history.records()]
-    assert found == [MARK, ""]
+    marks = [find_mark(record["userAgent"]) for record in history.records()]
+    assert marks == [MARK, ""]

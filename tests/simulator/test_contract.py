@@ -46,9 +46,9 @@ class Sender(Protocol):
 
 Skin = Callable[[Cognito], AbstractAsyncContextManager[Sender]]
 
-#: How long a skin listens to silence: short, for in these tests nobody is merely slow.
+#: How long a skin waits for a response: short, because no response is merely slow here.
 TIMEOUT = 0.3
-#: More than this is no answer of Cognito's.
+#: The maximum size of a response from Cognito.
 LONGEST = 1 << 20
 
 
@@ -94,16 +94,16 @@ class RawSender:
     @staticmethod
     def _read(answer: aiohttp.ClientResponse, body: bytes) -> Reply:
         try:
-            found = json.loads(body)
+            content = json.loads(body)
         except ValueError:
-            found = {}
-        details = found.get("CodeDeliveryDetails")
+            content = {}
+        details = content.get("CodeDeliveryDetails")
         milliseconds = float(answer.headers.get("x-amz-retry-after", 0))
         return Reply(
             Wire.ANSWERED,
             answer.status,
-            code=found.get("__type", ""),
-            message=found.get("message", ""),
+            code=content.get("__type", ""),
+            message=content.get("message", ""),
             delivery=details
             and Delivery(
                 details["DeliveryMedium"], details["Destination"], details["AttributeName"]
@@ -139,7 +139,7 @@ MAIL = Delivery("EMAIL", "a***@e***", "email")
 
 @dataclass(frozen=True)
 class Case:
-    """Who is asked for, what comes back, what it means, and how many codes went out."""
+    """A request, its response, its meaning, and the number of codes sent."""
 
     username: str
     reply: Reply
@@ -232,7 +232,7 @@ CASES = [
     Case(
         "ada+busy@example.com",
         Reply(Wire.ANSWERED, 429, retry_after=1.0),
-        Reason.STOPPED,  # throttled: it is no failure, and tried again
+        Reason.STOPPED,  # throttled: not a failure, and tried again
     ),
     Case(
         "ada+error@example.com",
@@ -255,11 +255,11 @@ CASES = [
 ]
 
 
-def told(reply: Reply) -> tuple[object, ...]:
-    """Return what a reply tells.
+def parts(reply: Reply) -> tuple[object, ...]:
+    """Return the parts of a reply that count.
 
-    Without an answer nothing was read, and a text without a code is nobody's: a client
-    may put there what it likes.
+    Without a response nothing was read. A text without a code does not count: a client may
+    set any.
     """
     if reply.wire is not Wire.ANSWERED:
         return (reply.wire,)
@@ -272,10 +272,10 @@ async def test_a_user_gets_the_same_answer_by_every_way(skin: Skin, case: Case) 
     cognito = Cognito()
     async with skin(cognito) as sender:
         reply = await sender.send(ask(case.username))
-    assert told(reply) == told(case.reply)
+    assert parts(reply) == parts(case.reply)
     assert judge(reply).reason is case.reason
     assert dict(cognito.deliveries) == ({case.username: 1} if case.delivered else {})
-    # One call is one request: nobody on the way tried again or followed a redirect.
+    # One call is one request: no layer tried again or followed a redirect.
     assert (cognito.requests, cognito.misdirected) == (1, 0)
 
 
@@ -296,7 +296,7 @@ async def test_the_quota_is_felt_by_every_way(skin: Skin) -> None:
     async with skin(cognito) as sender:
         first, second = [await sender.send(ask(name)) for name in ("ada", "bob")]
     assert first.delivery
-    assert told(second) == told(
+    assert parts(second) == parts(
         Reply(Wire.ANSWERED, 400, "TooManyRequestsException", "Rate exceeded", retry_after=1.5)
     )
     assert judge(second).signal is Signal.THROTTLED
@@ -417,7 +417,7 @@ async def test_one_call_is_one_request_whatever_breaks(
 ) -> None:
     hostile(environment, monkeypatch, tmp_path)
     cognito = Cognito()
-    found = []
+    result = []
     async with by_sdk(cognito) as sender:
         for kind, *_ in FAULTS:
             before = cognito.requests, cognito.deliveries.total()
@@ -429,13 +429,13 @@ async def test_one_call_is_one_request_whatever_breaks(
                 cognito.requests - before[0],
                 cognito.deliveries.total() - before[1],
             )
-            found.append((kind, requests, delivered, verdict.reason, verdict.stop))
-    assert found == [
+            result.append((kind, requests, delivered, verdict.reason, verdict.stop))
+    assert result == [
         (kind, 1, delivered, reason, Stop.REDIRECTED if kind is Kind.REDIRECT else None)
         for kind, reason, delivered in FAULTS
     ]
     assert cognito.requests == len(FAULTS)
-    assert {reason.outcome for _, _, _, reason, _ in found} == {Outcome.UNKNOWN}
+    assert {reason.outcome for _, _, _, reason, _ in result} == {Outcome.UNKNOWN}
     assert cognito.misdirected == 0
 
 
@@ -444,9 +444,9 @@ async def test_a_machine_can_make_the_sdk_send_again(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "2")
     cognito = Cognito()
     async with running(cognito) as url:
-        made = clients.session(AwsTarget(region="us-east-1")).sdk
+        sdk_session = clients.session(AwsTarget(region="us-east-1")).sdk
         config = AioConfig(signature_version=UNSIGNED)
-        async with made.client("cognito-idp", endpoint_url=url, config=config) as client:
+        async with sdk_session.client("cognito-idp", endpoint_url=url, config=config) as client:
             await AwsSender(client).send(ask("ada+fin@example.com"))
     assert cognito.deliveries == {"ada+fin@example.com": 2}
 

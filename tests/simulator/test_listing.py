@@ -62,14 +62,14 @@ def pages(
     cognito: Cognito, between: Callable[[int], object] = lambda _: None, **parameters: Any
 ) -> list[list[str]]:
     """List to the end; `between` is called after each page with its number."""
-    found: list[list[str]] = []
+    listing: list[list[str]] = []
     token: dict[str, str] = {}
-    while not found or token:
+    while not listing or token:
         page = cognito.list_users({"UserPoolId": POOL_ID, **parameters, **token}, now=NOON)
-        found.append([user["Username"] for user in page["Users"]])
+        listing.append([user["Username"] for user in page["Users"]])
         token = {"PaginationToken": page["PaginationToken"]} if "PaginationToken" in page else {}
-        between(len(found))
-    return found
+        between(len(listing))
+    return listing
 
 
 def test_a_listing_goes_through_all_users_page_by_page() -> None:

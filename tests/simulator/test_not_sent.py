@@ -49,7 +49,7 @@ async def test_sdk_connection_timeout_proves_nothing_was_sent() -> None:
     with socket.socket() as full, socket.socket() as first, socket.socket() as second:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
-        for waiting in (first, second):  # nobody accepts them, and there is no third place
+        for waiting in (first, second):  # they are never accepted, and there is no third place
             waiting.setblocking(False)
             waiting.connect_ex(full.getsockname())
         assert await not_sent(f"http://127.0.0.1:{full.getsockname()[1]}")

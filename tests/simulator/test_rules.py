@@ -83,7 +83,7 @@ def test_a_quota_lets_through_what_was_worked_out_by_hand(
 
 
 def resend(cognito: Cognito, parameters: dict[str, Any], now: float) -> Reply:
-    """What a careful client makes of the answer."""
+    """Return what a careful client makes of the response."""
     return cognito.answer(parameters, now=now).reply
 
 
@@ -206,9 +206,9 @@ def test_a_client_with_a_secret_asks_for_the_right_hash(
     username: str, secret_hash: str | None, message: str
 ) -> None:
     cognito = Cognito(client=Client("1example23456789", secret="9example87654321"))
-    given = {} if secret_hash is None else {"SecretHash": secret_hash}
+    parameters = {} if secret_hash is None else {"SecretHash": secret_hash}
     reply = resend(
-        cognito, {"ClientId": "1example23456789", "Username": username, **given}, now=NOON
+        cognito, {"ClientId": "1example23456789", "Username": username, **parameters}, now=NOON
     )
     assert (code_of(reply), reply.message) == (
         ("NotAuthorizedException", message) if message else ("sent", "")

@@ -256,7 +256,7 @@ async def test_clients_that_die_leave_the_server_and_its_record_intact(
 
 @ON_ASYNCIO
 @pytest.mark.anyio
-async def test_serving_for_ever_ends_when_cancelled() -> None:
+async def test_endless_serving_ends_when_cancelled() -> None:
     cognito = Cognito()
     announced: list[str] = []
     with anyio.CancelScope() as scope:

@@ -1,6 +1,6 @@
-"""Days of an hourly cron: nobody twice within the cooldown, nobody over the cap, no growth.
+"""Days of an hourly cron: no user twice within the cooldown, none over the cap, no growth.
 
-What happens in these days is told in `soak`; here a few hours of a small town are held to it,
+What happens in these days is described in `soak`; here a few hours of a small town are held to it,
 and by command three days of a larger one.
 """
 

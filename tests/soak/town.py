@@ -1,13 +1,13 @@
 """Days of an hourly cron, in virtual time: people sign up and confirm, and things go wrong.
 
 Judged by what the simulated Cognito delivered and when, never by the ledger or a report.
-The policy is a reminder's with shorter times, so that within three days everybody comes to
-the cooldown, to the cap and to their end:
+The policy is a reminder's with shorter times, so that within three days all users reach
+the cooldown, the cap and their end:
 
     --older-than 1h --newer-than 12h --cooldown 150m --max-sends 3
 
-and every six hours `ledger purge --older-than 24h --entirely`. That forgets nobody who could
-be written to: a message is younger than its user, so whoever it went to is too old by then.
+and every six hours `ledger purge --older-than 24h --entirely`. That forgets no user who could
+get a code: a message is younger than its user, so its user is too old by then.
 
 What goes wrong: answers are lost, connections break, 5xx, captive portals, AWS WAF, outages
 of up to two minutes, a quota that changes from minute to minute, runs that are killed (a plug
@@ -65,7 +65,7 @@ FAULTS = (
 
 @dataclass(slots=True)
 class Person:
-    """What the world knows of somebody, and the program does not."""
+    """The facts about a user in the world, hidden from the program."""
 
     plain: bool
     confirmed: bool = False
@@ -73,7 +73,7 @@ class Person:
 
 
 class Town(Cognito):
-    """A pool in which life goes on whenever somebody asks."""
+    """A pool in which time passes at each request."""
 
     def __init__(self, rng: random.Random, *, sign_ups: int) -> None:
         super().__init__(Pool(), quota=Quota(self._rate))
@@ -97,7 +97,7 @@ class Town(Cognito):
         return (40.0, 60.0, 15.0, 50.0, 10.0, 30.0, 20.0)[int(now // 45) % 7]
 
     def live(self, now: float) -> None:
-        """Let everything happen that has happened until now."""
+        """Apply all events up to now."""
         while self._next <= now:
             self._sign_up(self._next)
             self._next += self._rng.expovariate(1 / self._mean)
@@ -139,7 +139,7 @@ class Town(Cognito):
         self.judge(person)
 
     def judge(self, person: Person) -> None:
-        """Count somebody's messages, and the time between them."""
+        """Count a user's messages, and the time between them."""
         self.written[len(person.messages)] += 1
         for (first, was_off), (second, is_off) in zip(
             person.messages, person.messages[1:], strict=False
@@ -149,7 +149,7 @@ class Town(Cognito):
             self.shortest_by_clock = min(self.shortest_by_clock, gap + is_off - was_off)
 
     def answer(self, parameters: Mapping[str, Any], *, now: float, agent: str = "") -> Answer:
-        """Resend a code, and remember when."""
+        """Resend a code, and record the time."""
         self.live(now)
         username = parameters["Username"]
         before = self.deliveries[username]
@@ -169,7 +169,7 @@ class Town(Cognito):
 
 @dataclass(frozen=True, slots=True)
 class Hour:
-    """What is measured after a run."""
+    """The measurements after a run."""
 
     hour: int
     off: float  #: hours by which the clock on the wall was off
@@ -184,7 +184,7 @@ class Hour:
 
 
 class Soak:
-    """So many hours of an hourly cron, on one ledger."""
+    """A number of hours of an hourly cron, on one ledger."""
 
     def __init__(
         self, folder: Path, *, sign_ups: int, seed: int = 0, forgetful: bool = False
@@ -198,7 +198,7 @@ class Soak:
         self._off = 0.0
 
     def run(self, hours: int) -> Iterator[Hour]:
-        """Let the hours pass; yield each."""
+        """Run hour by hour; yield each."""
         for hour in range(1, hours + 1):
             yield self._hour(hour)
         for person in self.town.people.values():  # those who are still there
@@ -224,7 +224,7 @@ class Soak:
                 ledger.records.purge(true + self._off - PURGE_AFTER, entirely=True)
         with LedgerFile(path) as ledger:
             (messages,) = ledger._db.execute("SELECT count(*) FROM messages").fetchone()
-        town._places.clear()  # the listing's tokens, which nobody uses again
+        town._places.clear()  # the listing's tokens, which are not used again
         return Hour(
             hour=hour,
             off=self._off / HOUR,
@@ -278,8 +278,8 @@ class Soak:
                 except* (Pulled, anyio.BrokenResourceError):
                     pass
         if not plug.is_pulled:
-            told = sorted(result.row for result in report.results)
-            assert told == list(range(1, rows + 1)), "every row exactly once"
+            numbers = sorted(result.row for result in report.results)
+            assert numbers == list(range(1, rows + 1)), "every row exactly once"
         return rows, code, plug.is_pulled
 
 
@@ -301,5 +301,5 @@ def table(hours: list[Hour]) -> Iterator[str]:
 
 
 def bytes_a_message(hours: list[Hour]) -> float:
-    """What the ledger takes for a message: the median over some hours."""
+    """Return the ledger's bytes per message: the median over some hours."""
     return statistics.median(hour.ledger / hour.messages for hour in hours)

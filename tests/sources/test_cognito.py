@@ -24,7 +24,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 def anyio_backend() -> tuple[str, dict[str, Any]]:
-    """Trio with a clock that jumps: waiting takes no time."""
+    """Return Trio with a clock that jumps: waiting takes no time."""
     return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}
 
 

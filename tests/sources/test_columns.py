@@ -115,13 +115,13 @@ async def test_username_column_can_be_a_number_without_a_header(
 
 async def test_only_the_columns_asked_for_are_kept(users: Path) -> None:
     users.write_text("username,a,b\nada,1,2\n")
-    for keep, kept in [
+    for keep, entries in [
         (frozenset[str](), {}),
         (frozenset({"b", "nowhere"}), {"b": "2"}),
         (frozenset({"username"}), {"username": "ada"}),
     ]:
         source, rows = await read(users, keep=keep)
-        assert rows[0].attributes == kept
+        assert rows[0].attributes == entries
         assert source.columns == frozenset({"username", "a", "b"})
 
 

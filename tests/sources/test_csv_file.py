@@ -54,7 +54,7 @@ async def test_control_characters_are_kept_for_the_plan_to_refuse(users: Path) -
     assert await names(users) == ["a\0b", "\x1b[31m", "\x7f"]
 
 
-async def test_blank_lines_are_no_rows_but_lines_of_delimiters_are(users: Path) -> None:
+async def test_blank_lines_make_no_rows_but_lines_of_delimiters_do(users: Path) -> None:
     users.write_text("\n  \nusername,lang\n\nada,\n \u00a0\t\n,\n\r\nbob,\n\n")
     _, rows = await read(users)
     assert [(row.row, row.username) for row in rows] == [(1, "ada"), (2, ""), (3, "bob")]
@@ -101,17 +101,17 @@ async def test_the_delimiter_is_the_most_frequent_outside_quotes(
     assert list(rows[0].attributes.values())[:1] == (["x"] if "a" in header[8:] else [])
 
 
-@pytest.mark.parametrize(("given", "char"), [("\\t", "\t"), ("TAB", "\t"), (":", ":"), (";", ";")])
-async def test_a_delimiter_can_be_given(users: Path, given: str, char: str) -> None:
+@pytest.mark.parametrize(("option", "char"), [("\\t", "\t"), ("TAB", "\t"), (":", ":"), (";", ";")])
+async def test_a_delimiter_can_be_given(users: Path, option: str, char: str) -> None:
     users.write_text(f"username{char}a,b,c\nada{char}x\n")
-    _, rows = await read(users, delimiter=given)
+    _, rows = await read(users, delimiter=option)
     assert [(row.username, dict(row.attributes)) for row in rows] == [("ada", {"a,b,c": "x"})]
 
 
-@pytest.mark.parametrize("given", ["", ",,", '"', "\n", "\0"])
-def test_what_delimits_nothing_is_wrong_usage(given: str) -> None:
+@pytest.mark.parametrize("option", ["", ",,", '"', "\n", "\0"])
+def test_what_delimits_nothing_is_wrong_usage(option: str) -> None:
     with pytest.raises(UsageError, match="--delimiter"):
-        FileSource("users.csv", delimiter=given)
+        FileSource("users.csv", delimiter=option)
 
 
 @pytest.mark.parametrize("header", [True, False])

@@ -85,10 +85,10 @@ def test_written_csv_reads_back_and_raw_rows_are_equivalent(
     )
     if cut:
         text = text.removesuffix(line_end)
-    # The marks of UTF-16 and two zero bytes are the mark of UTF-32: nobody can tell.
+    # The marks of UTF-16 and two zero bytes are the mark of UTF-32: both are possible.
     assume(not text.startswith("\0"))
     if not header:
-        # Unquoted, a single blank name is a blank line; the mark of UTF-8 is no name's.
+        # Unquoted, a single blank name is a blank line; the mark of UTF-8 is not part of a name.
         assume(text.strip(" \t\r\n\xa0\ufeff"))
         columns = [str(n + 1) for n in range(len(columns))]
     options: dict[str, Any] = {"header": header, "delimiter": delimiter}

@@ -118,7 +118,7 @@ async def test_workbook_without_users_is_refused(book: Path, sheets: Any) -> Non
 @pytest.mark.parametrize(
     "data", [b"PK\x03\x04" + bytes(300), b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600)]
 )
-async def test_zip_that_is_no_workbook_is_refused(book: Path, data: bytes) -> None:
+async def test_zip_other_than_a_workbook_is_refused(book: Path, data: bytes) -> None:
     book.write_bytes(data)
     assert "cannot be read as an Excel workbook" in await refusal(book)
 

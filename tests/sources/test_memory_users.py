@@ -33,7 +33,7 @@ async def in_time() -> AsyncIterator[str]:
 
 
 class BothWays:
-    """As a Django queryset: to iterate over it synchronously is an error in a coroutine."""
+    """A stand-in for a Django queryset: synchronous iteration in a coroutine is an error."""
 
     def __iter__(self) -> Iterator[str]:
         raise RuntimeError
@@ -131,7 +131,7 @@ async def test_memory_stays_flat() -> None:
 
 
 @pytest.mark.parametrize("users", ["users.csv", b"users", {"username": "ada"}, 7])
-async def test_what_is_no_collection_is_refused(users: Any) -> None:
+async def test_users_other_than_a_collection_are_refused(users: Any) -> None:
     with pytest.raises(UsageError, match="users=") as caught:
         await read(users)
     assert is_one_sentence(caught.value)

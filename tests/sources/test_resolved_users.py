@@ -21,7 +21,7 @@ POOL = "eu-west-1_Pool"
 
 @pytest.fixture
 def anyio_backend() -> tuple[str, dict[str, Any]]:
-    """Trio with a clock that jumps: waiting takes no time."""
+    """Return Trio with a clock that jumps: waiting takes no time."""
     return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}
 
 
@@ -84,7 +84,7 @@ async def test_address_becomes_the_username_and_the_row_stays() -> None:
 async def test_address_without_account_is_not_found() -> None:
     source = resolved(Directory({"u-1": "ada@x"}), "ada@x", "typo@x")
     ada, typo = await read(source)
-    assert (ada.found, typo.found, typo.username) == (True, False, "typo@x")
+    assert (ada.exists, typo.exists, typo.username) == (True, False, "typo@x")
     assert source.notes == ("Addresses without an account: 1 of 2.",)
 
 

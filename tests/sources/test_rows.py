@@ -222,9 +222,9 @@ async def test_guard_of_our_own_report_is_taken_away(users: Path, written: str, 
 
 @pytest.mark.parametrize("delimiter", [";", "\t", ","])
 async def test_delimiter_within_every_name_is_refused(users: Path, delimiter: str) -> None:
-    given = ";" if delimiter == "," else None
+    option = ";" if delimiter == "," else None
     users.write_text(f'username\n"ok-t{delimiter}de"\n"ok-u{delimiter}en"\n')
-    if given is None:
+    if option is None:
         sentence = await refusal(users)
         assert f"holds {delimiter!r}. Use --delimiter {delimiter!r}" in sentence
     assert await names(users, delimiter=";" if delimiter == "," else ",") == [

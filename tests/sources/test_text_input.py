@@ -60,7 +60,7 @@ async def test_a_gzipped_file_is_known_by_its_ending(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("start", "told"),
+    ("start", "sentence"),
     [
         (
             gzip.compress(b"username\n", mtime=0),
@@ -68,12 +68,10 @@ async def test_a_gzipped_file_is_known_by_its_ending(tmp_path: Path) -> None:
         ),
     ],
 )
-async def test_what_is_no_text_at_all_is_called_by_its_name(
-    users: Path, start: bytes, told: str
-) -> None:
+async def test_binary_file_is_called_by_its_kind(users: Path, start: bytes, sentence: str) -> None:
     users.write_bytes(start + bytes(range(256)))
     for options in ({}, {"encoding": "latin-1"}):
-        assert (await refusal(users, **options)).startswith(f" is {told}")
+        assert (await refusal(users, **options)).startswith(f" is {sentence}")
 
 
 async def test_what_cannot_be_opened_is_named(
@@ -84,7 +82,7 @@ async def test_what_cannot_be_opened_is_named(
     with pytest.raises(InputError, match=r"a\\x00b is not a valid file name"):
         await read("a\0b")
 
-    def denied(*_: object) -> int:  # the tests may run as root, whom nothing is denied
+    def denied(*_: object) -> int:  # the tests may run as root, who is denied nothing
         raise PermissionError(errno.EACCES, "Permission denied")
 
     users.write_text("username\nada\n")
@@ -127,7 +125,7 @@ async def test_a_damaged_gzip_file_is_refused(tmp_path: Path, damage: str) -> No
 
 @pytest.fixture
 def standard_input() -> Iterator[int]:
-    """Put a pipe in the place of standard input; its other end is the value."""
+    """Replace standard input by a pipe; yield its other end."""
     reading, writing = os.pipe()
     saved = os.dup(0)
     os.dup2(reading, 0)

@@ -63,8 +63,8 @@ class Cloud:
         return handler({"action": "merge", "place": plan["place"]}, Context(900))
 
     def end(self) -> None:
-        for found in self.s3.list_objects_v2(Bucket="clean-up").get("Contents", ()):
-            self.s3.delete_object(Bucket="clean-up", Key=found["Key"])
+        for entry in self.s3.list_objects_v2(Bucket="clean-up").get("Contents", ()):
+            self.s3.delete_object(Bucket="clean-up", Key=entry["Key"])
         self.s3.delete_bucket(Bucket="clean-up")
 
 
@@ -87,9 +87,9 @@ def cloud(
         "BATCH_SIZE": "10",
     }.items():
         monkeypatch.setenv(name, value)
-    made = Cloud(moto_url)
-    yield made
-    made.end()
+    instance = Cloud(moto_url)
+    yield instance
+    instance.end()
 
 
 # -- settings --------------------------------------------------------------------------
@@ -110,7 +110,7 @@ def test_arguments_are_the_options_and_beat_the_variables(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "sentence"),
     [
         (["u.csv"], "--ledger is missing"),
         (["-", *LEDGER], "there is no standard input here"),
@@ -121,8 +121,8 @@ def test_arguments_are_the_options_and_beat_the_variables(
         (["u.csv", *LEDGER, "--cooldown", "soon"], "--cooldown 'soon' is not a valid duration"),
     ],
 )
-def test_what_has_no_place_here_is_refused(arguments: list[str], told: str) -> None:
-    with pytest.raises(UsageError, match=told):
+def test_what_has_no_place_here_is_refused(arguments: list[str], sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence):
         read_settings([*arguments, "--client-id", CLIENT])
 
 
@@ -138,7 +138,7 @@ def test_several_pools_at_once_are_refused_and_one_is_not(tmp_path: Path) -> Non
         read_settings([*config, "--all-pools"])
 
 
-def test_a_variable_that_is_no_option_s_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variable_without_an_option_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BATCH_RESEND_DRYRUN", "1")
     with pytest.raises(
         UsageError, match="BATCH_RESEND_DRYRUN is set, but no option has this variable"
@@ -152,7 +152,7 @@ def test_an_action_that_is_none_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "told"),
+    ("variable", "value", "sentence"),
     [
         ("WORKERS", "6", "from 1 to 5"),
         ("BATCH_SIZE", "0", "from 1 to 5000"),
@@ -160,10 +160,10 @@ def test_an_action_that_is_none_is_refused() -> None:
     ],
 )
 def test_number_out_of_bounds_is_refused_before_reading(
-    cloud: Cloud, variable: str, value: str, told: str, monkeypatch: pytest.MonkeyPatch
+    cloud: Cloud, variable: str, value: str, sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(variable, value)
-    with pytest.raises(UsageError, match=f"{variable} '{value}': give a whole number {told}"):
+    with pytest.raises(UsageError, match=f"{variable} '{value}': give a whole number {sentence}"):
         cloud.plan("s3://clean-up/nothing.csv")
 
 
@@ -182,7 +182,7 @@ def test_unusable_ledger_fails_a_batch_before_any_request(cloud: Cloud, cognito:
     assert cognito.requests == 0
 
 
-def test_nothing_is_raised_once_somebody_was_written_to(
+def test_nothing_is_raised_once_a_code_was_sent(
     cloud: Cloud, cognito: Cognito, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = cloud.plan(cloud.put(numbered(3)))
@@ -198,7 +198,7 @@ def test_nothing_is_raised_once_somebody_was_written_to(
     assert answer["problem"] == answer["why"] == "RuntimeError"  # and not its text
     assert (answer["exit_code"], answer["again"]) == (4, False)
 
-    # Its report is there all the same: the next try asks for nobody, and the end tells of all.
+    # Its report is there: the next attempt makes no request, and the end reports all users.
     monkeypatch.setattr(PreparedRun, "send", inner)
     assert cloud.send(plan)["outcomes"] == {"sent/accepted": [1, 2, 3]}
     cloud.merge(plan)
@@ -211,11 +211,11 @@ def test_broken_batch_fails_and_its_users_are_accounted_for(
 ) -> None:
     """The job breaks while it sends."""
     plan = cloud.plan(cloud.put(numbered(3)))
-    inner, told = Job._tell, []
+    inner, results = Job._tell, []
 
     async def break_at_the_second(job: Job, result: Result) -> None:
-        told.append(result)
-        if len(told) == 2:
+        results.append(result)
+        if len(results) == 2:
             raise RuntimeError("user2@example.com")
         await inner(job, result)
 

@@ -62,7 +62,7 @@ def set_interpreter(moto_url: str, *, on: bool) -> None:
 
 
 class Cloud:
-    """What the template makes, at moto."""
+    """The resources of the template, at moto."""
 
     def __init__(self, moto_url: str, url: str, function: Sandboxes) -> None:
         self.s3 = boto3.client("s3", endpoint_url=moto_url, **KEYS)
@@ -125,15 +125,15 @@ class Cloud:
         finally:
             self.states.delete_state_machine(stateMachineArn=machine)
 
-    def _run(self, machine: str, name: str, given: dict[str, Any]) -> dict[str, Any]:
+    def _run(self, machine: str, name: str, content: dict[str, Any]) -> dict[str, Any]:
         execution = self.states.start_execution(
-            stateMachineArn=machine, name=name, input=json.dumps(given)
+            stateMachineArn=machine, name=name, input=json.dumps(content)
         )["executionArn"]
         end = time.monotonic() + AT_MOST
         while time.monotonic() < end:
-            told: dict[str, Any] = self.states.describe_execution(executionArn=execution)
-            if told["status"] == "SUCCEEDED" or "error" in told:  # moto tells of it a bit later
-                return told
+            status: dict[str, Any] = self.states.describe_execution(executionArn=execution)
+            if status["status"] == "SUCCEEDED" or "error" in status:  # moto tells of it a bit later
+                return status
             time.sleep(0.1)
         raise TimeoutError(execution)
 
@@ -146,17 +146,17 @@ class Cloud:
 
     def end(self) -> None:
         self.states.delete_state_machine(stateMachineArn=self.machine)
-        for found in self.s3.list_objects_v2(Bucket=BUCKET).get("Contents", ()):
-            self.s3.delete_object(Bucket=BUCKET, Key=found["Key"])
+        for entry in self.s3.list_objects_v2(Bucket=BUCKET).get("Contents", ()):
+            self.s3.delete_object(Bucket=BUCKET, Key=entry["Key"])
         self.s3.delete_bucket(Bucket=BUCKET)
         self.tables.delete_table(TableName="resends")
 
 
 @pytest.fixture(scope="module")
 def function() -> Iterator[Sandboxes]:
-    made = Sandboxes()
-    yield made
-    made.end()
+    instance = Sandboxes()
+    yield instance
+    instance.end()
 
 
 @pytest.fixture
@@ -165,24 +165,24 @@ def cloud(
 ) -> Iterator[Cloud]:
     monkeypatch.setenv("MOTO_PORT", moto_url.rpartition(":")[2])
     set_interpreter(moto_url, on=True)
-    made = Cloud(moto_url, url, function)
+    instance = Cloud(moto_url, url, function)
 
     def invoke(_: Any, _name: str, _qualifier: Any, body: Any, _head: Any, headers: Any) -> bytes:
         try:
             return json.dumps(function.invoke(json.loads(body))).encode()
         except Died as died:
             headers["x-amz-function-error"] = "Unhandled"
-            return json.dumps(died.told).encode()
+            return json.dumps(died.error).encode()
 
     monkeypatch.setattr(LambdaSimpleBackend, "invoke", invoke)
-    yield made
-    made.end()
+    yield instance
+    instance.end()
     set_interpreter(moto_url, on=False)
 
 
 @pytest.fixture
 def strict(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the Map fail as Step Functions does; moto's goes on, however many batches failed.
+    """Make the Map fail as Step Functions does; moto's continues after any failed batch.
 
     More than 10 % failed: no more are begun, the Map's error is raised at once, and what
     had begun is not waited for.
@@ -222,7 +222,7 @@ def listed(names: list[str]) -> bytes:
 
 
 def kill_at(request: int, cloud: Cloud, cognito: Cognito, patched: pytest.MonkeyPatch) -> None:
-    """Kill the function when Cognito hears that request, of all, and before it answers."""
+    """Kill the function when Cognito receives that request, before it responds."""
     answer = cognito.answer
 
     def kill_and_answer(parameters: Mapping[str, Any], **others: Any) -> Answer:
@@ -234,12 +234,12 @@ def kill_at(request: int, cloud: Cloud, cognito: Cognito, patched: pytest.Monkey
     patched.setattr(cognito, "answer", kill_and_answer)
 
 
-def told_by(answers: list[dict[str, Any]]) -> dict[int, str]:
-    """What the answers say of each row; of every row once."""
-    found = [(row, told) for answer in answers for told, at in answer["outcomes"].items()
+def outcomes_of(answers: list[dict[str, Any]]) -> dict[int, str]:
+    """Return the outcome of each row by the responses; of every row once."""
+    pairs = [(row, outcome) for answer in answers for outcome, at in answer["outcomes"].items()
              for row in at]  # fmt: skip
-    assert len(found) == len(dict(found))
-    return dict(found)
+    assert len(pairs) == len(dict(pairs))
+    return dict(pairs)
 
 
 def test_every_user_is_accounted_for_when_some_fail(cloud: Cloud, cognito: Cognito) -> None:
@@ -252,8 +252,8 @@ def test_every_user_is_accounted_for_when_some_fail(cloud: Cloud, cognito: Cogni
     users = cloud.put("in/users.csv", b"No;User Name\r\n" + b"".join(
         f"{n};{name}\r\n".encode() for n, name in enumerate(names)))  # fmt: skip
 
-    told = cloud.run(users, "--username-column", "user name")
-    assert told["status"] == "SUCCEEDED"
+    execution = cloud.run(users, "--username-column", "user name")
+    assert execution["status"] == "SUCCEEDED"
     served = [name for name in names if "+" not in name and name != "two words"]
     assert cognito.deliveries == once(served + numbered(10, Kind.NODETAILS))
 
@@ -269,9 +269,11 @@ def test_every_user_is_accounted_for_when_some_fail(cloud: Cloud, cognito: Cogni
     assert tallied(report) == counts
 
     # What was returned says the same of every row that was not skipped by the plan.
-    answers = [json.loads(told) for told in cloud.function.answers if '"outcomes"' in told]
-    assert Counter(told_by(answers).values()) == {
-        told: count for told, count in counts.items() if told != "skipped/duplicate"
+    answers = [
+        json.loads(execution) for execution in cloud.function.answers if '"outcomes"' in execution
+    ]
+    assert Counter(outcomes_of(answers).values()) == {
+        execution: count for execution, count in counts.items() if execution != "skipped/duplicate"
     }
     assert max(map(len, cloud.function.answers)) < 10_000
     assert "example.com" not in "".join(cloud.function.answers)
@@ -296,7 +298,7 @@ def test_every_user_is_accounted_for_when_some_fail(cloud: Cloud, cognito: Cogni
         "aws", "stepfunctions", "start-execution", "--state-machine-arn", cloud.machine,
     ]  # fmt: skip
     assert f"{USERS:,}" in cloud.result("first", "report.html")
-    output = json.loads(told["output"])
+    output = json.loads(execution["output"])
     assert output["report"] == f"s3://{BUCKET}/runs/first/report.csv"
     assert output["counts"] == summary["counts"]
 
@@ -323,12 +325,12 @@ def test_killed_batch_is_read_from_the_ledger_and_never_resent(
     users = cloud.put("in/users.csv", listed(names))
     cloud.function.environment["WORKERS"] = "1"
     kill_at(35, cloud, cognito, monkeypatch)  # in the middle of the second batch
-    told = cloud.run(users, "--rate", "20")
-    # A failed batch among three is tolerated by the interpreter, whatever it was told.
-    assert (told["status"], told["error"]) == ("FAILED", "Unfinished")
+    execution = cloud.run(users, "--rate", "20")
+    # A failed batch among three is tolerated by the interpreter, whatever its settings.
+    assert (execution["status"], execution["error"]) == ("FAILED", "Unfinished")
     died = cloud.function.called("send")[1]
     assert (died["batch"], len(cloud.function.called("send"))) == (2, 3)
-    end = json.loads(told["cause"])
+    end = json.loads(execution["cause"])
     assert (end["exit_code"], end["stopped_by"]) == (3, "caller")
     assert end["detail"] == "1 of 3 batches are unfinished"
 
@@ -355,7 +357,7 @@ def test_killed_batch_is_read_from_the_ledger_and_never_resent(
     assert [row["username"] for row in report] == names
     assert {row["username"] for row in report if row["outcome"] == "sent"} == {*names} - {*asked}
 
-    # Once more: nobody is even asked for. Nor by a new execution.
+    # Once more: no request is made. Nor by a new execution.
     requests = cognito.requests
     assert cloud.function.invoke(died)["stopped_by"] is None
     assert cloud.run(users, name="again")["status"] == "SUCCEEDED"
@@ -377,10 +379,10 @@ def test_batch_longer_than_the_function_may_take_is_continued(
         names = numbered(50, first=1 + 50 * attempt)
         users = cloud.put("in/users.csv", listed(names))
         name, rate = f"budget-{budget}", f"{36 / budget:g}"
-        told = cloud.run(users, "--rate", rate, "--timeout", "1s", name=name)
-        if told["status"] == "SUCCEEDED":
+        execution = cloud.run(users, "--rate", rate, "--timeout", "1s", name=name)
+        if execution["status"] == "SUCCEEDED":
             break
-    assert told["status"] == "SUCCEEDED"
+    assert execution["status"] == "SUCCEEDED"
     assert len(cloud.function.called("send")) > 1
     assert {one: cognito.deliveries[one] for one in names} == once(names)
     report = read_report(cloud.result(name, "report.csv"))
@@ -391,9 +393,9 @@ def test_batch_longer_than_the_function_may_take_is_continued(
 
 def test_run_stopped_by_cognito_fails_with_its_results_kept(cloud: Cloud, cognito: Cognito) -> None:
     users = cloud.put("in/users.csv", listed(numbered(30, Kind.UNDELIVERABLE)))
-    told = cloud.run(users, "--max-failures", "3", "--concurrency", "1")
-    assert (told["status"], told["error"]) == ("FAILED", "Unfinished")
-    end = json.loads(told["cause"])
+    execution = cloud.run(users, "--max-failures", "3", "--concurrency", "1")
+    assert (execution["status"], execution["error"]) == ("FAILED", "Unfinished")
+    end = json.loads(execution["cause"])
     assert (end["exit_code"], end["stopped_by"]) == (3, "max-failures")
     assert len(read_report(cloud.result("first", "report.csv"))) == 30
     assert cognito.deliveries == {}
@@ -411,8 +413,12 @@ def test_stopped_or_broken_batch_fails_with_its_cause(
 ) -> None:
     # The answers are those of the handler, in the tests of which they are made.
     monkeypatch.setattr(cloud.function, "invoke", lambda _: {"again": False} | answer)
-    told = cloud.run_item({"action": "send", "batch": 7})
-    assert (told["status"], told["error"], told["cause"]) == ("FAILED", "BatchStopped", cause)
+    execution = cloud.run_item({"action": "send", "batch": 7})
+    assert (execution["status"], execution["error"], execution["cause"]) == (
+        "FAILED",
+        "BatchStopped",
+        cause,
+    )
 
 
 @pytest.mark.usefixtures("strict")
@@ -421,9 +427,9 @@ def test_run_without_mail_quota_leaves_its_whole_report(cloud: Cloud, cognito: C
     users = cloud.put("in/users.csv", listed(names))
     cloud.function.environment["WORKERS"] = "1"
     cognito.settings = PoolSettings(mail_quota=30)
-    told = cloud.run(users)
-    assert (told["status"], told["error"]) == ("FAILED", "Unfinished")
-    end = json.loads(told["cause"])
+    execution = cloud.run(users)
+    assert (execution["status"], execution["error"]) == ("FAILED", "Unfinished")
+    end = json.loads(execution["cause"])
     assert (end["exit_code"], end["stopped_by"], end["rows"]) == (3, "mail-quota", 120)
     assert len(cloud.function.called("send")) < 5  # the Map did fail
 
@@ -451,9 +457,9 @@ def test_run_with_dead_functions_leaves_its_report_and_cause(
     users = cloud.put("in/users.csv", listed(names))
     cloud.function.environment["WORKERS"] = "1"
     kill_at(10, cloud, cognito, monkeypatch)
-    told = cloud.run(users, "--rate", "20")
-    assert (told["status"], told["error"]) == ("FAILED", "Unfinished")
-    end = json.loads(told["cause"])
+    execution = cloud.run(users, "--rate", "20")
+    assert (execution["status"], execution["error"]) == ("FAILED", "Unfinished")
+    end = json.loads(execution["cause"])
     assert end["stopped_by"] == "caller"
     assert "States.ExceedToleratedFailureThreshold" in end["detail"]
     report = read_report(cloud.result("first", "report.csv"))
@@ -462,8 +468,8 @@ def test_run_with_dead_functions_leaves_its_report_and_cause(
 
 def test_dry_run_writes_its_report_without_any_request(cloud: Cloud, cognito: Cognito) -> None:
     users = cloud.put("in/users.csv", listed([*numbered(30), "two words"]))
-    told = cloud.run(users, "--dry-run")
-    assert told["status"] == "SUCCEEDED"
+    execution = cloud.run(users, "--dry-run")
+    assert execution["status"] == "SUCCEEDED"
     assert tallied(read_report(cloud.result("first", "report.csv"))) == {
         "planned/eligible": 30, "failed/invalid-username": 1,
     }  # fmt: skip

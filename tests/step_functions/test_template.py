@@ -67,8 +67,8 @@ def test_template_provides_what_function_and_machine_need(
     }
     for name, value in values.items():
         monkeypatch.setenv(f"BATCH_RESEND_{name}", value)
-    given = json.loads(resources["Schedule"]["Properties"]["Target"]["Input"])
-    settings = read_settings(given["arguments"])
+    content = json.loads(resources["Schedule"]["Properties"]["Target"]["Input"])
+    settings = read_settings(content["arguments"])
     assert (settings.cooldown, settings.max_sends) == (72 * 3600, 3)
     assert (settings.older_than, settings.newer_than) == (24 * 3600, 14 * 24 * 3600)
     states = json.loads(DEFINITION)["States"]

@@ -18,7 +18,7 @@ KEY = b"k" * 32
 
 @dataclass(frozen=True)
 class Kept:
-    """A message as this ledger has it; `delivered` is what the simulator did, for the judge."""
+    """A stored message; `delivered` is the simulator's result, for the judge."""
 
     number: int
     name: str
@@ -28,7 +28,7 @@ class Kept:
     request_id: str = ""
     evidence: str = ""
     delivered: bool = False
-    record_id: str = ""  #: of Cognito's own record, also where no response told it
+    record_id: str = ""  #: of Cognito's own record, also if no response had it
     names: frozenset[bytes] = frozenset()
 
     @property
@@ -37,12 +37,12 @@ class Kept:
 
 
 class Killed(Exception):
-    """The process died at this point."""
+    """A death of the process at this point."""
 
 
 @dataclass
 class FakeBooks:
-    """`dies_after` writes it dies, once."""
+    """A ledger in memory; after `dies_after` writes it dies, once."""
 
     key: bytes = KEY
     flight: float = 300.0
@@ -84,13 +84,13 @@ class FakeBooks:
             raise Killed
         self.writes += 1
         for finding in findings:
-            known = self.messages[int(finding.doubt.id)]
-            assert known.is_unknown
+            message = self.messages[int(finding.doubt.id)]
+            assert message.is_unknown
             if finding.reason is not None and finding.reason.outcome is Outcome.NOT_ATTEMPTED:
-                self.taken_back.append(self.messages.pop(known.number))
+                self.taken_back.append(self.messages.pop(message.number))
                 continue
-            self.messages[known.number] = replace(
-                known, reason=finding.reason, settled_at=finding.at, evidence=finding.evidence
+            self.messages[message.number] = replace(
+                message, reason=finding.reason, settled_at=finding.at, evidence=finding.evidence
             )
 
 
@@ -99,7 +99,7 @@ Fate = Callable[[Reply], Reply | None]  #: what the program gets to see of a rep
 
 @dataclass
 class Program:
-    """Makes requests and keeps its ledger, as a run does."""
+    """A program that makes requests and keeps its ledger, as a run does."""
 
     cognito: Cognito
     books: FakeBooks = field(default_factory=FakeBooks)

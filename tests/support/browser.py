@@ -20,7 +20,7 @@ class Opened:
         return self.browser.execute_script(script, *arguments)
 
     def type(self, css: str, text: str) -> None:
-        """Set a field as a person would, events and all."""
+        """Set a field as a person would, with all events."""
         self.js(
             "const field = document.querySelector(arguments[0]); field.value = arguments[1];"
             "field.dispatchEvent(new Event('input', {bubbles: true}))",
@@ -40,7 +40,7 @@ class Opened:
         return cells
 
     @property
-    def found(self) -> str:
+    def status(self) -> str:
         return str(self.js("return document.getElementById('found').textContent"))
 
     @property

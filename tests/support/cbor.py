@@ -12,7 +12,7 @@ _FLOATS = {25: ">e", 26: ">f", 27: ">d"}
 
 
 def loads(data: bytes) -> Any:
-    """Decode a value; a tag, such as that of a time, is left out."""
+    """Decode a value; a tag, such as that of a time, is omitted."""
     value, end = _read(data, 0)
     assert end == len(data)
     return value

@@ -19,7 +19,7 @@ DAY = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Authority:
-    """Who signs; `bundle` is the file that makes its certificates trusted."""
+    """A signer; `bundle` is the file that makes its certificates trusted."""
 
     folder: Path
     key: ec.EllipticCurvePrivateKey
@@ -32,12 +32,12 @@ class Authority:
     def context(
         self, host: str, *, until: datetime = NOW + DAY, alone: bool = False
     ) -> ssl.SSLContext:
-        """What a server with a certificate for that host needs; `alone`: signed by itself."""
+        """Return the TLS context of a server for that host; `alone`: signed by itself."""
         key = ec.generate_private_key(ec.SECP256R1())
-        made = _certificate(host, key, None if alone else self, until=until)
+        certificate = _certificate(host, key, None if alone else self, until=until)
         file = self.folder / f"{host}-{until:%Y%m%d}-{alone}.pem"
         file.write_bytes(
-            made.public_bytes(serialization.Encoding.PEM)
+            certificate.public_bytes(serialization.Encoding.PEM)
             + key.private_bytes(
                 serialization.Encoding.PEM,
                 serialization.PrivateFormat.PKCS8,
@@ -52,9 +52,9 @@ class Authority:
 def authority(folder: Path) -> Authority:
     """Make an authority, and its bundle in the folder."""
     key = ec.generate_private_key(ec.SECP256R1())
-    made = Authority(folder, key, _certificate("authority", key, None, until=NOW + DAY, ca=True))
-    made.bundle.write_bytes(made.certificate.public_bytes(serialization.Encoding.PEM))
-    return made
+    signer = Authority(folder, key, _certificate("authority", key, None, until=NOW + DAY, ca=True))
+    signer.bundle.write_bytes(signer.certificate.public_bytes(serialization.Encoding.PEM))
+    return signer
 
 
 def _certificate(

@@ -20,14 +20,14 @@ PREVIEW = Preview(
 )
 
 
-def summary(reasons: dict[Reason, int], **given: Any) -> Summary:
+def summary(reasons: dict[Reason, int], **changes: Any) -> Summary:
     facts: dict[str, Any] = {
         "requests": 9, "throttled": 0, "seconds": 75.0, "started_at": 0.0, "info": info(),
     }  # fmt: skip
-    return Summary(reasons=reasons, **(facts | given))
+    return Summary(reasons=reasons, **(facts | changes))
 
 
-def snapshot(**given: Any) -> Snapshot:
+def snapshot(**changes: Any) -> Snapshot:
     facts: dict[str, Any] = {
         "eligible": 1000,
         "done": 250,
@@ -39,4 +39,4 @@ def snapshot(**given: Any) -> Snapshot:
         "seconds": 10.0,
         "stopped_by": None,
     }
-    return Snapshot(**(facts | given))
+    return Snapshot(**(facts | changes))

@@ -6,7 +6,7 @@ does to a request is its fate:
   pass     handed on, and the answer back
   before   lost on its way there
   after    handed on; the answer is lost
-  late     lost for whoever waits, and handed on a little later all the same
+  late     lost for the client, and handed on a little later all the same
   twice    handed on twice; the second answer is given
   500      refused by DynamoDB with an internal error
   broken   handed on, and answered with an internal error
@@ -45,7 +45,7 @@ _LATE = 0.15  #: seconds
 
 
 def use(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let this process find DynamoDB there, through one session that has read its model."""
+    """Point this process to the DynamoDB there, through one session that has read its model."""
     for name, value in (ENVIRONMENT | {"AWS_ENDPOINT_URL_DYNAMODB": url}).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(clients, "session", _session)
@@ -74,7 +74,7 @@ def create(url: str, name: str, key: str = "id", region: str = REGION) -> None:
 
 @contextlib.contextmanager
 def made_table(url: str, region: str = REGION) -> Iterator[str]:
-    """A table of its own, as the README has it made."""
+    """Create a table with the README's command; yield its name."""
     name = f"ledger-{secrets.token_hex(6)}"
     create(url, name, region=region)
     yield name
@@ -83,7 +83,7 @@ def made_table(url: str, region: str = REGION) -> Iterator[str]:
 
 
 class Line:
-    """What lies between a ledger and DynamoDB. `fate` is asked of each operation's name."""
+    """The line between a ledger and DynamoDB. `fate` gets the name of each operation."""
 
     def __init__(self, to: str) -> None:
         self.to = to
@@ -156,7 +156,7 @@ class Line:
             )
 
     def _hang_up(self, request: web.Request) -> web.Response:
-        if request.transport is not None:  # else nobody waits any more
+        if request.transport is not None:  # else the client has gone
             request.transport.abort()
         return web.Response()
 

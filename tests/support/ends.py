@@ -12,9 +12,9 @@ INFO = info(input="customers-of-acme.csv", ledger="home/ada/ledger", report="r.c
 LABELS = {"region": "eu-west-1", "client_id": "abc"}
 
 
-def summary(**given: Any) -> Summary:
+def summary(**changes: Any) -> Summary:
     facts: dict[str, Any] = {
         "reasons": {Reason.ACCEPTED: 5}, "requests": 6, "throttled": 1, "seconds": 12.5,
         "started_at": 0.0, "info": INFO,
     }  # fmt: skip
-    return Summary(**(facts | given))
+    return Summary(**(facts | changes))

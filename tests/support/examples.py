@@ -37,27 +37,27 @@ def run(
 
 
 def rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV file."""
+    """Return the rows of a CSV file."""
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
 def reasons(path: Path) -> Counter[str]:
-    """How often a report has each outcome and reason."""
+    """Return how often a report has each outcome and reason."""
     return Counter(f"{row['outcome']}/{row['reason']}" for row in rows(path))
 
 
 def tool(name: str) -> str:
-    """The path of a program that may be there, beside this Python or on PATH; else skip."""
+    """Return the path of a program beside this Python or on PATH; skip if there is none."""
     beside = os.fspath(Path(sys.executable).parent)
     path = f"{beside}{os.pathsep}{os.environ['PATH']}{os.pathsep}/usr/sbin"
-    found = shutil.which(name, path=path)
-    if found is None:
+    result = shutil.which(name, path=path)
+    if result is None:
         pytest.skip(f"{name} is not installed: the example is not validated by it")
-    return found
+    return result
 
 
 def printed(*command: str | Path) -> tuple[int, str]:
-    """The exit code of a command, and all that it printed."""
+    """Return the exit code of a command, and all that it printed."""
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     return done.returncode, done.stdout + done.stderr

@@ -52,20 +52,20 @@ WISH = ProposedRun(
 )
 
 
-def facts(**given: Any) -> Facts:
-    return replace(GOOD, **given)
+def facts(**changes: Any) -> Facts:
+    return replace(GOOD, **changes)
 
 
-def pool(**given: Any) -> Facts:
-    return facts(pool=replace(POOL, **given))
+def pool(**changes: Any) -> Facts:
+    return facts(pool=replace(POOL, **changes))
 
 
-def own_sender(**given: Any) -> Facts:
-    return facts(pool=replace(POOL, by_ses=False, **given), ses=None)
+def own_sender(**changes: Any) -> Facts:
+    return facts(pool=replace(POOL, by_ses=False, **changes), ses=None)
 
 
-def wish(**given: Any) -> ProposedRun:
-    return replace(WISH, **given)
+def wish(**changes: Any) -> ProposedRun:
+    return replace(WISH, **changes)
 
 
 FORBIDDEN = Unknown("x:Y", Why.FORBIDDEN, "AccessDeniedException")
@@ -74,8 +74,8 @@ FORBIDDEN = Unknown("x:Y", Why.FORBIDDEN, "AccessDeniedException")
 NOT_FOUND = Unknown("x:Y", Why.NOT_FOUND, "ResourceNotFoundException")
 
 
-def reach(**given: Any) -> Facts:
-    return facts(reach=ReachFacts(**given))
+def reach(**changes: Any) -> Facts:
+    return facts(reach=ReachFacts(**changes))
 
 
 BOTH = ("BOUNCE", "COMPLAINT")
@@ -242,7 +242,7 @@ FINDINGS: dict[str, tuple[Facts, ProposedRun, str, Level, str]] = {
     "Cognito's own sender, users not counted": (
         own_sender(), wish(users=None), "mail quota", WARNING, "so all of the pool's 5,000 users",
     ),
-    "Cognito's own sender, nobody knows how many": (
+    "Cognito's own sender, number of users not known": (
         own_sender(users=0), wish(users=None), "mail quota", WARNING,
         "Make sure that this is enough",
     ),
@@ -280,7 +280,7 @@ FINDINGS: dict[str, tuple[Facts, ProposedRun, str, Level, str]] = {
         "The quota is 200 per second (enforced now), the rate limit 100. 1,200 users take at "
         "least 12 s.",
     ),
-    "Service Quotas where the enforced rate is not told": (
+    "Service Quotas without the enforced rate": (
         facts(provisioned=FORBIDDEN, applied=80.0), wish(share=0.25), "pace", OK,
         "The quota is 80 per second (Service Quotas), the rate limit 20.",
     ),
@@ -303,7 +303,7 @@ FINDINGS: dict[str, tuple[Facts, ProposedRun, str, Level, str]] = {
         facts(usage=Usage(peak=3.0, throttled=7)), WISH, "usage", WARNING,
         "Other traffic was throttled 7 times",
     ),
-    # what was not learnt
+    # what could not be determined
     "a forbidden pool": (
         facts(pool=FORBIDDEN), WISH, "pool", WARNING,
         "Could not determine the pool's settings; allow x:Y",

@@ -70,7 +70,7 @@ _OPTIONS = {"stdin", "stdout", "stderr", "text", "cwd", "umask", "start_new_sess
 
 
 class Forked:
-    """A process of the program; what of `subprocess.Popen` the tests use."""
+    """A process of the program, with the part of `subprocess.Popen` that the tests use."""
 
     def __init__(
         self,
@@ -126,13 +126,13 @@ class Forked:
         raw: Any = os.fdopen(ours, mode)
         return io.TextIOWrapper(raw, "utf-8", write_through=True) if self._text else raw
 
-    def _descriptor(self, given: Any, usual: int) -> int:
-        if given is None:
+    def _descriptor(self, stream: Any, usual: int) -> int:
+        if stream is None:
             return usual
-        if given == subprocess.DEVNULL:
+        if stream == subprocess.DEVNULL:
             self._theirs.append(os.open(os.devnull, os.O_RDWR))
             return self._theirs[-1]
-        return given if isinstance(given, int) else int(given.fileno())
+        return stream if isinstance(stream, int) else int(stream.fileno())
 
     def poll(self) -> int | None:
         """Return the exit code if it has ended; that of a signal is negative."""
@@ -178,8 +178,10 @@ class Forked:
             for name, stream in (("out", self.stdout), ("err", self.stderr)):
                 if stream and not stream.closed:
                     jobs.append((self._read, name, stream))
-            for job, name, given in jobs:
-                self._threads.append(threading.Thread(target=job, args=(name, given), daemon=True))
+            for job, name, argument in jobs:
+                self._threads.append(
+                    threading.Thread(target=job, args=(name, argument), daemon=True)
+                )
                 self._threads[-1].start()
         for thread in self._threads:
             thread.join(None if end is None else max(0.0, end - time.monotonic()))
@@ -188,12 +190,12 @@ class Forked:
         self.wait(None if end is None else max(0.0, end - time.monotonic()))
         return self._results.get("out"), self._results.get("err")
 
-    def _write(self, _: str, given: Any) -> None:
+    def _write(self, _: str, text: Any) -> None:
         assert self.stdin is not None
         try:
             with self.stdin:
-                if given:
-                    self.stdin.write(given)
+                if text:
+                    self.stdin.write(text)
         except (BrokenPipeError, ValueError):  # it has ended, or the test closed the stream
             pass
 
@@ -227,7 +229,7 @@ def _server() -> socket.socket:
 
 
 def _serve(requests: socket.socket) -> dict[str, Any] | None:
-    """Split a process off for each request; returns in each of them, and at the end."""
+    """Split off a process for each request; return in each of them, and at the end."""
     watched = selectors.DefaultSelector()
     watched.register(requests, selectors.EVENT_READ)
     while True:
@@ -265,7 +267,7 @@ def _tell_end(watched: selectors.BaseSelector, key: selectors.SelectorKey) -> No
 
 
 def _become(request: Mapping[str, Any], streams: Sequence[int]) -> None:
-    """Be the new process: its session, streams, folder, environment and arguments."""
+    """Set up the new process: its session, streams, folder, environment and arguments."""
     if request["session"]:
         os.setsid()
     for number, descriptor in enumerate(streams):

@@ -14,7 +14,7 @@ TOKEN = "0d338dcc-a054-11ec-b909-0242ac120002"
 
 
 class Check:
-    """What healthchecks.io stands for: it hears pings, and answers as it is told."""
+    """A server like healthchecks.io: it receives pings, and responds as configured."""
 
     def __init__(self) -> None:
         self.heard: list[tuple[str, str, Any]] = []

@@ -2,7 +2,7 @@
 
 `python -m tests.support.lambda_sandbox` is the inside: an event a line comes in, an answer a
 line goes out. `Sandboxes` is the outside: it keeps processes and says what Lambda would say of
-one that died. What time the function is told to have and what it gets are two: a busy machine
+one that died. The time that the function sees and the time that it gets differ: a busy machine
 may need minutes for what Lambda does in seconds.
 """
 
@@ -24,11 +24,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Died(Exception):
-    """The function raised, or its process is gone; `told` is Lambda's answer."""
+    """An error of the function, or the end of its process; `error` is the response of Lambda."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(f"{kind}: {message}")
-        self.told = {"errorType": kind, "errorMessage": message}
+        self.error = {"errorType": kind, "errorMessage": message}
 
 
 @dataclass
@@ -48,8 +48,8 @@ class Sandbox:
         limit.start()
         began = time.monotonic()
         try:
-            given = {"event": event, "environment": environment, "seconds": seconds}
-            self.process.stdin.write(json.dumps(given) + "\n")
+            request = {"event": event, "environment": environment, "seconds": seconds}
+            self.process.stdin.write(json.dumps(request) + "\n")
             self.process.stdin.flush()
             line = self.process.stdout.readline()
         except BrokenPipeError:  # it was killed while it waited for an event
@@ -58,14 +58,14 @@ class Sandbox:
             limit.cancel()
             self.event = None
         if not line:
-            self.process.wait()  # gone for good, so that nobody takes it for an idle one
+            self.process.wait()  # gone for good, so that it is never used as an idle one
             if time.monotonic() - began >= HANGS:
                 raise Died("Sandbox.Timedout", f"Task timed out after {HANGS:.2f} seconds")
             raise Died("Runtime.ExitError", "RequestId: 1 Error: Runtime exited")
-        told = json.loads(line)
-        if "error" in told:
-            raise Died(*told["error"])
-        return told["answer"]
+        response = json.loads(line)
+        if "error" in response:
+            raise Died(*response["error"])
+        return response["answer"]
 
 
 class Sandboxes:
@@ -79,7 +79,7 @@ class Sandboxes:
         self.set_up({})
 
     def set_up(self, environment: Mapping[str, str], seconds: float = HANGS) -> None:
-        """Forget what was; `seconds` is how long the function is told that it may take."""
+        """Remove the past calls; `seconds` is the time limit that the function sees."""
         self.environment = dict(environment)
         self.seconds = seconds
         self.events: list[Mapping[str, Any]] = []  #: what it was called with
@@ -107,7 +107,7 @@ class Sandboxes:
         return answer
 
     def called(self, action: str) -> list[Mapping[str, Any]]:
-        """The events of one action."""
+        """Return the events of one action."""
         return [event for event in self.events if event["action"] == action]
 
     def end(self) -> None:
@@ -131,7 +131,7 @@ class Sandboxes:
 
 
 class Context:
-    """What Lambda hands in beside the event."""
+    """The context that Lambda passes beside the event."""
 
     def __init__(self, seconds: float) -> None:
         self._end = time.monotonic() + seconds
@@ -148,13 +148,15 @@ def _inside() -> None:
 
     answers, sys.stdout = sys.stdout, sys.stderr
     for line in sys.stdin:
-        given = json.loads(line)
-        os.environ.update(given["environment"])
+        request = json.loads(line)
+        os.environ.update(request["environment"])
         try:
-            told: dict[str, Any] = {"answer": handler(given["event"], Context(given["seconds"]))}
+            response: dict[str, Any] = {
+                "answer": handler(request["event"], Context(request["seconds"]))
+            }
         except Exception as error:
-            told = {"error": [type(error).__name__, str(error)]}
-        answers.write(json.dumps(told) + "\n")
+            response = {"error": [type(error).__name__, str(error)]}
+        answers.write(json.dumps(response) + "\n")
         answers.flush()
 
 

@@ -51,9 +51,9 @@ def apply(ledger: SqliteLedger, steps: Sequence[Step]) -> list[int]:
 
 
 @contextlib.contextmanager
-def opened_file(path: Path | None, **given: Any) -> Iterator[SqliteLedger]:
-    with LedgerFile(path, **given) as opened:
-        if not given.get("read_only"):
+def opened_file(path: Path | None, **options: Any) -> Iterator[SqliteLedger]:
+    with LedgerFile(path, **options) as opened:
+        if not options.get("read_only"):
             opened.begin(NOW)
         yield opened
 
@@ -65,13 +65,13 @@ def remember(path: Path, *names: str, at: float = NOW, reason: Reason = Reason.A
 
 
 def everything(path: Path) -> bytes:
-    """All bytes of all files that a ledger consists of."""
+    """Return all bytes of all files of a ledger."""
     return b"".join(file.read_bytes() for file in files_of(path) if file.exists())
 
 
 @dataclass
 class Opened:
-    """A ledger in the hands of one run."""
+    """A ledger opened by one run."""
 
     journal: Journal
     is_new: bool
@@ -102,25 +102,25 @@ class Opened:
 
 @dataclass
 class Ledger:
-    """A ledger somewhere, opened by one run after another."""
+    """A ledger that one run after another opens."""
 
     at: str
 
-    def settings(self, **given: Any) -> LedgerTarget:
-        return LedgerTarget(client_id="abc", region=REGION, ledger=self.at, **given)
+    def settings(self, **options: Any) -> LedgerTarget:
+        return LedgerTarget(client_id="abc", region=REGION, ledger=self.at, **options)
 
     @contextlib.asynccontextmanager
-    async def run(self, *, begin: bool = True, **given: Any) -> AsyncIterator[Opened]:
-        """A run that begins and, as if it died, does not end."""
+    async def run(self, *, begin: bool = True, **options: Any) -> AsyncIterator[Opened]:
+        """Start a run that, as if it died, does not end."""
         async with contextlib.AsyncExitStack() as stack:
             journal: Journal
             if is_table(self.at):
                 address = table_address(self.at)
-                opening = open_ledger(AwsTarget(REGION), address, **given)
+                opening = open_ledger(AwsTarget(REGION), address, **options)
                 journal = shared = await stack.enter_async_context(opening)
                 is_new, client = shared.is_new, shared.client
             else:
-                ledger = stack.enter_context(LedgerFile(Path(self.at), **given))
+                ledger = stack.enter_context(LedgerFile(Path(self.at), **options))
                 journal = OwnJournal(ledger, threads=False)
                 is_new, client = ledger.is_new, ledger.client
             if begin:
@@ -140,8 +140,8 @@ class Ledger:
     async def names(self) -> list[str | None]:
         return [message.name for message in await self.messages()]
 
-    async def person(self, name: str, **given: Any) -> list[str | None]:
-        settings = self.settings(**given)
+    async def person(self, name: str, **options: Any) -> list[str | None]:
+        settings = self.settings(**options)
         async with looking(settings, await ledger_of(settings), only=name) as copy:
             return [message.name for message in copy.person(name)]
 
@@ -150,17 +150,17 @@ class Ledger:
         async with erasing(settings, await ledger_of(settings)) as ledger:
             return await ledger.forget(names)
 
-    async def older(self, before: float, **given: Any) -> tuple[int, int]:
+    async def older(self, before: float, **options: Any) -> tuple[int, int]:
         settings = self.settings()
         async with erasing(settings, await ledger_of(settings)) as ledger:
-            extent = await ledger.older(before, **given)
+            extent = await ledger.older(before, **options)
             return extent.messages, extent.unknown
 
-    async def purge(self, before: float, **given: Any) -> None:
+    async def purge(self, before: float, **options: Any) -> None:
         settings = self.settings()
         async with erasing(settings, await ledger_of(settings)) as ledger:
-            await ledger.purge(before, **given)
+            await ledger.purge(before, **options)
 
 
-def told(history: History) -> tuple[list[float], list[float], bool]:
+def times_of(history: History) -> tuple[list[float], list[float], bool]:
     return sorted(history.sent), sorted(history.unknown), history.interrupted

@@ -12,7 +12,7 @@ from aiohttp.test_utils import TestServer
 
 @dataclass
 class Listener:
-    """A server that notes what it hears and gives always the same answer."""
+    """A server that notes its requests and always sends the same response."""
 
     url: str = ""
     heard: list[web.BaseRequest] = field(default_factory=list)

@@ -27,7 +27,7 @@ ALL = "\n".join(PAGES.values())
 
 
 def headings(text: str) -> list[str]:
-    """The anchors of a page's headings."""
+    """Return the anchors of a page's headings."""
     return [
         re.sub(r"[^\w -]", "", line.lstrip("# ")).lower().replace(" ", "-")
         for line in _prose(text)
@@ -36,7 +36,7 @@ def headings(text: str) -> list[str]:
 
 
 def _prose(text: str) -> list[str]:
-    """The lines of a page, those of code blocks emptied."""
+    """Return the lines of a page, those of code blocks emptied."""
     inside, lines = False, []
     for line in text.splitlines():
         fence = line.startswith("```")
@@ -46,7 +46,7 @@ def _prose(text: str) -> list[str]:
 
 
 def section(title: str, text: str = ALL) -> str:
-    """The text below a heading, up to the next one of its rank or above."""
+    """Return the text below a heading, up to the next one of its rank or above."""
     lines, prose = text.splitlines(), _prose(text)
     start = next(n for n, line in enumerate(prose) if re.fullmatch(rf"#+ {title}", line))
     rank = prose[start].index(" ")
@@ -58,34 +58,34 @@ def section(title: str, text: str = ALL) -> str:
 
 
 def tables(text: str) -> list[list[list[str]]]:
-    """All tables of a text: rows of cells, the heading's row first."""
-    found: list[list[list[str]]] = []
+    """Return all tables of a text: rows of cells, the heading's row first."""
+    result: list[list[list[str]]] = []
     before = ""
     for line in text.splitlines():
         if line.startswith("|"):
             if not before.startswith("|"):
-                found.append([])
+                result.append([])
             cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
             if not set("".join(cells)) <= set("- "):
-                found[-1].append(cells)
+                result[-1].append(cells)
         before = line
-    return found
+    return result
 
 
 def table(first: str, text: str = ALL) -> list[list[str]]:
-    """The rows of the one table whose heading begins with this cell."""
-    found = [rows[1:] for rows in tables(text) if rows[0][0] == first]
-    assert len(found) == 1, f"{len(found)} tables begin with {first!r}"
-    return found[0]
+    """Return the rows of the one table whose heading begins with this cell."""
+    result = [rows[1:] for rows in tables(text) if rows[0][0] == first]
+    assert len(result) == 1, f"{len(result)} tables begin with {first!r}"
+    return result[0]
 
 
 def code(cell: str) -> list[str]:
-    """What stands in backticks."""
+    """Return the texts in backticks."""
     return re.findall(r"`([^`]+)`", cell)
 
 
 def block(marker: str, text: str = ALL) -> list[str]:
-    """The lines of the code block after a marker."""
+    """Return the lines of the code block after a marker."""
     lines = text.splitlines()
     start = lines.index(f"<!-- {marker} -->") + 1
     assert lines[start].startswith("```")
@@ -93,5 +93,5 @@ def block(marker: str, text: str = ALL) -> list[str]:
 
 
 def documented(rows: list[list[str]]) -> dict[str, list[str]]:
-    """Rows of a table of options by the option."""
+    """Return the rows of a table of options by the option."""
     return {code(row[0])[0].split(" ")[0]: row for row in rows if code(row[0])}

@@ -35,7 +35,7 @@ HOSTILE = (
 )
 
 
-def result(row: int, reason: Reason = Reason.ACCEPTED, **given: Any) -> Result:
+def result(row: int, reason: Reason = Reason.ACCEPTED, **changes: Any) -> Result:
     asked = reason.outcome not in {Outcome.SKIPPED, Outcome.PLANNED, Outcome.NOT_ATTEMPTED}
     facts: dict[str, Any] = {
         "username": f"user{row}@example.com",
@@ -43,7 +43,7 @@ def result(row: int, reason: Reason = Reason.ACCEPTED, **given: Any) -> Result:
         "attempts": int(asked),
         "latency": 0.06 if asked else None,
     }
-    return Result(row, reason=reason, **(facts | given))
+    return Result(row, reason=reason, **(facts | changes))
 
 
 def write(path: Path, results: Iterable[Result]) -> str:
@@ -54,9 +54,9 @@ def write(path: Path, results: Iterable[Result]) -> str:
     return str(path)
 
 
-def summary(reasons: dict[Reason, int], **given: Any) -> dict[str, Any]:
-    changed = {key: given.pop(key) for key in list(given) if key in RunInfo.__slots__}
+def summary(reasons: dict[Reason, int], **changes: Any) -> dict[str, Any]:
+    changed = {key: changes.pop(key) for key in list(changes) if key in RunInfo.__slots__}
     numbers: dict[str, Any] = {
         "requests": 9, "throttled": 2, "seconds": 75.0, "started_at": NOON, "ceiling": 25.0,
     }  # fmt: skip
-    return Summary(reasons=reasons, info=replace(INFO, **changed), **(numbers | given)).as_json()
+    return Summary(reasons=reasons, info=replace(INFO, **changed), **(numbers | changes)).as_json()

@@ -15,11 +15,11 @@ from tests.support.world import Kept
 
 
 class Pulled(Exception):
-    """The plug was pulled."""
+    """The error of a plug that was pulled."""
 
 
 class Plug:
-    """Connects a run to the world, until it is pulled."""
+    """The connection of a run to the world, until it is pulled."""
 
     def __init__(self, pull_at: float | None) -> None:
         self.pull_at = pull_at

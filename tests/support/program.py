@@ -112,8 +112,8 @@ class Program:
         return read_report((self.folder / file).read_text(encoding="utf-8"))
 
     def summary(self, file: str = "summary.json") -> dict[str, Any]:
-        found: dict[str, Any] = json.loads((self.folder / file).read_text(encoding="utf-8"))
-        return found
+        content: dict[str, Any] = json.loads((self.folder / file).read_text(encoding="utf-8"))
+        return content
 
 
 def ended(process: Any, stdin: str | None = None) -> Ended:
@@ -134,7 +134,7 @@ _OF_A_LOG = re.compile(
 
 
 def without_times(log: str) -> str:
-    """A log without times, first and last line, and what a slow machine says before the plan."""
+    """Return a log without times, first and last line, and notes of a slow machine."""
     return _OF_A_LOG.sub("", _UTC.sub("", log))
 
 
@@ -160,10 +160,10 @@ def read_report(text: str) -> list[dict[str, str]]:
 
 
 def became(report: list[dict[str, str]]) -> dict[str, str]:
-    """What became of each user; every user once."""
-    found = {row["username"]: f"{row['outcome']}/{row['reason']}" for row in report}
-    assert len(found) == len(report)
-    return found
+    """Return the outcome of each user; every user once."""
+    result = {row["username"]: f"{row['outcome']}/{row['reason']}" for row in report}
+    assert len(result) == len(report)
+    return result
 
 
 def rows(report: list[dict[str, str]]) -> list[int]:
@@ -211,7 +211,7 @@ def in_dialogue(program: Program, answers: Mapping[str, Sequence[str]], *argumen
     process = program.start(*arguments, stdin=theirs, stderr=theirs, env=PLAIN_TERMINAL)
     os.close(theirs)
     said, left, asked = b"", {start: list(its) for start, its in answers.items()}, 0
-    with contextlib.suppress(OSError):  # this is how a terminal says that nobody is left
+    with contextlib.suppress(OSError):  # the error of a terminal whose other end is closed
         while piece := os.read(ours, 65536):
             said += piece
             question = said[asked:].rpartition(b"\n")[2].decode()
@@ -238,7 +238,7 @@ def at_a_terminal(
     process = program.start(*arguments, stdin=theirs, stderr=theirs, env=PLAIN_TERMINAL)
     os.close(theirs)
     said = b""
-    with contextlib.suppress(OSError):  # this is how a terminal says that nobody is left
+    with contextlib.suppress(OSError):  # the error of a terminal whose other end is closed
         while piece := os.read(ours, 65536):
             said += piece
             if answer and said.endswith((b"[y/N] ", b" to confirm: ")):

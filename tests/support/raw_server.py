@@ -23,7 +23,7 @@ class Peer:
         self._reader, self._writer = reader, writer
 
     async def heard(self) -> bytes:
-        """The next request, whole; raises `asyncio.IncompleteReadError` at the end."""
+        """Return the next request, whole; raise `asyncio.IncompleteReadError` at the end."""
         head = await self._reader.readuntil(b"\r\n\r\n")
         length = 0
         for line in head.lower().split(b"\r\n"):
@@ -39,14 +39,14 @@ class Peer:
         self._writer.close()
 
     def reset(self) -> None:
-        """Break the connection off, with a RST."""
-        made: socket.socket = self._writer.get_extra_info("socket")
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        """Break off the connection with a RST."""
+        connection: socket.socket = self._writer.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._writer.transport.abort()
 
 
 def answer(body: Any, status: str = "200 OK", mark: str = "x-amzn-RequestId: 1-2-3") -> bytes:
-    """An answer in Cognito's form; `body` is made JSON unless it is bytes.
+    """Return a response in Cognito's form; `body` becomes JSON unless it is bytes.
 
     `mark` is the header by which AWS is known; without one, a proxy answers.
     """
@@ -60,7 +60,7 @@ def answer(body: Any, status: str = "200 OK", mark: str = "x-amzn-RequestId: 1-2
 
 @asynccontextmanager
 async def serving(serve: Serve, context: ssl.SSLContext | None = None) -> AsyncIterator[int]:
-    """Serve each connection by this; yield the port."""
+    """Serve each connection with a handler; yield the port."""
     tasks: set[asyncio.Task[None]] = set()
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -36,7 +36,7 @@ _AS_TYPED = re.compile(
 
 
 def tables() -> Mapping[tuple[str, str], list[str]]:
-    """The lines of each table, by its page and the first cell of its heading."""
+    """Return the lines of each table, by its page and the first cell of its heading."""
     return {
         ("cli", "option"): _table(options.RUN, panels=True),
         ("cli", "option of `init`"): _table(INIT),
@@ -61,7 +61,7 @@ def _table(rows: Iterable[Option], *, panels: bool = False) -> list[str]:
 
 
 def _of_the_ledger() -> list[str]:
-    """One line an option, with the commands that have it unless all do."""
+    """Return one line per option, with the commands that have it unless all do."""
     commands: dict[str, list[str]] = {}
     rows: dict[str, Option] = {}
     for command, its in _LEDGER.items():
@@ -102,15 +102,15 @@ def _meaning(row: Option) -> str:
 
 
 def pages() -> dict[str, str]:
-    """The pages as they should be, by their paths."""
-    found: dict[str, str] = {}
+    """Return the pages as they should be, by their paths."""
+    texts: dict[str, str] = {}
     for (folder, first), table in tables().items():
         path = f"batch_resend/{folder}/README.md"
-        lines = found.get(path, (ROOT / path).read_text("utf-8")).split("\n")
+        lines = texts.get(path, (ROOT / path).read_text("utf-8")).split("\n")
         start = next(n for n, line in enumerate(lines) if line.startswith(f"| {first} |")) + 2
         end = next(n for n in range(start, len(lines)) if not lines[n].startswith("|"))
-        found[path] = "\n".join([*lines[:start], *table, *lines[end:]])
-    return found
+        texts[path] = "\n".join([*lines[:start], *table, *lines[end:]])
+    return texts
 
 
 if __name__ == "__main__":

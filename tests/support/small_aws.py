@@ -45,7 +45,7 @@ Handler = Callable[[str, web.Request], Awaitable[web.StreamResponse | None]]
 
 @dataclass
 class SmallAws:
-    """Answers for all services; `instead` may answer in its place."""
+    """A server with responses for all services; `instead` may replace them."""
 
     instead: Handler | None = None
     answers: dict[str, Any] = field(default_factory=dict)
@@ -55,20 +55,20 @@ class SmallAws:
         body = await request.read()
         target = request.headers.get("X-Amz-Target", "")
         if is_cbor(request):
-            operation, told = request.path.rpartition("/")[2], flat(cbor.loads(body))
+            operation, parameters = request.path.rpartition("/")[2], flat(cbor.loads(body))
         elif target:
-            operation, told = target.rpartition(".")[2], json.loads(body)
-            told = flat(told) if operation in METRICS else told
+            operation, parameters = target.rpartition(".")[2], json.loads(body)
+            parameters = flat(parameters) if operation in METRICS else parameters
         elif operation := REST.get(request.path, ""):
-            told = {name: request.query.getall(name) for name in request.query}
+            parameters = {name: request.query.getall(name) for name in request.query}
         else:
-            told = parse_qs(body.decode())
-            operation = told["Action"][0]
+            parameters = parse_qs(body.decode())
+            operation = parameters["Action"][0]
         scope = re.search(
             r"Credential=[^/]+/\d+/([^/]+)/([^/]+)/", request.headers["Authorization"]
         )
         assert scope
-        self.asked.append(Asked(operation, scope[1], scope[2], told))
+        self.asked.append(Asked(operation, scope[1], scope[2], parameters))
         response = await self.instead(operation, request) if self.instead else None
         if response is not None:  # to older aiohttp an answer is an empty mapping
             return response
@@ -82,8 +82,8 @@ class SmallAws:
         return web.json_response(answer)
 
     def of(self, operation: str) -> Asked:
-        (found,) = [asked for asked in self.asked if asked.operation == operation]
-        return found
+        (request,) = [asked for asked in self.asked if asked.operation == operation]
+        return request
 
 
 REST = {
@@ -131,7 +131,7 @@ def in_cbor(answer: Any, status: int = 200) -> web.Response:
 
 
 def flat(value: Any, name: str = "") -> dict[str, list[str]]:
-    """A request as the query protocol has it: `Queries.member.1.Id` for the Id of the first."""
+    """Return a request in the query protocol's form: `Queries.member.1.Id` for the first Id."""
     if isinstance(value, dict):
         items = [(f"{name}.{key}".lstrip("."), one) for key, one in value.items()]
     elif isinstance(value, list):
@@ -153,7 +153,7 @@ def refuse(request: web.Request, code: str) -> web.Response:
 
 @asynccontextmanager
 async def serving_small_aws(aws: SmallAws) -> AsyncIterator[str]:
-    """Serve it on this machine; yield its address."""
+    """Serve it on this machine; yield its URL."""
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", aws.answer)
     async with TestServer(app) as server:

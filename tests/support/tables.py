@@ -29,8 +29,8 @@ HARM = [fate for fate in FATES if fate != "pass"]
 
 
 @contextlib.asynccontextmanager
-async def opened(name: str, *, begin: bool = True, **given: Any) -> AsyncIterator[DynamoLedger]:
-    async with open_ledger(AwsTarget(REGION), TableAddress(name), **given) as ledger:
+async def opened(name: str, *, begin: bool = True, **options: Any) -> AsyncIterator[DynamoLedger]:
+    async with open_ledger(AwsTarget(REGION), TableAddress(name), **options) as ledger:
         if begin:
             await ledger.begin(NOW)
         yield ledger
@@ -43,7 +43,7 @@ async def messages(ledger: DynamoLedger) -> list[tuple[str | None, str, str | No
 
 
 def once(fate: str, operations: set[str]) -> Callable[[str], str]:
-    """Let the first request of these operations meet its fate, and pass all others on."""
+    """Apply the fate to the first request of these operations, and pass all others on."""
     left = [fate]
 
     def decide(operation: str) -> str:

@@ -34,7 +34,7 @@ def seen(
     screen = pyte.HistoryScreen(columns, 24, history=10_000, ratio=0.001)
     stream = pyte.ByteStream(screen)
     said = b""
-    with contextlib.suppress(OSError):  # this is how a terminal says that nobody is left
+    with contextlib.suppress(OSError):  # the error of a terminal whose other end is closed
         while piece := os.read(ours, 65536):
             said += piece
             stream.feed(piece)

@@ -39,7 +39,7 @@ def virtually(work: Callable[[], Awaitable[Any]]) -> Any:
 
 
 class Listed:
-    """A source of the names it is given."""
+    """A source of a list of names."""
 
     is_listing = False
     notes: tuple[str, ...] = ()
@@ -63,7 +63,7 @@ class Listed:
 
 
 class Kept:
-    """A report that keeps what it is told."""
+    """A report that keeps its results."""
 
     def __init__(self, *, room: int | None = None) -> None:
         self.results: list[Result] = []
@@ -109,9 +109,9 @@ class World:
         elif isinstance(event, Noted):
             self.notes.append(event.text)
 
-    def go(self, names: Iterable[str | Candidate] | Listed, **given: Any) -> Summary:
+    def go(self, names: Iterable[str | Candidate] | Listed, **options: Any) -> Summary:
         """Run in virtual time."""
-        summary: Summary = virtually(lambda: self.run(names, **given))
+        summary: Summary = virtually(lambda: self.run(names, **options))
         return summary
 
     async def run(

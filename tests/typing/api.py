@@ -15,8 +15,8 @@ import batch_resend as br
 
 
 def settings() -> br.Settings:
-    """Everything that a setting may be given as."""
-    made = br.Settings(
+    """Set every setting with each of its types."""
+    options = br.Settings(
         client_id="1example23456789",
         users=Path("users.csv"),
         ledger=Path("ledger.sqlite3"),
@@ -28,12 +28,12 @@ def settings() -> br.Settings:
         metadata={"locale": "@locale"},
         client_secret=lambda: "secret",
     )
-    assert_type(made.users, str | None)
-    assert_type(made.older_than, float | None)
-    assert_type(made.timeout, float)
-    assert_type(made.max_failures, br.MaxFailures)
-    assert_type(made.match, tuple[tuple[str, re.Pattern[str]], ...])
-    return made
+    assert_type(options.users, str | None)
+    assert_type(options.older_than, float | None)
+    assert_type(options.timeout, float)
+    assert_type(options.max_failures, br.MaxFailures)
+    assert_type(options.match, tuple[tuple[str, re.Pattern[str]], ...])
+    return options
 
 
 async def fetched() -> str:
@@ -61,7 +61,7 @@ def names() -> Iterator[str]:
 
 
 def whole(frame: pd.DataFrame) -> None:
-    """All kinds of users, to the end."""
+    """Run with all kinds of users, to the end."""
     assert_type(br.run(settings()), br.Summary)
     br.run(settings(), ["ada", "bob"])
     br.run(settings(), users=names())
@@ -72,7 +72,7 @@ def whole(frame: pd.DataFrame) -> None:
 
 
 async def as_they_come(frame: pd.DataFrame) -> pd.DataFrame:
-    """Results, the plan and the summary of a run."""
+    """Iterate over results; read the plan and the summary of a run."""
     assert_type(await br.arun(settings(), users=listing()), br.Summary)
     results: list[br.Result] = []
     async with br.open_run(settings(), users=frame) as active:
@@ -86,7 +86,7 @@ async def as_they_come(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def observe(event: br.Event) -> None:
-    """What is to be heard of a run."""
+    """Receive the events of a run."""
     match event:
         case br.Noted(text):
             assert_type(text, str)

@@ -19,7 +19,7 @@ class TableAddress:
     table: str
 
     def __str__(self) -> str:
-        """Return it as it is typed."""
+        """Return the address as it is typed."""
         return f"{_BEGINNING}{self.table}"
 
 

@@ -15,9 +15,9 @@ from batch_resend.aws import clients
 from batch_resend.aws.endpoints import AwsTarget
 from batch_resend.errors import InputError, LedgerError
 from batch_resend.ledger import Identity
-from batch_resend.ledger.dynamodb import items as kept
+from batch_resend.ledger.dynamodb import items as layout
 from batch_resend.ledger.dynamodb.address import TableAddress
-from batch_resend.ledger.dynamodb.items import META, Found, Hashed, Item
+from batch_resend.ledger.dynamodb.items import META, Hashed, Item, Match
 from batch_resend.ledger.dynamodb.table import (
     ONE_TRY,
     Change,
@@ -72,7 +72,7 @@ class DynamoConnection:
         self.case_sensitive = case_sensitive
         self._simulated = simulated
         self._must_exist = must_exist
-        self._version = kept.SCHEMA
+        self._version = layout.SCHEMA
 
     @property
     def is_simulated(self) -> bool:
@@ -95,7 +95,7 @@ class DynamoConnection:
         """Create a new ledger, or migrate an old one."""
         if not self.is_there:
             self._read_meta(await self._begin_new())
-        if self._version != kept.SCHEMA:
+        if self._version != layout.SCHEMA:
             await self._bring_up_to_date()
 
     def _read_meta(self, meta: Mapping[str, Any]) -> None:
@@ -105,10 +105,10 @@ class DynamoConnection:
                 " --ledger."
             )
         version = int(meta["schema"]["N"])
-        if version not in kept.READABLE:
+        if version not in layout.READABLE:
             raise LedgerError(
                 f"The {self.name} was written by another version of batch-resend (schema {version},"
-                f" this one supports {kept.SCHEMA}). Use that version."
+                f" this one supports {layout.SCHEMA}). Use that version."
             )
         simulated = bool(meta["simulated"]["BOOL"])
         if self._simulated not in {None, simulated}:
@@ -129,7 +129,7 @@ class DynamoConnection:
         """Create the ledger, unless another machine has created it."""
         item = {
             "id": {"S": META},
-            "schema": {"N": str(kept.SCHEMA)},
+            "schema": {"N": str(layout.SCHEMA)},
             "secret": {"B": secrets.token_bytes(32)},
             "mark_key": {"B": secrets.token_bytes(32)},
             "first_marked_run": {"N": "1"},
@@ -156,10 +156,10 @@ class DynamoConnection:
             "SET #schema = :new, mark_key = :key, first_marked_run = :run",
             "#schema = :old",
             {
-                ":new": {"N": str(kept.SCHEMA)},
+                ":new": {"N": str(layout.SCHEMA)},
                 ":old": {"N": "1"},
                 ":key": {"B": secrets.token_bytes(32)},
-                ":run": kept.number(runs + 1),
+                ":run": layout.number(runs + 1),
             },
             {"#schema": "schema"},
         )
@@ -167,7 +167,7 @@ class DynamoConnection:
         self._read_meta(await self.table.get_one(META) or {})
 
     def mark(self, token: str) -> str:
-        """The mark of a message's request; the token cannot be derived from it."""
+        """Return the mark of a message's request; the token cannot be derived from it."""
         return make_mark(self.mark_key, f"{token}".encode())
 
     def _refuse_new(self) -> NoReturn:
@@ -191,28 +191,28 @@ class DynamoConnection:
         wanted = [id_ for id_ in ids if id_ not in cached]
         if wanted:
             cached |= {id_: Item(id_) for id_ in wanted}
-            cached |= {item.id: item for item in kept.read_all(await self.table.get(wanted))}
+            cached |= {item.id: item for item in layout.read_all(await self.table.get(wanted))}
         return cached
 
-    def look_up(self, user: Hashed, items: dict[str, Item]) -> list[Found]:
+    def look_up(self, user: Hashed, items: dict[str, Item]) -> list[Match]:
         """Find the messages to a user, each once; `items` as `read` has returned them."""
-        return kept.look_up(user, items, case_sensitive=self.case_sensitive)
+        return layout.look_up(user, items, case_sensitive=self.case_sensitive)
 
     def names_of(
         self, user: Hashed, items: dict[str, Item]
     ) -> list[tuple[str, tuple[bytes, bytes]]]:
-        """A user's names, each once; `items` are those that `read` returned."""
-        return kept.names_of(user, items, case_sensitive=self.case_sensitive)
+        """Return a user's names, each once; `items` are those that `read` returned."""
+        return layout.names_of(user, items, case_sensitive=self.case_sensitive)
 
     async def items(self) -> AsyncIterator[Item]:
         """Read all users' items."""
         async for page in self.table.pages():
-            for item in kept.read_all(page):
+            for item in layout.read_all(page):
                 yield item
 
-    async def person(self, name: str) -> list[Found]:
-        """All messages to the users with this name, under any of their names."""
-        user = kept.hashed(self.secret, Identity(name))
+    async def person(self, name: str) -> list[Match]:
+        """Return all messages to the users with this name, under any of their names."""
+        user = layout.hashed(self.secret, Identity(name))
         return self.look_up(user, await self.read([user]))
 
 
@@ -227,7 +227,7 @@ def _seconds(date: str) -> float:
 def unchanged(
     item: Item, stamp: str, update: str, values: dict[str, Any], names: dict[str, str]
 ) -> Change:
-    """A change on condition that the item is still as it was read."""
+    """Return a change with the condition that the item is as it was read."""
     values = {":v": {"S": stamp}, **values}
     if item.stamp is None:
         return Change(item.id, update, "attribute_not_exists(v)", values, names)
@@ -235,7 +235,7 @@ def unchanged(
 
 
 def new_stamp() -> dict[str, str]:
-    """A stamp that no item has yet, as an attribute's value."""
+    """Return a stamp that no item has yet, as an attribute's value."""
     return {"S": secrets.token_hex(12)}
 
 

@@ -49,7 +49,7 @@ Raw = Mapping[str, Any]  #: an item as the SDK's client returns it
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class Record:
     """A message as stored in the table; `others` are the hashes of the user's other names."""
 
     message: Message
@@ -63,17 +63,17 @@ class Item:
 
     id: str
     stamp: str | None = None
-    messages: Mapping[str, Kept] = field(default_factory=dict)  #: by token
+    messages: Mapping[str, Record] = field(default_factory=dict)  #: by token
     users: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Match:
     """A message and its place in the table."""
 
     id: str
     token: str
-    kept: Kept
+    record: Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,44 +100,44 @@ def hashed(secret: bytes, names: Identity) -> Hashed:
 
 
 def id_of(key: bytes) -> str:
-    """The id of the item for a name's hash."""
+    """Return the ID of the item for a name's hash."""
     return USER + key.hex()
 
 
 def message_name(token: str) -> str:
-    """The name of a message's attribute."""
+    """Return the name of a message's attribute."""
     return MESSAGE + token
 
 
 def run_id(number: int) -> str:
-    """The id of a run's item."""
+    """Return the ID of a run's item."""
     return f"{RUN}{number:09}"
 
 
 def names_of(
     user: Hashed, items: Mapping[str, Item], *, case_sensitive: bool
 ) -> list[tuple[str, tuple[bytes, bytes]]]:
-    """A user's names, each once, as `ledger.Identity` has it: id and hashes.
+    """Return a user's names, each once, as in `ledger.Identity`: ID and hashes.
 
     `items` hold those of `Hashed.ids`, and of all other users with the name sent to.
     """
     owners = _owners(user, items, case_sensitive)
     names = [*owners, *(user.others if user.listed else ())]
     for id_, owner in owners:
-        for kept in _sent_to(owner, items[id_], case_sensitive).values():
-            names += [(id_of(noted[0]), noted) for noted in sorted(kept.others)]
+        for record in _sent_to(owner, items[id_], case_sensitive).values():
+            names += [(id_of(noted[0]), noted) for noted in sorted(record.others)]
     return list(dict.fromkeys(names))
 
 
-def look_up(user: Hashed, items: Mapping[str, Item], *, case_sensitive: bool) -> list[Found]:
+def look_up(user: Hashed, items: Mapping[str, Item], *, case_sensitive: bool) -> list[Match]:
     """Find the messages to a user, each once; `items` hold those of all `names_of`."""
     owners = _owners(user, items, case_sensitive)
     matches = {
-        token: Found(id_, token, kept)
+        token: Match(id_, token, record)
         for id_, name in names_of(user, items, case_sensitive=case_sensitive)
-        for token, kept in _sent_to(name, items[id_], case_sensitive).items()
+        for token, record in _sent_to(name, items[id_], case_sensitive).items()
         # What notes other names was sent to an account, and this may be another one.
-        if not kept.others or (id_, name) in owners
+        if not record.others or (id_, name) in owners
     }
     return list(matches.values())
 
@@ -145,30 +145,30 @@ def look_up(user: Hashed, items: Mapping[str, Item], *, case_sensitive: bool) ->
 def _owners(
     user: Hashed, items: Mapping[str, Item], case_sensitive: bool
 ) -> list[tuple[str, tuple[bytes, bytes]]]:
-    """The accounts that a user can be, each once, by the name sent to."""
+    """Return the accounts that a user can be, each once, by the name sent to."""
     own, name = user.own
     if user.listed:
         return [user.own]
     others = (
-        (other, (kept.message.user, kept.exact))
+        (other, (record.message.user, record.exact))
         for other in sorted(items[own].users)
-        for kept in items[other].messages.values()
-        if any(_same(name, noted, case_sensitive) for noted in kept.others)
+        for record in items[other].messages.values()
+        if any(_same(name, noted, case_sensitive) for noted in record.others)
     )
     return list(dict.fromkeys([user.own, *others]))
 
 
-def _sent_to(name: tuple[bytes, bytes], item: Item, case_sensitive: bool) -> Mapping[str, Kept]:
+def _sent_to(name: tuple[bytes, bytes], item: Item, case_sensitive: bool) -> Mapping[str, Record]:
     if not case_sensitive:
         return item.messages
-    return {token: kept for token, kept in item.messages.items() if kept.exact == name[1]}
+    return {token: record for token, record in item.messages.items() if record.exact == name[1]}
 
 
 def _same(one: tuple[bytes, bytes], two: tuple[bytes, bytes], case_sensitive: bool) -> bool:
     return one == two if case_sensitive else one[0] == two[0]
 
 
-def history(matches: Iterable[Found], now: float) -> History:
+def history(matches: Iterable[Match], now: float) -> History:
     """Return what these messages mean to a plan; `now` in seconds since the epoch."""
     sent: list[float] = []
     unknown: list[float] = []
@@ -176,7 +176,7 @@ def history(matches: Iterable[Found], now: float) -> History:
     failed: list[float] = []
     evidence: list[Evidence] = []
     interrupted = in_flight = False
-    for message in (one.kept.message for one in matches):
+    for message in (one.record.message for one in matches):
         if message.reconciled_at is not None:
             evidence.append(Evidence(message.evidence or "", message.reconciled_at))
         if message.state == "sent":
@@ -252,9 +252,9 @@ def read_all(raws: Iterable[Raw]) -> Iterator[Item]:
     return (read(raw) for raw in raws if raw["id"]["S"].startswith(USER))
 
 
-def _stored(user: bytes, value: Raw) -> Kept:
+def _stored(user: bytes, value: Raw) -> Record:
     name = value.get("name")
-    return Kept(
+    return Record(
         Message(
             run=int(value["run"]["N"]),
             user=user,

@@ -52,7 +52,7 @@ from batch_resend.ledger import (
     Step,
     Unknowns,
 )
-from batch_resend.ledger.dynamodb import items as kept
+from batch_resend.ledger.dynamodb import items as layout
 from batch_resend.ledger.dynamodb.address import TableAddress
 from batch_resend.ledger.dynamodb.connection import (
     DynamoConnection,
@@ -60,7 +60,7 @@ from batch_resend.ledger.dynamodb.connection import (
     new_stamp,
     unchanged,
 )
-from batch_resend.ledger.dynamodb.items import META, Found, Hashed, Item
+from batch_resend.ledger.dynamodb.items import META, Hashed, Item, Match
 from batch_resend.ledger.dynamodb.records import DynamoRecords
 from batch_resend.ledger.dynamodb.table import Change, Refused, Unclear
 from batch_resend.ledger.policy import NOBODY, History, judge_history
@@ -122,7 +122,7 @@ class DynamoLedger:
         return changes
 
     def latest(self) -> float:
-        """The newest start or end of a run, or DynamoDB's own time, if later.
+        """Return the newest start or end of a run, or DynamoDB's own time, if later.
 
         So a run never starts before a run on another machine, even if its own clock is late.
         In seconds since the epoch.
@@ -149,9 +149,9 @@ class DynamoLedger:
     async def _note_run(
         self, at: float, update: str, values: dict[str, Any], names: dict[str, str]
     ) -> None:
-        when = {":at": kept.number(at)}
+        when = {":at": layout.number(at)}
         condition = "attribute_not_exists(finished_at)"
-        run = Change(kept.run_id(self._run), update, condition, values | when, names)
+        run = Change(layout.run_id(self._run), update, condition, values | when, names)
         await self._table.change_in_the_end(run)
         await self._table.change_in_the_end(Change(META, "SET latest = :at", "latest < :at", when))
 
@@ -159,9 +159,9 @@ class DynamoLedger:
         """Return the history of each of these users."""
         if not self._connection.is_there:
             return [NOBODY for _ in users]
-        hashed = [kept.hashed(self._connection.secret, names) for names in users]
+        hashed = [layout.hashed(self._connection.secret, names) for names in users]
         items = await self._connection.read(hashed)
-        return [kept.history(self._connection.look_up(user, items), now) for user in hashed]
+        return [layout.history(self._connection.look_up(user, items), now) for user in hashed]
 
     async def make(self, step: Step) -> int:
         """Make a step durable; return the number of an intent, 0 for other steps.
@@ -182,7 +182,7 @@ class DynamoLedger:
         return 0
 
     def mark(self, intent: int, at: float) -> str:
-        """The mark that the request of an intent carries."""
+        """Return the mark that the request of an intent carries."""
         del at
         return self._connection.mark(self._open[intent][1])
 
@@ -190,7 +190,7 @@ class DynamoLedger:
         """Return at once: every step is committed by itself."""
 
     async def unknown(self) -> Unknowns:
-        """How many messages are unknown, over all runs: reads the whole table."""
+        """Return how many messages are unknown, over all runs: reads the whole table."""
         if self._broken:
             raise self._broken
         reasons: list[str | None] = []
@@ -203,7 +203,7 @@ class DynamoLedger:
     # -- steps ---------------------------------------------------------------------
 
     async def _intend(self, step: Intend) -> int:
-        user = kept.hashed(self._connection.secret, step.user)
+        user = layout.hashed(self._connection.secret, step.user)
         token = secrets.token_hex(12)
 
         async def note() -> None:
@@ -213,7 +213,7 @@ class DynamoLedger:
             if token in items[user.own[0]].messages:
                 return  # an attempt whose response was lost
             messages = self._connection.look_up(user, items)
-            history = kept.history(messages, step.at)
+            history = layout.history(messages, step.at)
             if reason := judge_history(history, step.policy, step.at):
                 raise IntentRejected(reason)
             if history.interrupted:
@@ -233,20 +233,20 @@ class DynamoLedger:
         noted = self._connection.names_of(user, items)
         own, *others = dict.fromkeys([*user.ids, *(id_ for id_, _ in noted)])
         theirs = set(user.ids)
-        message = kept.intended(self._run, user, step.user.username, step.at)
+        message = layout.intended(self._run, user, step.user.username, step.at)
         changes = [
             unchanged(
                 items[own],
                 token,
                 "SET v = :v, #m = :m",
                 {":m": message},
-                {"#m": kept.message_name(token)},
+                {"#m": layout.message_name(token)},
             )
         ]
-        for id_ in others[: kept.MOST_NAMES - 1]:
+        for id_ in others[: layout.MOST_NAMES - 1]:
             # If thousands share a name, those noted are enough to bar a message to it.
             users = items[id_].users
-            room = id_ in theirs and (own in users or len(users) < kept.MOST_USERS)
+            room = id_ in theirs and (own in users or len(users) < layout.MOST_USERS)
             update = "SET v = :v" + " ADD #of :of" * room
             values: dict[str, Any] = {":of": {"SS": [own]}} if room else {}
             changes.append(
@@ -256,7 +256,7 @@ class DynamoLedger:
 
     async def _settle(self, step: Settle) -> None:
         id_, token = self._open[step.intent]
-        names = {"#m": kept.message_name(token), "#s": "state", "#r": "reason"}
+        names = {"#m": layout.message_name(token), "#s": "state", "#r": "reason"}
         values = {
             **_OPEN,
             ":interrupted": {"S": "interrupted"},
@@ -269,7 +269,7 @@ class DynamoLedger:
             values |= {
                 ":s": {"S": str(step.reason.outcome)},
                 ":r": {"S": str(step.reason)},
-                ":at": kept.number(step.at),
+                ":at": layout.number(step.at),
             }
             if step.request_id and step.reason.outcome is Outcome.UNKNOWN:
                 update += ", #m.request_id = :q"
@@ -278,7 +278,7 @@ class DynamoLedger:
         condition = "#m.#s = :open OR #m.#r IN (:interrupted, :not_recorded)"
         if not await self._table.change_in_the_end(Change(id_, update, condition, values, names)):
             raw = await self._table.get_one(id_)
-            stored = None if raw is None else kept.read(raw).messages.get(token)
+            stored = None if raw is None else layout.read(raw).messages.get(token)
             reason = None if step.reason is None else str(step.reason)
             # Refused because an earlier attempt was written, or the message was removed.
             if (stored.message.reason if stored else None) != reason:
@@ -289,23 +289,23 @@ class DynamoLedger:
         del self._open[step.intent]
 
     async def _interrupt(self, step: Interrupted) -> None:
-        user = kept.hashed(self._connection.secret, step.user)
+        user = layout.hashed(self._connection.secret, step.user)
         await self._give_up(
             self._connection.look_up(user, await self._connection.read([user])), step.at
         )
 
-    async def _give_up(self, messages: Iterable[Found], at: float) -> None:
+    async def _give_up(self, messages: Iterable[Match], at: float) -> None:
         for one in messages:
-            if kept.is_left(one.kept.message, at):
+            if layout.is_left(one.record.message, at):
                 values = {
                     **_OPEN,
                     ":s": {"S": "unknown"},
                     ":r": {"S": "interrupted"},
-                    ":at": kept.number(at),
+                    ":at": layout.number(at),
                     ":v": new_stamp(),
                 }
                 update = "SET v = :v, #m.#s = :s, #m.#r = :r, #m.settled_at = :at"
-                names = {"#m": kept.message_name(one.token), "#s": "state", "#r": "reason"}
+                names = {"#m": layout.message_name(one.token), "#s": "state", "#r": "reason"}
                 await self._table.change_in_the_end(
                     Change(one.id, update, "#m.#s = :open", values, names)
                 )

@@ -14,13 +14,13 @@ import anyio
 
 from batch_resend.errors import LedgerError
 from batch_resend.ledger import Extent, Finding, Forgotten, Marked, Message, PastRun
-from batch_resend.ledger.dynamodb import items as kept
+from batch_resend.ledger.dynamodb import items as layout
 from batch_resend.ledger.dynamodb.connection import (
     DynamoConnection,
     new_stamp,
     unchanged,
 )
-from batch_resend.ledger.dynamodb.items import Found, Item
+from batch_resend.ledger.dynamodb.items import Item, Match
 from batch_resend.ledger.dynamodb.table import Change
 from batch_resend.ledger.hashing import hashes
 from batch_resend.ledger.sqlite.records import LedgerRecords
@@ -44,14 +44,14 @@ class DynamoRecords:
     async def copy_into(self, copy: LedgerRecords, *, only: str | None = None) -> None:
         """Copy it into a throwaway ledger: all of it, or the records of one person."""
         if only is not None:
-            copy.gather(_parts(one.kept) for one in await self._connection.person(only))
+            copy.gather(_parts(one.record) for one in await self._connection.person(only))
             copy.arrange(self._connection.secret, [], simulated=self._connection.is_simulated)
             return
         runs = []
         async for page in self._table.pages():
-            for item in kept.read_all(page):
+            for item in layout.read_all(page):
                 copy.gather(map(_parts, item.messages.values()))
-            runs += [_run(raw) for raw in page if raw["id"]["S"].startswith(kept.RUN)]
+            runs += [_run(raw) for raw in page if raw["id"]["S"].startswith(layout.RUN)]
         runs.sort(key=lambda run: run.number)
         copy.arrange(self._connection.secret, runs, simulated=self._connection.is_simulated)
 
@@ -72,13 +72,13 @@ class DynamoRecords:
                     continue
                 if not connection.mark_key or message.run < connection.first_marked_run:
                     continue
-                if unknown and (not message.is_unknown or kept.is_in_flight(message, now)):
+                if unknown and (not message.is_unknown or layout.is_in_flight(message, now)):
                     continue
                 keys = frozenset([message.user, *(key for key, _ in one.others)])
                 yield Marked(f"{item.id} {token}", connection.mark(token), message, keys)
 
     def key_of(self, name: str) -> bytes:
-        """The hash of a name, as `Marked.keys` has it."""
+        """Return the hash of a name, as in `Marked.keys`."""
         return hashes(self._connection.secret, name)[0]
 
     async def settle_unknown(self, findings: Sequence[Finding], now: float) -> int:
@@ -92,12 +92,12 @@ class DynamoRecords:
 
     async def _settle(self, finding: Finding, now: float) -> bool:
         id_, _, token = finding.handle.partition(" ")
-        names = {"#m": kept.message_name(token), "#s": "state"}
+        names = {"#m": layout.message_name(token), "#s": "state"}
         values = {
             ":v": new_stamp(),
             ":unknown": {"S": "unknown"},
             ":open": {"S": "open"},
-            ":left": kept.number(now - kept.IN_FLIGHT),
+            ":left": layout.number(now - layout.IN_FLIGHT),
         }
         condition = "(#m.#s = :unknown OR (#m.#s = :open AND #m.intended_at <= :left))"
         update = "SET v = :v REMOVE #m"
@@ -115,10 +115,10 @@ class DynamoRecords:
                 ":s": {"S": str(finding.reason.outcome)},
                 ":r": {"S": str(finding.reason)},
                 ":e": {"S": finding.evidence},
-                ":now": kept.number(now),
+                ":now": layout.number(now),
             }
             if finding.at is not None:
-                values[":at"] = kept.number(finding.at)
+                values[":at"] = layout.number(finding.at)
         if await self._table.change_in_the_end(Change(id_, update, condition, values, names)):
             return True
         # Refused because an earlier attempt was written, or nothing is to be done.
@@ -139,21 +139,23 @@ class DynamoRecords:
         return Forgotten(count, tuple(unknown))
 
     async def reach(self, names: Sequence[str]) -> Extent:
-        """What `forget` would erase."""
+        """Return what `forget` would erase."""
         missing: list[str] = []
         messages: dict[str, Message] = {}
         for name in names:
             matches = await self._connection.person(name)
             if not matches:
                 missing.append(name)
-            messages |= {one.token: one.kept.message for one in matches if one.kept.message.name}
+            messages |= {
+                one.token: one.record.message for one in matches if one.record.message.name
+            }
         return _extent(messages.values(), missing)
 
     async def older(self, before: float, *, entirely: bool = False) -> Extent:
-        """What `purge` would erase."""
+        """Return what `purge` would erase."""
         return _extent(
             [
-                one.kept.message
+                one.record.message
                 async for item in self._connection.items()
                 for one in _old(item, before, entirely=entirely)
             ]
@@ -166,7 +168,9 @@ class DynamoRecords:
         """
         async for page in self._table.pages():
             olds = [
-                one for item in kept.read_all(page) for one in _old(item, before, entirely=entirely)
+                one
+                for item in layout.read_all(page)
+                for one in _old(item, before, entirely=entirely)
             ]
             await _side_by_side(
                 [partial(self._remove if entirely else self._erase, one) for one in olds]
@@ -174,16 +178,16 @@ class DynamoRecords:
         if entirely:
             await self._sweep()
 
-    async def _erase(self, one: Found) -> bool:
-        names = {"#m": kept.message_name(one.token), "#n": "name"}
-        return one.kept.message.name is not None and await self._table.change_in_the_end(
+    async def _erase(self, one: Match) -> bool:
+        names = {"#m": layout.message_name(one.token), "#n": "name"}
+        return one.record.message.name is not None and await self._table.change_in_the_end(
             Change(one.id, "REMOVE #m.#n", "attribute_exists(#m.#n)", {}, names)
         )
 
-    async def _remove(self, one: Found) -> bool:
+    async def _remove(self, one: Match) -> bool:
         # Unless its owner has settled it in the meantime: then it is newer.
-        names = {"#m": kept.message_name(one.token), "#s": "state"}
-        values = {":s": {"S": one.kept.message.state}, ":v": new_stamp()}
+        names = {"#m": layout.message_name(one.token), "#s": "state"}
+        values = {":s": {"S": one.record.message.state}, ":v": new_stamp()}
         return await self._table.change_in_the_end(
             Change(one.id, "SET v = :v REMOVE #m", "#m.#s = :s", values, names)
         )
@@ -191,7 +195,7 @@ class DynamoRecords:
     async def _sweep(self) -> None:
         """Delete the hashes of names under which nothing is stored any more."""
         async for page in self._table.pages():
-            bare = [item for item in kept.read_all(page) if not item.messages]
+            bare = [item for item in layout.read_all(page) if not item.messages]
             theirs = await self._connection.fetch(
                 {id_: None for item in bare for id_ in item.users}, {}
             )
@@ -200,7 +204,7 @@ class DynamoRecords:
                     other
                     for other in item.users
                     if any(
-                        kept.id_of(key) == item.id
+                        layout.id_of(key) == item.id
                         for message in theirs[other].messages.values()
                         for key, _ in message.others
                     )
@@ -227,24 +231,26 @@ def _extent(messages: Collection[Message], missing: Sequence[str] = ()) -> Exten
     return Extent(len(times), unknown, oldest, newest, tuple(missing))
 
 
-def _old(item: Item, before: float, *, entirely: bool) -> list[Found]:
+def _old(item: Item, before: float, *, entirely: bool) -> list[Match]:
     now = time.time()
     return [
-        Found(item.id, token, one)
+        Match(item.id, token, one)
         for token, one in item.messages.items()
         if one.message.at < before
-        and (not kept.is_in_flight(one.message, now) if entirely else one.message.name is not None)
+        and (
+            not layout.is_in_flight(one.message, now) if entirely else one.message.name is not None
+        )
     ]
 
 
-def _parts(one: kept.Kept) -> tuple[Message, bytes, Iterable[tuple[bytes, bytes]]]:
+def _parts(one: layout.Record) -> tuple[Message, bytes, Iterable[tuple[bytes, bytes]]]:
     return one.message, one.exact, one.others
 
 
-def _run(raw: kept.Raw) -> PastRun:
+def _run(raw: layout.Raw) -> PastRun:
     finished = raw.get("finished_at")
     return PastRun(
-        int(raw["id"]["S"].removeprefix(kept.RUN)),
+        int(raw["id"]["S"].removeprefix(layout.RUN)),
         float(raw["started_at"]["N"]) if "started_at" in raw else 0.0,
         None if finished is None else float(finished["N"]),
         json.loads(raw["summary"]["S"]) if "summary" in raw else {},

@@ -94,7 +94,6 @@ class Table:
     """A table, through an aioboto3 client that repeats nothing."""
 
     def __init__(self, client: DynamoDBClient, address: TableAddress) -> None:
-        """Make no request yet."""
         self._client = client
         self.address = address
         self._was_there = False  #: whether it has responded before

@@ -166,7 +166,7 @@ class LedgerConnection:
                     wal_of(self.path).touch(0o600)
 
     def count_unknown(self) -> Unknowns:
-        """How many messages are unknown, over all runs."""
+        """Return how many messages are unknown, over all runs."""
         with self.errors("cannot be read"):
             return Unknowns(*self.db.execute(_UNKNOWN).fetchone())
 
@@ -190,7 +190,7 @@ class LedgerConnection:
         return hashes(self.secret, name)
 
     def mark(self, message: int, intended_at: float) -> str:
-        """The mark of a message's request; it includes the time, as numbers can be reused."""
+        """Return the mark of a message's request; it includes the time, as numbers are reused."""
         return make_mark(self.mark_key, f"{message} {intended_at!r}".encode())
 
     def _sent_to(self, name: Hashes, more: str = "") -> dict[int, Row]:
@@ -202,7 +202,7 @@ class LedgerConnection:
         }
 
     def _linked(self, query: str, name: Hashes) -> list[Hashes]:
-        """The names that were noted together with this one."""
+        """Return the names that were noted together with this one."""
         key, exact = name
         return [
             (other, other_exact)

@@ -51,7 +51,6 @@ class GroupCommit:
     """
 
     def __init__(self, ledger: StepWriter, *, threads: bool = True) -> None:
-        """Wrap an open ledger."""
         self._ledger = ledger
         self._threads = threads
         self._gathering = _Group()
@@ -99,7 +98,7 @@ class GroupCommit:
             self._break(LedgerError("The ledger's commits have ended."), group)
 
     async def _gather(self) -> None:
-        """Let a few milliseconds pass between commits: fewer and larger groups cost less."""
+        """Wait a few milliseconds between commits: fewer and larger groups cost less."""
         since = anyio.current_time() - self._began
         if self._threads and since < APART:
             await anyio.sleep(APART - since)

@@ -71,7 +71,7 @@ class SqliteLedger:
         return changes
 
     def latest(self) -> float:
-        """The newest time in the ledger, in seconds since the epoch (0 if empty).
+        """Return the newest time in the ledger, in seconds since the epoch (0 if empty).
 
         A clock that was set back since must not shorten a cooldown, so a run never starts
         before this time.
@@ -120,7 +120,7 @@ class SqliteLedger:
             return _history(self._connection.find(user))
 
     def unknown(self) -> Unknowns:
-        """How many messages are unknown, over all runs."""
+        """Return how many messages are unknown, over all runs."""
         return self._connection.count_unknown()
 
     def write(self, steps: Sequence[Step]) -> list[int | IntentRejected]:
@@ -142,7 +142,7 @@ class SqliteLedger:
             self._connection.checkpoint_if_long()
 
     def mark(self, intent: int, at: float) -> str:
-        """The mark that the request of an intent carries; `at` is when it was intended."""
+        """Return the mark of an intent's request; `at` is the time of the intent."""
         return self._connection.mark(intent, at)
 
     # -- steps ---------------------------------------------------------------------

@@ -107,7 +107,7 @@ class LedgerRecords:
     # -- looking back --------------------------------------------------------------
 
     def runs(self) -> list[PastRun]:
-        """All runs so far, the oldest first."""
+        """Return all runs so far, the oldest first."""
         with self._connection.errors("cannot be read"):
             return [
                 PastRun(number, started_at, finished_at, json.loads(summary or "{}"))
@@ -117,7 +117,7 @@ class LedgerRecords:
             ]
 
     def remembered(self) -> tuple[int, float | None]:
-        """How many users count as sent to, and when the last run started, if there was one."""
+        """Return how many users count as sent, and the start of the last run, if any."""
         with self._connection.errors("cannot be read"):
             (people,) = self._db.execute(
                 "SELECT count(DISTINCT key) FROM messages"
@@ -139,7 +139,7 @@ class LedgerRecords:
             yield list(messages)
 
     def find(self, user: Identity) -> set[bytes]:
-        """The `Message.user` of everything that the history of a user consists of."""
+        """Return the `Message.user` of all messages in the history of a user."""
         if self._connection.empty:
             return set()
         with self._connection.errors("cannot be read"):
@@ -147,12 +147,12 @@ class LedgerRecords:
         return {message.user for n in matches for message in self._messages("WHERE id = ?", (n,))}
 
     def person(self, name: str) -> list[Message]:
-        """All messages to the users with this name, under any of their names, oldest first."""
+        """Return all messages to users with this name, under any of their names, oldest first."""
         with self._connection.errors("cannot be read"), self._chosen([name]):
             return list(self._messages("WHERE id IN (SELECT message FROM chosen) ORDER BY id"))
 
     def unknown(self) -> Unknowns:
-        """How many messages are unknown, over all runs."""
+        """Return how many messages are unknown, over all runs."""
         return self._connection.count_unknown()
 
     def _messages(self, rest: str, arguments: tuple[float, ...] = ()) -> Iterator[Message]:
@@ -189,7 +189,7 @@ class LedgerRecords:
             yield Marked(f"{id_} {at!r}", connection.mark(id_, at), message, keys)
 
     def key_of(self, name: str) -> bytes:
-        """The hash of a name, as `Marked.keys` has it."""
+        """Return the hash of a name, as in `Marked.keys`."""
         return self._connection.hashes(name)[0]
 
     def settle_unknown(self, findings: Sequence[Finding], now: float) -> int:
@@ -243,7 +243,7 @@ class LedgerRecords:
                 )
 
     def arrange(self, secret: bytes, runs: Iterable[PastRun], *, simulated: bool) -> None:
-        """Put the gathered messages in order: from now on this is the copy."""
+        """Sort the gathered messages; then the copy is complete."""
         with self._connection.errors("cannot be filled"), self._connection.transaction():
             for statement in _ARRANGE:
                 self._db.execute(statement)
@@ -273,12 +273,12 @@ class LedgerRecords:
         return Forgotten(erased, tuple(unknown))
 
     def reach(self, names: Sequence[str]) -> Extent:
-        """What `forget` would erase."""
+        """Return what `forget` would erase."""
         with self._connection.errors("cannot be read"), self._chosen(names) as missing:
             return self._extent(_CHOSEN_NAMES, missing=missing)
 
     def older(self, before: float, *, entirely: bool = False) -> Extent:
-        """What `purge` would erase."""
+        """Return what `purge` would erase."""
         with self._connection.errors("cannot be read"):
             return self._extent(_OLDER, before, entirely)
 
@@ -300,7 +300,7 @@ class LedgerRecords:
 
     @contextlib.contextmanager
     def _chosen(self, names: Sequence[str]) -> Iterator[list[str]]:
-        """Put the messages of some people into the table `chosen`; yield unknown names."""
+        """Store the messages of some people in the table `chosen`; yield unknown names."""
         unknown = []
         self._db.execute(_CHOSEN)
         for name in names:

@@ -93,7 +93,7 @@ def _copy_privately(path: Path, copy: Path) -> None:
 
 
 def _generation(path: Path) -> tuple[bytes, tuple[int, ...]]:
-    """What stays the same while a copy is consistent."""
+    """Return what stays the same while a copy is consistent."""
     header = b""
     with contextlib.suppress(FileNotFoundError), _wal(path).open("rb") as file:
         header = file.read(_WAL_HEADER)

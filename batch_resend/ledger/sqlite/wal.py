@@ -35,7 +35,7 @@ class DamagedWal(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Wal:
-    """What SQLite will use: the pages that frames replace, and the size after the last one."""
+    """The part of the log that SQLite will use: the replaced pages, and the size after the last."""
 
     pages: frozenset[int] = frozenset()
     size: int = 0  #: of the database, in pages; 0: no commit
@@ -79,7 +79,7 @@ def read_wal(data: bytes) -> Wal:
 
 
 def pages_in(data: bytes) -> set[int]:
-    """The pages in all frames of a file that this process has written itself."""
+    """Return the pages in all frames of a file that this process has written itself."""
     if len(data) < _HEADER.size:
         return set()
     _, _, page_size, _, salt, salt2, *_ = _HEADER.unpack_from(data)
@@ -124,7 +124,7 @@ def _is_one_bit_off(frame: bytes, salts: Sums, sums: Sums, *, big: bool) -> bool
 
 
 def _factors(words: int) -> Iterator[Sums]:
-    """How much an increment of each word, from the last to the first, moves the two sums."""
+    """Yield how much an increment of each word, last to first, changes the two sums."""
     one, two = (1, 1), (0, 1)  # of the last two words: the first of a pair, the second
     for _ in range(words // 2):
         yield two

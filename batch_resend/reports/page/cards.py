@@ -24,7 +24,7 @@ UNKNOWN = tuple(r for r in Reason if r.outcome is Outcome.UNKNOWN or r is Reason
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """Something to do. `{at}` in the sentence is the time `at`, in seconds since the epoch."""
+    """A step to take. `{at}` in the sentence is the time `at`, in seconds since the epoch."""
 
     title: str
     sentence: str
@@ -37,7 +37,7 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class _Fix:
-    """What to do about a reason; `again` if a later run can include the users as they are."""
+    """The step for a reason; `again` if a later run can include the users unchanged."""
 
     one: str
     many: str
@@ -105,27 +105,27 @@ def cards(figures: Figures, summary: Mapping[str, Any] | None) -> list[Card]:
     """Return what to do next, in the order of benefit."""
     command = printable(summary["next_command"] or "") if summary is not None else ""
     groups = sorted(_groups(figures, summary), key=lambda card: -card.count)
-    made, used = [], False
+    deck, used = [], False
     for card in groups:
         if not card.again:
-            made.append(card)
+            deck.append(card)
         elif used:
             more = "The command above includes them." if command else ""
-            made.append(replace(card, sentence=f"{card.sentence} {more}".strip()))
+            deck.append(replace(card, sentence=f"{card.sentence} {more}".strip()))
         else:
-            made.append(_with_command(card, command))
+            deck.append(_with_command(card, command))
             used = True
     if groups and not used:
-        made.append(
+        deck.append(
             _with_command(Card("Then run again", f"After the corrections. {_skips(summary)}"),
                           command)
         )  # fmt: skip
-    made += _unknown(figures, summary, command)
-    if not made:
-        made.append(
+    deck += _unknown(figures, summary, command)
+    if not deck:
+        deck.append(
             Card("Nothing is left to send", "Every user was sent a code or skipped on purpose.")
         )
-    return made + _confirmed(figures, summary)
+    return deck + _confirmed(figures, summary)
 
 
 def stopped(summary: Mapping[str, Any] | None) -> str:
@@ -141,9 +141,9 @@ def stopped(summary: Mapping[str, Any] | None) -> str:
 def _groups(figures: Figures, summary: Mapping[str, Any] | None) -> list[Card]:
     """Return a card for each group of users who were not sent a code and could be."""
     counts, reasons, skips = figures.outcomes, figures.reasons, _skips(summary)
-    made = []
+    deck = []
     if n := counts[Outcome.PLANNED]:
-        made.append(
+        deck.append(
             Card(f"Send {grouped(n, 'code')}", "Nothing has been sent yet. This sends the codes"
                  " as planned:", n, again=True)
         )  # fmt: skip
@@ -151,11 +151,11 @@ def _groups(figures: Figures, summary: Mapping[str, Any] | None) -> list[Card]:
         unable = summary is not None and summary["exit_code"] == Exit.SETTINGS
         first = "Fix the settings, then continue" if unable else "Continue"
         why = stopped(summary) or "The run ended before they were reached."
-        made.append(
+        deck.append(
             Card(f"{first} with {grouped(n, 'user')}", f"{why} {skips}", n, again=True)
         )  # fmt: skip
     if n := reasons[Reason.OVER_LIMIT]:
-        made.append(
+        deck.append(
             Card(f"Continue with {grouped(n, 'user')}",
                  f"They were left for a later run, by `--limit`, `--sample` or `--waves`. {skips}",
                  n, again=True)
@@ -165,8 +165,8 @@ def _groups(figures: Figures, summary: Mapping[str, Any] | None) -> list[Card]:
         if n := reasons[reason]:
             heading = fix.one if n == 1 else fix.many.format(n=f"{n:,}")
             at = max(limited) + _HOUR if reason is Reason.ATTEMPT_LIMIT and limited else None
-            made.append(Card(heading, fix.sentence, n, at, reasons=(reason,), again=fix.again))
-    return made
+            deck.append(Card(heading, fix.sentence, n, at, reasons=(reason,), again=fix.again))
+    return deck
 
 
 def _with_command(card: Card, command: str) -> Card:

@@ -18,7 +18,7 @@ from batch_resend.reports.page.reading import chunks
 
 @dataclass(frozen=True, slots=True)
 class Confirmed:
-    """How many users were sent a code, and what the pool says of them now."""
+    """The number of users who were sent a code, and their present status in the pool."""
 
     user_pool_id: str
     sent: int
@@ -56,7 +56,6 @@ class SentUsers:
                 )
 
     def __enter__(self) -> SentUsers:
-        """Return the users."""
         return self
 
     def __exit__(self, *_: object) -> None:

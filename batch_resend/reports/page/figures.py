@@ -235,7 +235,7 @@ def _over_reports(keys: list[Any]) -> tuple[int, int]:
 
 
 class _People:
-    """Collects the sums over users, of the rows that count, chunk by chunk."""
+    """The sums over users, of the rows that count, chunk by chunk."""
 
     def __init__(self, winners: list[Any]) -> None:
         self._winners = winners
@@ -253,9 +253,9 @@ class _People:
         if winners is not None:
             chunk = chunk[winners[chunk.index.start : chunk.index.stop]]
         self._reasons.update(_reasons(chunk))
-        for outcome, kept in self._shown.items():
+        for outcome, examples in self._shown.items():
             rows = chunk[chunk["outcome"] == outcome]
-            kept.extend(_rows(report, rows.head(SHOWN - len(kept))))
+            examples.extend(_rows(report, rows.head(SHOWN - len(examples))))
             if outcome in self._by_domain:
                 self._add_domains(outcome, rows)
 

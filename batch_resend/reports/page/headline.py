@@ -17,7 +17,7 @@ _NAMED = 3  #: reasons that are named for each outcome
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What became of some of the people, in words."""
+    """The result of some of the users, in words."""
 
     outcome: Outcome
     sentence: str
@@ -72,7 +72,7 @@ def where(summary: Mapping[str, Any]) -> str:
 
 def fates(figures: Figures, stopped: str) -> list[Fate]:
     """Return what became of the others, those that need attention first."""
-    made = []
+    sentences = []
     for outcome, words in _FATES.items():
         count = figures.outcomes[outcome]
         if outcome is Outcome.SKIPPED:
@@ -81,11 +81,11 @@ def fates(figures: Figures, stopped: str) -> list[Fate]:
             reasons = {r: n for r, n in figures.reasons.items() if r.outcome is outcome}
             reasons.pop(Reason.DUPLICATE, None)
             why = stopped if outcome is Outcome.NOT_ATTEMPTED else _why(Counter(reasons))
-            made.append(Fate(outcome, f"{count:,} {words[count != 1]}.", why))
+            sentences.append(Fate(outcome, f"{count:,} {words[count != 1]}.", why))
     if repeats := figures.reasons[Reason.DUPLICATE]:
         row = "row repeats" if repeats == 1 else "rows repeat"
-        made.append(Fate(Outcome.SKIPPED, f"{repeats:,} {row} a user of an earlier row."))
-    return made
+        sentences.append(Fate(Outcome.SKIPPED, f"{repeats:,} {row} a user of an earlier row."))
+    return sentences
 
 
 _FATES = {

@@ -1,4 +1,4 @@
-"""The page: reports for people, in one HTML file that needs nothing else.
+"""The page: reports for people, in one self-contained HTML file.
 
 It loads nothing and sends nothing: style, script and rows are in the file, and its own
 content security policy forbids everything but these two, by their hashes. All foreign
@@ -119,14 +119,14 @@ def _words(text: str, at: float | None = None) -> Any:
     from markupsafe import Markup
 
     parts = text.split("`")
-    made = Markup("")
+    markup = Markup("")
     for n, part in enumerate(parts):
         if n % 2:
-            made += Markup('<code class="term">{}</code>').format(part)
+            markup += Markup('<code class="term">{}</code>').format(part)
             continue
         before, mark, after = part.partition("{at}")
         if mark and at is not None:
-            made += Markup("{}{}{}").format(before, _time(at), after)
+            markup += Markup("{}{}{}").format(before, _time(at), after)
         else:
-            made += part
-    return made
+            markup += part
+    return markup

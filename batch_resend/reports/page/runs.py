@@ -73,25 +73,25 @@ def _headline(status: Status, days: Days) -> str:
 
 def _cards(status: Status, last: Mapping[str, Any], now: float) -> list[Card]:
     """Return what to do next: resume, settle, see who has confirmed."""
-    made = []
+    deck = []
     command = printable(last.get("next_command") or "")
     left = (last.get("counts") or {}).get(str(Outcome.NOT_ATTEMPTED), 0)
     if left and command and not status.running:
         why = stopped({"stopped_by": last.get("stopped_by"), "detail": last.get("detail")})
         sentence = f"The last run ended first. {why} Users who were sent a code are skipped."
-        made.append(
+        deck.append(
             Card(f"Continue with {grouped(left, 'user')}", sentence, commands=(("", command),))
         )
-    made += _settle(status, last, command, now)
+    deck += _settle(status, last, command, now)
     pool = last.get("user_pool_id")
     if status.confirmations is None and pool and not status.simulated and status.stock.messages:
         more = ("--user-pool-id", pool, "--html", "confirmed.html")
-        known = status_command(status.ledger, last.get("region", ""), *more)
-        made.append(
+        with_status = status_command(status.ledger, last.get("region", ""), *more)
+        deck.append(
             Card("See who has confirmed", "This page can show how many have confirmed since:",
-                 commands=(("", known),))
+                 commands=(("", with_status),))
         )  # fmt: skip
-    return made
+    return deck
 
 
 def _settle(status: Status, last: Mapping[str, Any], command: str, now: float) -> list[Card]:

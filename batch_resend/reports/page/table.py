@@ -62,7 +62,7 @@ def cells(row: Row, *, masked: bool) -> list[Any]:
 
 
 def _evidence(row: Row) -> str:
-    """Say what settled an earlier message to the user, and when; "" if nothing had to."""
+    """Return what settled an earlier message to the user, and when; "" if nothing did."""
     if not row.reconciled_at:
         return ""
     when = f"{row.reconciled_at[:16].replace('T', ' ')} UTC"

@@ -32,7 +32,7 @@ def timelines(
     figures: Figures, summary: dict[str, Any] | None, of_run: Report, samples: Sequence[Sample]
 ) -> list[Timeline]:
     """Draw each run that made requests; the last ones, if they are many."""
-    made = []
+    drawings = []
     for report in figures.reports:
         own = report is of_run and summary is not None
         seen = samples if own else ()
@@ -53,12 +53,12 @@ def timelines(
             drawn = "" if "ceiling" in chart.kinds else " (far above, so not drawn)"
             facts.append(f"the limit was {grouped(ceiling, 'request')} per second{drawn}")
         caption = f"From {moment(start)}. " + ("" if seen or not again else _EARLIER)
-        made.append(
+        drawings.append(
             Timeline(
                 printable(report.name), chart, caption.strip(), "; ".join(facts) + ".", bool(seen)
             )
         )
-    return made[-_CHARTS:]
+    return drawings[-_CHARTS:]
 
 
 _EARLIER = (

@@ -23,14 +23,14 @@ class Tile:
 
 def tiles(counts: Mapping[Outcome, int]) -> list[Tile]:
     """Return a tile for each outcome that occurs, in the order of the outcomes."""
-    made, x, total = [], 0.0, sum(counts.values())
+    row, x, total = [], 0.0, sum(counts.values())
     for outcome in Outcome:
         if not (count := counts.get(outcome, 0)):
             continue
         part = 100 * count / total
         percent = f"{part:.1f} %" if part >= 0.1 else "below 0.1 %"
-        made.append(
+        row.append(
             Tile(outcome, OUTCOME_TITLES[outcome], count, round(x, 3), round(part, 3), percent)
         )
         x += part
-    return made
+    return row
