@@ -63,7 +63,7 @@ def test_a_table_remembers_from_one_machine_to_the_next(
     (line,) = (line for line in doubt.err.splitlines() if "batch-resend status" in line)
     assert line.split()[1:] == ["status", *ledger, *AT]
     shown = program(*line.split()[1:])
-    assert "Unknown 1" in shown.out
+    assert "Unknown outcomes: 1" in shown.out
 
     forgotten = program("ledger", "forget", "ada@example.com", "--yes", *AT, *ledger)
     assert forgotten.code == 0

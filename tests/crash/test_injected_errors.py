@@ -142,7 +142,7 @@ def break_disk(
 def test_failing_disk_stops_the_run_without_a_second_message(
     tmp_path: Path, tell: Callable[[str], None]
 ) -> None:
-    break_disk(tmp_path, users(12), tell, most=20)
+    break_disk(tmp_path, users(12), tell, most=14)
 
 
 @pytest.mark.long

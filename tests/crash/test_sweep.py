@@ -63,7 +63,7 @@ def sweep(
 def test_death_anywhere_never_sends_twice_or_loses_a_user(
     tmp_path: Path, tell: Callable[[str], None]
 ) -> None:
-    sweep(tmp_path, users(20), tell, most=30)
+    sweep(tmp_path, users(20), tell, most=20)
 
 
 @pytest.mark.long
