@@ -28,7 +28,7 @@ from typing import Any
 
 from batch_resend.ledger.policy import ANYBODY, SendPolicy
 from batch_resend.masking import mask
-from batch_resend.model import Reason
+from batch_resend.model import Evidence, Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +140,15 @@ class Message:
     def is_unknown(self) -> bool:
         """Whether it can be neither proved nor disproved that it was sent."""
         return self.state in {"open", "unknown"}
+
+    @property
+    def settled_by(self) -> Evidence | None:
+        """The evidence that settled it later, if any did."""
+        return (
+            None
+            if self.reconciled_at is None
+            else Evidence(self.evidence or "", self.reconciled_at)
+        )
 
     def __repr__(self) -> str:
         """Show a masked name, never an address."""

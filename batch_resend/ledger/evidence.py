@@ -16,8 +16,3 @@ def evidence_words(evidence: Evidence) -> str:
     if not evidence.record:
         return f"no record in CloudTrail on {when}"
     return f"CloudTrail's record {printable(evidence.record.removeprefix(_FROM))}, found {when}"
-
-
-def latest(evidence: list[Evidence]) -> Evidence | None:
-    """Return the latest of these."""
-    return max(evidence, key=lambda one: one.at, default=None)

@@ -19,9 +19,9 @@ by this run's clock; that of a message from this run's future, by the ledger's.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from batch_resend.model import Evidence, Reason
 
@@ -66,17 +66,37 @@ class History:
 NOBODY = History()
 
 
-def history_of(
-    sent: Sequence[float],
-    unknown: Sequence[float],
-    not_recorded: Sequence[float],
-    failed: Sequence[float],
-    *,
-    interrupted: bool,
-    in_flight: bool,
-    evidence: Evidence | None = None,
-) -> History:
-    """Return the history of these messages; `failed` are the times of those not sent."""
+class Earlier(NamedTuple):
+    """An earlier message as it counts for the next one; `at`: when settled, or else intended."""
+
+    state: str  #: an outcome, or `open`
+    reason: str | None
+    at: float
+    in_flight: bool = False
+    interrupted: bool = False
+    evidence: Evidence | None = None
+
+
+def history_of(messages: Iterable[Earlier]) -> History:
+    """Return the history that these messages make."""
+    sent: list[float] = []
+    unknown: list[float] = []
+    not_recorded: list[float] = []
+    failed: list[float] = []
+    evidence: Evidence | None = None
+    interrupted = in_flight = False
+    for message in messages:
+        if message.state == "sent":
+            sent.append(message.at)
+        elif message.state == "failed":
+            failed.append(message.at)
+        elif message.state in {"open", "unknown"}:
+            no_record = message.reason == Reason.NOT_RECORDED
+            (not_recorded if no_record else unknown).append(message.at)
+        in_flight |= message.in_flight
+        interrupted |= message.interrupted
+        if message.evidence and (evidence is None or message.evidence.at > evidence.at):
+            evidence = message.evidence
     unsuccessful = [*failed, *unknown, *not_recorded]
     last_failed = bool(unsuccessful) and max(unsuccessful) > max(sent, default=-math.inf)
     if not sent and not unknown and not not_recorded:

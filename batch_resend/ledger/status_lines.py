@@ -22,7 +22,6 @@ from batch_resend.ledger.status import (
     state_of,
 )
 from batch_resend.masking import printable
-from batch_resend.model import Evidence
 from batch_resend.wording import some
 
 _RUNS_SHOWN = 10
@@ -171,10 +170,8 @@ def _unknown_lines(status: Status, more: str, masked: bool, now: float) -> list[
 
 def _evidence_line(message: Message) -> list[str]:
     """Return what settled a message later, if anything did."""
-    if message.reconciled_at is None:
-        return []
-    words = evidence_words(Evidence(message.evidence or "", message.reconciled_at))
-    return [f"           {words}"]
+    evidence = message.settled_by
+    return [] if evidence is None else [f"           {evidence_words(evidence)}"]
 
 
 def _table(messages: Sequence[Message], masked: bool) -> list[str]:

@@ -20,10 +20,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from batch_resend.ledger import Identity, Message
-from batch_resend.ledger.evidence import latest
 from batch_resend.ledger.hashing import hashes
-from batch_resend.ledger.policy import History, history_of
-from batch_resend.model import Evidence, Reason
+from batch_resend.ledger.policy import Earlier, History, history_of
 
 SCHEMA = 2
 READABLE = (1, 2)  #: version 1 is brought up to date by the next run
@@ -170,32 +168,16 @@ def _same(one: tuple[bytes, bytes], two: tuple[bytes, bytes], case_sensitive: bo
 
 def history(matches: Iterable[Match], now: float) -> History:
     """Return what these messages mean to a plan; `now` in seconds since the epoch."""
-    sent: list[float] = []
-    unknown: list[float] = []
-    not_recorded: list[float] = []
-    failed: list[float] = []
-    evidence: list[Evidence] = []
-    interrupted = in_flight = False
-    for message in (one.record.message for one in matches):
-        if message.reconciled_at is not None:
-            evidence.append(Evidence(message.evidence or "", message.reconciled_at))
-        if message.state == "sent":
-            sent.append(message.at)
-        elif message.is_unknown:
-            no_record = message.reason == Reason.NOT_RECORDED
-            (not_recorded if no_record else unknown).append(message.at)
-            in_flight |= is_in_flight(message, now)
-            interrupted |= is_left(message, now)
-        elif message.state == "failed":
-            failed.append(message.at)
     return history_of(
-        sent,
-        unknown,
-        not_recorded,
-        failed,
-        interrupted=interrupted,
-        in_flight=in_flight,
-        evidence=latest(evidence),
+        Earlier(
+            message.state,
+            message.reason,
+            message.at,
+            in_flight=is_in_flight(message, now),
+            interrupted=is_left(message, now),
+            evidence=message.settled_by,
+        )
+        for message in (one.record.message for one in matches)
     )
 
 

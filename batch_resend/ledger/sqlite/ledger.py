@@ -15,8 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from batch_resend.ledger import Identity, Intend, IntentRejected, Interrupted, Step, Unknowns
-from batch_resend.ledger.evidence import latest
-from batch_resend.ledger.policy import NOBODY, History, history_of, judge_history
+from batch_resend.ledger.policy import NOBODY, Earlier, History, history_of, judge_history
 from batch_resend.ledger.sqlite import lockfile
 from batch_resend.ledger.sqlite.connection import LedgerConnection, Row
 from batch_resend.ledger.sqlite.records import LedgerRecords
@@ -200,31 +199,14 @@ class SqliteLedger:
 
 def _history(rows: Mapping[int, Row], this_run: int | None = None) -> History:
     """Return what these messages mean; an open one of this run is in flight."""
-    sent: list[float] = []
-    unknown: list[float] = []
-    not_recorded: list[float] = []
-    failed: list[float] = []
-    evidence: list[Evidence] = []
-    interrupted = in_flight = False
-    for run, state, reason, intended_at, settled_at, record, found_at in rows.values():
-        if found_at is not None:
-            evidence.append(Evidence(record or "", found_at))
-        if state == "sent":
-            sent.append(settled_at)
-        elif state == "unknown":
-            (not_recorded if reason == Reason.NOT_RECORDED else unknown).append(settled_at)
-        elif state == "open":
-            unknown.append(intended_at)
-            in_flight |= run == this_run
-            interrupted |= run != this_run
-        elif state == "failed":
-            failed.append(settled_at)
     return history_of(
-        sent,
-        unknown,
-        not_recorded,
-        failed,
-        interrupted=interrupted,
-        in_flight=in_flight,
-        evidence=latest(evidence),
+        Earlier(
+            state,
+            reason,
+            intended_at if state == "open" else settled_at,
+            in_flight=state == "open" and run == this_run,
+            interrupted=state == "open" and run != this_run,
+            evidence=None if found_at is None else Evidence(record or "", found_at),
+        )
+        for run, state, reason, intended_at, settled_at, record, found_at in rows.values()
     )
