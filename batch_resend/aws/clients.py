@@ -236,11 +236,11 @@ async def signed_client(
     from aiobotocore.config import AioConfig
     from botocore.exceptions import BotoCoreError
 
+    from batch_resend.aws.guarded import GuardedSession
+
     aws_session = aws_session or session(target)
     await credentials.ready(aws_session.core)
     cognito = service == COGNITO
-    from batch_resend.aws.guarded import GuardedSession
-
     session_class: Any = GuardedSession
     config = AioConfig(
         http_session_cls=session_class,

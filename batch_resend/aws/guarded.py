@@ -13,6 +13,8 @@ from typing import Any
 from aiobotocore.httpsession import AIOHTTPSession
 from botocore.exceptions import BotoCoreError, HTTPClientError
 
+from batch_resend.aws.bounded import read_within
+
 #: Bytes. A page of 60 users has up to some MB, one of DynamoDB 1 MB, one of CloudTrail far less.
 LONGEST_RESPONSE = 16_000_000
 
@@ -49,14 +51,10 @@ class _Guarded:
         response = await self._session.request(method, allow_redirects=False, **more)
 
         async def read() -> bytes:
-            pieces, size = [], 0
-            async for piece in response.content.iter_any():
-                pieces.append(piece)
-                size += len(piece)
-                if size > LONGEST_RESPONSE:
-                    response.close()
-                    raise ResponseTooLong
-            return b"".join(pieces)
+            body = await read_within(response, LONGEST_RESPONSE)
+            if body is None:
+                raise ResponseTooLong
+            return body
 
         response.read = read
         return response

@@ -28,6 +28,7 @@ from botocore.httpsession import ProxyConfiguration, get_cert_path
 from botocore.parsers import create_parser
 from yarl import URL
 
+from batch_resend.aws.bounded import read_within
 from batch_resend.aws.connector import Connector, TooManyInterim
 from batch_resend.aws.unreachable import NotSent
 from batch_resend.marks import with_mark
@@ -178,14 +179,10 @@ class SingleAttemptTransport:
         return address
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
-        pieces, size = [], 0
-        async for piece in response.content.iter_any():
-            pieces.append(piece)
-            size += len(piece)
-            if size > LONGEST_ANSWER:
-                response.close()
-                raise Unreadable("the response is longer than 1 MB")
-        return b"".join(pieces)
+        body = await read_within(response, LONGEST_ANSWER)
+        if body is None:
+            raise Unreadable("the response is longer than 1 MB")
+        return body
 
     def _tls(self) -> ssl.SSLContext | bool:
         if not self._verify:
