@@ -196,16 +196,21 @@ class Summary:
         """
         content = self.as_json()
         command = f"{content['next_command'] or ''} "
-        if any(f"{option}{end}" in command for option in _NAMING for end in (" ", "=")):
+        if any(f"{option}{end}" in command for option in ABOUT_PEOPLE for end in (" ", "=")):
             content["next_command"] = None
         return content
 
 
-#: Options whose values may be about single people.
-_NAMING = (
-    *("--user", "--match", "--filter", "--metadata", "--ip-address", "--encoded-data"),
-    "--analytics-endpoint-id",
-)
+#: The options whose values may be about single people, and what stands there instead.
+ABOUT_PEOPLE = {
+    "--user": "<NAME>",
+    "--match": "<PATTERN>",
+    "--filter": "<FILTER>",
+    "--metadata": "<VALUE>",
+    "--ip-address": "<VALUE>",
+    "--encoded-data": "<VALUE>",
+    "--analytics-endpoint-id": "<VALUE>",
+}
 
 #: What a summary says at least, and of which types it may be.
 FIELDS: dict[str, tuple[type, ...]] = {

@@ -15,9 +15,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from batch_resend.job.summary import MaxFailures
+from batch_resend.job.summary import ABOUT_PEOPLE, MaxFailures
 from batch_resend.masking import mask_within
 from batch_resend.settings import Settings
+from batch_resend.sources import columns
 from batch_resend.wording import duration
 
 _DURATIONS = {"older_than", "newer_than", "timeout", "deadline", "give_up_after", "cooldown"}
@@ -28,19 +29,10 @@ _FIRST = (
     *("users", "ledger", "create_ledger", "endpoint_url", "simulate", "exclude", "older_than"),
     *("newer_than", "since", "match", "max_sends", "cooldown", "resend_unknown", "limit", "sample"),
 )
-#: The options whose values may be about single people, and what stands there instead.
-_ABOUT_PEOPLE = {
-    "--user": "<NAME>",
-    "--match": "<PATTERN>",
-    "--filter": "<FILTER>",
-    "--metadata": "<VALUE>",
-    "--ip-address": "<VALUE>",
-    "--encoded-data": "<VALUE>",
-    "--analytics-endpoint-id": "<VALUE>",
-}
 _PAIRS = ("--match", "--metadata")
 _NAMES_OF_PEOPLE = {
-    *("username", "cognito:username", "user_name", "user", "sub", "email", "phone_number"),
+    *columns.KNOWN,
+    *columns.OTHER_NAMES,
     *("name", "given_name", "family_name", "middle_name", "nickname", "preferred_username"),
     *("address", "birthdate", "profile", "picture", "website"),
 }
@@ -71,7 +63,7 @@ def without_names(words: Sequence[str]) -> list[str]:
     left = iter(words)
     for word in left:
         option, equals, text = word.partition("=")
-        if option not in _ABOUT_PEOPLE:
+        if option not in ABOUT_PEOPLE:
             hidden.append(shlex.quote(word))
             continue
         text = _hidden(option, text if equals else next(left, ""))
@@ -81,7 +73,7 @@ def without_names(words: Sequence[str]) -> list[str]:
 
 def _hidden(option: str, text: str) -> str:
     """Return the value of an option, quoted, without what may be about single people."""
-    place = _ABOUT_PEOPLE[option]
+    place = ABOUT_PEOPLE[option]
     key, equals, value = text.partition("=") if option in _PAIRS else ("", "", text)
     if option == "--metadata":
         about = mask_within(value) != value
