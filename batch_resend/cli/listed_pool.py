@@ -17,11 +17,10 @@ async def listed_pool(
 ) -> AsyncIterator[Callable[[bytes], str | None]]:
     """List the pool, and yield its status of a `Message.user`; `report` gets the progress."""
     from batch_resend.aws import clients
-    from batch_resend.aws.endpoints import AwsTarget
     from batch_resend.ledger import confirmations
+    from batch_resend.run.backends import target_of
 
-    place = AwsTarget(target.pool_region, target.profile, target.endpoint_url)
     with confirmations.Listed() as listed:
-        async with clients.signed_client(place, clients.COGNITO) as client:
+        async with clients.signed_client(target_of(target), clients.COGNITO) as client:
             await listed.read(client, target.user_pool_id, ledger, report)
         yield listed.status

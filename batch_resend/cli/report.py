@@ -89,15 +89,14 @@ def _confirmed(reports: Sequence[str], typed: Values) -> Confirmed:
         async def work() -> int:
             from batch_resend.aws import clients
             from batch_resend.run.backends import target_of
-            from batch_resend.sources.cognito import CognitoSource
+            from batch_resend.sources.cognito import whole_pool
 
-            async with clients.signed_client(target_of(target), clients.COGNITO) as client:
-                source = CognitoSource(client, target.user_pool_id, filter="", keep=frozenset())
-                await source.open()
-                async with aclosing(source.batches()) as batches:
-                    async for batch in batches:
-                        sent.listed(batch)
-                await source.aclose()
+            async with (
+                clients.signed_client(target_of(target), clients.COGNITO) as client,
+                aclosing(whole_pool(client, target.user_pool_id)) as batches,
+            ):
+                async for batch in batches:
+                    sent.listed(batch)
             return 0
 
         in_loop(work)

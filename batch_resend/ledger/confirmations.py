@@ -14,7 +14,7 @@ from contextlib import aclosing
 
 from batch_resend.ledger import Identity
 from batch_resend.ledger.sqlite.records import LedgerRecords
-from batch_resend.sources.cognito import Client, CognitoSource
+from batch_resend.sources.cognito import Client, whole_pool
 
 _EVERY = 10.0  #: seconds between two progress messages
 
@@ -49,10 +49,8 @@ class Listed:
         If two accounts have the name that was sent to, one confirmed account is enough.
         Raises what the listing raises.
         """
-        source = CognitoSource(client, user_pool_id, filter="", keep=frozenset())
-        await source.open()
         last = time.monotonic()
-        async with aclosing(source.batches()) as batches:
+        async with aclosing(whole_pool(client, user_pool_id)) as batches:
             async for batch in batches:
                 for listed in batch:
                     names = Identity(listed.username, listed.aliases, listed=True)
@@ -64,7 +62,6 @@ class Listed:
                 if time.monotonic() - last >= _EVERY:
                     last = time.monotonic()
                     report(f"{batch[-1].row:,} users of {user_pool_id} listed so far")
-        await source.aclose()
 
     def status(self, user: bytes) -> str | None:
         """Return the pool's status of a `Message.user`; None if no such user is listed."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -332,6 +333,16 @@ class CognitoSource:
             f"The endpoint that should list {self.name} does not respond as Amazon Cognito"
             f" does{f' ({what})' if what else ''}. Check --endpoint-url, the Region and any proxy."
         )
+
+
+async def whole_pool(client: Client, user_pool_id: str) -> AsyncGenerator[list[Candidate], None]:
+    """Yield all users of a pool in lists, whatever their status; raises what a listing raises."""
+    source = CognitoSource(client, user_pool_id, filter="", keep=frozenset())
+    await source.open()
+    async with aclosing(source.batches()) as batches:
+        async for batch in batches:
+            yield batch
+    await source.aclose()
 
 
 def _is_text(value: object) -> bool:
