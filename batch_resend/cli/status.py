@@ -113,7 +113,6 @@ async def _status(
     masked: bool,
 ) -> int:
     from itertools import islice
-    from pathlib import Path
 
     from batch_resend.ledger import status as ledger_status
     from batch_resend.ledger.days import count_days
@@ -148,8 +147,7 @@ async def _status(
     if json:
         _print(_line(ledger_status.as_json(overview, masked=masked)))
     else:
-        region = "" if isinstance(path, Path) else target.pool_region
-        _print_text(overview, region or "", masked=masked)
+        _print_text(overview, target.pool_region or "", masked=masked)
     return int(Exit.DONE)
 
 
@@ -168,14 +166,13 @@ async def _pool(
 
 
 def _print_text(status: Status, region: str, *, masked: bool) -> None:
-    """Print the status for people; `region` is that of a table, else ""."""
-    import shlex
+    """Print the status for people; `region` is that of the ledger, if it is a table."""
     import time
 
+    from batch_resend.ledger.commands import export_command
     from batch_resend.ledger.status_lines import lines
 
-    more = f"batch-resend ledger export --unknown --ledger {shlex.quote(status.ledger)}"
-    more += f" --region {shlex.quote(region)}" if region else ""
+    more = export_command(status.ledger, region)
     _print(*lines(status, more=more, masked=masked, now=time.time()))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 
 from batch_resend.ledger.dynamodb.address import is_table
 from batch_resend.masking import printable
@@ -18,10 +19,17 @@ RESEND_NOT_RECORDED = (
 
 def status_command(ledger: str, region: str = "", *more: str) -> str:
     """Return the command that shows what the ledger knows; a table needs its Region."""
-    words = ["batch-resend", "status", "--ledger", ledger]
-    if region and is_table(ledger):
-        words += ["--region", region]
-    return printable(shlex.join([*words, *more]))
+    return _command("status", ledger=ledger, region=region, more=more)
+
+
+def export_command(ledger: str, region: str = "") -> str:
+    """Return the command that lists all unknown messages; a table needs its Region."""
+    return _command("ledger", "export", "--unknown", ledger=ledger, region=region)
+
+
+def _command(*words: str, ledger: str, region: str, more: Sequence[str] = ()) -> str:
+    place = ["--region", region] if region and is_table(ledger) else []
+    return printable(shlex.join(["batch-resend", *words, "--ledger", ledger, *place, *more]))
 
 
 def reconcile_command(ledger: str, region: str = "", endpoint: str = "") -> str:
