@@ -79,18 +79,16 @@ def parse_run(arguments: Sequence[str]) -> Settings:
 
 
 def _complain(text: str, arguments: Sequence[str]) -> None:
-    from batch_resend.masking import mask_typed
-
     masked = "--no-mask" not in arguments
-    text = mask_typed(text) if masked else text
     if options.wants_json(arguments):
         from batch_resend.console.console import Console
 
         Console(yes=True, json_lines=True, masked=masked).error(text)
     else:
         from batch_resend.console.colour import coloured, shows_colour
+        from batch_resend.masking import mask_typed
 
-        line = f"Error: {text}"
+        line = f"Error: {mask_typed(text) if masked else text}"
         sys.stderr.write(f"{coloured(line) if shows_colour(sys.stderr) else line}\n")
 
 
