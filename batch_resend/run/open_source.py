@@ -30,7 +30,7 @@ ADDRESSES = frozenset({"email", "phone_number"})  #: what --one-per-address goes
 def check_users(settings: Settings, *, by_caller: bool) -> None:
     """Check that there are users, in one place; raises `UsageError`.
 
-    `given`: a program gives them, beside the settings.
+    `by_caller`: a program passes them, beside the settings.
     """
     if not by_caller:
         settings.check_users()
