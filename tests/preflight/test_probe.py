@@ -176,16 +176,16 @@ async def test_what_is_not_there_is_not_found(at_moto: Moto) -> None:
         assert fact.why is Why.NOT_FOUND
 
 
+def answers_of(facts: Facts) -> tuple[object, ...]:
+    """Return what was asked of AWS whatever the pool is."""
+    return (
+        facts.pool, facts.client, facts.provisioned, facts.applied, facts.usage, facts.account,
+    )  # fmt: skip
+
+
 async def test_without_credentials_nothing_is_asked(at_moto: Moto) -> None:
     facts = await asked_of_moto(at_moto)
-    answers = (
-        facts.pool,
-        facts.client,
-        facts.provisioned,
-        facts.applied,
-        facts.usage,
-        facts.account,
-    )
+    answers = answers_of(facts)
     assert {unknown.why for unknown in answers if isinstance(unknown, Unknown)} == {Why.CREDENTIALS}
     assert all(isinstance(unknown, Unknown) for unknown in answers)
 
@@ -369,14 +369,7 @@ async def test_whatever_fails_is_a_finding_and_no_failure(
     instead, whys = FAILURES[name]
     async with small_aws(monkeypatch, SmallAws(instead=instead)) as place:
         facts = await learn(place, within=0.5 if name == "silence" else 300)
-    answers = (
-        facts.pool,
-        facts.client,
-        facts.provisioned,
-        facts.applied,
-        facts.usage,
-        facts.account,
-    )
+    answers = answers_of(facts)
     assert all(isinstance(unknown, Unknown) for unknown in answers), answers
     assert {unknown.why for unknown in answers if isinstance(unknown, Unknown)} <= whys, answers
     assert (facts.ses, facts.quota) == (None, None)
