@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from batch_resend.errors import InputError
 from batch_resend.job import match
-from batch_resend.ledger.policy import NOBODY, History, SendPolicy, judge_history
+from batch_resend.ledger.policy import NO_HISTORY, History, SendPolicy, judge_history
 from batch_resend.masking import printable
 from batch_resend.model import Candidate, Reason
 from batch_resend.sources.listed_user import UNCONFIRMED
@@ -100,7 +100,7 @@ def decide(
     own = now - policy.behind  # an age is judged by this run's clock
     if candidate.created is not None and (why := eligibility.judge_age(candidate.created, own)):
         return why
-    if history is not NOBODY and (refusal := judge_history(history, policy, now)):
+    if history is not NO_HISTORY and (refusal := judge_history(history, policy, now)):
         return refusal
     reason = judge_name(candidate.username)
     return reason if candidate.exists or reason is not Reason.ELIGIBLE else Reason.USER_NOT_FOUND

@@ -63,7 +63,7 @@ class History:
     evidence: Evidence | None = None
 
 
-NOBODY = History()
+NO_HISTORY = History()
 
 
 class Earlier(NamedTuple):
@@ -100,7 +100,7 @@ def history_of(messages: Iterable[Earlier]) -> History:
     unsuccessful = [*failed, *unknown, *not_recorded]
     last_failed = bool(unsuccessful) and max(unsuccessful) > max(sent, default=-math.inf)
     if not sent and not unknown and not not_recorded:
-        return History(last_failed=True) if last_failed else NOBODY
+        return History(last_failed=True) if last_failed else NO_HISTORY
     return History(sent, unknown, interrupted, in_flight, not_recorded or (), last_failed, evidence)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from batch_resend.errors import Exit, InputError, UsageError
 from batch_resend.job import match
 from batch_resend.job.plan import Eligibility, decide
-from batch_resend.ledger.policy import NOBODY, SendPolicy
+from batch_resend.ledger.policy import NO_HISTORY, SendPolicy
 from batch_resend.model import Candidate, Reason
 
 
@@ -19,7 +19,7 @@ def decided(pattern: str, text: str) -> Reason:
     return decide(
         Candidate(7, "ada", {"x\n": text}),
         excluded=False,
-        history=NOBODY,
+        history=NO_HISTORY,
         eligibility=Eligibility(match=(("x\n", re.compile(pattern)),)),
         policy=SendPolicy(),
         now=0.0,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from batch_resend.errors import InputError
 from batch_resend.job import match
 from batch_resend.job.plan import Eligibility, decide, valid_username
-from batch_resend.ledger.policy import NOBODY, History, SendPolicy
+from batch_resend.ledger.policy import NO_HISTORY, History, SendPolicy
 from batch_resend.model import Candidate, Outcome, Reason
 
 HOUR, DAY = 3600.0, 86400.0
@@ -22,7 +22,7 @@ REMINDERS = SendPolicy(max_sends=3, cooldown=72 * HOUR)
 def decided(candidate: Candidate, **changes: Any) -> Reason:
     facts: dict[str, Any] = {
         "excluded": False,
-        "history": NOBODY,
+        "history": NO_HISTORY,
         "eligibility": Eligibility(),
         "policy": ONCE,
         "now": NOW,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from batch_resend.job.engine import Job, Snapshot
 from batch_resend.ledger import Identity, Intend, IntentRejected, Interrupted, Step, Unknowns
 from batch_resend.ledger.journal import Journal
-from batch_resend.ledger.policy import NOBODY, History, SendPolicy
+from batch_resend.ledger.policy import NO_HISTORY, History, SendPolicy
 from batch_resend.model import Reason, Result
 from batch_resend.simulator.quota import Quota
 from batch_resend.simulator.rules import Cognito
@@ -29,7 +29,7 @@ class Shared:
         return 0.0
 
     async def histories(self, users: Sequence[Identity], now: float) -> list[History]:
-        return [NOBODY for _ in users]
+        return [NO_HISTORY for _ in users]
 
     async def begin(self, at: float) -> int:
         return 1

@@ -63,7 +63,7 @@ from batch_resend.ledger.dynamodb.connection import (
 from batch_resend.ledger.dynamodb.items import META, Hashed, Item, Match
 from batch_resend.ledger.dynamodb.records import DynamoRecords
 from batch_resend.ledger.dynamodb.table import Change, Refused, Unclear
-from batch_resend.ledger.policy import NOBODY, History, judge_history
+from batch_resend.ledger.policy import NO_HISTORY, History, judge_history
 from batch_resend.model import Outcome, Reason
 
 _OPEN = {":open": {"S": "open"}}
@@ -158,7 +158,7 @@ class DynamoLedger:
     async def histories(self, users: Sequence[Identity], now: float) -> list[History]:
         """Return the history of each of these users."""
         if not self._connection.is_there:
-            return [NOBODY for _ in users]
+            return [NO_HISTORY for _ in users]
         hashed = [layout.hashed(self._connection.secret, names) for names in users]
         items = await self._connection.read(hashed)
         return [layout.history(self._connection.look_up(user, items), now) for user in hashed]

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from batch_resend.ledger import Identity, Intend, IntentRejected, Interrupted, Step, Unknowns
-from batch_resend.ledger.policy import NOBODY, Earlier, History, history_of, judge_history
+from batch_resend.ledger.policy import NO_HISTORY, Earlier, History, history_of, judge_history
 from batch_resend.ledger.sqlite import lockfile
 from batch_resend.ledger.sqlite.connection import LedgerConnection, Row
 from batch_resend.ledger.sqlite.records import LedgerRecords
@@ -114,7 +114,7 @@ class SqliteLedger:
     def history(self, user: Identity) -> History:
         """Return the history of a user, under each of their names."""
         if self._connection.empty:
-            return NOBODY
+            return NO_HISTORY
         with self._connection.errors("cannot be read"):
             return _history(self._connection.find(user))
 
